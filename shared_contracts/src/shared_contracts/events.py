@@ -1,0 +1,86 @@
+"""The events: what one service tells the others, as frozen models.
+
+A published event never changes its meaning; it may gain optional fields.
+Everything else is a successor with a name of its own (`user_subscribed.v2`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+MAX_AMOUNT = 2**53 - 1
+"""The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
+
+CODE_PATTERN = r"^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}$"
+"""80 bits in Crockford's base32, in four groups."""
+
+EMAIL_PATTERN = r"^[^@\s<>(),:;\"\\\[\]\x00-\x1f\x7f]{1,64}@[^@\s<>(),:;\"\\\[\]\x00-\x1f\x7f]+$"
+"""One address and nothing else: no list, no display name, no line break (RFC 5321 lengths)."""
+
+
+def _number_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _to_rfc3339(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Visible = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+UserId = Annotated[
+    str,
+    BeforeValidator(_number_as_text, json_schema_input_type=str | int),
+    Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$"),
+]
+Email = Annotated[str, Field(max_length=254, pattern=EMAIL_PATTERN)]
+Moment = Annotated[AwareDatetime, PlainSerializer(_to_rfc3339, when_used="json")]
+
+
+class Event(BaseModel):
+    """Common to all events: written strictly, frozen, and silent about its values in errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    type: ClassVar[str]
+    producer: ClassVar[str]
+    """The one service that may publish it; its exchange carries it."""
+    sensitive: ClassVar[frozenset[str]] = frozenset()
+    """Fields that no log, list or page shows in clear."""
+
+    subscription_id: UUID
+
+
+class UserSubscribed(Event):
+    """A subscription has been paid. `amount` is in minor units of `currency` (ISO 4217)."""
+
+    type = "user_subscribed"
+    producer = "payment_service"
+    sensitive = frozenset({"email"})
+
+    user_id: UserId
+    email: Email
+    plan: Visible
+    amount: int = Field(ge=0, le=MAX_AMOUNT, strict=True)
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    occurred_at: Moment
+
+
+class AccessCodeCreated(Event):
+    """The access code of a subscription exists. Sent again, it always carries the same code."""
+
+    type = "access_code_created"
+    producer = "student_service"
+    sensitive = frozenset({"access_code"})
+
+    user_id: UserId
+    access_code: str = Field(pattern=CODE_PATTERN)
+    issued_at: Moment
+
+
+EVENTS: dict[str, type[Event]] = {
+    event.type: event for event in (UserSubscribed, AccessCodeCreated)
+}

@@ -1,0 +1,23 @@
+"""Addresses and codes out of texts that people and machines keep: logs, reasons, tracebacks."""
+
+from __future__ import annotations
+
+import re
+
+_ADDRESS = re.compile(r"[^\s@<>\"'(),:;=\[\]{}]+@[^\s@<>\"'(),:;\[\]{}]+")
+_CODE = re.compile(r"\b[0-9A-Za-z]{4}(?:[- ][0-9A-Za-z]{4}){3}\b")
+_LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
+
+
+def mask(text: str) -> str:
+    """`text` with mail addresses, access codes and logins in URLs unreadable."""
+    text = _LOGIN.sub("***@", text)
+    text = _ADDRESS.sub(lambda found: mask_address(found[0]), text)
+    return _CODE.sub("****-****-****-****", text)
+
+
+def mask_address(address: str) -> str:
+    """`ada@example.com` as `a…@e….com`: enough to recognise, not enough to write to."""
+    local, _, domain = address.rpartition("@")
+    name, dot, top = domain.rpartition(".")
+    return f"{local[:1]}…@{(name or top)[:1]}…{dot + top if dot else ''}"

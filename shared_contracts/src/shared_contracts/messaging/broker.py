@@ -1,0 +1,282 @@
+"""The only module that talks to the broker. It knows nothing of what the messages mean.
+
+Bounds: every wait on the broker ends. py-amqp has no heartbeats and no read timeout of its own,
+and gives a connection up after one second of silence while data is in flight.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+import amqp.serialization
+import amqp.spec
+from amqp.exceptions import AMQPError, NotFound
+from kombu import Connection
+from kombu.exceptions import KombuError
+
+from .. import sqlite_transport
+from ..envelope import CONTENT_TYPE
+from ..topology import Service, exchange_of
+from . import conf
+from .loop import Stop
+
+logger = logging.getLogger(__name__)
+
+sqlite_transport.register()
+
+AWAY = (AMQPError, KombuError, OSError, UnicodeError, struct.error)
+"""What a broker that is away, silent or babbling raises. A handler's errors never get here."""
+
+HEARTBEAT = 10
+CONNECT_TIMEOUT = 2
+IO_TIMEOUT = 4
+TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
+
+
+class TopologyMissing(AMQPError):
+    """An exchange or queue of this service does not exist yet: run `manage.py declare_topology`."""
+
+
+def connect(role: str) -> Connection:
+    """A live connection of its own for `role`, named on the broker's pages. Raises one of `AWAY`."""
+    current = conf.current()
+    connection = Connection(
+        current.BROKER_URL,
+        heartbeat=HEARTBEAT,
+        connect_timeout=CONNECT_TIMEOUT,
+        transport_options=transport_options(
+            current.BROKER_URL, f"{current.SERVICE} {role} {os.getpid()}"
+        ),
+    )
+    try:
+        connection.connect()
+    except BaseException:
+        drop(connection)
+        raise
+    return connection
+
+
+def transport_options(url: str, name: str) -> dict[str, Any]:
+    """Kombu's options that bound every wait on the broker at `url`; `name` is shown on its pages."""
+    if url.startswith("sqlite:"):
+        return {}
+    settings = {} if TCP_USER_TIMEOUT is None else {TCP_USER_TIMEOUT: 15_000}
+    return {
+        "read_timeout": IO_TIMEOUT,
+        "write_timeout": IO_TIMEOUT,
+        "socket_settings": settings,
+        "client_properties": {"connection_name": name},
+        "on_blocked": lambda *_: logger.warning("the broker takes no messages now (alarm)"),
+        "on_unblocked": lambda *_: logger.warning("the broker takes messages again"),
+    }
+
+
+def drop(connection: Connection | None) -> None:
+    """Let go of a connection without a word to the other side, which may not be listening."""
+    if connection is not None:
+        with suppress(*AWAY, AttributeError):
+            connection.collect()
+
+
+def close(connection: Connection) -> None:
+    """Say goodbye and let go, without waiting for an answer that may never come."""
+    with suppress(*AWAY, AttributeError):
+        if connection.transport.driver_type == "amqp":
+            amqp_connection = connection.connection
+            amqp_connection.send_method(amqp.spec.Connection.Close, "BsBB", (0, "", 0, 0))
+    drop(connection)
+
+
+def channel_of(connection: Connection) -> Any:
+    """A new channel that hands out bodies as the bytes they are."""
+    channel = connection.channel()
+    channel.auto_decode = False
+    return channel
+
+
+def declare(connection: Connection, service: Service, prefix: str) -> None:
+    """Make everything that `service` needs on the broker, and unbind what it has retired.
+
+    Raises `amqp.PreconditionFailed` if something exists with other arguments.
+    """
+    with connection.channel() as channel:
+        service.events(prefix)(channel).declare()
+        for event in service.handles:
+            exchange_of(event.producer, prefix)(channel).declare()
+        for queue in (service.dead(prefix), service.inbox(prefix)):
+            queue(channel).declare()
+        for exchange, key in service.retired:
+            inbox = service.inbox(prefix)(channel)
+            inbox.unbind_from(exchange=f"{prefix}{exchange}", routing_key=key)
+
+
+def require(connection: Connection, *, queues: Sequence[str] = (), exchange: str = "") -> None:
+    """Check, without any right on the broker, that these exist. Raises `TopologyMissing`."""
+    with channel_of(connection) as channel:
+        try:
+            for queue in queues:
+                channel.queue_declare(queue, passive=True)
+            if exchange:
+                channel.exchange_declare(exchange, type="direct", passive=True)
+        except NotFound as error:
+            raise TopologyMissing(f"{error.reply_text}; run `manage.py declare_topology`") from None
+
+
+def arrived(connection: Connection) -> bool:
+    """Handle one thing that has arrived, if there is one; never waits."""
+    try:
+        connection.drain_events(timeout=0)
+    except (TimeoutError, BlockingIOError):
+        return False
+    return True
+
+
+def wait(connection: Connection, seconds: float, stop: Stop, *others: int) -> None:
+    """Wait until something arrives (and handle it), `others` are readable, stop, or the time."""
+    wire = connection.connection
+    transport = getattr(wire, "transport", None)
+    sock = getattr(transport, "sock", None)
+    if sock is not None:
+        stop.wait(seconds, sock.fileno(), *others)
+    else:  # the embedded broker watches its file, and the others for us
+        wire.wait(seconds, stop.reader, *others)
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One message to be sent: a key of the sender's own to tell it apart, and its wire form."""
+
+    key: int
+    message_id: str
+    type: str
+    subject: str
+    timestamp: int
+    body: bytes
+
+
+@dataclass
+class Report:
+    """What the broker said of each message of a batch, by key."""
+
+    confirmed: set[int] = field(default_factory=set)
+    returned: dict[int, str] = field(default_factory=dict)
+    """Nobody is bound to its routing key; the text is the broker's reason."""
+    refused: set[int] = field(default_factory=set)
+
+
+class ConfirmsMissing(AMQPError):
+    """The broker did not confirm a batch in time."""
+
+
+class Publisher:
+    """Sends batches to one exchange: all in flight at once, every confirm and return awaited.
+
+    After any error the connection is useless (confirms of lost messages would be taken for
+    those of later ones): drop it and make a new one.
+    """
+
+    def __init__(self, connection: Connection, exchange: str, app_id: str) -> None:
+        self._connection = connection
+        self._exchange = exchange
+        self._app_id = app_id
+        self._channel = channel_of(connection)
+        self._channel.confirm_select()
+        self._channel.events["basic_ack"].add(self._on_ack)
+        self._channel.events["basic_nack"].add(self._on_nack)
+        self._channel.events["basic_return"].add(self._on_return)
+        self._last_tag = 0
+        self._waiting: dict[int, Outgoing] = {}
+        self._keys: dict[str, int] = {}
+        self._report = Report()
+
+    def publish(self, batch: Sequence[Outgoing], timeout: float) -> Report:
+        """Send `batch`; returns when the broker has answered for each message.
+
+        Raises `ConfirmsMissing` after `timeout` seconds, or one of `AWAY`.
+        """
+        self._report = Report()
+        self._keys = {message.message_id: message.key for message in batch}
+        deadline = time.monotonic() + timeout
+        for message in batch:
+            self._send(message)
+        while self._waiting:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                missing = len(self._waiting)
+                raise ConfirmsMissing(f"{missing} of {len(batch)} messages not confirmed in time")
+            with suppress(TimeoutError):
+                self._connection.drain_events(timeout=min(left, 1.0))
+        return self._report
+
+    def _send(self, message: Outgoing) -> None:
+        prepared = self._channel.prepare_message(
+            message.body,
+            content_type=CONTENT_TYPE,
+            content_encoding="utf-8",
+            properties={
+                "message_id": message.message_id,
+                "type": message.type,
+                "app_id": self._app_id,
+                "timestamp": message.timestamp,
+                "correlation_id": message.subject,
+                "delivery_mode": 2,
+            },
+        )
+        # Before the publish: a return may be read while the next message is being written.
+        self._last_tag += 1
+        self._waiting[self._last_tag] = message
+        self._channel.basic_publish(
+            prepared, exchange=self._exchange, routing_key=message.type, mandatory=True
+        )
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        for message in self._answered(tag, multiple):
+            if message.key not in self._report.returned:
+                self._report.confirmed.add(message.key)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        self._report.refused.update(m.key for m in self._answered(tag, multiple))
+
+    def _on_return(self, error: Exception, _exchange: str, _key: str, message: Any) -> None:
+        returned = self._keys.get(message.properties.get("message_id", ""))
+        if returned is not None:
+            self._report.returned[returned] = str(error)
+
+    def _answered(self, tag: int, multiple: bool) -> Iterator[Outgoing]:
+        tags = list(takewhile(lambda t: t <= tag, self._waiting)) if multiple else [tag]
+        for answered in tags:
+            message = self._waiting.pop(answered, None)
+            if message is not None:
+                yield message
+
+
+def _tolerate_broken_properties() -> None:
+    """Deliver a message with unreadable properties instead of ending the loop that reads it.
+
+    py-amqp lets such an error out of `drain_events`, where it belongs to no message, and the
+    message would come again for ever. Its body decides what becomes of it; this marks it.
+    """
+    load: Callable[..., int] = amqp.serialization.GenericContent._load_properties  # noqa: SLF001
+
+    def tolerant(self: Any, class_id: int, buf: bytes, offset: int) -> int:
+        try:
+            return load(self, class_id, buf, offset)
+        except Exception as error:  # noqa: BLE001 (struct, Unicode, overflow: any broken byte)
+            self.properties = {"application_headers": {BROKEN_PROPERTIES: repr(error)[:200]}}
+            return offset
+
+    amqp.serialization.GenericContent._load_properties = tolerant  # noqa: SLF001
+
+
+BROKEN_PROPERTIES = "x-broken-properties"
+
+_tolerate_broken_properties()

@@ -1,0 +1,60 @@
+"""System checks: what the topology promises, the table of handlers keeps, and the other way round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from . import conf
+
+
+@register("messaging")
+def settings_are_usable(**_: Any) -> list[CheckMessage]:
+    try:
+        current = conf.current()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="messaging.E001")]
+    found: list[CheckMessage] = []
+    if not current.SEALING_KEYS:
+        found.append(Error("MESSAGING SEALING_KEYS: expected a key, got none", id="messaging.E002"))
+    # An event remembered shorter than it can be sent again would be applied twice.
+    if max(current.OUTBOX_DAYS, current.SET_ASIDE_DAYS) >= current.INBOX_DAYS:
+        found.append(
+            Error(
+                "MESSAGING INBOX_DAYS: expected more than OUTBOX_DAYS and SET_ASIDE_DAYS, got "
+                f"{current.INBOX_DAYS}",
+                hint="a replay of an event that the inbox has forgotten would be applied twice",
+                id="messaging.E003",
+            )
+        )
+    return found
+
+
+@register("messaging")
+def bound_is_handled(**_: Any) -> list[CheckMessage]:
+    try:
+        service, handled = conf.current().service, set(conf.handlers())
+    except (ImproperlyConfigured, ImportError) as error:
+        return [Error(f"MESSAGING HANDLERS: {error}", id="messaging.E010")]
+    bound = set(service.handles)
+    table = conf.current().HANDLERS
+    return [
+        *(
+            Error(
+                f"{event.type} is bound to the inbox of {service.name}, but {table} has no handler",
+                hint=f"add {event.__name__} to {table}, or take it out of topology.py",
+                id="messaging.E011",
+            )
+            for event in sorted(bound - handled, key=lambda event: event.type)
+        ),
+        *(
+            Error(
+                f"{table} handles {event.type}, but it is not bound to the inbox of {service.name}",
+                hint=f"add {event.__name__} to `handles` of {service.name} in topology.py",
+                id="messaging.E012",
+            )
+            for event in sorted(handled - bound, key=lambda event: event.type)
+        ),
+    ]

@@ -1,0 +1,190 @@
+"""Each event reaches its use case once, however often it is delivered.
+
+The inbox row and all that the handler writes are one transaction: either both stay or neither.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from ..envelope import Envelope
+from ..errors import Malformed, MessagingError, Rejected, UnknownEvent
+from ..events import Event
+from . import sealing
+from .bulk import insert_new
+from .conf import Handler
+from .models import InboxMessage
+
+Identity = tuple[str, str]
+"""(event id, source): what names an event for ever."""
+
+
+class Result(StrEnum):
+    """What became of a message. The last three are to be set aside."""
+
+    HANDLED = "handled"
+    DUPLICATE = "duplicate"
+    UNKNOWN = "unknown"
+    """No handler yet: a newer release may have one."""
+    MALFORMED = "malformed"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    result: Result
+    error: MessagingError | None = None
+
+
+@dataclass(frozen=True)
+class Received:
+    """One message as it came, read as far as it can be."""
+
+    body: bytes
+    queue: str
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    envelope: Envelope[Any] | None = None
+    fault: Malformed | UnknownEvent | None = None
+
+    @classmethod
+    def read(
+        cls,
+        body: bytes,
+        *,
+        queue: str,
+        headers: Mapping[str, Any] | None = None,
+        broken: str = "",
+    ) -> Received:
+        """Read `body`; what is wrong with it is kept in `fault`. `broken` is a fault of the post."""
+        try:
+            if broken:
+                raise Malformed(broken)
+            envelope = Envelope.from_json(body)
+        except (Malformed, UnknownEvent) as fault:
+            return cls(body, queue, headers or {}, fault=fault)
+        return cls(body, queue, headers or {}, envelope=envelope)
+
+    @property
+    def identity(self) -> Identity | None:
+        return (self.envelope.id, self.envelope.source) if self.envelope else None
+
+
+def process(batch: Sequence[Received], handlers: Mapping[type[Event], Handler]) -> list[Outcome]:
+    """Handle the new ones of `batch` in one transaction; returns an outcome for each, in order.
+
+    Raises whatever a handler raises; then nothing of the batch is written.
+    """
+    outcomes: dict[int, Outcome] = {}
+    first: dict[Identity, int] = {}
+    for position, message in enumerate(batch):
+        outcome = _unfit(message, handlers) or _repeated(position, batch, first)
+        if outcome is not None:
+            outcomes[position] = outcome
+    with transaction.atomic():
+        new = _remember([batch[position] for position in first.values()])
+        outcomes |= _seen_before(batch, {p: i for i, p in first.items() if i not in new})
+        fresh = [batch[p].envelope for i, p in first.items() if i in new]
+        rejected = _handle((e for e in fresh if e is not None), handlers)
+        _forget(rejected)
+    for identity, position in first.items():
+        if identity in rejected:
+            outcomes[position] = Outcome(Result.REJECTED, rejected[identity])
+        else:
+            outcomes.setdefault(position, Outcome(Result.HANDLED))
+    return [outcomes[position] for position in range(len(batch))]
+
+
+def _unfit(message: Received, handlers: Mapping[type[Event], Handler]) -> Outcome | None:
+    if isinstance(message.fault, Malformed):
+        return Outcome(Result.MALFORMED, message.fault)
+    if message.fault is not None:
+        return Outcome(Result.UNKNOWN, message.fault)
+    if message.envelope is not None and type(message.envelope.data) not in handlers:
+        fault = UnknownEvent(f"nothing here handles {message.envelope.type}")
+        return Outcome(Result.UNKNOWN, fault)
+    return None
+
+
+def _repeated(
+    position: int, batch: Sequence[Received], first: dict[Identity, int]
+) -> Outcome | None:
+    """Note where each id stands first; a later message with it is a repetition of that one."""
+    identity = batch[position].identity
+    if identity is None:
+        return None
+    earlier = first.setdefault(identity, position)
+    if earlier == position:
+        return None
+    return _repetition(same=batch[earlier].body == batch[position].body)
+
+
+def _remember(messages: Iterable[Received]) -> set[Identity]:
+    """Write the inbox rows; returns the ids that were not there before."""
+    rows = [
+        {
+            "event_id": message.envelope.id,
+            "source": message.envelope.source,
+            "type": message.envelope.type,
+            "subject": message.envelope.subject,
+            "fingerprint": sealing.fingerprint(message.body),
+        }
+        for message in messages
+        if message.envelope is not None
+    ]
+    # Sorted, as two consumers with overlapping batches in other orders would deadlock.
+    rows.sort(key=lambda row: (row["event_id"], row["source"]))
+    unique = ("event_id", "source")
+    return {(i, s) for i, s in insert_new(InboxMessage, rows, conflict=unique, returning=unique)}
+
+
+def _seen_before(batch: Sequence[Received], repeated: Mapping[int, Identity]) -> dict[int, Outcome]:
+    if not repeated:
+        return {}
+    ids = [event_id for event_id, _ in repeated.values()]
+    rows = InboxMessage.objects.filter(event_id__in=ids)
+    known = {(i, s): f for i, s, f in rows.values_list("event_id", "source", "fingerprint")}
+    return {
+        # Pruned between the two statements? It was handled long ago all the same.
+        position: _repetition(
+            same=identity not in known or sealing.matches(known[identity], batch[position].body)
+        )
+        for position, identity in repeated.items()
+    }
+
+
+def _repetition(*, same: bool) -> Outcome:
+    if same:
+        return Outcome(Result.DUPLICATE)
+    return Outcome(
+        Result.MALFORMED, Malformed("its id was seen before with another body: not a repetition")
+    )
+
+
+def _handle(
+    envelopes: Iterable[Envelope[Any]], handlers: Mapping[type[Event], Handler]
+) -> dict[Identity, Rejected]:
+    by_class: dict[type[Event], list[Envelope[Any]]] = defaultdict(list)
+    for envelope in envelopes:
+        by_class[type(envelope.data)].append(envelope)
+    rejected: dict[Identity, Rejected] = {}
+    for event_class, messages in by_class.items():
+        for refusal in handlers[event_class](messages) or ():
+            rejected[refusal.envelope.id, refusal.envelope.source] = refusal
+    return rejected
+
+
+def _forget(rejected: Mapping[Identity, Rejected]) -> None:
+    """A rejected message was not handled: a replay of it is not a repetition."""
+    if not rejected:
+        return
+    these = Q()
+    for event_id, source in rejected:
+        these |= Q(event_id=event_id, source=source)
+    InboxMessage.objects.filter(these).delete()

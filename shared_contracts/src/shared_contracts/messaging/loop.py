@@ -1,0 +1,83 @@
+"""One way to run a process until it is told to stop, and one way to wait in it.
+
+The contract of stopping: safe before the start, safe twice, and the work in hand is finished.
+A second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+logger = logging.getLogger(__name__)
+
+
+class Stop:
+    """Becomes true at SIGTERM or SIGINT, and ends any `wait` at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    @property
+    def reader(self) -> int:
+        """A file descriptor that is readable once asked to stop."""
+        return self._reader
+
+    def on_signals(self) -> Stop:
+        """Listen to SIGTERM and SIGINT; only the main thread of a process may."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+        return self
+
+    def _signalled(self, number: int, _: FrameType | None) -> None:
+        if self._asked:
+            os._exit(128 + number)
+        self.ask()
+
+    def ask(self) -> None:
+        self._asked = True
+        os.write(self._writer, b"\0")
+
+    def __bool__(self) -> bool:
+        return self._asked
+
+    def wait(self, seconds: float, *others: int) -> None:
+        """Wait so long, or until asked to stop, or until one of the `others` (fds) is readable."""
+        select.select([self._reader, *others], [], [], max(0.0, seconds))
+
+
+class Announcer:
+    """Says a trouble once, not at every try, and says when it is over."""
+
+    def __init__(self) -> None:
+        self._trouble = ""
+        self._since = 0.0
+
+    def trouble(self, text: str) -> None:
+        if text != self._trouble:
+            if not self._trouble:
+                self._since = time.monotonic()
+            self._trouble = text
+            logger.warning("%s", text)
+
+    def over(self, text: str) -> None:
+        if self._trouble:
+            logger.warning("%s after %.0f s", text, time.monotonic() - self._since)
+            self._trouble = ""
+
+
+Step = Callable[[], float]
+
+
+def run_until_stopped(step: Step, stop: Stop) -> None:
+    """Call `step`, wait as many seconds as it returns, and again."""
+    while not stop:
+        stop.wait(step())

@@ -1,0 +1,33 @@
+"""The consumer process."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from ... import conf
+from ...consumer import BatchConsumer
+from ...loop import Stop
+from ...process import describe, run_connected
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = (
+        "Consume the events in this service's inbox queue, until SIGTERM or Ctrl-C. "
+        "Several may run: each event is handled once all the same."
+    )
+
+    def handle(self, **_: Any) -> None:
+        stop = Stop().on_signals()
+        handlers = conf.handlers()
+        keys = ", ".join(event.type for event in handlers)
+        logger.info("%s", describe("consumer", f"handles {keys}"))
+        run_connected(
+            "consumer",
+            lambda connection, ready: BatchConsumer(connection, handlers, stop).run(ready),
+            stop,
+        )

@@ -1,0 +1,32 @@
+"""The relay process."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from ... import conf
+from ...loop import Stop
+from ...process import describe, only_one_on_sqlite, run_connected
+from ...relay import Relay
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = (
+        "Carry the events of this service's outbox to the broker, until SIGTERM or Ctrl-C. "
+        "Several may run: on PostgreSQL they share the rows, on SQLite one works and others wait."
+    )
+
+    def handle(self, **_: Any) -> None:
+        stop = Stop().on_signals()
+        keys = ", ".join(event.type for event in conf.current().service.publishes)
+        logger.info("%s", describe("relay", f"publishes {keys}"))
+        relay = Relay()
+        with only_one_on_sqlite("relay", stop):
+            run_connected(
+                "relay", lambda connection, ready: relay.run(connection, stop, ready), stop
+            )

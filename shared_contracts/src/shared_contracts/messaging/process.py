@@ -1,0 +1,112 @@
+"""What relay and consumer have in common as processes: they stay connected until told to stop."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from amqp.exceptions import PreconditionFailed
+from django.db import connection as database
+from kombu import Connection
+
+from ..masking import mask
+from . import broker, conf, world
+from .backoff import next_delay
+from .consumer import LetGo
+from .loop import Announcer, Stop
+
+logger = logging.getLogger(__name__)
+
+AWAY = (*broker.AWAY, *world.DATABASE_ERRORS, LetGo)
+
+Session = Callable[[Connection, Callable[[], None]], None]
+"""Works over one connection until stop, and calls its second argument once it is ready."""
+
+
+def run_connected(role: str, session: Session, stop: Stop) -> None:
+    """Run `session`, again and again over new connections, until asked to stop.
+
+    A broker or database that is away is reported once and tried again with growing pauses.
+    Raises `amqp.PreconditionFailed`: the broker holds something of another kind by our name.
+    """
+    current = conf.current()
+    announcer = Announcer()
+    failures = 0
+
+    def ready() -> None:
+        nonlocal failures
+        failures = 0
+        announcer.over(f"{current.SERVICE} {role} works again")
+        logger.info("%s %s ready", current.SERVICE, role)
+
+    while not stop:
+        connection = None
+        try:
+            connection = broker.connect(role)
+            if current.DECLARE_TOPOLOGY:
+                broker.declare(connection, current.service, current.BROKER_PREFIX)
+            session(connection, ready)
+            broker.close(connection)
+        except PreconditionFailed:
+            broker.drop(connection)
+            raise
+        except AWAY as error:
+            broker.drop(connection)
+            world.forget_connection()
+            failures += 1
+            reason = mask(str(error)) or type(error).__name__
+            announcer.trouble(f"{current.SERVICE} {role} waits: {type(error).__name__}: {reason}")
+            stop.wait(next_delay(failures, first=0.5, most=10.0))
+
+
+def describe(role: str, does: str) -> str:
+    """One line: what this process is, what it is connected to (no password), what it does."""
+    current = conf.current()
+    return (
+        f"{current.SERVICE} {role}: {does}; "
+        f"database {_database()}; broker {_without_password(current.BROKER_URL)}"
+    )
+
+
+def _database() -> str:
+    settings = database.settings_dict
+    if database.vendor == "sqlite":
+        return f"sqlite {settings['NAME']}"
+    return f"postgresql {settings['USER']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return f"embedded {parts.path[1:]}"
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.username or 'guest'}@{parts.hostname}{port}{parts.path}"
+
+
+@contextmanager
+def only_one_on_sqlite(name: str, stop: Stop) -> Iterator[None]:
+    """On SQLite, wait until no other process does `name`; its death frees the place at once.
+
+    PostgreSQL needs none of this: there, row locks share the work.
+    """
+    if database.vendor != "sqlite":
+        yield
+        return
+    path = f"{database.settings_dict['NAME']}.{name}-lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    announcer = Announcer()
+    try:
+        while not stop:
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                announcer.trouble(f"another {name} works on this database; this one stands by")
+                stop.wait(1.0)
+        yield
+    finally:
+        os.close(descriptor)

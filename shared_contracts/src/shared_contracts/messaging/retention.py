@@ -1,0 +1,44 @@
+"""Pruning: what is settled and old goes, in small batches; what is unresolved stays for ever."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Now
+
+from . import conf
+from .models import InboxMessage, OutboxMessage, SetAside
+
+BATCH = 1_000
+"""Rows in one DELETE: each holds its locks for milliseconds."""
+
+
+def prune(*, dry_run: bool = False) -> dict[str, int]:
+    """Delete rows past their retention (`*_DAYS`); returns how many of each table went."""
+    current = conf.current()
+    settled = [SetAside.State.REPLAYED, SetAside.State.DISCARDED]
+    old: dict[str, models.QuerySet[Any]] = {
+        "outbox": OutboxMessage.objects.filter(published_at__lt=_ago(current.OUTBOX_DAYS)),
+        "inbox": InboxMessage.objects.filter(received_at__lt=_ago(current.INBOX_DAYS)),
+        "set_aside": SetAside.objects.filter(
+            state__in=settled, settled_at__lt=_ago(current.SET_ASIDE_DAYS)
+        ),
+    }
+    if dry_run:
+        return {table: rows.count() for table, rows in old.items()}
+    return {table: _delete(rows) for table, rows in old.items()}
+
+
+def _delete(rows: models.QuerySet[Any]) -> int:
+    deleted = 0
+    while ids := list(rows.order_by("id").values_list("id", flat=True)[:BATCH]):
+        deleted += rows.filter(id__in=ids).delete()[0]
+    return deleted
+
+
+def _ago(days: int) -> models.ExpressionWrapper[models.DateTimeField[Any, Any]]:
+    return models.ExpressionWrapper(
+        Now() - timedelta(days=days), output_field=models.DateTimeField()
+    )

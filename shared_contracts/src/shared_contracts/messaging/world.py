@@ -1,0 +1,46 @@
+"""Whose fault is a failure: the message's, or the world's? Nobody guesses, we ask the world.
+
+The class of a database error does not tell: a deadlock and an outage are both OperationalError,
+and a fail-over to a read-only server is an InternalError.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
+from uuid_utils import uuid7
+
+DATABASE_ERRORS = (DatabaseError, InterfaceError)
+
+
+def database_works() -> bool:
+    """Whether a small write succeeds on a new connection. It is rolled back."""
+    probe = connections.create_connection(DEFAULT_DB_ALIAS)
+    try:
+        with probe.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute(
+                "INSERT INTO messaging_inbox"
+                " (source, event_id, type, subject, fingerprint, received_at)"
+                " VALUES ('probe', %s, 'probe', 'probe', %s, CURRENT_TIMESTAMP)",
+                [str(uuid7()), b""],
+            )
+            cursor.execute("ROLLBACK")
+    except DATABASE_ERRORS:
+        return False
+    finally:
+        with suppress(*DATABASE_ERRORS):
+            probe.close()
+    return True
+
+
+def forget_connection() -> None:
+    """Drop this thread's database connection; the next query makes a new one."""
+    with suppress(*DATABASE_ERRORS):
+        connection.close()
+
+
+def refresh_connection() -> None:
+    """Before each unit of work: drop a connection that is broken or too old."""
+    connection.close_if_unusable_or_obsolete()
