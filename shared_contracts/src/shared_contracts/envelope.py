@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Self, TypeVar
 
@@ -14,6 +15,7 @@ from .errors import Malformed, UnknownEvent
 from .events import EVENTS, Event, Moment
 
 E = TypeVar("E", bound=Event)
+R = TypeVar("R", bound=Event)
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -38,17 +40,26 @@ class Attributes(BaseModel):
     traceparent: Traceparent | None = None
 
 
-class Envelope(Attributes, Generic[E]):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope(Generic[E]):
     """One event and what the post needs to know of it. `id` and `source` name it for ever."""
 
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    correlationid: str
+    causationid: str | None = None
+    traceparent: str | None = None
     data: E
 
     @classmethod
     def of(cls, event: E, *, cause: str | None = None, traceparent: str | None = None) -> Self:
         """A new envelope about the event's subscription, caused by the event with id `cause`."""
         subject = str(event.subscription_id)
-        return cls.model_construct(
-            specversion="1.0",
+        return cls(
             id=str(uuid7()),
             source=f"/{event.producer}",
             type=event.type,
@@ -60,10 +71,10 @@ class Envelope(Attributes, Generic[E]):
             data=event,
         )
 
-    def follow(self, event: Event) -> Envelope[Any]:
+    def follow(self, event: R) -> Envelope[R]:
         """The reply to this one: same correlation, this id as its cause, same trace."""
-        reply: Envelope[Any] = Envelope.of(event, cause=self.id, traceparent=self.traceparent)
-        return reply.model_copy(update={"correlationid": self.correlationid})
+        reply = Envelope.of(event, cause=self.id, traceparent=self.traceparent)
+        return replace(reply, correlationid=self.correlationid)
 
     def to_json(self) -> bytes:
         """The bytes on the wire."""
@@ -105,7 +116,7 @@ class Envelope(Attributes, Generic[E]):
         event = _validated(event_class, data, at="data.")
         if attributes.subject != str(event.subscription_id):
             raise Malformed("subject: expected the subscription_id of the data")
-        return Envelope.model_construct(**dict(attributes), data=event)
+        return Envelope(**dict(attributes), data=event)
 
 
 M = TypeVar("M", bound=BaseModel)

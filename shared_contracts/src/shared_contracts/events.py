@@ -6,6 +6,7 @@ Everything else is a successor with a name of its own (`user_subscribed.v2`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -52,6 +53,11 @@ class Event(BaseModel):
     """Fields that no log, list or page shows in clear."""
 
     subscription_id: UUID
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """An event may be printed in a log or a traceback: without what is sensitive."""
+        for name, value in super().__repr_args__():
+            yield name, "***" if name in self.sensitive else value
 
 
 class UserSubscribed(Event):

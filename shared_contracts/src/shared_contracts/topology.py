@@ -16,7 +16,7 @@ DELIVERY_LIMIT = 20
 """Deliveries of a message that kills its consumer before it is taken out of the way."""
 
 KEEP_LOOKING = 1_000_000
-"""The dead queue's own limit: being looked at must never delete a message (and -1 does, on 3.10)."""
+"""The dead queue's own limit: being looked at must not delete a message (-1 does, on 3.10)."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Service:
         )
 
     def dead(self, prefix: str = "") -> Queue:
-        """The queue of messages whose delivery limit is used up: they may have killed a consumer."""
+        """The queue of messages whose delivery limit is used up: suspects."""
         name = f"{prefix}{self.name}.dead"
         return Queue(
             name,

@@ -47,7 +47,7 @@ class TopologyMissing(AMQPError):
 
 
 def connect(role: str) -> Connection:
-    """A live connection of its own for `role`, named on the broker's pages. Raises one of `AWAY`."""
+    """A live connection for `role`, by which the broker's pages name it. Raises one of `AWAY`."""
     current = conf.current()
     connection = Connection(
         current.BROKER_URL,
@@ -66,7 +66,7 @@ def connect(role: str) -> Connection:
 
 
 def transport_options(url: str, name: str) -> dict[str, Any]:
-    """Kombu's options that bound every wait on the broker at `url`; `name` is shown on its pages."""
+    """Kombu's options that bound every wait on the broker; `name` is shown on its pages."""
     if url.startswith("sqlite:"):
         return {}
     settings = {} if TCP_USER_TIMEOUT is None else {TCP_USER_TIMEOUT: 15_000}
@@ -98,7 +98,7 @@ def close(connection: Connection) -> None:
 
 def channel_of(connection: Connection) -> Any:
     """A new channel that hands out bodies as the bytes they are."""
-    channel = connection.channel()
+    channel: Any = connection.channel()
     channel.auto_decode = False
     return channel
 
@@ -265,7 +265,8 @@ def _tolerate_broken_properties() -> None:
     py-amqp lets such an error out of `drain_events`, where it belongs to no message, and the
     message would come again for ever. Its body decides what becomes of it; this marks it.
     """
-    load: Callable[..., int] = amqp.serialization.GenericContent._load_properties  # noqa: SLF001
+    content: Any = amqp.serialization.GenericContent
+    load: Callable[..., int] = content._load_properties  # noqa: SLF001
 
     def tolerant(self: Any, class_id: int, buf: bytes, offset: int) -> int:
         try:
@@ -274,7 +275,7 @@ def _tolerate_broken_properties() -> None:
             self.properties = {"application_headers": {BROKEN_PROPERTIES: repr(error)[:200]}}
             return offset
 
-    amqp.serialization.GenericContent._load_properties = tolerant  # noqa: SLF001
+    content._load_properties = tolerant  # noqa: SLF001
 
 
 BROKEN_PROPERTIES = "x-broken-properties"

@@ -6,10 +6,13 @@ the whole point of an inbox; and `bulk_update` writes a CASE for each row, slow 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from django.db import connections, models, router
+
+Row = Mapping[str, Any]
+Field: TypeAlias = "models.Field[Any, Any]"
 
 SQLITE_PARAMETERS = 32_000
 """SQLite takes 32,766 parameters in a statement (SQLITE_MAX_VARIABLE_NUMBER since 3.32)."""
@@ -17,7 +20,7 @@ SQLITE_PARAMETERS = 32_000
 
 def insert_new(
     model: type[models.Model],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     *,
     conflict: Sequence[str],
     returning: Sequence[str],
@@ -28,43 +31,29 @@ def insert_new(
     Returns a tuple for each row that was really inserted, in no order.
     Callers sort rows by the conflict fields: two batches in other order would deadlock.
     """
-    inserted: list[tuple[Any, ...]] = []
     if not rows:
-        return inserted
+        return []
+    fields = _fields(model, rows[0])
+    returned = _fields(model, returning)
     connection = connections[router.db_for_write(model)]
-    names = list(rows[0])
-    fields = [model._meta.get_field(name) for name in names]  # noqa: SLF001 (Django's documented API)
-    returned = [model._meta.get_field(name) for name in returning]  # noqa: SLF001
-    quote = connection.ops.quote_name
-    head = (
-        f"INSERT INTO {quote(model._meta.db_table)} "  # noqa: SLF001, S608 (names from the model)
-        f"({', '.join(quote(f.column) for f in fields)}) VALUES "
-    )
-    tail = (
-        f" ON CONFLICT ({', '.join(quote(model._meta.get_field(c).column) for c in conflict)})"  # noqa: SLF001
-        f" DO NOTHING RETURNING {', '.join(quote(f.column) for f in returned)}"
-    )
+    columns = _names(connection, fields)
+    unique, given_back = _names(connection, _fields(model, conflict)), _names(connection, returned)
     one = f"({', '.join(['%s'] * len(fields))})"
-    step = SQLITE_PARAMETERS // len(fields)
+    inserted: list[tuple[Any, ...]] = []
     with connection.cursor() as cursor:
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            values = [
-                field.get_db_prep_save(row[name], connection)
-                for row in part
-                for name, field in zip(names, fields, strict=True)
-            ]
-            cursor.execute(head + ", ".join([one] * len(part)) + tail, values)
-            inserted.extend(_as_python(row, returned, connection) for row in cursor.fetchall())
+        for part in _parts(rows, len(fields)):
+            cursor.execute(
+                f"INSERT INTO {_table(connection, model)} ({columns}) "  # noqa: S608 (model's names)
+                f"VALUES {', '.join([one] * len(part))} "
+                f"ON CONFLICT ({unique}) DO NOTHING RETURNING {given_back}",
+                _values(connection, part, fields),
+            )
+            inserted.extend(_as_python(found, returned) for found in cursor.fetchall())
     return inserted
 
 
 def update_from(
-    model: type[models.Model],
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    key: str,
-    only_where_null: str,
+    model: type[models.Model], rows: Sequence[Row], *, key: str, only_where_null: str
 ) -> list[Any]:
     """Set the other fields of each row found by `key`, where the field `only_where_null` is null.
 
@@ -73,44 +62,53 @@ def update_from(
     """
     if not rows:
         return []
+    fields = _fields(model, [key, *(name for name in rows[0] if name != key)])
     connection = connections[router.db_for_write(model)]
-    names = [key, *(name for name in rows[0] if name != key)]
-    fields = [model._meta.get_field(name) for name in names]  # noqa: SLF001
-    quote = connection.ops.quote_name
-    table = quote(model._meta.db_table)  # noqa: SLF001
-    # PostgreSQL cannot guess the types of parameters in VALUES; a cast says them, SQLite ignores it.
-    if connection.vendor == "postgresql":
-        one = f"({', '.join(f'%s::{f.db_type(connection)}' for f in fields)})"
-    else:
-        one = f"({', '.join(['%s'] * len(fields))})"
+    table, quote = _table(connection, model), connection.ops.quote_name
+    found_by = f"{table}.{quote(str(fields[0].column))}"
+    guard = f"{table}.{_names(connection, _fields(model, [only_where_null]))}"
     sets = ", ".join(
-        f"{quote(f.column)} = given.column{n}" for n, f in enumerate(fields[1:], start=2)
+        f"{quote(str(f.column))} = given.column{n}" for n, f in enumerate(fields[1:], 2)
     )
-    guard = quote(model._meta.get_field(only_where_null).column)  # noqa: SLF001
-    step = SQLITE_PARAMETERS // len(fields)
+    # PostgreSQL cannot guess the types of parameters in VALUES: a cast says them.
+    casts = [f"::{f.db_type(connection)}" for f in fields]
+    if connection.vendor == "sqlite":
+        casts = [""] * len(fields)
+    one = f"({', '.join('%s' + cast for cast in casts)})"
     changed: list[Any] = []
     with connection.cursor() as cursor:
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            statement = (
-                f"UPDATE {table} SET {sets} "  # noqa: S608 (names from the model)
+        for part in _parts(rows, len(fields)):
+            cursor.execute(
+                f"UPDATE {table} SET {sets} "  # noqa: S608 (model's names)
                 f"FROM (VALUES {', '.join([one] * len(part))}) AS given "
-                f"WHERE {table}.{quote(fields[0].column)} = given.column1 "
-                f"AND {table}.{guard} IS NULL RETURNING {table}.{quote(fields[0].column)}"
+                f"WHERE {found_by} = given.column1 AND {guard} IS NULL RETURNING {found_by}",
+                _values(connection, part, fields),
             )
-            values = [
-                field.get_db_prep_save(row[name], connection)
-                for row in part
-                for name, field in zip(names, fields, strict=True)
-            ]
-            cursor.execute(statement, values)
-            changed.extend(_as_python(row, fields[:1], connection)[0] for row in cursor.fetchall())
+            changed.extend(_as_python(found, fields[:1])[0] for found in cursor.fetchall())
     return changed
 
 
-def _as_python(row: Sequence[Any], fields: Sequence[Any], connection: Any) -> tuple[Any, ...]:
+def _fields(model: type[models.Model], names: Mapping[str, Any] | Sequence[str]) -> list[Field]:
+    return [cast("Field", model._meta.get_field(name)) for name in names]  # noqa: SLF001
+
+
+def _table(connection: Any, model: type[models.Model]) -> str:
+    return str(connection.ops.quote_name(model._meta.db_table))  # noqa: SLF001
+
+
+def _names(connection: Any, fields: Sequence[Field]) -> str:
+    return ", ".join(connection.ops.quote_name(field.column) for field in fields)
+
+
+def _parts(rows: Sequence[Row], width: int) -> Iterator[Sequence[Row]]:
+    step = SQLITE_PARAMETERS // width
+    return (rows[start : start + step] for start in range(0, len(rows), step))
+
+
+def _values(connection: Any, rows: Sequence[Row], fields: Sequence[Field]) -> list[Any]:
+    return [f.get_db_prep_save(row[f.attname], connection) for row in rows for f in fields]
+
+
+def _as_python(row: Sequence[Any], fields: Sequence[Field]) -> tuple[Any, ...]:
     """Database values as the fields' Python values (SQLite stores UUIDs as text)."""
-    return tuple(
-        field.to_python(value) if value is not None else None
-        for value, field in zip(row, fields, strict=True)
-    )
+    return tuple(field.to_python(value) for value, field in zip(row, fields, strict=True))

@@ -1,4 +1,4 @@
-"""System checks: what the topology promises, the table of handlers keeps, and the other way round."""
+"""System checks: what the topology promises, the table of handlers keeps, and conversely."""
 
 from __future__ import annotations
 

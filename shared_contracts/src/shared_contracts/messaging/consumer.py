@@ -120,9 +120,12 @@ class BatchConsumer:
         except LetGo:
             raise
         except Exception as error:  # noqa: BLE001 (kept with all that is known of it)
-            self._while_world_is_away(
-                lambda fault=error: set_aside.keep(message, fault, dead=False)
-            )
+            self._keep(message, error)
+
+    def _keep(self, message: Received, error: Exception, *, suspect: bool = False) -> None:
+        self._while_world_is_away(
+            lambda: set_aside.keep(message, error, dead=False, suspect=suspect)
+        )
 
     def _attempt(self, batch: Sequence[Received]) -> None:
         """Process `batch`; a database error is tried once more, and for as long as it is away."""
@@ -180,7 +183,7 @@ class BatchConsumer:
             self._while_world_is_away(lambda: set_aside.retry_due(self._handlers, RETRIES_A_TURN))
 
     def _subscribe(self, prefetch: int) -> None:
-        """Consume with this prefetch. The broker applies it to new consumers of the channel only."""
+        """Consume with this prefetch, which the broker applies to new consumers only."""
         if self._tag:
             self._channel.basic_cancel(self._tag)
         self._prefetch = prefetch
@@ -202,11 +205,8 @@ class BatchConsumer:
         """The broker gave these up after too many deliveries: perhaps they kill their consumer."""
         suspects, self._suspects[:] = list(self._suspects), []
         for message in suspects:
-            received = self._read(message)
             error = Transient("delivered too often without an ack: it may have ended its consumer")
-            self._while_world_is_away(
-                lambda r=received, e=error: set_aside.keep(r, e, dead=False, suspect=True)
-            )
+            self._keep(self._read(message), error, suspect=True)
         self._suspect_channel.basic_ack(suspects[-1].delivery_tag, multiple=True)
 
     def _finish(self) -> None:

@@ -62,7 +62,7 @@ class Received:
         headers: Mapping[str, Any] | None = None,
         broken: str = "",
     ) -> Received:
-        """Read `body`; what is wrong with it is kept in `fault`. `broken` is a fault of the post."""
+        """Read `body`; its fault is kept. `broken` is a fault of the properties around it."""
         try:
             if broken:
                 raise Malformed(broken)

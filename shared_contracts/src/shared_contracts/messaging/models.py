@@ -1,10 +1,10 @@
-"""The three tables of the messaging app. Rows stay after the work is done: they are the audit log."""
+"""The three tables of messaging. Rows stay after the work is done: they are the audit log."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models.functions import Now
@@ -13,7 +13,7 @@ OUTBOX_PURPOSE = "outbox"
 SET_ASIDE_PURPOSE = "set-aside"
 
 
-def now_plus(seconds: float) -> models.ExpressionWrapper[models.DateTimeField[Any, Any]]:
+def now_plus(seconds: float) -> models.Expression:
     """`seconds` from now by the database's clock, the only one that all processes share."""
     return models.ExpressionWrapper(
         Now() + timedelta(seconds=seconds), output_field=models.DateTimeField()

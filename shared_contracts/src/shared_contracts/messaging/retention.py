@@ -38,7 +38,7 @@ def _delete(rows: models.QuerySet[Any]) -> int:
     return deleted
 
 
-def _ago(days: int) -> models.ExpressionWrapper[models.DateTimeField[Any, Any]]:
+def _ago(days: int) -> models.Expression:
     return models.ExpressionWrapper(
         Now() - timedelta(days=days), output_field=models.DateTimeField()
     )

@@ -33,7 +33,7 @@ def seal(data: bytes, purpose: str) -> bytes:
     return bytes([len(name)]) + name + nonce + _cipher(key).encrypt(nonce, data, purpose.encode())
 
 
-def unseal(sealed: bytes, purpose: str) -> bytes:
+def unseal(sealed: bytes | memoryview, purpose: str) -> bytes:
     """What `seal` was given. Raises `Unsealable` if the key is unknown or the value was changed."""
     sealed = bytes(sealed)  # drivers may hand out memoryviews
     kid, rest = _split(sealed)
@@ -58,7 +58,7 @@ def fingerprint(data: bytes) -> bytes:
     return bytes([len(name)]) + name + _keyed(data, key)
 
 
-def matches(known: bytes, data: bytes) -> bool:
+def matches(known: bytes | memoryview, data: bytes) -> bool:
     """Whether `known` is the fingerprint of `data`; true if its key is gone, as nobody can tell."""
     kid, rest = _split(bytes(known))
     key = conf.current().SEALING_KEYS.get(kid)

@@ -193,7 +193,7 @@ def _delivery(message: Received) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """What operators read. Errors of others may quote a message, so addresses and codes are masked."""
+    """What operators read. Errors may quote a message, so addresses and codes are masked."""
     return mask(str(error))[:LONGEST_REASON] or type(error).__name__
 
 

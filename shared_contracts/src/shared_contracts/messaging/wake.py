@@ -115,7 +115,7 @@ class Listener:
             self._session = connections.create_connection(DEFAULT_DB_ALIAS)
             with self._session.cursor() as cursor:
                 cursor.execute(f"LISTEN {RELAY_CHANNEL}")
-            self._fd = self._session.connection.fileno()
+            self._fd = int(self._session.connection.fileno())
         else:
             path = relay_fifo()
             with suppress(FileExistsError):

@@ -8,6 +8,7 @@ from typing import Any
 from amqp.exceptions import PreconditionFailed
 from django.core.management.base import BaseCommand, CommandError
 
+from ....topology import exchange_of
 from ... import broker, conf
 
 
@@ -26,10 +27,9 @@ class Command(BaseCommand):
         current = conf.current()
         inbox = current.service.inbox(current.BROKER_PREFIX)
         self.stdout.write(f"exchange  {current.service.events(current.BROKER_PREFIX).name}")
-        for bound in inbox.bindings:
-            self.stdout.write(
-                f"queue     {inbox.name}  <-  {bound.exchange.name} {bound.routing_key}"
-            )
+        for event in current.service.handles:
+            producer = exchange_of(event.producer, current.BROKER_PREFIX)
+            self.stdout.write(f"queue     {inbox.name}  <-  {producer.name} {event.type}")
         self.stdout.write(f"queue     {current.service.dead(current.BROKER_PREFIX).name}")
         if dry_run:
             return

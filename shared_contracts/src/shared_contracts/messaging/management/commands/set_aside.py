@@ -12,7 +12,7 @@ from ...models import SetAside
 
 
 class Command(BaseCommand):
-    help = "Messages that could not be handled: `list` groups them by cause, `show ID` tells all of one."
+    help = "Messages that could not be handled: `list` groups them, `show ID` tells all of one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
