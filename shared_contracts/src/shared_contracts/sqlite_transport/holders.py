@@ -1,0 +1,60 @@
+"""Connections as the file knows them: they come, hold consumers and messages, and go or die."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from .lock import LockFile
+from .messages import Messages
+from .topology import drop_queue
+
+
+def register(db: sqlite3.Connection, lock_file: LockFile) -> int:
+    """A number for a new connection. Its byte is locked before anybody can see the row."""
+    (holder,) = db.execute("INSERT INTO holder DEFAULT VALUES RETURNING id").fetchone()
+    lock_file.enter(holder)
+    return int(holder)
+
+
+def find_dead(db: sqlite3.Connection, lock_file: LockFile) -> list[int]:
+    """The holders whose process has ended without a goodbye."""
+    holders = db.execute("SELECT id FROM holder").fetchall()
+    return [holder for (holder,) in holders if lock_file.is_dead(holder)]
+
+
+def remove_holder(db: sqlite3.Connection, messages: Messages, holder: int) -> list[int]:
+    """Give back all it held and delete what was its own; the holders who must hear of it."""
+    owned = db.execute("SELECT id FROM queue WHERE owner = ?", (holder,)).fetchall()
+    lost = [other for (queue,) in owned for other in drop_queue(db, queue)]
+    messages.give_back_all(holder)
+    consumers = db.execute("SELECT id FROM consumer WHERE holder = ?", (holder,)).fetchall()
+    remove_consumers(db, [consumer for (consumer,) in consumers])
+    db.execute("DELETE FROM holder WHERE id = ?", (holder,))
+    return lost
+
+
+def remove_consumers(db: sqlite3.Connection, consumers: list[int]) -> None:
+    """These consume no more; a queue that deletes itself goes with its last consumer."""
+    for consumer in consumers:
+        rows = db.execute(
+            "DELETE FROM consumer WHERE id = ? RETURNING queue", (consumer,)
+        ).fetchall()
+        for (queue,) in rows:
+            db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue))
+            if db.execute(
+                "SELECT 1 FROM queue WHERE id = ? AND auto_delete AND NOT EXISTS"
+                " (SELECT 1 FROM consumer WHERE queue = ?)",
+                (queue, queue),
+            ).fetchone():
+                drop_queue(db, queue)
+
+
+def find_unused_queues(db: sqlite3.Connection) -> list[int]:
+    """Queues that nobody has used for as long as their `x-expires` says."""
+    rows = db.execute(
+        "SELECT id FROM queue WHERE used_at + expires / 1000 <= ? AND NOT EXISTS"
+        " (SELECT 1 FROM consumer WHERE consumer.queue = queue.id)",
+        (time.time(),),
+    ).fetchall()
+    return [queue for (queue,) in rows]
