@@ -1,0 +1,11 @@
+"""The payment service's own Celery app: it asks again, and it prunes."""
+
+from shared_contracts.celery_app import make_app
+
+app = make_app(
+    "payment_service",
+    beat_schedule={
+        "payment_service.ask_again": 60,
+        "payment_service.prune": 3600,
+    },
+)

@@ -1,0 +1,83 @@
+"""Paid subscriptions, and how each waits for its access code."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar, Self
+
+from django.db import models
+from django.utils import timezone
+from shared_contracts.messaging import sealing
+from uuid_utils.compat import uuid7
+
+CODE_PURPOSE = "subscription-code"
+
+ASK_AGAIN_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
+"""How long the answer to each ask may take before the next; the last one goes on for ever."""
+
+
+def ask_delay(asked: int) -> timedelta:
+    """How long to wait for the answer to ask number `asked`, counted from 1."""
+    return ASK_AGAIN_AFTER[min(asked, len(ASK_AGAIN_AFTER)) - 1]
+
+
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    def of(self, client: str) -> Self:
+        """What this client's keys have created; the rest does not exist for it."""
+        return self.filter(client=client)
+
+    def waiting_too_long(self) -> Self:
+        """Those without a code whose time to ask again has come, the longest waiting first."""
+        return self.filter(access_code__isnull=True, next_ask_at__lte=timezone.now()).order_by(
+            "next_ask_at"
+        )
+
+
+class Subscription(models.Model):
+    """One paid subscription of a user. A user may hold several."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    client = models.CharField(max_length=64, help_text="the API client that it belongs to")
+    user_id = models.CharField(max_length=64)
+    email = models.EmailField(max_length=254)
+    plan = models.CharField(max_length=64)
+    amount = models.BigIntegerField(help_text="in minor units of the currency")
+    currency = models.CharField(max_length=3, help_text="ISO 4217")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    access_code = models.BinaryField(null=True, help_text="sealed; none until it came")
+    code_issued_at = models.DateTimeField(null=True)
+
+    first_event_id = models.CharField(max_length=36, help_text="the first ask, cause of the others")
+    last_event_id = models.CharField(max_length=36)
+    asked = models.PositiveIntegerField(default=1)
+    next_ask_at = models.DateTimeField()
+
+    objects = SubscriptionQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(amount__gte=0), name="subscription_amount"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["client", "-id"], name="subscription_of_client"),
+            models.Index(
+                fields=["next_ask_at"],
+                name="subscription_waiting",
+                condition=models.Q(access_code__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"subscription {self.id}"
+
+    @property
+    def status(self) -> str:
+        return "pending" if self.access_code is None else "active"
+
+    @property
+    def code(self) -> str | None:
+        """The access code in clear: for its owner only, never for a log."""
+        if self.access_code is None:
+            return None
+        return sealing.unseal(self.access_code, CODE_PURPOSE).decode()

@@ -1,0 +1,104 @@
+"""A subscription as JSON, in and out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from babel.core import get_global
+from django.core.exceptions import ValidationError as Invalid
+from django.core.validators import EmailValidator
+from rest_framework import serializers
+from shared_contracts.api.serializers import StrictSerializer, VisibleText, WholeNumber
+from shared_contracts.events import EMAIL_PATTERN, MAX_AMOUNT
+
+from .models import Subscription
+
+CURRENCIES = frozenset(
+    code
+    for territory in get_global("territory_currencies").values()
+    for code, _since, until, legal_tender in territory
+    if legal_tender and until is None
+)
+"""The ISO 4217 codes of all money that is legal tender somewhere today."""
+
+is_mailable = EmailValidator(allowlist=[])
+
+
+class UserIdField(VisibleText):
+    """An opaque text; a JSON integer is taken as its decimal text."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """The user id as a text."""
+        return super().to_internal_value(str(data) if type(data) is int else data)
+
+
+class EmailField(VisibleText):
+    """One address that mail can be sent to, kept as it is written."""
+
+    default_error_messages = {"email": "expected one mail address, such as ada@example.com"}  # noqa: RUF012
+
+    def to_internal_value(self, data: Any) -> str:
+        """The address. What lies beyond ASCII cannot be mailed everywhere, and may be a trap."""
+        address = super().to_internal_value(data)
+        if not address.isascii() or not re.fullmatch(EMAIL_PATTERN, address):
+            self.fail("email")
+        try:
+            is_mailable(address)
+        except Invalid:
+            self.fail("email")
+        return address
+
+
+class CurrencyField(VisibleText):
+    """An upper-case ISO 4217 code."""
+
+    default_error_messages = {"unknown": "expected an ISO 4217 code, such as EUR"}  # noqa: RUF012
+
+    def to_internal_value(self, data: Any) -> str:
+        """The code."""
+        code = super().to_internal_value(data)
+        if code not in CURRENCIES:
+            self.fail("unknown")
+        return code
+
+
+class NewSubscription(StrictSerializer):
+    """What a client tells of a paid subscription."""
+
+    user_id = UserIdField(max_length=64, help_text="opaque; an integer is taken as its digits")
+    email = EmailField(max_length=254, help_text="where the access code is mailed to")
+    plan = VisibleText(max_length=64)
+    amount = WholeNumber(min_value=0, max_value=MAX_AMOUNT, help_text="in minor units, 4900 = 49 €")
+    currency = CurrencyField(help_text="ISO 4217, upper case")
+
+
+class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
+    """A subscription as its owner sees it."""
+
+    status = serializers.ChoiceField(choices=["pending", "active"], read_only=True)
+    access_code = serializers.CharField(
+        source="code", read_only=True, allow_null=True, help_text="once it has come"
+    )
+
+    class Meta:
+        model = Subscription
+        fields = (
+            "id",
+            "user_id",
+            "email",
+            "plan",
+            "amount",
+            "currency",
+            "status",
+            "access_code",
+            "created_at",
+        )
+        read_only_fields = fields
+
+
+class SubscriptionPage(serializers.Serializer[Any]):
+    """Subscriptions, newest first, and where the next page is."""
+
+    results = SubscriptionAnswer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="the next page's URL; null at the end")

@@ -1,0 +1,17 @@
+"""What time does: beat sends these, the worker runs them. They carry nothing: rows are the truth."""
+
+from celery import shared_task
+from shared_contracts.celery_app import stopping
+
+from . import services
+
+
+@shared_task(name="payment_service.ask_again")
+def ask_again() -> None:
+    while not stopping.is_set() and services.ask_again():
+        pass
+
+
+@shared_task(name="payment_service.prune")
+def prune() -> None:
+    services.prune()

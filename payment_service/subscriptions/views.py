@@ -1,0 +1,104 @@
+"""The HTTP door: it checks what comes in, calls the use case, and words the answer."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from django.http import Http404
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_control
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from shared_contracts.api import idempotency, paging
+from shared_contracts.api.openapi import problems
+
+from . import services
+from .models import Subscription
+from .serializers import NewSubscription, SubscriptionAnswer, SubscriptionPage
+
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+# Answers hold codes and addresses: no cache on the way keeps them.
+unstored = method_decorator(cache_control(no_store=True), name="dispatch")
+
+
+@unstored
+class Subscriptions(APIView):
+    @extend_schema(
+        operation_id="record_subscription",
+        request=NewSubscription,
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                location=OpenApiParameter.HEADER,
+                description="1 to 255 visible ASCII characters. A repeated request with the same "
+                "key is answered with the first result and changes nothing.",
+            ),
+            OpenApiParameter(
+                "Location",
+                location=OpenApiParameter.HEADER,
+                response=[202],
+                description="Look here until `status` is `active`.",
+            ),
+            OpenApiParameter(
+                "Idempotency-Replayed",
+                location=OpenApiParameter.HEADER,
+                response=[202],
+                description="`true` if this is the first result again.",
+            ),
+        ],
+        responses={202: SubscriptionAnswer, **problems(400, 401, 413, 415, 422, 503)},
+    )
+    def post(self, request: Request) -> Response:
+        """Record a paid subscription. Its access code is mailed, and shown here once it came."""
+        new = NewSubscription(data=request.data)
+        new.is_valid(raise_exception=True)
+
+        def record() -> Response:
+            subscription = services.record_subscription(
+                client=request.user.client, **new.validated_data
+            )
+            return Response(
+                SubscriptionAnswer(subscription).data,
+                status=202,
+                headers={"Location": reverse("subscription", args=[subscription.id])},
+            )
+
+        return idempotency.once(request, record)
+
+    @extend_schema(
+        operation_id="list_subscriptions",
+        parameters=[
+            OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 100, else 50"),
+            OpenApiParameter("cursor", description="from `next`; it is opaque"),
+        ],
+        responses={200: OpenApiResponse(SubscriptionPage), **problems(400, 401, 503)},
+    )
+    def get(self, request: Request) -> Response:
+        """Your subscriptions, newest first."""
+        mine = Subscription.objects.of(request.user.client)
+        found, following = paging.page_of(mine, request)
+        return Response(SubscriptionPage({"results": found, "next": following}).data)
+
+
+@unstored
+class OneSubscription(APIView):
+    @extend_schema(
+        operation_id="show_subscription",
+        parameters=[OpenApiParameter("subscription_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
+        responses={200: SubscriptionAnswer, **problems(401, 404, 503)},
+    )
+    def get(self, request: Request, subscription_id: str) -> Response:
+        """One subscription. `status` is `active` and `access_code` is there once the code came."""
+        if not UUID_TEXT.fullmatch(subscription_id):
+            raise Http404
+        mine = Subscription.objects.of(request.user.client)
+        subscription = mine.filter(id=UUID(subscription_id)).first()
+        if subscription is None:
+            raise Http404
+        return Response(SubscriptionAnswer(subscription).data)

@@ -1,0 +1,97 @@
+"""Who may call, and what repeated calls were answered."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import timedelta
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+TOKEN = re.compile(r"admit_(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
+
+PRUNE_BATCH = 1_000
+"""Rows in one DELETE: each holds its locks for milliseconds."""
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def issue(self, client: str) -> str:
+        """A new key of `client`, told this one time: only its hash is kept."""
+        prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+        self.create(client=client, prefix=prefix, digest=_digest(secret))
+        return f"admit_{prefix}_{secret}"
+
+    def holding(self, token: str) -> ApiKey | None:
+        """The valid key that `token` is, if it is one."""
+        parts = TOKEN.fullmatch(token)
+        if parts is None:
+            return None
+        key = self.filter(prefix=parts["prefix"], revoked_at__isnull=True).first()
+        if key is None or not hmac.compare_digest(bytes(key.digest), _digest(parts["secret"])):
+            return None
+        return key
+
+    def revoke(self, prefix: str) -> int:
+        """Refuse the key with `prefix` from now on; returns how many that were."""
+        return self.filter(prefix=prefix, revoked_at__isnull=True).update(revoked_at=Now())
+
+
+class ApiKey(models.Model):
+    """A client's key. A client may hold several at a time, so that keys can be changed."""
+
+    client = models.CharField(max_length=64, help_text="owns what its keys create")
+    prefix = models.CharField(max_length=12, unique=True, help_text="names the key, no secret")
+    # A fast hash is right here: 256 random bits cannot be guessed, however fast the guesses.
+    digest = models.BinaryField(max_length=32, help_text="SHA-256 of the secret")
+    created_at = models.DateTimeField(db_default=Now())
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    is_authenticated = True  # what DRF asks of a request's user
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.prefix} of {self.client}"
+
+
+class IdempotencyKeyQuerySet(models.QuerySet["IdempotencyKey"]):
+    def older_than(self, days: int) -> Self:
+        return self.filter(created_at__lt=timezone.now() - timedelta(days=days))
+
+    def prune(self, days: int) -> int:
+        """Forget the keys older than `days`; returns how many."""
+        deleted = 0
+        while ids := list(self.older_than(days).order_by("id").values_list("id")[:PRUNE_BATCH]):
+            deleted += self.filter(id__in=[row_id for (row_id,) in ids]).delete()[0]
+        return deleted
+
+
+class IdempotencyKey(models.Model):
+    """What the first request with a client's `Idempotency-Key` was, and what it was answered."""
+
+    client = models.CharField(max_length=64)
+    key = models.CharField(max_length=255)
+    fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of method, path and body")
+    status = models.PositiveSmallIntegerField(null=True)
+    location = models.CharField(max_length=255, default="", db_default="")
+    body = models.TextField(default="", db_default="")
+    created_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    objects = IdempotencyKeyQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["client", "key"], name="api_idempotency_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.client}"
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

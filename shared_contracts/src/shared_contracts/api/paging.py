@@ -1,0 +1,56 @@
+"""Lists come in pages, newest first; a cursor says where the next one begins.
+
+Not page numbers: rows that are added meanwhile would shift them, and far pages grow slow.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.db import models
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+LIMIT = 50
+MAX_LIMIT = 100
+
+M = TypeVar("M", bound=models.Model)
+
+
+def page_of(rows: models.QuerySet[M], request: Request) -> tuple[list[M], str | None]:
+    """The page of `rows` (with UUIDv7 keys) that `limit` and `cursor` ask for, and the next URL.
+
+    Raises 400 for a limit that is no number from 1 to 100, and for a cursor that is not ours.
+    """
+    limit = _limit(request.query_params.get("limit", str(LIMIT)))
+    cursor = request.query_params.get("cursor")
+    if cursor is not None:
+        rows = rows.filter(pk__lt=_position(cursor))
+    found = list(rows.order_by("-pk")[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    found.pop()
+    query = urlencode({"limit": limit, "cursor": _cursor(found[-1].pk)})
+    return found, f"{request.path}?{query}"
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_LIMIT:
+        raise ValidationError({"limit": [f"expected a number from 1 to {MAX_LIMIT}"]})
+    return int(text)
+
+
+def _cursor(position: UUID) -> str:
+    return base64.urlsafe_b64encode(position.bytes).decode().rstrip("=")
+
+
+def _position(cursor: str) -> UUID:
+    if re.fullmatch(r"[A-Za-z0-9_-]{22}", cursor):
+        position = UUID(bytes=base64.urlsafe_b64decode(f"{cursor}=="))
+        if _cursor(position) == cursor:
+            return position
+    raise ValidationError({"cursor": ["expected the cursor of a `next` URL"]})

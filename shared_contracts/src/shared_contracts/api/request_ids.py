@@ -1,0 +1,35 @@
+"""`X-Request-ID`: one id for a call, the caller's if it sent a usable one, in every answer."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from uuid_utils.compat import uuid7
+
+logger = logging.getLogger(__name__)
+
+USABLE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+"""It stands in logs and headers: nothing that could break a line or a quote."""
+
+Answer = Callable[[HttpRequest], HttpResponseBase]
+
+
+def request_ids(get_response: Answer) -> Answer:
+    """Middleware. A failed call is logged with its id, so that a caller's report finds it."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if USABLE.fullmatch(given) else str(uuid7())
+        response = get_response(request)
+        response["X-Request-ID"] = request_id
+        if response.status_code >= 500:
+            logger.error(
+                "%s answered %d, request %s", request.method, response.status_code, request_id
+            )
+        return response
+
+    return middleware
