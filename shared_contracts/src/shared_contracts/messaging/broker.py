@@ -23,15 +23,13 @@ from amqp.exceptions import AMQPError, NotFound
 from kombu import Connection
 from kombu.exceptions import KombuError
 
-from .. import sqlite_transport
+from .. import sqlite_transport  # noqa: F401  (makes sqlite:////path a broker URL)
 from ..envelope import CONTENT_TYPE
 from ..topology import Service, exchange_of
 from . import conf
 from .loop import Stop
 
 logger = logging.getLogger(__name__)
-
-sqlite_transport.register()
 
 AWAY = (AMQPError, KombuError, OSError, UnicodeError, struct.error)
 """What a broker that is away, silent or babbling raises. A handler's errors never get here."""
@@ -141,14 +139,15 @@ def arrived(connection: Connection) -> bool:
 
 
 def wait(connection: Connection, seconds: float, stop: Stop, *others: int) -> None:
-    """Wait until something arrives (and handle it), `others` are readable, stop, or the time."""
-    wire = connection.connection
-    transport = getattr(wire, "transport", None)
-    sock = getattr(transport, "sock", None)
-    if sock is not None:
-        stop.wait(seconds, sock.fileno(), *others)
-    else:  # the embedded broker watches its file, and the others for us
-        wire.wait(seconds, stop.reader, *others)
+    """Wait until something may have arrived, `others` are readable, stop is asked, or the time."""
+    wire: Any = connection.connection
+    if connection.transport.driver_type == "amqp":
+        stop.wait(seconds, wire.transport.sock.fileno(), *others)
+        return
+    # Whoever consumes from the embedded broker also looks by its own clock for those who died.
+    consumes = any(channel.consumers for channel in wire.channels.values())
+    patience = min(seconds, wire.bell.interval) if consumes else seconds
+    stop.wait(patience, wire.bell.fileno(), *others)
 
 
 @dataclass(frozen=True)

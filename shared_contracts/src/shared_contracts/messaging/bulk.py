@@ -33,7 +33,8 @@ def insert_new(
     """
     if not rows:
         return []
-    fields = _fields(model, rows[0])
+    names = list(rows[0])
+    fields = _fields(model, names)
     returned = _fields(model, returning)
     connection = connections[router.db_for_write(model)]
     columns = _names(connection, fields)
@@ -46,7 +47,7 @@ def insert_new(
                 f"INSERT INTO {_table(connection, model)} ({columns}) "  # noqa: S608 (model's names)
                 f"VALUES {', '.join([one] * len(part))} "
                 f"ON CONFLICT ({unique}) DO NOTHING RETURNING {given_back}",
-                _values(connection, part, fields),
+                _values(connection, part, names, fields),
             )
             inserted.extend(_as_python(found, returned) for found in cursor.fetchall())
     return inserted
@@ -62,7 +63,8 @@ def update_from(
     """
     if not rows:
         return []
-    fields = _fields(model, [key, *(name for name in rows[0] if name != key)])
+    names = [key, *(name for name in rows[0] if name != key)]
+    fields = _fields(model, names)
     connection = connections[router.db_for_write(model)]
     table, quote = _table(connection, model), connection.ops.quote_name
     found_by = f"{table}.{quote(str(fields[0].column))}"
@@ -82,13 +84,13 @@ def update_from(
                 f"UPDATE {table} SET {sets} "  # noqa: S608 (model's names)
                 f"FROM (VALUES {', '.join([one] * len(part))}) AS given "
                 f"WHERE {found_by} = given.column1 AND {guard} IS NULL RETURNING {found_by}",
-                _values(connection, part, fields),
+                _values(connection, part, names, fields),
             )
             changed.extend(_as_python(found, fields[:1])[0] for found in cursor.fetchall())
     return changed
 
 
-def _fields(model: type[models.Model], names: Mapping[str, Any] | Sequence[str]) -> list[Field]:
+def _fields(model: type[models.Model], names: Sequence[str]) -> list[Field]:
     return [cast("Field", model._meta.get_field(name)) for name in names]  # noqa: SLF001
 
 
@@ -105,8 +107,11 @@ def _parts(rows: Sequence[Row], width: int) -> Iterator[Sequence[Row]]:
     return (rows[start : start + step] for start in range(0, len(rows), step))
 
 
-def _values(connection: Any, rows: Sequence[Row], fields: Sequence[Field]) -> list[Any]:
-    return [f.get_db_prep_save(row[f.attname], connection) for row in rows for f in fields]
+def _values(
+    connection: Any, rows: Sequence[Row], names: Sequence[str], fields: Sequence[Field]
+) -> list[Any]:
+    pairs = list(zip(names, fields, strict=True))
+    return [f.get_db_prep_save(row[name], connection) for row in rows for name, f in pairs]
 
 
 def _as_python(row: Sequence[Any], fields: Sequence[Field]) -> tuple[Any, ...]:
