@@ -1,0 +1,40 @@
+"""Access codes: 80 random bits that people can read, type and say."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+
+from django.conf import settings
+from shared_contracts.messaging import sealing
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base32: no I, L, O and U, so that no two characters look alike."""
+
+_FROM_RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET.encode())
+_AS_TYPED = str.maketrans("OIL", "011", " -\t\u00a0\u2010\u2011\u2012\u2013")
+
+
+def make() -> str:
+    """A new code, `XXXX-XXXX-XXXX-XXXX`."""
+    return _in_groups(base64.b32encode(secrets.token_bytes(10)).translate(_FROM_RFC_4648).decode())
+
+
+def normalise(typed: str) -> str:
+    """The code that a person meant: case, spaces, hyphens and look-alikes do not matter.
+
+    Raises `ValueError`, which does not repeat what was typed.
+    """
+    characters = typed.upper().translate(_AS_TYPED)
+    if len(characters) != 16 or not set(characters) <= set(ALPHABET):
+        raise ValueError("expected 16 letters and digits without U, in any grouping")
+    return _in_groups(characters)
+
+
+def lookup(code: str) -> bytes:
+    """The keyed hash under which the code is found; `code` is in its normal form."""
+    return sealing.lookup_hash(code, settings.CODE_LOOKUP_KEY)
+
+
+def _in_groups(characters: str) -> str:
+    return "-".join((characters[:4], characters[4:8], characters[8:12], characters[12:]))

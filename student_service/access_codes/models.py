@@ -1,0 +1,150 @@
+"""Codes, and the mails that are to carry them. Codes and addresses rest sealed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models.functions import Now
+from shared_contracts.messaging import sealing
+from uuid_utils.compat import uuid7
+
+CODE_PURPOSE = "access-code"
+RECIPIENT_PURPOSE = "mail-recipient"
+
+
+class AccessCode(models.Model):
+    """The one code of a subscription: its primary key is what makes it one."""
+
+    subscription_id = models.UUIDField(primary_key=True)
+    user_id = models.CharField(max_length=64)
+    plan = models.CharField(max_length=64)
+    lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="finds a typed code")
+    sealed_code = models.BinaryField(help_text="the code, to be sent and told again")
+    issued_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"code of {self.subscription_id}"
+
+    @property
+    def code(self) -> str:
+        """The code in clear. Raises `Unsealable` if its key is gone."""
+        return sealing.unseal(self.sealed_code, CODE_PURPOSE).decode()
+
+
+class MailIntentQuerySet(models.QuerySet["MailIntent"]):
+    def due(self) -> MailIntentQuerySet:
+        """Those whose time has come by the database's clock, the longest waiting first."""
+        return self.filter(next_attempt_at__lte=Now()).order_by("next_attempt_at", "id")
+
+    def take(self) -> MailIntent | None:
+        """The first that is due and that no other worker is just taking; locked until commit."""
+        locked = self.due().select_for_update(of=("self",), skip_locked=True)
+        return locked.select_related("access_code").first()
+
+    def tried_today(self, recipient_hash: bytes) -> MailIntentQuerySet:
+        """What a recipient got, or may have got, in the last 24 hours."""
+        State = MailIntent.State  # noqa: N806
+        return self.filter(
+            recipient_hash=recipient_hash,
+            tried_at__gt=Now() - timedelta(days=1),
+            state__in=[State.SENT, State.SENDING, State.UNKNOWN],
+        )
+
+
+class MailIntent(models.Model):
+    """A mail that is to be sent: written with its code, settled by a worker, kept as a record.
+
+    pending → sending → sent · failed · pending (put off) · unknown (lost on the way)
+    pending → suppressed (too many for this recipient today)
+
+    `next_attempt_at` is null exactly when nothing is left to do, so the index of what is left
+    stays as small as that. While `sending`, it is the time when the worker must be dead.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", "is to be sent"
+        SENDING = "sending", "is being sent"
+        UNKNOWN = "unknown", "may have been sent; goes again with the same Message-ID"
+        SENT = "sent", "was taken by the mail server"
+        FAILED = "failed", "will not be sent, see the last error"
+        SUPPRESSED = "suppressed", "was held back: too many mails for one recipient"
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    access_code = models.ForeignKey(AccessCode, on_delete=models.PROTECT, related_name="mails")
+    message_id = models.CharField(max_length=255)
+    recipient = models.BinaryField(help_text="the address, sealed")
+    recipient_hash = models.BinaryField(max_length=32, help_text="counts the mails of an address")
+    state = models.CharField(
+        max_length=16, choices=State.choices, default=State.PENDING, db_default=State.PENDING
+    )
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
+    tried_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=500, blank=True, default="", db_default="")
+
+    objects = MailIntentQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["next_attempt_at", "id"],
+                name="mail_intent_open",
+                condition=models.Q(next_attempt_at__isnull=False),
+            ),
+            models.Index(
+                fields=["recipient_hash", "tried_at"],
+                name="mail_intent_tried",
+                condition=models.Q(tried_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} ({self.state})"
+
+    @property
+    def address(self) -> str:
+        """The recipient in clear. Raises `Unsealable` if its key is gone."""
+        return sealing.unseal(self.recipient, RECIPIENT_PURPOSE).decode()
+
+    def claim(self, lease: float) -> None:
+        """A worker has it now, for `lease` seconds; the attempt is counted before it is made."""
+        self.attempts += 1
+        self._become(
+            self.State.SENDING,
+            attempts=self.attempts,
+            tried_at=Now(),
+            next_attempt_at=Now() + timedelta(seconds=lease),
+        )
+
+    def release(self) -> None:
+        """Nothing was tried after all: due again at once, and the attempt does not count."""
+        self.attempts -= 1
+        self._become(self.State.PENDING, attempts=self.attempts, next_attempt_at=Now())
+
+    def sent(self) -> None:
+        self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error="")
+
+    def put_off(self, error: str, pause: float, *, maybe_sent: bool = False) -> None:
+        """Due again after `pause` seconds; `maybe_sent` if nobody knows what became of it."""
+        self._become(
+            self.State.UNKNOWN if maybe_sent else self.State.PENDING,
+            next_attempt_at=Now() + timedelta(seconds=pause),
+            last_error=error,
+        )
+
+    def failed(self, error: str) -> None:
+        self._become(self.State.FAILED, next_attempt_at=None, last_error=error)
+
+    def suppress(self, reason: str) -> None:
+        self._become(self.State.SUPPRESSED, next_attempt_at=None, last_error=reason)
+
+    def _become(self, state: MailIntent.State, **changes: Any) -> None:
+        """Write the fields of this change and no others."""
+        self.state = state
+        if "last_error" in changes:
+            changes["last_error"] = changes["last_error"][:500]
+        MailIntent.objects.filter(pk=self.pk).update(state=state, **changes)

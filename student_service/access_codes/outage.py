@@ -1,0 +1,41 @@
+"""The mail server is away: leave it alone for a while, longer each time, and say so once."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from shared_contracts.messaging.backoff import next_delay
+
+logger = logging.getLogger(__name__)
+
+LONGEST_PAUSE = 10.0
+"""Seconds; the sweep comes as often, so a server that is back is found back by the next one."""
+
+
+class Outage:
+    """What this process knows of the mail server. Rows say nothing: no mail is to blame."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._rest_until = 0.0
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is too early to try again."""
+        return time.monotonic() < self._rest_until
+
+    def begin(self, reason: str) -> None:
+        """The server failed (again)."""
+        self._failures += 1
+        pause = next_delay(self._failures, first=1.0, most=LONGEST_PAUSE)
+        self._rest_until = time.monotonic() + pause
+        if self._failures == 1:
+            logger.warning("mail server away, mails wait: %s", reason)
+
+    def end(self) -> None:
+        """The server works."""
+        if self._failures:
+            logger.warning("mail server is back after %d failures", self._failures)
+        self._failures = 0
+        self._rest_until = 0.0

@@ -1,0 +1,11 @@
+"""The student service's own Celery app: mails, sweeps and pruning."""
+
+from shared_contracts.celery_app import make_app
+
+app = make_app(
+    "student_service",
+    beat_schedule={
+        "student_service.send_pending_mails": 10,
+        "student_service.prune": 3600,
+    },
+)

@@ -1,0 +1,93 @@
+"""A real SMTP server that can be told to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+@dataclass
+class Mailbox:
+    """What the server got, and what it is to answer."""
+
+    port: int = 0
+    mails: list[EmailMessage] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
+    connections: int = 0
+    answer_mail_from: str = ""
+    answer_rcpt: dict[str, str] = field(default_factory=dict)
+    answer_data: str = ""
+    drop_after_data: bool = False
+    drop_at_rcpt: bool = False
+    stall_at_data: bool = False
+    mails_per_connection: int = 1_000_000
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        session.taken = 0  # type: ignore[attr-defined]
+        self.connections += 1
+        return responses
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, session: Any, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if session.taken >= self.mails_per_connection:
+            return "421 enough for one connection"
+        if self.answer_mail_from:
+            return self.answer_mail_from
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Any, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.drop_at_rcpt:
+            server.transport.close()
+        if address in self.answer_rcpt:
+            return self.answer_rcpt[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802
+        self, server: SMTP, session: Any, envelope: Envelope
+    ) -> str:
+        if self.stall_at_data:
+            await asyncio.sleep(3600)
+        if self.answer_data:
+            return self.answer_data
+        content = envelope.content
+        assert isinstance(content, bytes)
+        self.mails.append(email.message_from_bytes(content, policy=email.policy.default))
+        self.recipients.extend(envelope.rcpt_tos)
+        if self.drop_after_data:
+            server.transport.close()
+        session.taken += 1
+        return "250 taken"
+
+
+@contextmanager
+def running() -> Iterator[Mailbox]:
+    """A server on a free port, until the block ends."""
+    mailbox = Mailbox()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        mailbox.port = free.getsockname()[1]
+    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port)
+    controller.start()
+    mailbox.connections = 0  # the controller looked whether it answers
+    try:
+        yield mailbox
+    finally:
+        controller.stop()

@@ -1,0 +1,37 @@
+"""What this service was promised, and what it promises: read from the golden messages."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+from access_codes.models import AccessCode
+from shared_contracts.contracts import golden, schema_path
+from shared_contracts.messaging.inbox import Result
+from shared_contracts.messaging.testing import deliver, published
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_handles_the_golden_user_subscribed() -> None:
+    (outcome,) = deliver(golden("user_subscribed"))
+
+    asked = json.loads(golden("user_subscribed"))
+    row = AccessCode.objects.get()
+    assert outcome.result == Result.HANDLED
+    assert str(row.subscription_id) == asked["data"]["subscription_id"]
+    assert (row.user_id, row.plan) == (asked["data"]["user_id"], asked["data"]["plan"])
+    assert row.mails.get().address == asked["data"]["email"]
+
+
+def test_its_reply_has_the_form_of_the_golden_access_code_created() -> None:
+    deliver(golden("user_subscribed"))
+
+    (reply,) = published()
+    wire, promised = json.loads(reply.to_json()), json.loads(golden("access_code_created"))
+    assert wire.keys() == promised.keys()
+    assert wire["data"].keys() == promised["data"].keys()
+    for name in ("source", "type", "subject", "correlationid", "causationid"):
+        assert wire[name] == promised[name]
+    jsonschema.validate(wire, json.loads(schema_path("access_code_created").read_text()))

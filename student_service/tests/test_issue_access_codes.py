@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import threading
+from uuid import UUID
+
+import pytest
+from access_codes import codes
+from access_codes.models import AccessCode, MailIntent
+from django.db import connection, connections
+from pytest_django import DjangoAssertNumQueries
+from shared_contracts.envelope import Envelope
+from shared_contracts.events import AccessCodeCreated, UserSubscribed
+from shared_contracts.messaging.inbox import Result
+from shared_contracts.messaging.testing import an_envelope, deliver, published
+
+pytestmark = pytest.mark.django_db
+
+
+def results(*messages: Envelope[UserSubscribed]) -> list[Result]:
+    return [outcome.result for outcome in deliver(*messages)]
+
+
+def test_a_subscription_gets_a_code_a_mail_and_a_reply() -> None:
+    asked = an_envelope(UserSubscribed, plan="gold")
+
+    assert results(asked) == [Result.HANDLED]
+
+    row = AccessCode.objects.get(subscription_id=asked.data.subscription_id)
+    (reply,) = published()
+    assert isinstance(reply.data, AccessCodeCreated)
+    assert reply.data.access_code == row.code
+    assert reply.data.issued_at == row.issued_at
+    assert reply.data.user_id == asked.data.user_id
+    assert (reply.causationid, reply.correlationid) == (asked.id, asked.correlationid)
+    mail = row.mails.get()
+    assert mail.state == MailIntent.State.PENDING
+    assert mail.address == asked.data.email
+    assert mail.message_id == f"<{mail.id}@admit-one.example>"
+
+
+def test_the_same_message_again_changes_nothing() -> None:
+    asked = an_envelope(UserSubscribed)
+    deliver(asked)
+
+    assert results(asked) == [Result.DUPLICATE]
+
+    assert (AccessCode.objects.count(), MailIntent.objects.count()) == (1, 1)
+    assert len(published()) == 1
+
+
+def test_asked_again_it_tells_the_same_code_and_sends_no_new_mail() -> None:
+    asked = an_envelope(UserSubscribed)
+    again = Envelope.of(asked.data, cause=asked.id)
+    deliver(asked)
+
+    assert results(again) == [Result.HANDLED]
+
+    first, second = published()
+    assert second.data == first.data
+    assert second.causationid == again.id
+    assert (AccessCode.objects.count(), MailIntent.objects.count()) == (1, 1)
+
+
+def test_asked_twice_in_one_batch_it_makes_one_code() -> None:
+    asked = an_envelope(UserSubscribed)
+    again = Envelope.of(asked.data, cause=asked.id)
+
+    assert results(asked, again) == [Result.HANDLED, Result.HANDLED]
+
+    first, second = published()
+    assert first.data == second.data
+    assert (AccessCode.objects.count(), MailIntent.objects.count()) == (1, 1)
+
+
+def test_a_code_is_not_told_to_another_user_and_the_neighbours_do_not_suffer() -> None:
+    asked = an_envelope(UserSubscribed)
+    thief = an_envelope(
+        UserSubscribed, subscription_id=asked.data.subscription_id, user_id="somebody-else"
+    )
+    neighbour = an_envelope(UserSubscribed)
+    deliver(asked)
+
+    assert results(thief, neighbour) == [Result.REJECTED, Result.HANDLED]
+
+    assert [reply.causationid for reply in published()] == [asked.id, neighbour.id]
+
+
+def test_a_user_may_have_many_subscriptions() -> None:
+    batch = [an_envelope(UserSubscribed) for _ in range(3)]
+
+    assert results(*batch) == [Result.HANDLED] * 3
+
+    assert len({row.code for row in AccessCode.objects.all()}) == 3
+
+
+def test_a_code_can_be_found_by_what_a_person_types() -> None:
+    asked = an_envelope(UserSubscribed)
+    deliver(asked)
+    (reply,) = published()
+    typed = reply.data.access_code.lower().replace("-", " ")
+
+    found = AccessCode.objects.get(lookup_hash=codes.lookup(codes.normalise(typed)))
+
+    assert found.subscription_id == asked.data.subscription_id
+
+
+def test_neither_code_nor_address_stands_in_the_database() -> None:
+    asked = an_envelope(UserSubscribed, email="ada@example.com")
+    deliver(asked)
+    code = AccessCode.objects.get().code
+    rows = []
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f'SELECT * FROM "{table}"')
+            rows.extend(cursor.fetchall())
+    everything = b"\n".join(
+        bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
+        for row in rows
+        for value in row
+    )
+
+    assert str(asked.data.user_id).encode() in everything
+    for secret in (code, code.replace("-", ""), "ada@example.com"):
+        assert secret.encode() not in everything
+
+
+def test_a_batch_costs_as_many_queries_as_a_single_message(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    batch = [an_envelope(UserSubscribed) for _ in range(250)]
+    deliver(*batch[:50])
+
+    with django_assert_max_num_queries(12):
+        deliver(*(Envelope.of(message.data) for message in batch))
+
+    assert AccessCode.objects.count() == MailIntent.objects.count() == 250
+    assert len(published()) == 300
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_subscriptions_asked_for_at_once_get_one_code_each() -> None:
+    events = [an_envelope(UserSubscribed).data for _ in range(20)]
+    start = threading.Barrier(4)
+    faults: list[BaseException] = []
+
+    def consumer(events: list[UserSubscribed]) -> None:
+        try:
+            start.wait(10)
+            deliver(*(Envelope.of(event) for event in events))
+        except BaseException as error:  # noqa: BLE001 (told below)
+            faults.append(error)
+        finally:
+            connections.close_all()
+
+    orders = [events, events[::-1], events[7:] + events[:7], events[::2] + events[1::2]]
+    threads = [threading.Thread(target=consumer, args=[order]) for order in orders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert faults == []
+    assert AccessCode.objects.count() == MailIntent.objects.count() == 20
+    told: dict[UUID, set[str]] = {}
+    for reply in published():
+        told.setdefault(reply.data.subscription_id, set()).add(reply.data.access_code)
+    assert len(told) == 20
+    assert {len(codes) for codes in told.values()} == {1}
+    assert len(published()) == 80
