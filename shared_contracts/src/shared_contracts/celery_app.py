@@ -1,0 +1,138 @@
+"""The Celery app of a service: mail, schedules and sweeps, never a way to another service.
+
+A task is only a wake-up: rows are the truth, and every task looks at rows. So wake-ups may be
+lost, repeated or late; they expire, their queue is short, and they carry no arguments.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Celery, signals
+from django.conf import settings
+from kombu import Exchange, Queue
+from kombu.utils.url import maybe_sanitize_url
+
+from .messaging import broker
+
+WAKE_UP_SECONDS = 60
+"""After this a wake-up is worthless: the sweeps have looked at the rows since."""
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+stopping = threading.Event()
+"""Set once the worker was told to stop: a task finishes what it has in hand and returns."""
+
+
+def make_app(service: str, *, beat_schedule: Mapping[str, float]) -> Celery:
+    """The Celery app of `service`: its own queue, no results, JSON only, every wait bounded.
+
+    `beat_schedule` gives the seconds between two runs by task name. Each also runs at the start
+    of beat, so that a restarted service looks at its rows at once.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{service}.settings")
+    app = Celery(service, set_as_current=True)
+    app.conf.update(_configuration(service, beat_schedule))
+    app.autodiscover_tasks()
+    return app
+
+
+def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str, Any]:
+    queue = f"{settings.MESSAGING.get('BROKER_PREFIX', '')}{service}.tasks"
+    return {
+        "broker_url": settings.CELERY_BROKER_URL,
+        "broker_transport_options": broker.transport_options(
+            settings.CELERY_BROKER_URL, f"{service} tasks {os.getpid()}"
+        ),
+        "broker_connection_timeout": broker.CONNECT_TIMEOUT,
+        "broker_heartbeat": broker.HEARTBEAT,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # Never Celery's default queue: two services on one vhost would steal each other's tasks.
+        "task_queues": [
+            Queue(
+                queue,
+                Exchange(queue, type="direct", durable=True),
+                routing_key=queue,
+                durable=True,
+                # While no worker runs, a few wake-ups say as much as a million.
+                queue_arguments={"x-max-length": 1_000, "x-message-ttl": WAKE_UP_SECONDS * 1_000},
+            )
+        ],
+        "task_default_queue": queue,
+        "task_default_exchange": queue,
+        "task_default_routing_key": queue,
+        "task_create_missing_queues": False,
+        "task_publish_retry": False,
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+        # Late answers only cost a task that looks at rows twice; ours end by themselves.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_soft_shutdown_timeout": 8.0,
+        # In memory: the schedule is code, and every entry runs at the start anyway.
+        "beat_scheduler": "celery.beat:Scheduler",
+        "beat_schedule": {
+            task: {
+                "task": task,
+                "schedule": seconds,
+                "last_run_at": LONG_AGO,
+                "options": {"expires": min(seconds, WAKE_UP_SECONDS)},
+            }
+            for task, seconds in beat_schedule.items()
+        },
+        "timezone": "UTC",
+    }
+
+
+@signals.setup_logging.connect
+def _keep_the_services_logging(**_: Any) -> None:
+    """Django's LOGGING holds; with a receiver here Celery sets up none of its own."""
+
+
+@signals.worker_init.connect
+def _say_what_it_is(sender: Any, **_: Any) -> None:
+    conf = sender.app.conf
+    every = ", ".join(f"{name} every {e['schedule']} s" for name, e in conf.beat_schedule.items())
+    _say(
+        f"{sender.app.main} tasks: queue {conf.task_default_queue} on "
+        f"{maybe_sanitize_url(conf.broker_url)}; {every}"
+    )
+    _beat_ends_with(os.getpid())
+
+
+@signals.worker_ready.connect
+def _say_ready(sender: Any, **_: Any) -> None:
+    _say(f"{sender.app.main} tasks ready")
+
+
+@signals.worker_shutting_down.connect
+def _stop_tasks(**_: Any) -> None:
+    stopping.set()
+
+
+def _beat_ends_with(worker: int) -> None:
+    """Let the embedded beat die with its worker, kill -9 included (Linux keeps that promise)."""
+
+    @signals.beat_embedded_init.connect(weak=False)
+    def _die_with_parent(**_: Any) -> None:
+        if sys.platform == "linux":
+            pr_set_pdeathsig = 1
+            ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() != worker:  # it died before we asked
+            os._exit(1)
+
+
+def _say(line: str) -> None:
+    """On standard error whatever the log level: a supervisor waits for these lines."""
+    print(line, file=sys.stderr, flush=True)
