@@ -181,7 +181,9 @@ def main() -> int:
     """Declare, measure, clean up."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", help="broker URL (default: a new embedded broker)")
-    parser.add_argument("--messages", type=int, default=20_000, help="messages a run (default: 20000)")
+    parser.add_argument(
+        "--messages", type=int, default=20_000, help="messages a run (default: 20000)"
+    )
     given = parser.parse_args()
     name = f"bench-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,31 @@
+# Every target is one command, so that it can be run without make as well.
+# Prerequisites: Python 3.11+ with venv, or uv; and the package index.
+
+.DEFAULT_GOAL := help
+RUN := .venv/bin/python -m
+
+.PHONY: help setup demo test check bench up clean
+
+help:
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-7s %s\n", $$1, $$2 }'
+
+demo: setup ## See the whole system run; Ctrl-C ends it (ONCE=1: end after one journey)
+	@$(RUN) tools.demo $(if $(ONCE),--once) $(ARGS)
+
+test: setup ## Run all tests against a real RabbitMQ and PostgreSQL (ARGS="-k relay")
+	@$(RUN) tools.test $(ARGS)
+
+check: setup ## Check format, lint, types, import rules, lock file and migrations
+	@$(RUN) tools.check $(ARGS)
+
+bench: setup ## Measure speed and memory on a real RabbitMQ and PostgreSQL (ARGS="--json FILE")
+	@$(RUN) tools.bench $(ARGS)
+
+up: setup ## Run everything in containers (Docker with compose)
+	@$(RUN) tools.up $(ARGS)
+
+setup: ## Install the locked dependencies into .venv (every target does it first)
+	@sh tools/setup.sh
+
+clean: ## Remove .venv and all that demo, tests and checks have left
+	@rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""What starts, shows, tests and measures the whole system on one machine."""

@@ -1,0 +1,89 @@
+"""How each process of the system is started, and how it shows that it is ready."""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .ports import LOCAL, Ports
+from .process import Process, says
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVICES = ("payment_service", "student_service")
+
+
+@dataclass(frozen=True)
+class Command:
+    """`service` is empty for the mail catcher, which belongs to neither."""
+
+    service: str
+    cwd: Path
+    arguments: list[str]
+    is_ready: Callable[[Process], bool]
+
+
+def role_of(name: str) -> str:
+    """The role of a process: `student-consumer#2` is a consumer."""
+    return name.partition("#")[0].rpartition("-")[2]
+
+
+def command(name: str, ports: Ports, mails: Path) -> Command:
+    """How to start the process called `name`. Raises `ValueError` if there is none of that name."""
+    side, role = name.partition("-")[0], role_of(name)
+    if role == "mail":
+        return Command("", ROOT, _mail(ports, mails), says(" mail ready"))
+    service = f"{side}_service"
+    if service not in SERVICES or role not in _ROLES:
+        raise ValueError(
+            f"expected mail, or payment or student, a hyphen and one of {', '.join(_ROLES)}; "
+            f"got {name!r}"
+        )
+    port = ports.payment if side == "payment" else ports.student
+    is_ready = _answers_ready(port) if role == "web" else says(f" {role} ready")
+    return Command(
+        service, ROOT / service, [sys.executable, *_ROLES[role](service, port)], is_ready
+    )
+
+
+def _web(service: str, port: int) -> list[str]:
+    server = ["-m", "uvicorn", f"{service}.asgi:application", "--host", LOCAL, "--port", str(port)]
+    return [*server, "--log-level", "warning", "--no-access-log"]
+
+
+def _tasks(service: str, _: int) -> list[str]:
+    # Threads leave no grandchildren behind; gossip and mingle are talk among many workers.
+    worker = ["-m", "celery", "-A", service, "worker", "--beat", "--pool", "threads"]
+    return [
+        *worker, "--concurrency", "1", "--without-gossip", "--without-mingle",
+        "--loglevel", "WARNING",
+    ]  # fmt: skip
+
+
+_ROLES: dict[str, Callable[[str, int], list[str]]] = {
+    "web": _web,
+    "relay": lambda *_: ["manage.py", "relay_outbox"],
+    "consumer": lambda *_: ["manage.py", "consume_events"],
+    "tasks": _tasks,
+}
+
+PROCESSES = ("mail", *(f"{side}-{role}" for side in ("payment", "student") for role in _ROLES))
+
+
+def _mail(ports: Ports, mails: Path) -> list[str]:
+    listen = ["--smtp-port", str(ports.smtp), "--http-port", str(ports.mail)]
+    return [sys.executable, "-m", "tools.mail_catcher", *listen, "--folder", str(mails)]
+
+
+def _answers_ready(port: int) -> Callable[[Process], bool]:
+    def is_ready(_: Process) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{LOCAL}:{port}/health/ready", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    return is_ready

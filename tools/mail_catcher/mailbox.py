@@ -1,0 +1,64 @@
+"""Mails in a folder, one `.eml` file each, numbered as they came."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from functools import lru_cache
+from pathlib import Path
+
+Mail = dict[str, str]
+"""A mail as its reader sees it: id, from, to, subject, message_id, text, html, received_at."""
+
+
+class Mailbox:
+    """The mails of one folder. `discard` only counts them, for measuring."""
+
+    def __init__(self, folder: Path, *, discard: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._discard = discard
+        self.count = max((int(path.stem) for path in folder.glob("*.eml")), default=0)
+
+    def add(self, content: bytes) -> None:
+        """Keep a mail; whoever lists them meanwhile sees all of it or nothing."""
+        number = self.count + 1
+        if not self._discard:
+            partial = self._folder / f"{number:06}.partial"
+            partial.write_bytes(content)
+            partial.rename(partial.with_suffix(".eml"))
+        self.count = number
+
+    def mails(self) -> list[Mail]:
+        """All mails, newest first."""
+        return [read(path) for path in sorted(self._folder.glob("*.eml"), reverse=True)]
+
+    def mail(self, mail_id: str) -> Mail | None:
+        path = self._path(mail_id)
+        return read(path) if path else None
+
+    def source(self, mail_id: str) -> bytes | None:
+        """The mail as it came over the wire."""
+        path = self._path(mail_id)
+        return path.read_bytes() if path else None
+
+    def _path(self, mail_id: str) -> Path | None:
+        path = self._folder / f"{mail_id}.eml"
+        return path if mail_id.isdecimal() and path.exists() else None
+
+
+@lru_cache(maxsize=10_000)
+def read(path: Path) -> Mail:
+    """Parse a mail; a file is never changed once it is there."""
+    message = message_from_bytes(path.read_bytes(), policy=policy.default)
+    bodies = {kind: message.get_body((kind,)) for kind in ("plain", "html")}
+    return {
+        "id": path.stem,
+        "from": str(message["From"] or ""),
+        "to": str(message["To"] or ""),
+        "subject": str(message["Subject"] or ""),
+        "message_id": str(message["Message-ID"] or ""),
+        "text": str(bodies["plain"].get_content()) if bodies["plain"] else "",
+        "html": str(bodies["html"].get_content()) if bodies["html"] else "",
+        "received_at": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),
+    }

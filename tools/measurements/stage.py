@@ -1,0 +1,66 @@
+"""What one run of the bench has to itself on the servers and on this machine."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+from ..commands import ROOT
+from ..process import Process, says, wait_ready
+from .databases import Databases
+
+
+class Stage:
+    """Databases, names on the broker and processes of our own; all gone after the `with` block."""
+
+    def __init__(self, broker_url: str, database_url: str) -> None:
+        self.broker_url = broker_url
+        token = f"bench_{secrets.token_hex(4)}_"
+        self.databases = Databases(database_url, token)
+        self._prefixes = (f"{token}{number}." for number in itertools.count(1))
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.folder = Path(tempfile.mkdtemp(prefix="admit-one-bench-"))
+            stack.callback(shutil.rmtree, self.folder)
+            stack.enter_context(self.databases)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def new_prefix(self) -> str:
+        """A prefix that no name on the broker has yet."""
+        return next(self._prefixes)
+
+    @contextmanager
+    def processes(
+        self, commands: Mapping[str, Sequence[str]], environment: Mapping[str, str]
+    ) -> Iterator[dict[str, Process]]:
+        """Start commands by name, wait until each has said `… ready`, and end them afterwards."""
+        started: dict[str, Process] = {}
+        try:
+            for name, arguments in commands.items():
+                started[name] = Process(
+                    name,
+                    arguments,
+                    log=self.folder / f"{name}.log",
+                    is_ready=says(" ready"),
+                    cwd=ROOT,
+                    env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+                )
+            for _ in wait_ready(started.values(), 60):
+                pass
+            yield started
+        finally:
+            for process in started.values():
+                process.end(5)

@@ -1,0 +1,78 @@
+"""TCP ports on this machine: which ones we take, and what to do when one is taken."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, fields
+
+LOCAL = "127.0.0.1"
+
+
+class PortTaken(Exception):
+    """Somebody else listens on a port we need; the message says how to choose another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where the system listens on this machine."""
+
+    payment: int = 8000
+    student: int = 8001
+    smtp: int = 1025
+    mail: int = 8025
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Ports nobody uses, for tests."""
+        return cls(payment=free_port(), student=free_port(), smtp=free_port(), mail=free_port())
+
+    @classmethod
+    def from_environment(cls) -> Ports:
+        """PAYMENT_PORT, STUDENT_PORT, SMTP_PORT, MAIL_PORT, or the usual ones.
+
+        Raises `PortTaken` for the first that is in use, `ValueError` for what is not a port.
+        """
+        return cls(**{field.name: _chosen(field.name, field.default) for field in fields(cls)})
+
+
+def _chosen(name: str, default: object) -> int:
+    variable = f"{name.upper()}_PORT"
+    value = os.environ.get(variable) or str(default)
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise ValueError(f"{variable}: expected a port from 1 to 65535, got {value!r}")
+    if is_taken(int(value)):
+        raise PortTaken(
+            f"Port {value} is taken by another program. "
+            f"Choose another one with {variable}, for example: {variable}={free_port()} make demo"
+        )
+    return int(value)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((LOCAL, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody listens on `port` already."""
+    with socket.socket() as probe:
+        # As servers do: a port whose last connection has only just closed is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCAL, port))
+        except OSError:
+            return True
+        return False
+
+
+def answers(port: int, host: str = LOCAL) -> bool:
+    """Whether a connection to `port` is accepted."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,195 @@
+"""The whole system on one machine: every process of both services, started, watched and stopped.
+
+    with System(folder, Backends.embedded(folder)) as system:
+        system.migrate()
+        system.start(*PROCESSES)
+        system.wait_ready()
+
+A second instance of a process is called by its name and a number: `student-consumer#2`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+from . import migrations
+from .backends import Backends
+from .commands import PROCESSES, ROOT, SERVICES, command, role_of
+from .keys import Keys, new_keys
+from .ports import LOCAL, Ports
+from .process import Process, wait_ready
+
+__all__ = ["PROCESSES", "SERVICES", "Backends", "CommandFailed", "Ports", "System"]
+
+STOP_ORDER = (("web",), ("relay", "consumer", "tasks"), ("mail",))
+"""First nothing new comes in, then what is in hand is finished, and mail is taken to the end."""
+
+PATIENCE = 12.0
+"""Seconds that a process has to finish what it holds; its own bound is 10."""
+
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+"""What every process sees of our environment; the rest is each service's own settings."""
+
+
+class CommandFailed(Exception):
+    """A management command ended with an error; the message is what it wrote."""
+
+
+class System:
+    """Both services and the mail catcher. Leaving the `with` block stops all that still runs."""
+
+    def __init__(
+        self,
+        folder: Path,
+        backends: Backends,
+        *,
+        ports: Ports | None = None,
+        keys: Keys | None = None,
+        settings: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """`settings` are further environment variables, by service, such as a mail cap."""
+        self.folder = folder.resolve()
+        self.backends = backends
+        self.ports = ports or Ports.free()
+        self._keys = keys or new_keys()
+        self._settings = settings or {}
+        self._processes: dict[str, Process] = {}
+        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def payment_url(self) -> str:
+        return f"http://{LOCAL}:{self.ports.payment}"
+
+    @property
+    def student_url(self) -> str:
+        return f"http://{LOCAL}:{self.ports.student}"
+
+    @property
+    def mail_url(self) -> str:
+        return f"http://{LOCAL}:{self.ports.mail}"
+
+    def environment(self, service: str) -> dict[str, str]:
+        """All that the processes of one service see: its own settings, and none of the other's."""
+        backends = self.backends
+        own = {
+            "ENVIRONMENT": "development",
+            "PYTHONUNBUFFERED": "1",
+            "ALLOWED_HOSTS": f"{LOCAL},localhost",
+            "DATABASE_URL": backends.database_url(service),
+            "BROKER_URL": backends.broker_url,
+            "BROKER_PREFIX": backends.prefix,
+            **self._keys[service],
+        }
+        if backends.celery_broker_url:
+            own["CELERY_BROKER_URL"] = backends.celery_broker_url
+        if service == "student_service":
+            own["EMAIL_URL"] = backends.email_url or f"smtp://{LOCAL}:{self.ports.smtp}"
+            own["EMAIL_FROM"] = "Admit One <codes@admit-one.example>"
+        return _passed_on() | own | dict(self._settings.get(service, {}))
+
+    def migrate(self) -> None:
+        """Bring both databases up to date, at the same time. Raises `CommandFailed`."""
+        running = {
+            service: self._manage(service, "migrate", "--no-input")
+            for service in SERVICES
+            if not migrations.are_applied(self.folder, service, self.backends.database_url(service))
+        }
+        for service, migrating in running.items():
+            _result(migrating)
+            migrations.note_applied(self.folder, service)
+
+    def new_api_key(self, name: str = "local") -> str:
+        """A new key for the payment API."""
+        return self.manage("payment_service", "api_key", "create", "--name", name).split()[-1]
+
+    def manage(self, service: str, *arguments: str) -> str:
+        """Run `manage.py` of a service; returns what it printed. Raises `CommandFailed`."""
+        return _result(self._manage(service, *arguments))
+
+    def _manage(self, service: str, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT / service,
+            env=self.environment(service),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, *names: str) -> None:
+        """Start processes, all at once, without waiting until they are ready."""
+        for name in names:
+            if name in self.running():
+                raise ValueError(f"{name}: expected not to run yet, but it does")
+            how = command(name, self.ports, self.folder / "mails")
+            self._processes[name] = Process(
+                name,
+                how.arguments,
+                log=self.folder / "logs" / f"{name}.log",
+                is_ready=how.is_ready,
+                cwd=how.cwd,
+                env=self.environment(how.service) if how.service else _passed_on(),
+            )
+
+    def wait_ready(self, *names: str, timeout: float = 60) -> None:
+        """Wait until these processes, or all that run, are ready. Raises `NotReady`."""
+        for _ in self.as_ready(*names, timeout=timeout):
+            pass
+
+    def as_ready(self, *names: str, timeout: float = 60) -> Iterator[str]:
+        """The name of each of these processes, or of all that run, when it becomes ready."""
+        processes = [self._processes[name] for name in names or self.running()]
+        return (process.name for process in wait_ready(processes, timeout))
+
+    def process(self, name: str) -> Process:
+        """A process that was started: its pid, its output, its exit code."""
+        return self._processes[name]
+
+    def running(self) -> list[str]:
+        """The names of the processes that run."""
+        return [name for name, each in self._processes.items() if each.exit_code is None]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL: it gets no chance to finish anything."""
+        self._processes[name].kill()
+
+    def stop(self, name: str, timeout: float = PATIENCE) -> int:
+        """SIGTERM. Returns the exit code; -9 if it took longer than `timeout` seconds."""
+        return self._processes[name].end(timeout)
+
+    def close(self) -> None:
+        """Stop everything in order. Another Ctrl-C meanwhile kills what is left."""
+        patience = PATIENCE
+        for roles in STOP_ORDER:
+            leaving = [self._processes[name] for name in self.running() if role_of(name) in roles]
+            for process in leaving:
+                process.signal(signal.SIGTERM)
+            for process in leaving:
+                try:
+                    process.wait_or_kill(patience)
+                except KeyboardInterrupt:
+                    patience = 0.0
+
+
+def _result(running: subprocess.Popen[str]) -> str:
+    printed, complaints = running.communicate()
+    if running.returncode:
+        raise CommandFailed(f"{running.args!r} failed:\n{printed}{complaints}")
+    return printed
+
+
+def _passed_on() -> dict[str, str]:
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}

@@ -1,0 +1,141 @@
+"""The textbook way: what most tutorials build for the same journey.
+
+    python -m tools.yardsticks.textbook payment-consumer | student-consumer
+    celery -A tools.yardsticks.textbook:payment worker …      and student, and mail
+
+The view saves a row and calls `delay`; a Celery task opens a connection and publishes; a consumer
+hands each message to Celery; a task writes one row and calls `delay` for the next step.
+Nothing is confirmed, nothing is remembered: whatever dies on the way is lost.
+Kind to it: the queues are classic ones, and each process keeps its database connection.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import sys
+from email.message import EmailMessage
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from celery import Celery, signals
+from kombu import Connection, Consumer, Exchange, Queue
+from kombu.mixins import ConsumerMixin
+
+from . import events
+from .place import Place
+
+place = Place.from_environment()
+
+
+def app(name: str) -> Celery:
+    made = Celery(name, broker=place.broker, set_as_current=False)
+    made.conf.update(
+        task_default_queue=f"{place.prefix}{name}.tasks",
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        broker_connection_retry_on_startup=True,
+    )
+    return made
+
+
+payment, student, mail = app("payment"), app("student"), app("mail")
+
+EXCHANGES = {
+    name: Exchange(f"{place.prefix}{name}.events", type="direct", durable=True)
+    for name in ("payment", "student")
+}
+INBOXES = {
+    "student": Queue(f"{place.prefix}student.inbox", EXCHANGES["payment"], "user_subscribed"),
+    "payment": Queue(f"{place.prefix}payment.inbox", EXCHANGES["student"], "access_code_created"),
+}
+
+
+@cache
+def database(dsn: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(dsn, autocommit=True)
+
+
+def publish(exchange: Exchange, message: events.Message) -> None:
+    with Connection(place.broker) as connection:
+        connection.Producer(serializer="json").publish(
+            message, exchange=exchange, routing_key=message["type"], delivery_mode=2
+        )
+
+
+@payment.task
+def publish_user_subscribed(message: events.Message) -> None:
+    publish(EXCHANGES["payment"], message)
+
+
+@student.task
+def issue_access_code(message: events.Message) -> None:
+    code = events.new_code()
+    data = message["data"]
+    database(place.student_database).execute(
+        "INSERT INTO access_code (subscription_id, user_id, plan, code) VALUES (%s, %s, %s, %s)",
+        [message["subject"], data["user_id"], data["plan"], code],
+    )
+    send_mail.delay(data["email"], code)
+    publish_access_code_created.delay(events.access_code_created(message, code))
+
+
+@student.task
+def publish_access_code_created(message: events.Message) -> None:
+    publish(EXCHANGES["student"], message)
+
+
+@payment.task
+def store_access_code(message: events.Message) -> None:
+    database(place.payment_database).execute(
+        "UPDATE subscription SET access_code = %s WHERE id = %s",
+        [message["data"]["access_code"], message["subject"]],
+    )
+
+
+@mail.task
+def send_mail(address: str, code: str) -> None:
+    letter = EmailMessage()
+    letter["From"], letter["To"] = "codes@example.com", address
+    letter["Subject"] = "Your access code"
+    letter.set_content(f"Your access code is {code}.\n")
+    server = urlsplit(place.mail)
+    with smtplib.SMTP(server.hostname or "", server.port or 25) as smtp:
+        smtp.send_message(letter)
+
+
+class InboxConsumer(ConsumerMixin):
+    """Hands each message to Celery."""
+
+    def __init__(self, connection: Connection, queue: Queue, task: Any) -> None:
+        self.connection = connection
+        self._queue = queue
+        self._task = task
+
+    def get_consumers(self, consumer_class: type[Consumer], _channel: Any) -> list[Consumer]:
+        return [consumer_class(queues=[self._queue], callbacks=[self.on_message], accept=["json"])]
+
+    def on_message(self, body: events.Message, message: Any) -> None:
+        self._task.delay(body)
+        message.ack()
+
+
+@signals.worker_ready.connect
+def say_ready(sender: Any, **_: Any) -> None:
+    print(f"textbook {sender.app.main} tasks ready", flush=True)
+
+
+def main() -> None:
+    name = sys.argv[1]
+    side = name.partition("-")[0]
+    task = {"student": issue_access_code, "payment": store_access_code}[side]
+    with Connection(place.broker) as connection:
+        consumer = InboxConsumer(connection, INBOXES[side], task)
+        print(f"textbook {name} ready", flush=True)
+        consumer.run()
+
+
+if __name__ == "__main__":
+    main()
