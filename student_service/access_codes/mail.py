@@ -8,10 +8,11 @@ import time
 from contextlib import suppress
 from email.utils import parseaddr
 from enum import Enum, auto
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
+from django.core.mail.message import SafeMIMEMultipart
 from django.core.mail.utils import DNS_NAME
 from django.template.loader import render_to_string
 from shared_contracts.masking import mask
@@ -59,7 +60,8 @@ def compose(*, address: str, message_id: str, code: str, plan: str) -> Mail:
         headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
     )
     mail.attach_alternative(render_to_string("access_codes/mail.html", context), "text/html")
-    return Mail(recipient, mail.message().as_bytes(linesep="\r\n"))
+    message = cast("SafeMIMEMultipart", mail.message())
+    return Mail(recipient, message.as_bytes(linesep="\r\n"))
 
 
 def domain() -> str:

@@ -43,7 +43,7 @@ class MailIntentQuerySet(models.QuerySet["MailIntent"]):
         locked = self.due().select_for_update(of=("self",), skip_locked=True)
         return locked.select_related("access_code").first()
 
-    def tried_today(self, recipient_hash: bytes) -> MailIntentQuerySet:
+    def tried_today(self, recipient_hash: bytes | memoryview[int]) -> MailIntentQuerySet:
         """What a recipient got, or may have got, in the last 24 hours."""
         State = MailIntent.State  # noqa: N806
         return self.filter(

@@ -223,6 +223,4 @@ def _settle(intent: MailIntent, outcome: mail.Outcome) -> None:
         intent.failed(f"given up after {intent.attempts} attempts: {outcome.answer}")
     else:
         pause = next_delay(intent.attempts, first=FIRST_PAUSE, most=LONGEST_PAUSE)
-        intent.put_off(
-            outcome.answer, pause, maybe_sent=outcome.result is mail.Result.LOST
-        )
+        intent.put_off(outcome.answer, pause, maybe_sent=outcome.result is mail.Result.LOST)

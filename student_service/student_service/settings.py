@@ -3,6 +3,7 @@
 from email.utils import parseaddr
 
 from django.core.exceptions import ImproperlyConfigured
+
 from shared_contracts import environment
 
 DEBUG = False

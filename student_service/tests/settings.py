@@ -13,7 +13,7 @@ os.environ.setdefault("CODE_LOOKUP_KEY", base64.urlsafe_b64encode(b"l" * 32).dec
 os.environ.setdefault("EMAIL_URL", "smtp://127.0.0.1:1")
 os.environ.setdefault("EMAIL_FROM", "Admit One <codes@admit-one.example>")
 
-from student_service.settings import *  # noqa: E402, F403
+from student_service.settings import *  # noqa: F403
 
 EMAIL_TIMEOUT = 2
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405

@@ -33,7 +33,12 @@ class Mailbox:
     mails_per_connection: int = 1_000_000
 
     async def handle_EHLO(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        hostname: str,
+        responses: list[str],
     ) -> list[str]:
         session.host_name = hostname
         session.taken = 0  # type: ignore[attr-defined]
@@ -54,7 +59,7 @@ class Mailbox:
         self, server: SMTP, session: Any, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self.drop_at_rcpt:
-            server.transport.close()
+            hang_up(server)
         if address in self.answer_rcpt:
             return self.answer_rcpt[address]
         envelope.rcpt_tos.append(address)
@@ -72,9 +77,14 @@ class Mailbox:
         self.mails.append(email.message_from_bytes(content, policy=email.policy.default))
         self.recipients.extend(envelope.rcpt_tos)
         if self.drop_after_data:
-            server.transport.close()
+            hang_up(server)
         session.taken += 1
         return "250 taken"
+
+
+def hang_up(server: SMTP) -> None:
+    assert server.transport is not None
+    server.transport.close()
 
 
 @contextmanager

@@ -220,7 +220,9 @@ def test_a_server_that_takes_no_mail_at_all_is_no_mails_fault(
 ) -> None:
     if fault == "no server":
         settings.EMAIL_PORT = 1
-    mailbox.answer_mail_from = {"sender refused": "550 no", "sender put off": "451 no"}.get(fault, "")
+    mailbox.answer_mail_from = {"sender refused": "550 no", "sender put off": "451 no"}.get(
+        fault, ""
+    )
     subscribe("ada@example.com", "bob@example.com")
 
     assert services.send_due_mails(always) == 0
@@ -249,7 +251,9 @@ def test_an_outage_is_said_once(
     services.outage._rest_until = 0.0
     services.send_due_mails(always)
 
-    said = [record.getMessage() for record in caplog.records if "mail server" in record.getMessage()]
+    said = [
+        record.getMessage() for record in caplog.records if "mail server" in record.getMessage()
+    ]
     assert [text[:17] for text in said] == ["mail server away,", "mail server is ba"]
 
 
