@@ -51,6 +51,7 @@ def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str
         "broker_transport_options": broker.transport_options(
             settings.CELERY_BROKER_URL, f"{service} tasks {os.getpid()}"
         ),
+        "broker_use_ssl": broker.tls(settings.CELERY_BROKER_URL),
         "broker_connection_timeout": broker.CONNECT_TIMEOUT,
         "broker_heartbeat": broker.HEARTBEAT,
         "broker_connection_retry_on_startup": True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
+from urllib.parse import urlsplit
 
 import amqp.serialization
 import amqp.spec
@@ -51,6 +53,7 @@ def connect(role: str) -> Connection:
         current.BROKER_URL,
         heartbeat=HEARTBEAT,
         connect_timeout=CONNECT_TIMEOUT,
+        ssl=tls(current.BROKER_URL),
         transport_options=transport_options(
             current.BROKER_URL, f"{current.SERVICE} {role} {os.getpid()}"
         ),
@@ -75,6 +78,22 @@ def transport_options(url: str, name: str) -> dict[str, Any]:
         "client_properties": {"connection_name": name},
         "on_blocked": lambda *_: logger.warning("the broker takes no messages now (alarm)"),
         "on_unblocked": lambda *_: logger.warning("the broker takes messages again"),
+    }
+
+
+def tls(url: str) -> dict[str, Any] | bool:
+    """Kombu's `ssl` for the broker at `url`: with amqps, its certificate must be for its name.
+
+    The authorities are the system's; SSL_CERT_FILE names others.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "amqps":
+        return False
+    return {
+        # Without the name, py-amqp takes any certificate that one of the authorities has signed.
+        "server_hostname": parts.hostname,
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "tls_minimum_version": ssl.TLSVersion.TLSv1_2,
     }
 
 
@@ -142,7 +161,10 @@ def wait(connection: Connection, seconds: float, stop: Stop, *others: int) -> No
     """Wait until something may have arrived, `others` are readable, stop is asked, or the time."""
     wire: Any = connection.connection
     if connection.transport.driver_type == "amqp":
-        stop.wait(seconds, wire.transport.sock.fileno(), *others)
+        sock = wire.transport.sock
+        if sock is None or sock.fileno() < 0:
+            raise ConnectionError("the connection to the broker is closed")
+        stop.wait(seconds, sock.fileno(), *others)
         return
     # Whoever consumes from the embedded broker also looks by its own clock for those who died.
     consumes = any(channel.consumers for channel in wire.channels.values())

@@ -54,24 +54,30 @@ class Stop:
         select.select([self._reader, *others], [], [], max(0.0, seconds))
 
 
+REMINDER = 60.0
+"""Seconds between two lines about one trouble."""
+
+
 class Announcer:
     """Says a trouble once, not at every try, and says when it is over."""
 
     def __init__(self) -> None:
-        self._trouble = ""
-        self._since = 0.0
+        self._since: float | None = None
+        self._said = 0.0
 
     def trouble(self, text: str) -> None:
-        if text != self._trouble:
-            if not self._trouble:
-                self._since = time.monotonic()
-            self._trouble = text
-            logger.warning("%s", text)
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        elif now - self._said < REMINDER:
+            return
+        self._said = now
+        logger.warning("%s", text)
 
     def over(self, text: str) -> None:
-        if self._trouble:
+        if self._since is not None:
             logger.warning("%s after %.0f s", text, time.monotonic() - self._since)
-            self._trouble = ""
+            self._since = None
 
 
 Step = Callable[[], float]

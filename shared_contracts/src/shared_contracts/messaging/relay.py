@@ -57,6 +57,7 @@ class Relay:
         self._timeout = current.CONFIRM_TIMEOUT
         self._exchange = current.service.events(current.BROKER_PREFIX).name
         self._closed: dict[str, ClosedKey] = {}
+        self._in_flight: list[Outgoing] = []
         self._careful = False
         """After an error that names no row: one row at a time, until one is confirmed."""
 
@@ -85,24 +86,24 @@ class Relay:
 
         Raises one of `broker.AWAY` or a database error; nothing is marked then, all is sent again.
         """
-        if database.vendor == "postgresql":
-            # The locks keep other relays away and die with this process. They are held while
-            # the broker answers, CONFIRM_TIMEOUT at most.
-            with transaction.atomic():
-                return self._carry(publisher, lock=True)
-        # SQLite has one relay at a time (see the relay_outbox command), and a transaction held
-        # open while the broker answers would block every request.
-        return self._carry(publisher, lock=False)
+        try:
+            if database.vendor == "postgresql":
+                # The locks keep other relays away and die with this process. They are held
+                # while the broker answers, CONFIRM_TIMEOUT at most.
+                with transaction.atomic():
+                    return self._carry(publisher, lock=True)
+            # SQLite has one relay at a time (see the relay_outbox command), and a transaction
+            # held open while the broker answers would block every request.
+            return self._carry(publisher, lock=False)
+        except (ChannelError, ConfirmsMissing) as error:
+            self._suspect(error)
+            raise
 
     def _carry(self, publisher: Publisher, *, lock: bool) -> int:
-        batch = self._read(self._due(lock=lock))
+        self._in_flight = batch = self._read(self._due(lock=lock))
         if not batch:
             return 0
-        try:
-            report = publisher.publish(batch, self._timeout)
-        except (ChannelError, ConfirmsMissing) as error:
-            self._suspect(batch, error)
-            raise
+        report = publisher.publish(batch, self._timeout)
         with transaction.atomic():
             self._mark(batch, report)
         return len(batch)
@@ -160,10 +161,11 @@ class Relay:
                 "nobody is bound to %s: its events wait here until somebody is", self._named(key)
             )
 
-    def _suspect(self, batch: Sequence[Outgoing], error: Exception) -> None:
+    def _suspect(self, error: Exception) -> None:
         """The broker closed the channel or went silent. Alone in its batch, a row is to blame."""
-        if len(batch) == 1 and isinstance(error, ChannelError):
-            self._refuse(batch[0].key, batch[0].message_id, str(error))
+        if len(self._in_flight) == 1 and isinstance(error, ChannelError):
+            [row] = self._in_flight
+            self._refuse(row.key, row.message_id, str(error))
         self._careful = True
 
     def _refuse(self, row_id: int, event_id: str, error: str) -> None:

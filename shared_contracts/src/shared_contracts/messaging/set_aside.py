@@ -156,15 +156,13 @@ def _failed(row: SetAside, error: BaseException, *, dead: bool) -> None:
 
 
 def fingerprint_of(error: BaseException) -> str:
-    """What failures with one cause share: the error's class and the first frame of our own code."""
+    """What failures with one cause share: the error's class, and where in the service it arose."""
+    package = conf.current().HANDLERS.partition(".")[0]
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [
-        f for f in frames if "site-packages" not in f.filename and "/lib/python" not in f.filename
-    ]
+    ours = [frame for frame in frames if package in Path(frame.filename).parts]
     if not ours:
         return type(error).__name__
-    last = ours[-1]
-    return f"{type(error).__name__} in {Path(last.filename).stem}.{last.name}"[:255]
+    return f"{type(error).__name__} in {Path(ours[-1].filename).stem}.{ours[-1].name}"[:255]
 
 
 def _insert(row: dict[str, Any]) -> bool:

@@ -129,8 +129,9 @@ class Listener:
     def clear(self) -> None:
         """Forget the wake-ups so far: call it before looking at the rows."""
         if connection.vendor == "postgresql":
-            for _ in self._session.connection.notifies(timeout=0):
-                pass
+            with self._session.wrap_database_errors:
+                for _ in self._session.connection.notifies(timeout=0):
+                    pass
         else:
             with suppress(BlockingIOError):
                 os.read(self._fd, 4096)
