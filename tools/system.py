@@ -145,13 +145,13 @@ class System:
             )
 
     def wait_ready(self, *names: str, timeout: float = 60) -> None:
-        """Wait until these processes, or all that run, are ready. Raises `NotReady`."""
+        """Wait until these processes, or all ever started, are ready. Raises `NotReady`."""
         for _ in self.as_ready(*names, timeout=timeout):
             pass
 
     def as_ready(self, *names: str, timeout: float = 60) -> Iterator[str]:
-        """The name of each of these processes, or of all that run, when it becomes ready."""
-        processes = [self._processes[name] for name in names or self.running()]
+        """The name of each of these, or of all ever started, when it becomes ready."""
+        processes = [self._processes[name] for name in names or self._processes]
         return (process.name for process in wait_ready(processes, timeout))
 
     def process(self, name: str) -> Process:

@@ -50,10 +50,15 @@ def database(server_url: str, name: str) -> Iterator[str]:
         connection.execute(drop)
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     try:
-        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+        yield of_database(server_url, name)
     finally:
         with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(drop)
+
+
+def of_database(server_url: str, name: str) -> str:
+    """The URL of the database called `name` on the same server."""
+    return urlsplit(server_url)._replace(path=f"/{name}").geturl()
 
 
 def _native(stack: ExitStack) -> str:

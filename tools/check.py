@@ -1,0 +1,137 @@
+"""Check everything that can be checked without running the system; show every failure.
+
+    python -m tools.check                 all checks
+    python -m tools.check types imports   only these
+
+Exit code: 0 if all are fine, 1 if not, with the command that mends each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+
+from .backends import Backends
+from .commands import ROOT, SERVICES
+from .system import System
+
+UV = [sys.executable, "-m", "uv"]
+EXPORT = ["export", "--frozen", "--all-packages", "--no-emit-workspace", "--no-header", "--quiet"]
+REQUIREMENTS = ROOT / "requirements.txt"
+
+
+@dataclass(frozen=True)
+class Check:
+    """`run` returns what is wrong, or nothing; `mend` is the command that helps."""
+
+    run: Callable[[], str]
+    mend: str
+
+
+def ran(command: Sequence[str], cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
+    """Run a command; returns all it wrote if it failed."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.stdout or f"exit code {done.returncode}" if done.returncode else ""
+
+
+def module(*command: str, folders: Sequence[str] = (".",)) -> Callable[[], str]:
+    """A check that is a Python module, run in each of the folders."""
+
+    def run() -> str:
+        results = (ran([sys.executable, "-m", *command], ROOT / folder) for folder in folders)
+        return "".join(results)
+
+    return run
+
+
+def types() -> str:
+    """mypy with each folder's own settings: every service is looked at without the other."""
+    folders = {
+        ROOT: ["tools", "tests_integration"],
+        ROOT / "shared_contracts": ["src", "tests"],
+        **{ROOT / service: ["."] for service in SERVICES},
+    }
+    return "".join(
+        ran([sys.executable, "-m", "mypy", "--strict", *paths], folder)
+        for folder, paths in folders.items()
+    )
+
+
+def requirements() -> str:
+    """requirements.txt, which pip installs from, says the same as uv.lock."""
+    wanted = subprocess.run(
+        [*UV, *EXPORT], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    diff = unified_diff(
+        REQUIREMENTS.read_text().splitlines(), wanted.splitlines(), "requirements.txt", "uv.lock"
+    )
+    return "\n".join(diff)
+
+
+def migrations() -> str:
+    """No model was changed without its migration."""
+    folder = ROOT / "var" / "check"
+    system = System(folder, Backends.embedded(folder))
+    command = [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"]
+    return "".join(
+        ran(command, ROOT / service, system.environment(service)) for service in SERVICES
+    )
+
+
+CHECKS = {
+    "format": Check(module("ruff", "format", "--check", "."), ".venv/bin/ruff format ."),
+    "lint": Check(module("ruff", "check", "."), ".venv/bin/ruff check --fix ."),
+    "types": Check(types, "read what mypy says above"),
+    "imports": Check(
+        lambda: ran([str(Path(sys.executable).with_name("lint-imports"))]),
+        "move the import; .importlinter says why",
+    ),
+    "lock": Check(lambda: ran([*UV, "lock", "--check"]), ".venv/bin/uv lock"),
+    "requirements": Check(requirements, f".venv/bin/uv {' '.join(EXPORT)} -o {REQUIREMENTS.name}"),
+    "migrations": Check(
+        migrations, "manage.py makemigrations in the service, with its settings in the environment"
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.check",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(CHECKS))
+    names = parser.parse_args().names or list(CHECKS)
+    if unknown := [name for name in names if name not in CHECKS]:
+        parser.error(f"expected {', '.join(CHECKS)}; got {', '.join(unknown)}")
+    failed = [name for name in names if not _passes(name, CHECKS[name])]
+    if failed:
+        sys.exit(f"{len(failed)} of {len(names)} checks failed: {', '.join(failed)}")
+    print(f"{len(names)} checks passed")
+
+
+def _passes(name: str, check: Check) -> bool:
+    problem = check.run()
+    print(f"{'FAILED' if problem else 'ok':<7}{name}", flush=True)
+    if problem:
+        print(f"{problem.rstrip()}\n       to mend it: {check.mend}\n", flush=True)
+    return not problem
+
+
+if __name__ == "__main__":
+    main()
