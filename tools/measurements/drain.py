@@ -12,9 +12,9 @@ import psycopg
 from .databases import number
 
 LOOK_EVERY = 0.05
-"""Seconds between two counts of what still waits: the error of the time, and a cost to all alike."""
+"""Seconds between two counts of what still waits: how far off the time may be."""
 
-PATIENCE = 120.0
+PATIENCE = 30.0
 """Seconds without any progress after which the measurement gives up."""
 
 Progress = Callable[[int], None]

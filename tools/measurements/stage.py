@@ -6,6 +6,7 @@ import itertools
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -42,11 +43,18 @@ class Stage:
         """A prefix that no name on the broker has yet."""
         return next(self._prefixes)
 
+    def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Run a command to its end. Raises `CalledProcessError`."""
+        subprocess.run(arguments, cwd=ROOT, env=_with(environment), check=True)
+
     @contextmanager
     def processes(
-        self, commands: Mapping[str, Sequence[str]], environment: Mapping[str, str]
+        self,
+        commands: Mapping[str, Sequence[str]],
+        environment: Mapping[str, str],
+        ready: str = " ready",
     ) -> Iterator[dict[str, Process]]:
-        """Start commands by name, wait until each has said `… ready`, and end them afterwards."""
+        """Start commands by name, wait until each prints a line that ends in `ready`; end them."""
         started: dict[str, Process] = {}
         try:
             for name, arguments in commands.items():
@@ -54,13 +62,21 @@ class Stage:
                     name,
                     arguments,
                     log=self.folder / f"{name}.log",
-                    is_ready=says(" ready"),
+                    is_ready=says(ready),
                     cwd=ROOT,
-                    env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+                    env=_with(environment),
                 )
             for _ in wait_ready(started.values(), 60):
                 pass
             yield started
+        except Exception as error:
+            for process in started.values():
+                error.add_note(f"{process.name}: {process.output()[-1000:]}")
+            raise
         finally:
             for process in started.values():
                 process.end(5)
+
+
+def _with(environment: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}

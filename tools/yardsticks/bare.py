@@ -1,6 +1,7 @@
 """The bare loop: what the journey costs if nothing may ever go wrong.
 
-    python -m tools.yardsticks.bare payment-relay | student-consumer | student-relay | payment-consumer
+    python -m tools.yardsticks.bare payment-relay      and student-consumer, student-relay,
+                                                       payment-consumer
 
 The same rows, messages, quorum queues, batch sizes and confirms in flight as ours, in the fewest
 statements. No validation, no sealing, no retries, no reconnecting, no way to stop but a signal.
@@ -78,7 +79,7 @@ class Relay:
         self._database = database
         self._connection = connection
         self._exchange = exchange
-        self._channel = connection.channel()
+        self._channel: Any = connection.channel()
         self._channel.events["basic_ack"].add(self._confirmed)
         self._channel.confirm_select()
         self._sent = 0
@@ -134,7 +135,7 @@ def consume(database: Database, connection: amqp.Connection, queue: str, handle:
     """Broker → one transaction a batch → one ack a batch."""
     channel = connection.channel()
     channel.auto_decode = False
-    arrived: list[amqp.Message] = []
+    arrived: list[Any] = []
     channel.basic_qos(0, BATCH, False)
     channel.basic_consume(queue, callback=arrived.append)
     while True:
@@ -160,7 +161,8 @@ def issue_codes(database: Database, batch: Sequence[events.Message]) -> None:
     replies = [events.access_code_created(message, events.new_code()) for message in batch]
     database.execute(
         "INSERT INTO access_code (subscription_id, user_id, plan, code) "
-        "SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) ON CONFLICT DO NOTHING",
+        "SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) "
+        "ON CONFLICT DO NOTHING",
         _columns(
             [
                 (m["subject"], m["data"]["user_id"], m["data"]["plan"], r["data"]["access_code"])

@@ -1,6 +1,7 @@
 """The textbook way: what most tutorials build for the same journey.
 
-    python -m tools.yardsticks.textbook payment-consumer | student-consumer
+    python -m tools.yardsticks.textbook declare, and then: payment-consumer, student-consumer
+    python -m tools.yardsticks.textbook record COUNT
     celery -A tools.yardsticks.textbook:payment worker …      and student, and mail
 
 The view saves a row and calls `delay`; a Celery task opens a connection and publishes; a consumer
@@ -13,15 +14,18 @@ from __future__ import annotations
 
 import smtplib
 import sys
+from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import psycopg
 from celery import Celery, signals
 from kombu import Connection, Consumer, Exchange, Queue
 from kombu.mixins import ConsumerMixin
+from uuid_utils.compat import uuid7
 
 from . import events
 from .place import Place
@@ -55,6 +59,7 @@ INBOXES = {
 
 @cache
 def database(dsn: str) -> psycopg.Connection[Any]:
+    """One connection a process (psycopg lets its threads share it, one at a time)."""
     return psycopg.connect(dsn, autocommit=True)
 
 
@@ -65,12 +70,24 @@ def publish(exchange: Exchange, message: events.Message) -> None:
         )
 
 
-@payment.task
+def subscribe(posted: Mapping[str, Any]) -> UUID:
+    """What the view does."""
+    subscription_id = uuid7()
+    database(place.payment_database).execute(
+        "INSERT INTO subscription (id, user_id, email, plan, amount, currency) "
+        "VALUES (%s, %s, %s, %s, %s, %s)",
+        [subscription_id, *(posted[name] for name in events.a_subscription(0))],
+    )
+    publish_user_subscribed.delay(events.user_subscribed(subscription_id, posted))
+    return subscription_id
+
+
+@payment.task(name="publish_user_subscribed")
 def publish_user_subscribed(message: events.Message) -> None:
     publish(EXCHANGES["payment"], message)
 
 
-@student.task
+@student.task(name="issue_access_code")
 def issue_access_code(message: events.Message) -> None:
     code = events.new_code()
     data = message["data"]
@@ -82,12 +99,12 @@ def issue_access_code(message: events.Message) -> None:
     publish_access_code_created.delay(events.access_code_created(message, code))
 
 
-@student.task
+@student.task(name="publish_access_code_created")
 def publish_access_code_created(message: events.Message) -> None:
     publish(EXCHANGES["student"], message)
 
 
-@payment.task
+@payment.task(name="store_access_code")
 def store_access_code(message: events.Message) -> None:
     database(place.payment_database).execute(
         "UPDATE subscription SET access_code = %s WHERE id = %s",
@@ -95,7 +112,7 @@ def store_access_code(message: events.Message) -> None:
     )
 
 
-@mail.task
+@mail.task(name="send_mail")
 def send_mail(address: str, code: str) -> None:
     letter = EmailMessage()
     letter["From"], letter["To"] = "codes@example.com", address
@@ -114,8 +131,8 @@ class InboxConsumer(ConsumerMixin):
         self._queue = queue
         self._task = task
 
-    def get_consumers(self, consumer_class: type[Consumer], _channel: Any) -> list[Consumer]:
-        return [consumer_class(queues=[self._queue], callbacks=[self.on_message], accept=["json"])]
+    def get_consumers(self, consumer: Callable[..., Consumer], _channel: Any) -> list[Consumer]:
+        return [consumer(queues=[self._queue], callbacks=[self.on_message], accept=["json"])]
 
     def on_message(self, body: events.Message, message: Any) -> None:
         self._task.delay(body)
@@ -127,14 +144,35 @@ def say_ready(sender: Any, **_: Any) -> None:
     print(f"textbook {sender.app.main} tasks ready", flush=True)
 
 
-def main() -> None:
-    name = sys.argv[1]
+def record(count: int) -> None:
+    """What the web process would do for `count` requests, without the requests."""
+    for number in range(count):
+        subscribe(events.a_subscription(number))
+
+
+def declare() -> None:
+    with Connection(place.broker) as connection:
+        for inbox in INBOXES.values():
+            inbox(connection).declare()
+
+
+def consume(name: str) -> None:
     side = name.partition("-")[0]
     task = {"student": issue_access_code, "payment": store_access_code}[side]
     with Connection(place.broker) as connection:
         consumer = InboxConsumer(connection, INBOXES[side], task)
         print(f"textbook {name} ready", flush=True)
         consumer.run()
+
+
+def main() -> None:
+    name, *rest = sys.argv[1:]
+    if name == "declare":
+        declare()
+    elif name == "record":
+        record(int(rest[0]))
+    else:
+        consume(name)
 
 
 if __name__ == "__main__":

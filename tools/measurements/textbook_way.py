@@ -1,0 +1,99 @@
+"""Runs of the textbook way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from ..ports import LOCAL, free_port
+from ..yardsticks import tables
+from ..yardsticks.place import Place
+from . import broker
+from .bare_loop import WAITING
+from .databases import fill
+from .drain import Drained, Progress, until_active
+from .stage import Stage
+
+YARDSTICK = "tools.yardsticks.textbook"
+
+
+class TextbookWay:
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def prepare(self) -> None:
+        """Make the two empty databases."""
+        self._payment = self._stage.databases.create("textbook_payment")
+        self._student = self._stage.databases.create("textbook_student")
+        fill(self._payment, lambda connection: connection.execute(tables.PAYMENT))
+        fill(self._student, lambda connection: connection.execute(tables.STUDENT))
+
+    def drain(self, count: int, progress: Progress) -> Drained:
+        """Rows and their `delay`s first, then all processes, the payment side's tasks last."""
+        with self._place() as place:
+            environment = place.as_environment()
+            self._stage.run([sys.executable, "-m", YARDSTICK, "record", str(count)], environment)
+            with ExitStack() as stack:
+                for names in (
+                    ["student-tasks", "payment-consumer", "student-consumer"],
+                    ["payment-tasks"],
+                ):
+                    self._stage.databases.settle()
+                    commands = {name: _command(name, place) for name in names}
+                    stack.enter_context(self._stage.processes(commands, environment))
+                return until_active(place.payment_database, WAITING, count, progress)
+
+    @contextmanager
+    def running(self) -> Iterator[tuple[str, str]]:
+        """All processes with a web process before them: its URL, and the payment database's."""
+        with self._place() as place:
+            port = free_port()
+            names = ["student-tasks", "student-consumer", "payment-tasks", "payment-consumer"]
+            commands = {name: _command(name, place) for name in names}
+            web = [sys.executable, "-m", "uvicorn", f"{YARDSTICK}_web:application"]
+            web += ["--host", LOCAL, "--port", str(port), "--log-level", "info", "--no-access-log"]
+            environment = place.as_environment()
+            with (
+                self._stage.processes(commands, environment),
+                self._stage.processes({"textbook-web": web}, environment, "(Press CTRL+C to quit)"),
+            ):
+                yield f"http://{LOCAL}:{port}", place.payment_database
+
+    @contextmanager
+    def _place(self) -> Iterator[Place]:
+        stage = self._stage
+        with stage.databases.copies(payment=self._payment, student=self._student) as copies:
+            place = Place(
+                payment_database=copies["payment"],
+                student_database=copies["student"],
+                broker=stage.broker_url,
+                prefix=stage.new_prefix(),
+            )
+            stage.run([sys.executable, "-m", YARDSTICK, "declare"], place.as_environment())
+            try:
+                yield place
+            finally:
+                broker.delete(
+                    place.broker,
+                    queues=[
+                        f"{place.prefix}{n}"
+                        for n in (
+                            "payment.inbox",
+                            "student.inbox",
+                            "payment.tasks",
+                            "student.tasks",
+                            "mail.tasks",
+                        )
+                    ],
+                    exchanges=[f"{place.prefix}{n}.events" for n in ("payment", "student")],
+                )
+
+
+def _command(name: str, place: Place) -> list[str]:
+    side, _, role = name.partition("-")
+    if role == "consumer":
+        return [sys.executable, "-m", YARDSTICK, name]
+    worker = [sys.executable, "-m", "celery", "-A", f"{YARDSTICK}:{side}", "worker"]
+    # As many child processes as there are cores: Celery's default.
+    return [*worker, "--hostname", f"{place.prefix}{side}@%h", "--loglevel", "WARNING"]
