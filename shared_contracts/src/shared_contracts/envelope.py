@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from uuid_utils import uuid7
 
 from . import strict_json
@@ -21,7 +22,17 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 # No control characters: ids stand in logs, in AMQP properties and in database columns.
 Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Traceparent = Annotated[str, Field(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+TRACE_PATTERN = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+
+
+def _trace_or_none(value: Any) -> Any:
+    """A trace that is none is dropped (W3C Trace Context): no event is lost for its trace."""
+    return value if isinstance(value, str) and re.fullmatch(TRACE_PATTERN, value) else None
+
+
+Traceparent = Annotated[
+    Annotated[str, Field(pattern=TRACE_PATTERN)] | None, BeforeValidator(_trace_or_none)
+]
 
 
 class Attributes(BaseModel):
@@ -37,7 +48,7 @@ class Attributes(BaseModel):
     time: Moment
     correlationid: Name
     causationid: Name | None = None
-    traceparent: Traceparent | None = None
+    traceparent: Traceparent = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +115,10 @@ class Envelope(Generic[E]):
         value = strict_json.loads(raw)
         if not isinstance(value, dict):
             raise Malformed(f"expected a JSON object, got {type(value).__name__}")
-        if value.get("datacontenttype", "application/json") != "application/json":
+        # Null is the same as not there (CloudEvents JSON format, section 2.1).
+        value = {name: given for name, given in value.items() if given is not None}
+        media_type = str(value.get("datacontenttype", "application/json"))
+        if media_type.partition(";")[0].strip().lower() != "application/json":
             raise Malformed("datacontenttype: expected application/json")
         attributes = _validated(Attributes, {"correlationid": value.get("subject"), **value})
         event_class = EVENTS.get(attributes.type)
@@ -112,11 +126,11 @@ class Envelope(Generic[E]):
             raise UnknownEvent(f"no event of type {attributes.type!r} is known here")
         if attributes.source != f"/{event_class.producer}":
             raise Malformed(f"source: expected /{event_class.producer} for {attributes.type}")
-        data = value.get("data")
-        event = _validated(event_class, data, at="data.")
-        if attributes.subject != str(event.subscription_id):
+        event = _validated(event_class, value.get("data"), at="data.")
+        subject = str(event.subscription_id)
+        if attributes.subject.lower() != subject:
             raise Malformed("subject: expected the subscription_id of the data")
-        return Envelope(**dict(attributes), data=event)
+        return Envelope(**{**dict(attributes), "subject": subject}, data=event)
 
 
 M = TypeVar("M", bound=BaseModel)

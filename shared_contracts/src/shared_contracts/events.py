@@ -6,12 +6,21 @@ Everything else is a successor with a name of its own (`user_subscribed.v2`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 
 MAX_AMOUNT = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
@@ -27,8 +36,27 @@ def _number_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def _only_rfc3339(value: Any) -> Any:
+    """A number could be seconds or milliseconds, a date could be any hour of it: no guessing."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
+        return value
+    raise ValueError("expected a date, time and offset as in RFC 3339")
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("expected a moment of the years 1 to 9999 in UTC") from None
+
+
 def _to_rfc3339(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat().replace("+00:00", "Z")
 
 
 Visible = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
@@ -38,7 +66,12 @@ UserId = Annotated[
     Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$"),
 ]
 Email = Annotated[str, Field(max_length=254, pattern=EMAIL_PATTERN)]
-Moment = Annotated[AwareDatetime, PlainSerializer(_to_rfc3339, when_used="json")]
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_only_rfc3339),
+    AfterValidator(_in_utc),
+    PlainSerializer(_to_rfc3339, when_used="json"),
+]
 
 
 class Event(BaseModel):
