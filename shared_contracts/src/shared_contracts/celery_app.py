@@ -9,13 +9,15 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
+from celery.utils import nodenames
 from django.conf import settings
 from kombu import Exchange, Queue
 from kombu.utils.url import maybe_sanitize_url
@@ -24,6 +26,9 @@ from .messaging import broker
 
 WAKE_UP_SECONDS = 60
 """After this a wake-up is worthless: the sweeps have looked at the rows since."""
+
+GOODBYE_SECONDS = 0.5
+"""For each answer of the broker once the worker is leaving."""
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -40,14 +45,35 @@ def make_app(service: str, *, beat_schedule: Mapping[str, float]) -> Celery:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{service}.settings")
     app = Celery(service, set_as_current=True)
     app.conf.update(_configuration(service, beat_schedule))
+    app.steps["consumer"].add(BriefGoodbye)
     app.autodiscover_tasks()
     return app
+
+
+class BriefGoodbye(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Stop waiting for a silent broker: Celery says goodbye in many steps and awaits each answer.
+
+    What is lost with it is an ack at most, and a wake-up that comes twice does no harm.
+    """
+
+    requires: ClassVar = {
+        "celery.worker.consumer.control:Control",
+        "celery.worker.consumer.tasks:Tasks",
+    }  # so that it is stopped before them
+
+    def stop(self, parent: Any) -> None:
+        transport = getattr(getattr(parent.connection, "_connection", None), "transport", None)
+        sock = getattr(transport, "sock", None)
+        if sock is not None:  # the embedded broker has none, and never keeps one waiting
+            sock.settimeout(GOODBYE_SECONDS)
 
 
 def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str, Any]:
     queue = f"{settings.MESSAGING.get('BROKER_PREFIX', '')}{service}.tasks"
     return {
-        "broker_url": settings.CELERY_BROKER_URL,
+        # Not `broker_url`: Celery's command line overrides it with our BROKER_URL, without a word.
+        "broker_read_url": settings.CELERY_BROKER_URL,
+        "broker_write_url": settings.CELERY_BROKER_URL,
         "broker_transport_options": broker.transport_options(
             settings.CELERY_BROKER_URL, f"{service} tasks {os.getpid()}"
         ),
@@ -101,13 +127,21 @@ def _keep_the_services_logging(**_: Any) -> None:
     """Django's LOGGING holds; with a receiver here Celery sets up none of its own."""
 
 
+@signals.celeryd_init.connect
+def _name_it(instance: Any, options: Mapping[str, Any], **_: Any) -> None:
+    """Celery's default name is the machine's, and two workers of one name lock each other out."""
+    if not options.get("hostname"):
+        queue = instance.app.conf.task_default_queue
+        instance.hostname = nodenames.nodename(f"{queue}.{os.getpid()}", socket.gethostname())
+
+
 @signals.worker_init.connect
 def _say_what_it_is(sender: Any, **_: Any) -> None:
     conf = sender.app.conf
     every = ", ".join(f"{name} every {e['schedule']} s" for name, e in conf.beat_schedule.items())
     _say(
         f"{sender.app.main} tasks: queue {conf.task_default_queue} on "
-        f"{maybe_sanitize_url(conf.broker_url)}; {every}"
+        f"{maybe_sanitize_url(conf.broker_read_url)}; {every}"
     )
     _beat_ends_with(os.getpid())
 
