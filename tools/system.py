@@ -93,7 +93,7 @@ class System:
             **self._keys[service],
         }
         if backends.celery_broker_url:
-            own["CELERY_BROKER_URL"] = backends.celery_broker_url
+            own["TASKS_BROKER_URL"] = backends.celery_broker_url
         if service == "student_service":
             own["EMAIL_URL"] = backends.email_url or f"smtp://{LOCAL}:{self.ports.smtp}"
             own["EMAIL_FROM"] = "Admit One <codes@admit-one.example>"

@@ -29,7 +29,7 @@ LOGGING = environment.logging_config(environment.text("LOG_LEVEL", "INFO"))
 
 BROKER_URL = environment.broker("BROKER_URL")
 EMBEDDED = BROKER_URL.startswith("sqlite:")
-CELERY_BROKER_URL = environment.broker("CELERY_BROKER_URL", None if EMBEDDED else BROKER_URL)
+TASKS_BROKER_URL = environment.broker("TASKS_BROKER_URL", None if EMBEDDED else BROKER_URL)
 MESSAGING = {
     "SERVICE": "student_service",
     "HANDLERS": "access_codes.handlers.HANDLERS",

@@ -71,13 +71,14 @@ class BriefGoodbye(bootsteps.StartStopStep):  # type: ignore[misc]
 def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str, Any]:
     queue = f"{settings.MESSAGING.get('BROKER_PREFIX', '')}{service}.tasks"
     return {
-        # Not `broker_url`: Celery's command line overrides it with our BROKER_URL, without a word.
-        "broker_read_url": settings.CELERY_BROKER_URL,
-        "broker_write_url": settings.CELERY_BROKER_URL,
+        # Not `broker_url`: Celery's command line takes our BROKER_URL for it, without a word, and
+        # writes it over CELERY_BROKER_URL too. So this setting has a name of its own.
+        "broker_read_url": settings.TASKS_BROKER_URL,
+        "broker_write_url": settings.TASKS_BROKER_URL,
         "broker_transport_options": broker.transport_options(
-            settings.CELERY_BROKER_URL, f"{service} tasks {os.getpid()}"
+            settings.TASKS_BROKER_URL, f"{service} tasks {os.getpid()}"
         ),
-        "broker_use_ssl": broker.tls(settings.CELERY_BROKER_URL),
+        "broker_use_ssl": broker.tls(settings.TASKS_BROKER_URL),
         "broker_connection_timeout": broker.CONNECT_TIMEOUT,
         "broker_heartbeat": broker.HEARTBEAT,
         "broker_connection_retry_on_startup": True,
