@@ -41,8 +41,12 @@ class ClosedKey:
     probe_at: float
 
 
-SECOND_LOOK = 0.05
-"""Seconds after a look that found rows; a wake-up may have been saved on their account."""
+FEW = 8
+SECOND_LOOK = 0.01
+"""Seconds after a look that found a few rows; a wake-up may have been saved on their account."""
+
+GATHER = 0.03
+"""Seconds after a look that found many: a bigger batch costs less, so wake-ups may wait."""
 
 CLOCK = 1.0
 """Seconds after a look that found none, if nobody wakes the relay."""
@@ -75,9 +79,12 @@ class Relay:
                 looked = self.relay_batch(publisher)
                 broker.arrived(connection)
                 connection.heartbeat_check()
-                if looked < self._batch:
-                    pause = SECOND_LOOK if looked else CLOCK
-                    broker.wait(connection, pause, stop, listener.fileno())
+                if looked == 0:
+                    broker.wait(connection, CLOCK, stop, listener.fileno())
+                elif looked <= FEW:
+                    broker.wait(connection, SECOND_LOOK, stop, listener.fileno())
+                elif looked < self._batch:
+                    broker.wait(connection, GATHER, stop)
         finally:
             listener.close()
 

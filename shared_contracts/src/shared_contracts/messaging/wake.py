@@ -25,7 +25,7 @@ from . import conf
 
 logger = logging.getLogger(__name__)
 
-COALESCE = {"relay": 0.04}
+COALESCE = {"relay": 0.005}
 """Seconds. Shorter than the relay's own second look, so that no row falls between the two."""
 
 PATIENCE = 0.2
