@@ -99,7 +99,7 @@ def backends_from_environment() -> Backends:
         student_database_url=os.environ.get("STUDENT_DATABASE_URL")
         or embedded.student_database_url,
         broker_url=broker_url or embedded.broker_url,
-        celery_broker_url=os.environ.get("CELERY_BROKER_URL")
+        celery_broker_url=os.environ.get("TASKS_BROKER_URL")
         or ("" if broker_url.startswith("amqp") else embedded.celery_broker_url),
         prefix=os.environ.get("BROKER_PREFIX", ""),
     )

@@ -69,22 +69,22 @@ class Journey:
                 [
                     Step(
                         "published",
-                        "payment relay: the broker has confirmed it",
+                        "payment relay: confirmed by the broker",
                         lambda: payment.exist(PUBLISHED, subject),
                     ),
                     Step(
                         "code issued",
-                        "student consumer: code, mail to send and reply, one commit",
+                        "student consumer: code, mail and reply, one commit",
                         lambda: student.exist(CAUSED, subject),
                     ),
                     Step(
                         "mail delivered",
-                        "student Celery worker: the mail server has taken it",
+                        "student Celery worker: taken by the mail server",
                         lambda: bool(self.mails()),
                     ),
                     Step(
                         "code stored",
-                        "payment consumer: the reply is handled, one commit",
+                        "payment consumer: the reply is handled",
                         lambda: payment.exist(HANDLED, subject),
                     ),
                     Step(
