@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from ..commands import ROOT
+from ..ports import LOCAL, free_port
 from ..process import Process, says, wait_ready
 from .databases import Databases
 
@@ -76,6 +78,15 @@ class Stage:
         finally:
             for process in started.values():
                 process.end(5)
+
+    @contextmanager
+    def sink(self) -> Iterator[str]:
+        """An SMTP server that takes every mail and keeps none; yields its URL."""
+        smtp, http = free_port(), free_port()
+        listen = ["--smtp-port", str(smtp), "--http-port", str(http), "--discard"]
+        command = [sys.executable, "-m", "tools.mail_catcher", "--folder", str(self.folder)]
+        with self.processes({"mail": [*command, *listen]}, {}):
+            yield f"smtp://{LOCAL}:{smtp}"
 
 
 def _with(environment: Mapping[str, str]) -> dict[str, str]:

@@ -79,9 +79,10 @@ class Relay:
         self._database = database
         self._connection = connection
         self._exchange = exchange
-        self._channel: Any = connection.channel()
-        self._channel.events["basic_ack"].add(self._confirmed)
-        self._channel.confirm_select()
+        channel: Any = connection.channel()
+        channel.events["basic_ack"].add(self._confirmed)
+        channel.confirm_select()
+        self._channel = channel
         self._sent = 0
         self._unconfirmed: set[int] = set()
 

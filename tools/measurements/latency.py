@@ -1,0 +1,105 @@
+"""One subscription at a time: from the POST until its code is there to be shown."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import psycopg
+
+from ..yardsticks import events
+from .drain import Progress, Stuck
+
+LOOK_EVERY = 0.0003
+"""Seconds between two looks at the row."""
+
+REST = 0.1, 0.2
+"""Seconds between two subscriptions, drawn anew each time: the system is idle, and in no rhythm."""
+
+PATIENCE = 20.0
+WARM_UP = 10
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Seconds from the request: until it was answered, and until the code was there."""
+
+    accepted: list[float]
+    shown: list[float]
+
+    @property
+    def p50(self) -> float:
+        return percentile(self.shown, 50)
+
+    @property
+    def p99(self) -> float:
+        return percentile(self.shown, 99)
+
+
+def percentile(values: Sequence[float], share: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
+
+
+class Customer:
+    """Posts over one kept connection, and then watches the row that a GET would show.
+
+    Asking by GET would keep the web process busy while we wait. `shown_when` is a query that has
+    an answer for the subscription's id once its code is there.
+    """
+
+    def __init__(
+        self, web_url: str, database_url: str, shown_when: LiteralString, api_key: str = ""
+    ) -> None:
+        address = urlsplit(web_url)
+        self._web = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+        self._database = psycopg.connect(database_url, autocommit=True)
+        self._shown_when = shown_when
+        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {api_key}"}
+
+    def measure(self, count: int, progress: Progress) -> Latencies:
+        """`count` subscriptions one after another, after a few that are not counted."""
+        measured = []
+        for number in range(WARM_UP + count):
+            time.sleep(random.uniform(*REST))  # noqa: S311 (no secret)
+            once = self._once(number)
+            if number >= WARM_UP:
+                measured.append(once)
+                progress(len(measured))
+        accepted, shown = zip(*measured, strict=True)
+        return Latencies(list(accepted), list(shown))
+
+    def close(self) -> None:
+        self._web.close()
+        self._database.close()
+
+    def _once(self, number: int) -> tuple[float, float]:
+        body = json.dumps(events.a_subscription(number))
+        start = time.perf_counter()
+        posted = self._ask("POST", "/v1/subscriptions", body)
+        accepted = time.perf_counter() - start
+        key = UUID(posted["id"])
+        while not self._database.execute(self._shown_when, [key]).fetchone():
+            if time.perf_counter() - start > PATIENCE:
+                raise Stuck(f"no code for subscription {key} in {PATIENCE:.0f} s")
+            time.sleep(LOOK_EVERY)
+        return accepted, time.perf_counter() - start
+
+    def show(self, subscription_id: str) -> Any:
+        """The subscription as the API shows it."""
+        return self._ask("GET", f"/v1/subscriptions/{subscription_id}", None)
+
+    def _ask(self, method: str, path: str, body: str | None) -> Any:
+        self._web.request(method, path, body, self._headers)
+        answer = self._web.getresponse()
+        text = answer.read()
+        if answer.status not in (200, 202):
+            raise Stuck(f"{method} {path} answered {answer.status}: {text.decode()}")
+        return json.loads(text)
