@@ -1,0 +1,80 @@
+"""Systems under test, and what their processes said last when a test fails."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tools.servers import Servers
+
+from . import places
+from .house import House, moved_in
+from .places import Place
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """A real RabbitMQ and a real PostgreSQL."""
+    with Servers() as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session", params=["servers", "embedded"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Where the system lives. `on_servers` keeps a test to the first."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture(scope="session")
+def shared_house(
+    kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """One running system for many tests; take `house`, which is whole at the start."""
+    with place(kind, request, tmp_path_factory.mktemp(kind)) as found:
+        with moved_in(found) as house:
+            yield house
+
+
+@pytest.fixture
+def house(shared_house: House) -> House:
+    """A running system, shared with other tests."""
+    shared_house.mend()
+    return shared_house
+
+
+@pytest.fixture
+def new_place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """A place where no system has ever been."""
+    with place(kind, request, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def new_house(new_place: Place) -> Iterator[House]:
+    """A system of which no process has ever run."""
+    with moved_in(new_place) as house:
+        yield house
+
+
+def place(
+    kind: str, request: pytest.FixtureRequest, folder: Path
+) -> AbstractContextManager[Place]:
+    if kind == "embedded":
+        return places.embedded(folder)
+    return places.on_servers(request.getfixturevalue("servers"), folder)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the last lines of each process of a system whose test has failed."""
+    report = yield
+    if report.failed:
+        for house in {h for h in item.funcargs.values() if isinstance(h, House)}:
+            report.sections += house.last_lines()
+    return report

@@ -1,0 +1,114 @@
+"""A TCP gate before a server: what a network may do to a connection, done on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+LOCAL = "127.0.0.1"
+GONE = (OSError, asyncio.IncompleteReadError)
+
+
+class Gate:
+    """Passes bytes between its clients and the server that `server_url` names.
+
+    `close` is a server that is down, `silence` one that hears and says nothing, `cut` a network
+    that drops every connection once; `open` ends all of that.
+    """
+
+    def __init__(self, server_url: str) -> None:
+        self._server_url = server_url
+        self._connections: set[asyncio.Transport] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="gate", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._flowing = asyncio.Event()
+        self.port = 0
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def way_to(self, url: str) -> str:
+        """`url`, which must be on that server, by way of this gate."""
+        parts = urlsplit(url)
+        login, at, _ = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{login}{at}{LOCAL}:{self.port}").geturl()
+
+    def open(self) -> None:
+        """Let everything through."""
+        self._run(self._open())
+
+    def close(self) -> None:
+        """Refuse new connections and reset those there are."""
+        self._run(self._close())
+
+    def silence(self) -> None:
+        """Accept connections and pass nothing on, in either direction."""
+        self._loop.call_soon_threadsafe(self._flowing.clear)
+
+    def cut(self) -> None:
+        """Reset all connections there are; new ones are let through."""
+        self._run(self._cut())
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _open(self) -> None:
+        self._flowing.set()
+        if self.port and self._server.is_serving():
+            return
+        self._server = await asyncio.start_server(self._pass, LOCAL, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _close(self) -> None:
+        self._server.close()
+        await self._cut()
+
+    async def _cut(self) -> None:
+        for transport in list(self._connections):
+            _reset(transport)
+
+    async def _pass(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        parts = urlsplit(self._server_url)
+        self._connections.add(to_client.transport)
+        try:
+            server, to_server = await asyncio.open_connection(parts.hostname, parts.port)
+        except OSError:
+            _reset(to_client.transport)
+            return
+        self._connections.add(to_server.transport)
+        try:
+            await asyncio.gather(self._pump(client, to_server), self._pump(server, to_client))
+        finally:
+            for writer in (to_client, to_server):
+                self._connections.discard(writer.transport)
+                writer.transport.abort()
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(*GONE):
+            while data := await source.read(65_536):
+                await self._flowing.wait()
+                sink.write(data)
+                await sink.drain()
+            sink.write_eof()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection without a goodbye, as a network does."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and not transport.is_closing():
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

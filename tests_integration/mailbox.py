@@ -1,0 +1,49 @@
+"""The mail that has arrived, as its readers see it."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+CODE = re.compile(r"^\s*((?:[0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4})\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One mail; `codes` are those that stand in its text on a line of their own."""
+
+    to: str
+    message_id: str
+    codes: tuple[str, ...]
+
+
+class Mailbox:
+    """The mail catcher at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def mails(self, to: str) -> list[Mail]:
+        """The mails to one address."""
+        return [_mail(message) for message in self._get(f"/api/messages?to={quote(to)}")]
+
+    def by_recipient(self) -> dict[str, list[Mail]]:
+        """All mails."""
+        found: dict[str, list[Mail]] = defaultdict(list)
+        for message in self._get("/api/messages"):
+            found[message["to"]].append(_mail(message))
+        return found
+
+    def _get(self, path: str) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(self._url + path, timeout=15) as answer:
+            messages: list[dict[str, Any]] = json.load(answer)
+        return messages
+
+
+def _mail(message: dict[str, Any]) -> Mail:
+    return Mail(message["to"], message["message_id"], tuple(CODE.findall(message["text"])))

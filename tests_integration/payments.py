@@ -1,0 +1,132 @@
+"""A customer of the payment service's HTTP API."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+NO_ANSWER = (OSError, http.client.HTTPException)
+"""What a server that dies, or is not there, raises."""
+
+PATIENCE = 60.0
+"""Seconds for which a customer without an answer tries again."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A subscription as the API shows it."""
+
+    id: str
+    user_id: str
+    email: str
+    plan: str
+    amount: int
+    currency: str
+    status: str
+    access_code: str | None
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a customer sends, and the key by which the same order is known again."""
+
+    key: str
+    body: Mapping[str, Any]
+
+
+def order(**changes: Any) -> Order:
+    """An order of somebody whom nobody has heard of before."""
+    user = f"u-{secrets.token_hex(8)}"
+    body = {"user_id": user, "email": f"{user}@example.com", "plan": "gold"}
+    return Order(secrets.token_hex(16), body | {"amount": 4900, "currency": "EUR"} | changes)
+
+
+class Payments:
+    """The API at `url`, called with one key; from any thread."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        self._server = urlsplit(url).netloc
+        self._authorization = {"Authorization": f"Bearer {api_key}"}
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request. Raises one of `NO_ANSWER`."""
+        connection = http.client.HTTPConnection(self._server, timeout=15)
+        try:
+            sent = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(
+                method,
+                path,
+                json.dumps(body) if body is not None else None,
+                {**self._authorization, **sent, **(headers or {})},
+            )
+            got = connection.getresponse()
+            text = got.read()
+        finally:
+            connection.close()
+        return Answer(got.status, got.headers, json.loads(text) if text else None)
+
+    def post(self, order: Order) -> Answer:
+        """Send an order once. Raises one of `NO_ANSWER`."""
+        return self.call("POST", "/v1/subscriptions", order.body, {"Idempotency-Key": order.key})
+
+    def subscribe(self, order: Order) -> Subscription:
+        """Send an order, again with the same key while there is no answer or a 503.
+
+        Raises `AssertionError` for any other answer than 202.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                answer = self.post(order)
+            except NO_ANSWER:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if answer.status != 503 or time.monotonic() > deadline:
+                    break
+            time.sleep(0.1)  # a customer's pause between two tries
+
+        assert answer.status == 202, answer
+        return Subscription(**answer.body)
+
+    def show(self, subscription_id: str) -> Subscription:
+        """One subscription as it is now."""
+        answer = self.call("GET", f"/v1/subscriptions/{subscription_id}")
+
+        assert answer.status == 200, answer
+        return Subscription(**answer.body)
+
+    def all(self) -> Iterator[Subscription]:
+        """Every subscription of this API key, newest first."""
+        page: str | None = "/v1/subscriptions?limit=100"
+        while page is not None:
+            answer = self.call("GET", page)
+
+            assert answer.status == 200, answer
+            yield from (Subscription(**body) for body in answer.body["results"])
+            page = answer.body["next"]
+
+
+def pending(subscription: Subscription) -> Subscription:
+    """The same subscription as it was answered to its POST."""
+    return replace(subscription, status="pending", access_code=None)

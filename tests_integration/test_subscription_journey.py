@@ -1,0 +1,81 @@
+"""A paid subscription becomes one access code in a mailbox, and the payment side knows it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from .eventually import eventually
+from .house import House
+from .payments import order
+
+
+def test_the_code_in_the_mail_is_the_code_in_the_payment_service(house: House) -> None:
+    [posted] = house.subscribe([order()])
+
+    [account] = house.accounts([posted])
+
+    assert posted.status == "pending"
+    assert posted.access_code is None
+    assert account.subscription.access_code is not None
+    assert [mail.codes for mail in account.mails] == [(account.subscription.access_code,)]
+
+
+def test_an_answer_says_where_to_look_for_the_code(house: House) -> None:
+    answer = house.payments.post(order())
+
+    looked = house.payments.call("GET", answer.headers["Location"])
+
+    assert answer.status == 202
+    assert looked.body["id"] == answer.body["id"]
+
+
+def test_the_reply_names_the_request_as_its_cause(house: House) -> None:
+    with house.wire() as wire:
+        [posted] = house.subscribe([order()])
+
+        request, reply = eventually(lambda: wire.heard(posted.id), lambda heard: len(heard) == 2)
+
+    assert (request["type"], reply["type"]) == ("user_subscribed", "access_code_created")
+    assert reply["causationid"] == request["id"]
+    assert "causationid" not in request
+    assert request["correlationid"] == reply["correlationid"] == posted.id
+
+
+def test_the_same_key_is_answered_the_same_and_creates_nothing(house: House) -> None:
+    placed = order()
+    first = house.payments.post(placed)
+    [account] = house.accounts(house.subscribe([placed]))
+
+    again = house.payments.post(placed)
+
+    assert (again.status, again.body) == (202, first.body)
+    assert again.headers["Location"] == first.headers["Location"]
+    assert len(account.mails) == 1
+
+
+def test_a_hundred_posts_at_once_with_one_key_are_one_subscription(house: House) -> None:
+    placed = order()
+    with ThreadPoolExecutor(100) as customers:
+        answers = list(customers.map(house.payments.post, [placed] * 100))
+
+    # What the last one of them had caused would be mailed before this one's mail.
+    later = house.accounts(house.subscribe([order()]))
+    [account] = house.accounts(house.subscribe([placed]))
+    mine = [s for s in house.payments.all() if s.user_id == placed.body["user_id"]]
+
+    assert {answer.status for answer in answers} == {202}
+    assert {answer.body["id"] for answer in answers} == {account.subscription.id}
+    assert [s.id for s in mine] == [account.subscription.id]
+    assert len(account.mails) == len(later[0].mails) == 1
+
+
+def test_one_user_may_hold_several_subscriptions(house: House) -> None:
+    first = order()
+    again = order(**{**first.body, "plan": "silver"})
+
+    accounts = house.accounts(house.subscribe([first, again]))
+    codes = {account.subscription.access_code for account in accounts}
+    mailed = {code for mail in accounts[0].mails for code in mail.codes}
+
+    assert len(codes) == 2
+    assert mailed == codes
