@@ -27,6 +27,9 @@ from .messaging import broker
 WAKE_UP_SECONDS = 60
 """After this a wake-up is worthless: the sweeps have looked at the rows since."""
 
+SENT_TWICE = {"retry": True, "retry_policy": {"max_retries": 1, "interval_start": 0}}
+"""Beat keeps one producer for ever, and only a second try gives it a new connection."""
+
 GOODBYE_SECONDS = 0.5
 """For each answer of the broker once the worker is leaving."""
 
@@ -62,10 +65,12 @@ class BriefGoodbye(bootsteps.StartStopStep):  # type: ignore[misc]
     }  # so that it is stopped before them
 
     def stop(self, parent: Any) -> None:
-        transport = getattr(getattr(parent.connection, "_connection", None), "transport", None)
-        sock = getattr(transport, "sock", None)
-        if sock is not None:  # the embedded broker has none, and never keeps one waiting
-            sock.settimeout(GOODBYE_SECONDS)
+        events = getattr(parent.event_dispatcher, "connection", None)
+        for connection in (parent.connection, events):
+            transport = getattr(getattr(connection, "_connection", None), "transport", None)
+            sock = getattr(transport, "sock", None)
+            if sock is not None:  # the embedded broker has none, and never keeps one waiting
+                sock.settimeout(GOODBYE_SECONDS)
 
 
 def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str, Any]:
@@ -115,7 +120,7 @@ def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str
                 "task": task,
                 "schedule": seconds,
                 "last_run_at": LONG_AGO,
-                "options": {"expires": min(seconds, WAKE_UP_SECONDS)},
+                "options": {"expires": min(seconds, WAKE_UP_SECONDS), **SENT_TWICE},
             }
             for task, seconds in beat_schedule.items()
         },
@@ -162,6 +167,8 @@ def _beat_ends_with(worker: int) -> None:
 
     @signals.beat_embedded_init.connect(weak=False)
     def _die_with_parent(**_: Any) -> None:
+        # Its schedule is in memory: there is nothing to save, and a silent broker to say it to.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if sys.platform == "linux":
             pr_set_pdeathsig = 1
             ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
