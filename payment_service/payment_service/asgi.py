@@ -2,8 +2,8 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+from shared_contracts.api import asgi
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payment_service.settings")
 
-application = get_asgi_application()
+application = asgi.application()

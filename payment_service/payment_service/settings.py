@@ -82,7 +82,7 @@ SPECTACULAR_SETTINGS = {
 
 BROKER_URL = environment.broker("BROKER_URL")
 EMBEDDED = BROKER_URL.startswith("sqlite:")
-CELERY_BROKER_URL = environment.broker("CELERY_BROKER_URL", None if EMBEDDED else BROKER_URL)
+TASKS_BROKER_URL = environment.broker("TASKS_BROKER_URL", None if EMBEDDED else BROKER_URL)
 MESSAGING = {
     "SERVICE": "payment_service",
     "HANDLERS": "subscriptions.handlers.HANDLERS",

@@ -73,28 +73,22 @@ class NewSubscription(StrictSerializer):
     currency = CurrencyField(help_text="ISO 4217, upper case")
 
 
-class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
-    """A subscription as its owner sees it."""
+new_subscription = NewSubscription()
+"""Shared by all requests: building its fields costs more than checking a request with them."""
 
-    status = serializers.ChoiceField(choices=["pending", "active"], read_only=True)
-    access_code = serializers.CharField(
-        source="code", read_only=True, allow_null=True, help_text="once it has come"
-    )
 
-    class Meta:
-        model = Subscription
-        fields = (
-            "id",
-            "user_id",
-            "email",
-            "plan",
-            "amount",
-            "currency",
-            "status",
-            "access_code",
-            "created_at",
-        )
-        read_only_fields = fields
+class SubscriptionAnswer(serializers.Serializer[Any]):
+    """A subscription as its owner sees it. It describes what `shown` gives, for the API page."""
+
+    id = serializers.UUIDField()
+    user_id = serializers.CharField()
+    email = serializers.EmailField()
+    plan = serializers.CharField()
+    amount = serializers.IntegerField(help_text="in minor units of the currency")
+    currency = serializers.CharField()
+    status = serializers.ChoiceField(choices=["pending", "active"])
+    access_code = serializers.CharField(allow_null=True, help_text="null until it has come")
+    created_at = serializers.DateTimeField()
 
 
 class SubscriptionPage(serializers.Serializer[Any]):
@@ -102,3 +96,18 @@ class SubscriptionPage(serializers.Serializer[Any]):
 
     results = SubscriptionAnswer(many=True)
     next = serializers.CharField(allow_null=True, help_text="the next page's URL; null at the end")
+
+
+def shown(subscription: Subscription) -> dict[str, Any]:
+    """The subscription as JSON. By hand: DRF would take five times as long for the same."""
+    return {
+        "id": str(subscription.id),
+        "user_id": subscription.user_id,
+        "email": subscription.email,
+        "plan": subscription.plan,
+        "amount": subscription.amount,
+        "currency": subscription.currency,
+        "status": subscription.status,
+        "access_code": subscription.code,
+        "created_at": subscription.created_at.isoformat().replace("+00:00", "Z"),
+    }

@@ -1,4 +1,4 @@
-"""What time does: beat sends these, the worker runs them. They carry nothing: rows are the truth."""
+"""What time does: beat sends these, the worker runs them, and the rows say what there is to do."""
 
 from celery import shared_task
 from shared_contracts.celery_app import stopping

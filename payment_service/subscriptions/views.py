@@ -15,11 +15,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from shared_contracts.api import idempotency, paging
+from shared_contracts.api.api_keys import client_of
 from shared_contracts.api.openapi import problems
 
 from . import services
 from .models import Subscription
-from .serializers import NewSubscription, SubscriptionAnswer, SubscriptionPage
+from .serializers import (
+    NewSubscription,
+    SubscriptionAnswer,
+    SubscriptionPage,
+    new_subscription,
+    shown,
+)
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -56,15 +63,12 @@ class Subscriptions(APIView):
     )
     def post(self, request: Request) -> Response:
         """Record a paid subscription. Its access code is mailed, and shown here once it came."""
-        new = NewSubscription(data=request.data)
-        new.is_valid(raise_exception=True)
+        new = new_subscription.run_validation(request.data)
 
         def record() -> Response:
-            subscription = services.record_subscription(
-                client=request.user.client, **new.validated_data
-            )
+            subscription = services.record_subscription(client=client_of(request), **new)
             return Response(
-                SubscriptionAnswer(subscription).data,
+                shown(subscription),
                 status=202,
                 headers={"Location": reverse("subscription", args=[subscription.id])},
             )
@@ -81,9 +85,9 @@ class Subscriptions(APIView):
     )
     def get(self, request: Request) -> Response:
         """Your subscriptions, newest first."""
-        mine = Subscription.objects.of(request.user.client)
+        mine = Subscription.objects.of(client_of(request))
         found, following = paging.page_of(mine, request)
-        return Response(SubscriptionPage({"results": found, "next": following}).data)
+        return Response({"results": [shown(one) for one in found], "next": following})
 
 
 @unstored
@@ -97,8 +101,8 @@ class OneSubscription(APIView):
         """One subscription. `status` is `active` and `access_code` is there once the code came."""
         if not UUID_TEXT.fullmatch(subscription_id):
             raise Http404
-        mine = Subscription.objects.of(request.user.client)
+        mine = Subscription.objects.of(client_of(request))
         subscription = mine.filter(id=UUID(subscription_id)).first()
         if subscription is None:
             raise Http404
-        return Response(SubscriptionAnswer(subscription).data)
+        return Response(shown(subscription))

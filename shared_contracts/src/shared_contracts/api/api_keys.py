@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -23,3 +25,8 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (DRF's signature)
         """For `WWW-Authenticate`. Without it DRF would answer 403."""
         return 'Bearer realm="api"'
+
+
+def client_of(request: Request) -> str:
+    """The name of the client whose key an authenticated request brought."""
+    return cast("ApiKey", request.user).client

@@ -18,6 +18,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from .api_keys import client_of
 from .models import IdempotencyKey
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -45,7 +46,7 @@ def once(request: Request, act: Callable[[], Response]) -> Response:
     if not KEY.fullmatch(key):
         expected = "expected 1 to 255 visible ASCII characters"
         raise ValidationError({"Idempotency-Key": [expected]})
-    client, fingerprint = request.user.client, _fingerprint(request)
+    client, fingerprint = client_of(request), _fingerprint(request)
     with transaction.atomic():
         if _claim(client, key, fingerprint):
             response = act()

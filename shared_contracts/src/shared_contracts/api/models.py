@@ -15,6 +15,12 @@ from django.utils import timezone
 
 TOKEN = re.compile(r"admit_(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 
+# Every call pays for this look-up, and the ORM takes longer to word it than the database to answer.
+BY_PREFIX = """
+    SELECT id, client, prefix, digest, created_at, revoked_at FROM api_apikey
+    WHERE prefix = %s AND revoked_at IS NULL
+"""
+
 PRUNE_BATCH = 1_000
 """Rows in one DELETE: each holds its locks for milliseconds."""
 
@@ -31,10 +37,10 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         parts = TOKEN.fullmatch(token)
         if parts is None:
             return None
-        key = self.filter(prefix=parts["prefix"], revoked_at__isnull=True).first()
-        if key is None or not hmac.compare_digest(bytes(key.digest), _digest(parts["secret"])):
-            return None
-        return key
+        for key in self.raw(BY_PREFIX, [parts["prefix"]]):
+            if hmac.compare_digest(bytes(key.digest), _digest(parts["secret"])):
+                return key
+        return None
 
     def revoke(self, prefix: str) -> int:
         """Refuse the key with `prefix` from now on; returns how many that were."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
@@ -17,20 +17,16 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         """The validated fields. Raises `ValidationError` naming all faults at once."""
-        faults: dict[str, Any] = {}
-        values: Any = None
+        unknown = sorted(data.keys() - self.fields.keys()) if isinstance(data, Mapping) else []
+        if not unknown:
+            return super().to_internal_value(data)
+        expected = ErrorDetail(f"expected only {', '.join(self.fields)}", code="unknown")
+        faults: dict[str, Any] = {name[:NAMED_AT_MOST]: [expected] for name in unknown[:10]}
         try:
-            values = super().to_internal_value(data)
+            super().to_internal_value(data)
         except serializers.ValidationError as error:
-            assert isinstance(error.detail, dict)
-            faults = error.detail
-        if isinstance(data, Mapping):
-            expected = f"expected only {', '.join(self.fields)}"
-            for name in sorted(data.keys() - self.fields.keys())[:10]:
-                faults[name[:NAMED_AT_MOST]] = [ErrorDetail(expected, code="unknown")]
-        if faults:
-            raise serializers.ValidationError(faults)
-        return values
+            faults.update(cast("dict[str, Any]", error.detail))
+        raise serializers.ValidationError(faults)
 
 
 class VisibleText(serializers.CharField):

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from shared_contracts.api.models import ApiKey
+
+from tests.factories import a_payload
+
+
+class Api:
+    """A client of the API, with a key of its own."""
+
+    def __init__(self, client: str) -> None:
+        self.key = ApiKey.objects.issue(client)
+        self.http = Client(headers={"Authorization": f"Bearer {self.key}"})
+
+    def post(self, payload: Any = None, *, raw: bytes | None = None, **headers: str) -> Any:
+        """POST a subscription; `raw` sends these bytes. Headers: `Idempotency_Key="…"`."""
+        body = json.dumps(a_payload() if payload is None else payload).encode()
+        return self.http.generic(
+            "POST",
+            "/v1/subscriptions",
+            body if raw is None else raw,
+            headers.pop("Content_Type", "application/json"),
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
+
+    def get(self, path: str) -> Any:
+        return self.http.get(path)
+
+
+@pytest.fixture
+def shop(db: None) -> Api:
+    return Api("shop")
+
+
+@pytest.fixture
+def other_shop(db: None) -> Api:
+    return Api("other shop")

@@ -1,0 +1,37 @@
+"""Examples to start a test from."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from shared_contracts.envelope import Envelope
+from shared_contracts.events import AccessCodeCreated
+from shared_contracts.messaging.testing import an_envelope
+from subscriptions import services
+from subscriptions.models import Subscription
+
+CODE = "7K3M-Q9TX-2WBD-H5RN"
+OTHER_CODE = "ZZZZ-ZZZZ-ZZZZ-ZZZZ"
+
+
+def a_payload(**changes: Any) -> dict[str, Any]:
+    """What a client posts."""
+    return {
+        "user_id": "user-42",
+        "email": "ada@example.com",
+        "plan": "gold",
+        "amount": 4900,
+        "currency": "EUR",
+        **changes,
+    }
+
+
+def a_subscription(**changes: Any) -> Subscription:
+    """A recorded subscription, its ask in the outbox."""
+    return services.record_subscription(**{"client": "shop", **a_payload(), **changes})
+
+
+def a_code_for(subscription_id: UUID, code: str = CODE) -> Envelope[AccessCodeCreated]:
+    """The student service's answer."""
+    return an_envelope(AccessCodeCreated, subscription_id=subscription_id, access_code=code)

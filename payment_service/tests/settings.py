@@ -1,0 +1,20 @@
+"""The real settings, with an environment that suits tests. What is set already is kept."""
+
+import base64
+import os
+import tempfile
+
+os.environ.setdefault("ENVIRONMENT", "development")
+os.environ.setdefault("SECRET_KEY", "only-for-tests-" * 3)
+os.environ.setdefault("DATABASE_URL", f"sqlite:///{tempfile.gettempdir()}/unused.sqlite3")
+os.environ.setdefault("BROKER_URL", "amqp://guest:guest@127.0.0.1:1//")  # nobody listens there
+os.environ.setdefault("SEALING_KEYS", f"test:{base64.urlsafe_b64encode(b'k' * 32).decode()}")
+os.environ.setdefault("ALLOWED_HOSTS", "testserver")
+
+from payment_service.settings import *  # noqa: F403
+
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+    # A file, not memory: threads must see what the others commit.
+    DATABASES["default"]["TEST"] = {  # noqa: F405
+        "NAME": f"{tempfile.gettempdir()}/test_payment_{os.getpid()}.sqlite3"
+    }

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from shared_contracts.api.models import ApiKey
+
+from tests.conftest import Api
+
+
+def manage(*arguments: str) -> str:
+    out = StringIO()
+    call_command("api_key", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def status_with(authorization: str | None) -> int:
+    headers = {"Authorization": authorization} if authorization is not None else {}
+    return Client().get("/v1/subscriptions", headers=headers).status_code
+
+
+@pytest.mark.django_db
+def test_a_created_key_opens_the_door() -> None:
+    key = manage("create", "--name", "shop").splitlines()[-1]
+
+    assert status_with(f"Bearer {key}") == status_with(f"bearer {key}") == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer {key}x",
+        "Bearer {key} ",
+        "Basic {key}",
+        "{key}",
+        "Bearer admit_{prefix}_" + "A" * 43,
+        "Bearer admit_000000000000_" + "A" * 43,
+        "Bearer ä",
+        "Bearer " + "x" * 100_000,
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/subscriptions"),
+        ("POST", "/v1/subscriptions"),
+        ("DELETE", "/v1/subscriptions"),
+        ("GET", "/v1/subscriptions/xyz"),
+    ],
+)
+def test_without_a_valid_key_there_is_nothing_but_401(
+    shop: Api, wrong: str | None, method: str, path: str
+) -> None:
+    prefix = shop.key.split("_")[1]
+    headers = {"Authorization": wrong.format(key=shop.key, prefix=prefix)} if wrong else {}
+    response = Client().generic(method, path, b"{", "text/plain", headers=headers)
+
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert response.json() == {
+        "type": "about:blank",
+        "title": "Unauthorized",
+        "status": 401,
+        "code": "authentication_failed",
+        "detail": "expected a valid API key: Authorization: Bearer <key>",
+        "instance": path,
+    }
+
+
+@pytest.mark.django_db
+def test_a_revoked_key_is_refused_and_the_clients_other_key_is_not() -> None:
+    old, new = ApiKey.objects.issue("shop"), ApiKey.objects.issue("shop")
+    manage("revoke", old.split("_")[1])
+
+    assert (status_with(f"Bearer {old}"), status_with(f"Bearer {new}")) == (401, 200)
+
+
+@pytest.mark.django_db
+def test_the_list_names_keys_and_tells_no_secret() -> None:
+    key = ApiKey.objects.issue("shop")
+    listed = manage("list")
+
+    _, prefix, secret = key.split("_", 2)
+    assert prefix in listed
+    assert "shop" in listed
+    assert secret not in listed
+
+
+@pytest.mark.django_db
+def test_the_database_does_not_know_the_secret() -> None:
+    secret = ApiKey.objects.issue("shop").split("_", 2)[2]
+    row = ApiKey.objects.values().get()
+
+    assert secret not in str(row)
+    assert len(bytes(row["digest"])) == 32
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "arguments", [("create", "--name", " "), ("create", "--name", "x" * 65), ("revoke", "nothing")]
+)
+def test_a_wrong_command_says_what_it_expected(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="expected"):
+        manage(*arguments)

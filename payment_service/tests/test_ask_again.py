@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from shared_contracts.celery_app import stopping
+from shared_contracts.messaging.models import OutboxMessage
+from shared_contracts.messaging.testing import deliver, published
+from subscriptions import services, tasks
+from subscriptions.models import Subscription
+
+from tests.factories import a_code_for, a_subscription
+
+MINUTE = timedelta(minutes=1)
+
+
+def pass_time(by: timedelta) -> None:
+    """Move all that has happened back, which is the same as moving the clock on."""
+    for one in Subscription.objects.all():
+        one.next_ask_at -= by
+        one.save()
+    for row in OutboxMessage.objects.filter(published_at__isnull=False):
+        assert row.published_at
+        row.published_at -= by
+        row.save()
+
+
+def publish_all() -> None:
+    """What the relay does."""
+    OutboxMessage.objects.filter(published_at__isnull=True).update(published_at=timezone.now())
+
+
+@pytest.mark.django_db
+def test_asks_again_after_15_minutes_an_hour_6_hours_and_then_daily() -> None:
+    a_subscription()
+    asked_after = []
+    waited = timedelta()
+    for _ in range(4 * 24 * 4):  # four days, by the quarter of an hour
+        publish_all()
+        pass_time(15 * MINUTE)
+        waited += 15 * MINUTE
+        before = len(published())
+        services.ask_again()
+        if len(published()) > before:
+            asked_after.append(waited)
+            waited = timedelta()
+
+    assert (
+        asked_after
+        == [15 * MINUTE, 60 * MINUTE, 360 * MINUTE, *[timedelta(days=1)] * 3][: len(asked_after)]
+    )
+    assert len(asked_after) == 6
+
+
+@pytest.mark.django_db
+def test_an_ask_is_a_new_event_with_the_same_words_and_the_first_as_its_cause() -> None:
+    a_subscription()
+    for wait in (15 * MINUTE, 60 * MINUTE):
+        publish_all()
+        pass_time(wait)
+        services.ask_again()
+
+    first, second, third = published()
+    assert len({first.id, second.id, third.id}) == 3
+    assert (second.causationid, third.causationid) == (first.id, first.id)
+    assert second.data == third.data == first.data
+
+
+@pytest.mark.django_db
+def test_does_not_ask_again_while_the_last_ask_is_in_the_outbox() -> None:
+    a_subscription()
+    pass_time(timedelta(days=2))
+    services.ask_again()
+
+    assert len(published()) == 1
+
+
+@pytest.mark.django_db
+def test_after_an_outage_the_answer_gets_its_time_from_when_the_ask_went_out() -> None:
+    a_subscription()
+    pass_time(timedelta(days=2))
+    publish_all()
+    services.ask_again()
+    asked_at_once = len(published())
+    pass_time(15 * MINUTE)
+    services.ask_again()
+
+    assert (asked_at_once, len(published())) == (1, 2)
+
+
+@pytest.mark.django_db
+def test_an_ask_that_retention_has_deleted_counts_as_sent() -> None:
+    long_ago = timezone.now() - timedelta(days=50)
+    subscription = a_subscription()
+    OutboxMessage.objects.all().delete()
+    Subscription.objects.update(created_at=long_ago, next_ask_at=long_ago)
+    services.ask_again()
+
+    [ask] = published()
+    assert ask.causationid == subscription.first_event_id
+
+
+@pytest.mark.django_db
+def test_does_not_ask_for_what_is_there() -> None:
+    subscription = a_subscription()
+    publish_all()
+    deliver(a_code_for(subscription.id))
+    pass_time(timedelta(days=2))
+
+    assert services.ask_again() == 0
+
+
+@pytest.mark.django_db
+def test_the_task_goes_on_until_all_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "ASK_BATCH", 2)
+    for _ in range(5):
+        a_subscription()
+    publish_all()
+    pass_time(15 * MINUTE)
+    tasks.ask_again()
+
+    assert len(published()) == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_at_once_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "ASK_BATCH", 3)
+    for _ in range(12):
+        a_subscription()
+    publish_all()
+    pass_time(15 * MINUTE)
+    together = Barrier(2)
+
+    def work(_: int) -> None:
+        together.wait(timeout=30)
+        try:
+            tasks.ask_again()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as workers:
+        list(workers.map(work, range(2)))
+
+    assert sorted(Subscription.objects.values_list("asked", flat=True)) == [2] * 12
+    assert len(published()) == 24
+
+
+@pytest.fixture(autouse=True)
+def worker_runs() -> Iterator[None]:
+    """Another test's worker may have been told to stop in this process."""
+    stopping.clear()
+    yield
+    stopping.clear()

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from shared_contracts.api.models import IdempotencyKey
+from shared_contracts.messaging.testing import deliver, published
+from subscriptions import services
+from subscriptions.models import Subscription
+
+from tests.conftest import Api
+from tests.factories import a_code_for, a_payload
+
+
+def test_a_repeated_post_is_answered_with_the_first_result_and_creates_nothing(shop: Api) -> None:
+    first = shop.post(Idempotency_Key="k")
+    deliver(a_code_for(first.json()["id"]))
+    again = shop.post(Idempotency_Key="k")
+
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert again["Location"] == first["Location"]
+    assert ("Idempotency-Replayed" in first, again["Idempotency-Replayed"]) == (False, "true")
+    assert Subscription.objects.count() == len(published()) == 1
+
+
+def test_the_order_of_the_fields_does_not_make_another_request(shop: Api) -> None:
+    first = shop.post(Idempotency_Key="k")
+    again = shop.post(dict(reversed(a_payload().items())), Idempotency_Key="k")
+
+    assert again["Location"] == first["Location"]
+
+
+@pytest.mark.parametrize("changes", [{"amount": 4901}, {"user_id": 42}, {"plan": "Gold"}])
+def test_another_body_under_the_same_key_is_refused(shop: Api, changes: dict[str, object]) -> None:
+    shop.post(Idempotency_Key="k")
+    response = shop.post(a_payload(**changes), Idempotency_Key="k")
+
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
+    assert Subscription.objects.count() == 1
+
+
+def test_a_key_belongs_to_the_client_that_sent_it(shop: Api, other_shop: Api) -> None:
+    first = shop.post(Idempotency_Key="k")
+    others = other_shop.post(Idempotency_Key="k")
+
+    assert others["Location"] != first["Location"]
+    assert Subscription.objects.count() == 2
+
+
+def test_a_client_that_changes_its_key_keeps_its_results(shop: Api) -> None:
+    first = shop.post(Idempotency_Key="k")
+    again = Api("shop").post(Idempotency_Key="k")
+
+    assert again["Location"] == first["Location"]
+
+
+def test_a_refused_request_does_not_use_up_its_key(shop: Api) -> None:
+    shop.post(a_payload(amount=-1), Idempotency_Key="k")
+    response = shop.post(Idempotency_Key="k")
+
+    assert response.status_code == 202
+
+
+@pytest.mark.parametrize("key", ["!", "~" * 255, "a-UUID:or,anything"])
+def test_a_key_is_any_visible_ascii(shop: Api, key: str) -> None:
+    response = shop.post(Idempotency_Key=key)
+
+    assert response.status_code == 202
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hundred_equal_posts_at_once_make_one_subscription() -> None:
+    shop = Api("shop")
+    together = Barrier(20)
+
+    def post(_: int) -> tuple[int, str, bool]:
+        together.wait(timeout=30)
+        try:
+            response = shop.post(Idempotency_Key="k")
+        finally:
+            connections.close_all()
+        return response.status_code, response["Location"], "Idempotency-Replayed" in response
+
+    shop.post(a_payload(user_id="warm-up"))  # builds what all threads share
+    with ThreadPoolExecutor(together.parties) as threads:
+        answers = list(threads.map(post, range(5 * together.parties)))
+
+    assert {(status, location) for status, location, _ in answers} == {(202, answers[0][1])}
+    assert [replayed for *_, replayed in answers].count(False) == 1
+    assert Subscription.objects.filter(user_id="user-42").count() == 1
+    assert len(published()) == 2
+
+
+def test_keys_are_forgotten_after_thirty_days(shop: Api) -> None:
+    shop.post(Idempotency_Key="old")
+    shop.post(Idempotency_Key="new")
+    IdempotencyKey.objects.filter(key="old").update(created_at=timezone.now() - timedelta(days=31))
+    pruned = services.prune()
+
+    assert pruned["idempotency"] == 1
+    assert [row.key for row in IdempotencyKey.objects.all()] == ["new"]

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from unittest.mock import ANY
+
+import pytest
+from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging import outbox, wake
+from shared_contracts.messaging.testing import published
+from subscriptions.models import Subscription
+
+from tests.conftest import Api
+from tests.factories import a_payload, a_subscription
+
+
+def test_a_post_is_answered_with_the_pending_subscription_and_where_to_look(shop: Api) -> None:
+    response = shop.post()
+
+    assert response.status_code == 202
+    assert response.json() == {
+        **a_payload(),
+        "id": ANY,
+        "status": "pending",
+        "access_code": None,
+        "created_at": ANY,
+    }
+    assert response["Location"] == f"/v1/subscriptions/{response.json()['id']}"
+    assert shop.get(response["Location"]).json() == response.json()
+
+
+def test_the_ask_for_a_code_is_in_the_outbox_with_the_subscription(shop: Api) -> None:
+    recorded = shop.post().json()
+
+    [ask] = published()
+    subscription = Subscription.objects.get()
+    assert ask.data == UserSubscribed(
+        **a_payload(), subscription_id=recorded["id"], occurred_at=recorded["created_at"]
+    )
+    assert (ask.subject, ask.correlationid, ask.causationid) == (recorded["id"],) * 2 + (None,)
+    assert subscription.first_event_id == subscription.last_event_id == ask.id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_ask_there_is_no_subscription(
+    shop: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(outbox, "publish", crash)
+    with pytest.raises(KeyboardInterrupt):
+        shop.post(Idempotency_Key="k")
+    monkeypatch.undo()
+
+    assert Subscription.objects.count() == 0
+    assert shop.post(Idempotency_Key="k").status_code == 202
+
+
+def test_one_user_may_hold_several_subscriptions(shop: Api) -> None:
+    shop.post()
+    shop.post()
+
+    assert Subscription.objects.filter(user_id="user-42").count() == len(published()) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(42, "42"), (0, "0"), ("ü-7", "ü-7"), ("x" * 64, "x" * 64)]
+)
+def test_a_user_id_is_any_visible_text_and_an_integer_is_its_digits(
+    shop: Api, given: object, kept: str
+) -> None:
+    response = shop.post(a_payload(user_id=given))
+
+    assert response.json()["user_id"] == kept
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"), [(0, "EUR"), (500, "JPY"), (12_345, "KWD"), (2**53 - 1, "USD")]
+)
+def test_amounts_are_whole_minor_units_of_any_currency(
+    shop: Api, amount: int, currency: str
+) -> None:
+    response = shop.post(a_payload(amount=amount, currency=currency))
+
+    assert (response.json()["amount"], response.json()["currency"]) == (amount, currency)
+
+
+@pytest.mark.parametrize(
+    "address", ["Ada.L+x@Example.COM", "o'neil@example.co.uk", f"{'a' * 64}@example.com"]
+)
+def test_an_address_is_kept_as_it_was_written(shop: Api, address: str) -> None:
+    response = shop.post(a_payload(email=address))
+
+    assert response.json()["email"] == address
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wake_up_that_fails_costs_the_caller_nothing(
+    shop: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise OSError("no broker, no pipe, no disk")
+
+    monkeypatch.setattr(wake, "_wake_relay", broken)
+    monkeypatch.setattr(wake, "_asked", wake._Asked())
+    response = shop.post()
+
+    assert response.status_code == 202
+
+
+def test_what_a_client_never_created_does_not_exist_for_it(shop: Api, other_shop: Api) -> None:
+    mine = shop.post()["Location"]
+
+    assert other_shop.get(mine).status_code == 404
+    assert other_shop.get("/v1/subscriptions").json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    "malformed", ["5", "xyz", "%00", "{subscription}/", "URN:UUID:x", "a" * 999]
+)
+def test_an_id_that_is_none_is_not_found(shop: Api, malformed: str) -> None:
+    path = malformed.format(subscription=a_subscription().id)
+    response = shop.get(f"/v1/subscriptions/{path}")
+
+    assert response.status_code == response.json()["status"] == 404
+    assert response["Content-Type"] == "application/problem+json"
