@@ -36,7 +36,7 @@ class Bell:
         return self._ear.fileno()
 
     def ring(self, holder: int) -> None:
-        """Wake `holder`. One who is gone, or has rings enough to wake up, is none of our business."""
+        """Wake `holder`. One who is gone, or has rings enough to wake up, needs no more."""
         with contextlib.suppress(OSError):
             if self._ear is self._mouth:
                 self._mouth.sendto(b"!", self._address(holder))

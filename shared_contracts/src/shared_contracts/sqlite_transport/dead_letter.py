@@ -1,40 +1,15 @@
-"""AMQP properties as bytes, and what RabbitMQ writes into the headers of a dead letter."""
+"""What RabbitMQ writes into the headers of a dead letter: why it died, where, and how often."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-import amqp
 
-EXPIRATION_FLAG = 0x0100
-
-
-def pack_properties(properties: dict[str, Any]) -> bytes:
-    """The properties as they travel on the wire, so that both brokers refuse and keep the same."""
-    packed: bytes = amqp.Message(**properties)._serialize_properties()
-    return packed
-
-
-def unpack_properties(packed: bytes) -> dict[str, Any]:
-    """What `pack_properties` packed."""
-    message = amqp.Message()
-    message._load_properties(amqp.Message.CLASS_ID, packed, 0)
-    properties: dict[str, Any] = message.properties
-    return properties
-
-
-def expiration(packed: bytes) -> float | None:
-    """The message's own time to live in milliseconds; unpacks only where there is one."""
-    if not int.from_bytes(packed[:2], "big") & EXPIRATION_FLAG:
-        return None
-    return float(unpack_properties(packed)["expiration"])
-
-
-def dead_letter_headers(
-    properties: dict[str, Any], reason: str, queue: str, exchange: str, routing_key: str
+def dead_letter_properties(
+    properties: dict[str, Any], reason: str, *, queue: str, exchange: str, routing_key: str
 ) -> dict[str, Any]:
-    """The properties of the dead letter: why it died, where, and how often before."""
+    """The properties of the dead letter of a message that died in `queue`."""
     headers = dict(properties.get("application_headers") or {})
     deaths = [dict(death) for death in headers.get("x-death", ())]
     death = next((d for d in deaths if (d["queue"], d["reason"]) == (queue, reason)), None)
@@ -49,6 +24,5 @@ def dead_letter_headers(
     headers["x-death"] = [death, *deaths]
     for name, value in (("reason", reason), ("queue", queue), ("exchange", exchange)):
         headers.setdefault(f"x-first-death-{name}", value)
-    headers.pop("x-delivery-count", None)
     kept = {key: value for key, value in properties.items() if key != "expiration"}
     return {**kept, "application_headers": headers}

@@ -11,63 +11,74 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from typing import ClassVar
 
 
 class LockFile:
     """The one open lock file of a broker in this process. Use `LockFile.of`."""
 
-    _open: dict[str, LockFile] = {}  # noqa: RUF012  (the register of this process)
-    _guard = threading.Lock()
+    _opened: ClassVar[dict[str, LockFile]] = {}
+    _guard: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, path: str) -> None:
-        self._path = path
         self._mine: set[int] = set()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.identity = os.fstat(self._fd).st_ino
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.identity = os.fstat(self._descriptor).st_ino
 
     @classmethod
     def of(cls, path: str) -> LockFile:
-        """The lock file at `path`, opened if this process does not hold it yet."""
+        """The lock file at `path`, opened if this process does not hold it yet.
+
+        One that was deleted meanwhile stays open for the connections that use it; a new
+        connection must lock what others see.
+        """
         with cls._guard:
-            found = cls._open.get(path)
-            if found is None:
-                found = cls._open[path] = cls(path)
+            found = cls._opened.get(path)
+            if found is None or not found.is_at(path):
+                found = cls._opened[path] = cls(path)
             return found
 
+    def is_at(self, path: str) -> bool:
+        """Whether `path` still leads to this file."""
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
     def enter(self, holder: int) -> None:
-        """Lock the byte `holder`: from now on others see it alive. BlockingIOError if it is taken."""
+        """Lock the byte `holder`: others see it alive from now on. BlockingIOError: it is taken."""
         with self._guard:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, holder)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, holder)
             self._mine.add(holder)
 
     def leave(self, holder: int) -> None:
-        """Unlock the byte `holder`; the descriptor stays, for the next connection."""
+        """Unlock the byte `holder`; the descriptor stays, for the connections to come."""
         with self._guard:
             if holder in self._mine:
                 self._mine.remove(holder)
-                fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, holder)
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, holder)
 
     def is_dead(self, holder: int) -> bool:
-        """Whether the process of `holder` has ended (or has let go)."""
+        """Whether the process of `holder` has ended, or has let go of it."""
         with self._guard:
             if holder in self._mine:
                 return False
             try:
-                fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, holder)
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, holder)
             except OSError:  # EACCES or EAGAIN: somebody holds it
                 return False
-            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, holder)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, holder)
             return True
 
     @classmethod
     def forget_after_fork(cls) -> None:
         """A child holds none of its parent's locks: it starts with an empty register.
 
-        Closing the inherited descriptors is safe here and only here, as the child has no locks yet.
+        Closing the inherited descriptors is safe here and only here: the child has no lock yet.
         """
-        inherited, cls._open, cls._guard = cls._open, {}, threading.Lock()
-        for lock_file in inherited.values():
-            os.close(lock_file._fd)
+        for lock_file in cls._opened.values():
+            os.close(lock_file._descriptor)
+        cls._opened, cls._guard = {}, threading.Lock()
 
 
 os.register_at_fork(after_in_child=LockFile.forget_after_fork)

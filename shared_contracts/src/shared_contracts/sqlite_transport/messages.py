@@ -10,18 +10,32 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-import amqp
+from amqp.exceptions import NotFound
 
-from .dead_letter import dead_letter_headers, expiration, pack_properties, unpack_properties
+from .dead_letter import dead_letter_properties
+from .properties import expiration, pack_properties, unpack_properties
 from .routing import Router
 from .topology import Queue
 
-READY = 0
 REASONS = {-1: "rejected", -2: "delivery_limit", -3: "expired", -4: "maxlen"}
 """Why a message waits for a way out: the `holder` of one that is dead and must not be lost."""
 
 PARKED = {reason: holder for holder, reason in REASONS.items()}
+
+
+class Routed(Protocol):
+    """What is needed of a message to put it into queues."""
+
+    @property
+    def exchange(self) -> str: ...
+    @property
+    def routing_key(self) -> str: ...
+    @property
+    def properties(self) -> bytes: ...
+    @property
+    def body(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -36,61 +50,75 @@ class Claimed:
     body: bytes
 
 
-class Messages:
-    """The messages of the broker file behind `db`.
+@dataclass(frozen=True)
+class Letter:
+    """A message on its way from one queue to another."""
 
-    `touched` collects the queues that got something to deliver, for the caller to ring their bells.
-    """
+    exchange: str
+    routing_key: str
+    properties: bytes
+    body: bytes
+
+
+class Messages:
+    """The messages of the broker file behind `db`. Every transaction starts with `begin`."""
 
     def __init__(self, db: sqlite3.Connection, router: Router) -> None:
         self._db = db
         self._router = router
         self.touched: set[int] = set()
 
-    def publish(
-        self, exchange: str, routing_key: str, properties: bytes, body: bytes
-    ) -> bool | None:
-        """Put a message into each queue it is routed to.
+    def begin(self) -> None:
+        """Forget what another process has changed, and which queues were `touched`.
 
-        None: it is routed nowhere. False: one of the queues is full and refuses. NotFound: no such exchange.
+        Those got something to deliver: the caller rings the bells of their consumers.
         """
-        queues = self._router.route(exchange, routing_key)
+        self.touched.clear()
+        self._router.refresh()
+
+    def publish(self, message: Routed) -> bool | None:
+        """Put a message into each queue it is routed to. NotFound: there is no such exchange.
+
+        None: it is routed nowhere. False: one of the queues is full and refuses it.
+        """
+        queues = self._router.route(message.exchange, message.routing_key)
         if not queues:
             return None
-        taken = [self._put(queue, exchange, routing_key, properties, body) for queue in queues]
+        taken = [self._put(queue, message) for queue in queues]
         return all(taken)
 
-    def _put(
-        self, queue: Queue, exchange: str, routing_key: str, properties: bytes, body: bytes
-    ) -> bool:
-        limit = queue.arguments.get("x-max-length")
-        if limit is not None:
-            refuse = queue.arguments.get("x-overflow") == "reject-publish"
-            ready = self._count_up_to(queue, limit + 1)
-            if refuse and ready >= limit:
-                return False
+    def _put(self, queue: Queue, message: Routed) -> bool:
+        is_full = self._is_full(queue)
+        if is_full and queue.arguments.get("x-overflow") == "reject-publish":
+            return False
         self._db.execute(
-            "INSERT INTO message (queue, expires_at, exchange, routing_key, properties, body) "
-            "VALUES (?,?,?,?,?,?)",
-            (queue.id, _expiry(queue, properties), exchange, routing_key, properties, body),
+            "INSERT INTO message (queue, expires_at, exchange, routing_key, properties, body)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                *(queue.id, _expiry(queue, message.properties)),
+                *(message.exchange, message.routing_key, message.properties, message.body),
+            ),
         )
         self.touched.add(queue.id)
-        if limit is not None and ready >= limit:
+        if is_full:
             self._drop_head(queue)
         return True
 
-    def _count_up_to(self, queue: Queue, limit: int) -> int:
+    def _is_full(self, queue: Queue) -> bool:
+        limit = queue.arguments.get("x-max-length")
+        if limit is None:
+            return False
         (ready,) = self._db.execute(
             "SELECT count(*) FROM (SELECT 1 FROM message WHERE queue = ? AND holder = 0 LIMIT ?)",
             (queue.id, limit),
         ).fetchone()
-        return int(ready)
+        return bool(ready >= limit)
 
     def _drop_head(self, queue: Queue) -> None:
-        oldest = self._db.execute(
-            "SELECT id FROM message WHERE queue = ? AND holder = 0 ORDER BY id LIMIT 1", (queue.id,)
+        (oldest,) = self._db.execute(
+            "SELECT min(id) FROM message WHERE queue = ? AND holder = 0", (queue.id,)
         ).fetchone()
-        self.bury(oldest, "maxlen")
+        self.bury([oldest], "maxlen")
 
     def has_ready(self, queue: int) -> bool:
         """Whether there is something to claim; a look only, which takes no lock from anybody."""
@@ -157,13 +185,18 @@ class Messages:
         self.touched.update(queue for (queue,) in rows)
 
     def bury(self, ids: Iterable[int], reason: str) -> None:
-        """Dead-letter these messages, or drop them where their queue names no dead-letter exchange."""
+        """Dead-letter these messages, or drop them where their queue has no dead-letter exchange.
+
+        Where they must not be lost and have no way out they stay, for `bury_parked`.
+        """
         for number in ids:
             row = self._db.execute(
                 "SELECT queue, exchange, routing_key, properties, body FROM message WHERE id = ?",
                 (number,),
             ).fetchone()
-            if row is not None and self._send_dead(reason, *row):
+            if row is None:  # its queue was deleted meanwhile
+                continue
+            if self._send_off(self._router.queue(row[0]), Letter(*row[1:]), reason):
                 self._db.execute("DELETE FROM message WHERE id = ?", (number,))
             else:
                 self._db.execute(
@@ -171,21 +204,22 @@ class Messages:
                     (PARKED[reason], number),
                 )
 
-    def _send_dead(
-        self, reason: str, number: int, exchange: str, routing_key: str, packed: bytes, body: bytes
-    ) -> bool:
+    def _send_off(self, queue: Queue, dead: Letter, reason: str) -> bool:
         """Whether the message may leave its queue."""
-        queue = self._router.queue(number)
-        target = queue.arguments.get("x-dead-letter-exchange")
-        if target is None:
+        exchange = queue.arguments.get("x-dead-letter-exchange")
+        if exchange is None:
             return True
-        key = queue.arguments.get("x-dead-letter-routing-key", routing_key)
-        properties = dead_letter_headers(
-            unpack_properties(packed), reason, queue.name, exchange, routing_key
+        key = queue.arguments.get("x-dead-letter-routing-key", dead.routing_key)
+        properties = dead_letter_properties(
+            unpack_properties(dead.properties),
+            reason,
+            queue=queue.name,
+            exchange=dead.exchange,
+            routing_key=dead.routing_key,
         )
         try:
-            taken = self.publish(target, key, pack_properties(properties), body)
-        except amqp.exceptions.NotFound:
+            taken = self.publish(Letter(exchange, key, pack_properties(properties), dead.body))
+        except NotFound:
             taken = None
         return bool(taken) or queue.arguments.get("x-dead-letter-strategy") != "at-least-once"
 

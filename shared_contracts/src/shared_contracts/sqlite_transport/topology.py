@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from amqp.exceptions import AMQPNotImplementedError, NotFound, PreconditionFailed, ResourceLocked
+from amqp.exceptions import (
+    AccessRefused,
+    AMQPNotImplementedError,
+    NotFound,
+    PreconditionFailed,
+    ResourceLocked,
+)
 
 EXCHANGE_TYPES = ("direct", "fanout", "topic")
 
@@ -122,8 +128,17 @@ def declare_queue(
             "arguments": dict(queue.arguments),
         },
     )
-    db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue.id))
     return queue
+
+
+def mark_used(db: sqlite3.Connection, queue: int) -> None:
+    """An unused queue's time to live starts anew."""
+    db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue))
+
+
+def exists(db: sqlite3.Connection, name: str) -> bool:
+    """Whether there is a queue of that name."""
+    return db.execute("SELECT 1 FROM queue WHERE name = ?", (name,)).fetchone() is not None
 
 
 def find_queue(db: sqlite3.Connection, name: str, holder: int) -> Queue:
@@ -133,7 +148,7 @@ def find_queue(db: sqlite3.Connection, name: str, holder: int) -> Queue:
         raise NotFound(f"NOT_FOUND - no queue '{name}' in vhost '/'")
     if row[1] not in (None, holder):
         raise ResourceLocked(
-            f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{name}' in vhost '/'"
+            f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{name}'"
         )
     return Queue(row[0], name, json.loads(row[2]))
 
@@ -147,6 +162,28 @@ def count(db: sqlite3.Connection, queue: Queue) -> tuple[int, int]:
         "SELECT count(*) FROM consumer WHERE queue = ?", (queue.id,)
     ).fetchone()
     return messages, consumers
+
+
+def bind(db: sqlite3.Connection, queue: Queue, exchange: str, routing_key: str) -> None:
+    """NotFound: no such exchange. AccessRefused: the default exchange binds by itself."""
+    if not exchange:
+        raise AccessRefused("ACCESS_REFUSED - operation not permitted on the default exchange")
+    find_exchange(db, exchange)
+    db.execute("INSERT OR IGNORE INTO binding VALUES (?, ?, ?)", (exchange, routing_key, queue.id))
+
+
+def unbind(db: sqlite3.Connection, queue: str, exchange: str, routing_key: str) -> None:
+    """Delete the binding, if there is one."""
+    db.execute(
+        "DELETE FROM binding WHERE exchange = ? AND routing_key = ?"
+        " AND queue = (SELECT id FROM queue WHERE name = ?)",
+        (exchange, routing_key, queue),
+    )
+
+
+def purge(db: sqlite3.Connection, queue: Queue) -> int:
+    """Delete what is ready; how many messages that were."""
+    return db.execute("DELETE FROM message WHERE queue = ? AND holder = 0", (queue.id,)).rowcount
 
 
 def drop_queue(db: sqlite3.Connection, queue: int) -> list[int]:

@@ -1,5 +1,6 @@
 """What kombu asks of a transport, answered by our connections and channels."""
 
+# ruff: noqa: ARG002  (the signatures are kombu's)
 from __future__ import annotations
 
 import sqlite3
@@ -60,8 +61,8 @@ class Transport(base.Transport):
 
     def register_with_event_loop(self, connection: Connection, loop: Any) -> None:
         """Celery's loop looks when the bell rings, and by its own clock for those who died."""
-        loop.add_reader(connection.bell.fileno(), self.on_readable, connection, loop)
-        loop.call_repeatedly(connection.bell.interval, self.on_readable, connection, loop)
+        loop.add_reader(connection.fileno(), self.on_readable, connection, loop)
+        loop.call_repeatedly(connection.interval, self.on_readable, connection, loop)
 
     def qos_semantics_matches_spec(self, connection: Connection) -> bool:
         """No: a prefetch count is a consumer's, as with RabbitMQ."""
