@@ -2,9 +2,19 @@
 
 from shared_contracts.events import UserSubscribed
 
+from tests.models import Effect
+
 
 def record(messages):
-    """Replaced by each test that looks at what is handled."""
+    """Replaced by each test that wants something else done."""
+    Effect.objects.bulk_create(
+        [Effect(subscription_id=m.data.subscription_id, user_id=m.data.user_id) for m in messages]
+    )
 
 
-HANDLERS = {UserSubscribed: lambda messages: record(messages)}
+def handle(messages):
+    """What stands in the table; it looks `record` up anew each time."""
+    return record(messages)
+
+
+HANDLERS = {UserSubscribed: handle}

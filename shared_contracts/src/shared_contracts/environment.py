@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
@@ -87,8 +87,9 @@ def sealing_keys(name: str) -> dict[str, bytes]:
 def database(name: str) -> dict[str, Any]:
     """A Django DATABASES entry from `postgres://…` or `sqlite:////absolute/path`."""
     url = text(name)
-    scheme = urlsplit(url).scheme
-    if scheme in {"postgres", "postgresql"}:
+    expected = "postgres://user:password@host/name or sqlite:////absolute/path"
+    parts = _address(name, url, expected)
+    if parts.scheme in {"postgres", "postgresql"} and parts.path.strip("/"):
         entry: dict[str, Any] = Env.db_url_config(url)
         entry["CONN_MAX_AGE"] = 60
         entry["CONN_HEALTH_CHECKS"] = True
@@ -100,7 +101,7 @@ def database(name: str) -> dict[str, Any]:
             **entry.get("OPTIONS", {}),
         }
         return entry
-    if scheme == "sqlite":
+    if parts.scheme == "sqlite":
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": _absolute_path(name, url),
@@ -112,7 +113,7 @@ def database(name: str) -> dict[str, Any]:
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
             },
         }
-    raise _wrong(name, "postgres://user:password@host/name or sqlite:////absolute/path", scheme)
+    raise _wrong(name, expected, parts.scheme or "something else")
 
 
 def broker(name: str, default: str | None = None) -> str:
@@ -121,13 +122,14 @@ def broker(name: str, default: str | None = None) -> str:
     Outside development, the embedded broker and RabbitMQ's public guest login are refused.
     """
     url = text(name, default)
-    parts = urlsplit(url)
+    expected = "amqp://…, amqps://… or sqlite:////absolute/path"
+    parts = _address(name, url, expected)
     if parts.scheme == "sqlite":
         _absolute_path(name, url)
         if not development():
             raise _wrong(name, "amqps://… or amqp://… (or ENVIRONMENT=development)", "sqlite")
     elif parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
-        raise _wrong(name, "amqp://…, amqps://… or sqlite:////absolute/path", parts.scheme or "?")
+        raise _wrong(name, expected, parts.scheme or "something else")
     elif parts.username in {None, "guest"} and not development():
         raise _wrong(name, "a user of its own (or ENVIRONMENT=development)", "guest")
     return url
@@ -136,8 +138,10 @@ def broker(name: str, default: str | None = None) -> str:
 def email(name: str) -> dict[str, Any]:
     """Django's EMAIL_* settings from `smtp://…`, `smtp+tls://…` or `smtp+ssl://…`."""
     url = text(name)
-    if urlsplit(url).scheme not in {"smtp", "smtp+tls", "smtp+ssl"} or not urlsplit(url).hostname:
-        raise _wrong(name, "smtp://[user:password@]host:port, smtp+tls:// or smtp+ssl://", "?")
+    expected = "smtp://[user:password@]host:port, smtp+tls:// or smtp+ssl://"
+    parts = _address(name, url, expected)
+    if parts.scheme not in {"smtp", "smtp+tls", "smtp+ssl"} or not parts.hostname:
+        raise _wrong(name, expected, parts.scheme or "something else")
     config: dict[str, Any] = Env.email_url_config(url)
     return {setting: value for setting, value in config.items() if setting.startswith("EMAIL_")}
 
@@ -168,11 +172,22 @@ def _key(name: str, encoded: str) -> bytes:
     return decoded
 
 
+def _address(name: str, url: str, expected: str) -> SplitResult:
+    """The parts of `url`. A port that is none may be half of a password with a raw slash in it."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        expected += " (%-encode the password)"
+        raise _wrong(name, expected, "something that is no such address") from None
+    return parts
+
+
 def _absolute_path(name: str, url: str) -> str:
     parts = urlsplit(url)
     path = parts.path.removeprefix("/")
     if parts.netloc or not Path(path).is_absolute():
-        raise _wrong(name, "sqlite:////absolute/path (four slashes)", repr(url))
+        raise _wrong(name, "sqlite:////absolute/path (four slashes)", "another form")
     return path
 
 

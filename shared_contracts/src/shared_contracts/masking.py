@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import re
 
-_ADDRESS = re.compile(r"[^\s@<>\"'(),:;=\[\]{}]+@[^\s@<>\"'(),:;\[\]{}]+")
-_CODE = re.compile(r"\b[0-9A-Za-z]{4}(?:[- ][0-9A-Za-z]{4}){3}\b")
-_LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
+# Each pattern starts where a run of its letters starts, or is bounded, so that a long hostile
+# text costs one pass over it and not one a letter.
+_ADDRESS = re.compile(
+    r"(?<![^\s@<>\"'(),:;=*/\[\]{}])[^\s@<>\"'(),:;=*/\[\]{}]+@[^\s@<>\"'(),:;\[\]{}]+"
+)
+_CODE = re.compile(
+    r"\b[0-9A-Za-z]{4}(?:-[0-9A-Za-z]{4}){3,}\b"
+    # As people type it; the digit tells it from four short words.
+    r"|\b(?=[A-Za-z ]{0,18}[0-9])[0-9A-Za-z]{4}(?: [0-9A-Za-z]{4}){3,}\b"
+)
+_LOGIN = re.compile(r"(?<=://)[^\s\"'<>]{1,300}@")
 
 
 def mask(text: str) -> str:

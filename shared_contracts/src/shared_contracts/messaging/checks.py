@@ -19,6 +19,9 @@ def settings_are_usable(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if not current.SEALING_KEYS:
         found.append(Error("MESSAGING SEALING_KEYS: expected a key, got none", id="messaging.E002"))
+    if not current.RETRY_DELAYS:
+        text = "MESSAGING RETRY_DELAYS: expected at least one number of seconds, got none"
+        found.append(Error(text, id="messaging.E004"))
     # An event remembered shorter than it can be sent again would be applied twice.
     if max(current.OUTBOX_DAYS, current.SET_ASIDE_DAYS) >= current.INBOX_DAYS:
         found.append(

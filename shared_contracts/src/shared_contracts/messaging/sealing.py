@@ -42,7 +42,7 @@ def unseal(sealed: bytes | memoryview, purpose: str) -> bytes:
         raise Unsealable(f"sealed with key {kid!r}, which SEALING_KEYS does not list")
     try:
         return _cipher(key).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], purpose.encode())
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
         raise Unsealable(f"sealed with key {kid!r}, but changed or for another purpose") from None
 
 

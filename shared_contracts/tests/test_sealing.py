@@ -1,0 +1,105 @@
+"""What rests sealed opens for its own purpose, with a key still listed, unchanged; else it errs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shared_contracts.messaging import sealing
+from shared_contracts.messaging.sealing import Unsealable
+
+OLD, NEW = b"0" * 32, b"n" * 32
+
+
+@given(st.binary(max_size=500), st.text(st.characters(codec="utf-8"), max_size=20))
+def test_what_is_sealed_is_unsealed_for_the_same_purpose(data, purpose):
+    assert sealing.unseal(memoryview(sealing.seal(data, purpose)), purpose) == data
+
+
+def test_a_sealed_value_shows_nothing_and_is_never_the_same_twice():
+    one, other = (
+        sealing.seal(b"ada@example.com", "outbox"),
+        sealing.seal(b"ada@example.com", "outbox"),
+    )
+
+    assert b"ada" not in one
+    assert one != other
+
+
+def test_a_value_sealed_for_one_purpose_does_not_open_for_another():
+    with pytest.raises(Unsealable, match="changed or for another purpose"):
+        sealing.unseal(sealing.seal(b"x", "outbox"), "set-aside")
+
+
+def test_no_single_changed_byte_goes_unseen():
+    sealed = sealing.seal(b"x", "outbox")
+
+    for position in range(len(sealed)):
+        changed = bytearray(sealed)
+        changed[position] ^= 1
+        with pytest.raises(Unsealable):
+            sealing.unseal(bytes(changed), "outbox")
+
+
+def test_no_truncated_value_raises_anything_but_unsealable():
+    sealed = sealing.seal(b"x", "outbox")
+
+    for length in range(len(sealed)):
+        with pytest.raises(Unsealable):
+            sealing.unseal(sealed[:length], "outbox")
+
+
+@given(st.binary(max_size=100))
+def test_any_other_bytes_are_unsealable(data):
+    with pytest.raises(Unsealable):
+        sealing.unseal(data, "outbox")
+
+
+def test_after_a_rotation_old_values_open_and_new_ones_are_sealed_with_the_new_key(messaging):
+    messaging(SEALING_KEYS={"old": OLD})
+    before = sealing.seal(b"x", "outbox")
+
+    messaging(SEALING_KEYS={"new": NEW, "old": OLD})
+    after = sealing.seal(b"x", "outbox")
+
+    assert sealing.unseal(before, "outbox") == b"x"
+    messaging(SEALING_KEYS={"new": NEW})
+    assert sealing.unseal(after, "outbox") == b"x"
+
+
+def test_a_key_that_is_no_longer_listed_is_named(messaging):
+    messaging(SEALING_KEYS={"old": OLD})
+    sealed = sealing.seal(b"x", "outbox")
+
+    messaging(SEALING_KEYS={"new": NEW})
+
+    with pytest.raises(Unsealable, match="key 'old', which SEALING_KEYS does not list"):
+        sealing.unseal(sealed, "outbox")
+
+
+def test_a_fingerprint_matches_its_bytes_only_and_survives_a_rotation(messaging):
+    messaging(SEALING_KEYS={"old": OLD})
+    known = sealing.fingerprint(b"body")
+
+    messaging(SEALING_KEYS={"new": NEW, "old": OLD})
+
+    assert sealing.matches(memoryview(known), b"body")
+    assert not sealing.matches(known, b"other body")
+
+
+def test_when_the_key_of_a_fingerprint_is_gone_nobody_can_tell_so_it_matches(messaging):
+    messaging(SEALING_KEYS={"old": OLD})
+    known = sealing.fingerprint(b"body")
+
+    messaging(SEALING_KEYS={"new": NEW})
+
+    assert sealing.matches(known, b"other body")
+
+
+def test_a_lookup_hash_depends_on_value_and_key():
+    hashed = sealing.lookup_hash("7K3MQ9TX2WBDH5RN", OLD)
+
+    assert len(hashed) == 32
+    assert hashed == sealing.lookup_hash("7K3MQ9TX2WBDH5RN", OLD)
+    assert hashed != sealing.lookup_hash("7K3MQ9TX2WBDH5RN", NEW)
+    assert hashed != sealing.lookup_hash("7K3MQ9TX2WBDH5RP", OLD)
