@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -24,13 +25,20 @@ GOOD = json.dumps(a_payload()).encode()
 def web() -> Iterator[ThreadedHandler]:
     handler = ThreadedHandler()
     yield handler
-    with handler._threads as threads:
-        waits = [threads.submit(connections.close_all) for _ in range(50)]
-    assert all(wait.done() for wait in waits)
+    threads = handler._threads
+    together = Barrier(threads._max_workers)
+
+    def close() -> None:
+        together.wait(timeout=30)
+        connections.close_all()
+
+    closed = [threads.submit(close) for _ in range(together.parties)]
+    threads.shutdown()
+    assert [one.result() for one in closed] == [None] * together.parties
 
 
 async def call(
-    web: ThreadedHandler, method: str, path: str, *chunks: bytes, **headers: str
+    web: ThreadedHandler, method: str, path: str, *chunks: bytes, query: bytes = b"", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     """Send a request in these chunks; a length only if a header says one."""
     scope = {
@@ -38,7 +46,7 @@ async def call(
         "http_version": "1.1",
         "method": method,
         "path": path,
-        "query_string": b"",
+        "query_string": query,
         "headers": [
             (b"host", b"testserver"),
             (b"content-type", b"application/json"),
@@ -154,6 +162,13 @@ def test_a_client_that_leaves_before_its_body_is_complete_changes_nothing(
         return sent
 
     assert asyncio.run(leave()) == []
+
+
+def test_a_query_that_is_not_utf_8_is_refused_as_a_problem(web: ThreadedHandler) -> None:
+    status, headers, body = asyncio.run(call(web, "GET", "/v1/subscriptions", query=b"cursor=\xff"))
+
+    assert (status, headers["Content-Type"]) == (400, "application/problem+json")
+    assert json.loads(body)["instance"] == "/v1/subscriptions"
 
 
 def test_the_files_of_the_api_page_are_sent_whole(web: ThreadedHandler) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
@@ -20,13 +20,15 @@ from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import connection
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from . import problems
+
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 THREADS = 4
 """Requests at work at a time: while one waits for its commit, others go on."""
@@ -43,7 +45,7 @@ class ThreadedHandler(ASGIHandler):
         # SQLite lets one write at a time, and who waits for it does so by sleeping.
         self._threads = ThreadPoolExecutor(THREADS if connection.vendor == "postgresql" else 1)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """One request. Nothing of it is left undone if the client goes away meanwhile."""
         if scope["type"] != "http":
             raise ValueError(f"expected an HTTP request, got {scope['type']}")
@@ -68,12 +70,14 @@ class ThreadedHandler(ASGIHandler):
             more = message.get("more_body", False)
         return bytes(body)
 
-    def _respond(self, scope: Scope, body: bytes) -> HttpResponseBase:
+    def _respond(self, scope: Message, body: bytes) -> HttpResponseBase:
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(sender=self.__class__, scope=scope)
-        request, refusal = self.create_request(scope, BytesIO(body))
-        if request is None:
-            return refusal
+        request, _ = self.create_request(scope, BytesIO(body))
+        if request is None:  # a query string that is not UTF-8
+            unread = HttpRequest()
+            unread.path = scope["path"]
+            return problems.bad_request(unread, UnicodeError())
         # A chunked body comes without a length, and DRF takes that for no body.
         request.META["CONTENT_LENGTH"] = str(len(body))
         response = self.get_response(request)

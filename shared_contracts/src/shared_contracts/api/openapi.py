@@ -35,7 +35,7 @@ class ProblemSchema(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
     instance = serializers.CharField()
-    errors = FaultSchema(many=True, required=False)
+    errors = FaultSchema(many=True, required=False)  # type: ignore[assignment]
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], type[ProblemSchema]]:

@@ -88,9 +88,8 @@ def answer(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
         return problem(
             request, error.status_code, "invalid", detail, errors=faults, headers=headers
         )
-    return problem(
-        request, error.status_code, error.get_codes(), str(error.detail), headers=headers
-    )
+    code = str(error.get_codes())
+    return problem(request, error.status_code, code, str(error.detail), headers=headers)
 
 
 def _faults(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Fault]:
