@@ -169,8 +169,11 @@ class BatchConsumer:
             raise LetGo("the database is away")
         until = time.monotonic() + seconds
         while not self._stop and (left := until - time.monotonic()) > 0:
-            broker.wait(self._connection, min(left, TURN), self._stop)
-            self._stay_alive()
+            try:
+                broker.wait(self._connection, min(left, TURN), self._stop)
+                self._stay_alive()
+            except broker.AWAY as error:  # not to be taken for a fault of the handler
+                raise LetGo("the database is away, and the broker, too") from error
 
     def _stay_alive(self) -> None:
         """Long work must not cost the connection: read and answer the broker's heartbeats."""
