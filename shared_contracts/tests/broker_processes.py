@@ -8,7 +8,6 @@ from typing import Any
 
 import amqp
 import kombu
-
 import shared_contracts.sqlite_transport  # noqa: F401  (makes sqlite:// a broker URL)
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import amqp
 import kombu
 import pytest
-
 import shared_contracts.sqlite_transport  # noqa: F401  (makes sqlite:// a broker URL)
 
 RABBITMQ = os.environ.get("TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")

@@ -1,4 +1,4 @@
-"""A Celery application as its manual writes it, for the conformance suite: nothing of ours in it."""
+"""A Celery application as its manual writes it: nothing of ours but the name of the broker."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from celery import Celery
-
 import shared_contracts.sqlite_transport  # noqa: F401  (makes sqlite:// a broker URL)
+from celery import Celery
 
 app = Celery("plain", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.task_default_queue = os.environ["PLAIN_QUEUE"]

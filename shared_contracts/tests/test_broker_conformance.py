@@ -18,6 +18,7 @@ import amqp
 import kombu
 import pytest
 from amqp.exceptions import (
+    AccessRefused,
     ChannelError,
     ConsumerCancelled,
     NotFound,
@@ -788,6 +789,30 @@ def test_auto_delete_queue_goes_with_its_last_consumer(broker: Broker) -> None:
         channel.queue_declare(name, passive=True)
 
 
+def test_auto_delete_exchange_goes_with_its_last_binding(broker: Broker) -> None:
+    channel = broker.channel()
+    exchange = broker.adopt_exchange(broker.prefix + "passing")
+    channel.exchange_declare(exchange, "direct", auto_delete=True)
+    queue = broker.queue(channel)
+    for key in ("one", "two"):
+        channel.queue_bind(queue, exchange, key)
+
+    channel.queue_unbind(queue, exchange, "one")
+    channel.exchange_declare(exchange, "direct", passive=True)
+    channel.queue_delete(queue)
+
+    with pytest.raises(NotFound):
+        channel.exchange_declare(exchange, "direct", passive=True)
+
+
+def test_nobody_binds_to_the_default_exchange(broker: Broker) -> None:
+    channel = broker.channel()
+    queue = broker.queue(channel)
+
+    with pytest.raises(AccessRefused, match="default exchange"):
+        channel.queue_bind(queue, "", "key")
+
+
 def test_expired_message_goes_to_the_dead_letter_exchange(broker: Broker) -> None:
     channel = broker.channel()
     exchange = broker.exchange(channel, "fanout", "dead-letters")
@@ -889,7 +914,12 @@ class PlainCelery:
 
     def call(self, *args: str) -> str:
         done = subprocess.run(
-            self.command(*args), env=self.environment, capture_output=True, text=True, timeout=60
+            self.command(*args),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
         )
         return done.stdout + done.stderr
 

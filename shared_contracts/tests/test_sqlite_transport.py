@@ -177,17 +177,19 @@ def test_closing_one_connection_leaves_the_others_of_the_process_alive(broker: B
     channel = broker.channel()
     queue = broker.queue(channel, **QUORUM)
     publish(broker, ["held"], "", queue)
-    Inbox(channel, queue).wait_for(1)
+    inbox = Inbox(channel, queue, prefetch=1)
+    inbox.wait_for(1)
 
     broker.connect().release()
-    holder = broker.process("hold", queue, 1)
-    assert holder.stdout
     publish(broker, ["for the other"], "", queue)
-    # Its window is one: had it found us dead, it would hold our message now.
-    channel.basic_cancel(next(iter(channel.consumers)))
+    holder = broker.process("hold", queue, 1)  # would take ours first, were we dead to it
+    assert holder.stdout
     holder.stdout.readline()
+    channel.basic_ack(inbox.messages[0].delivery_tag)
+    holder.kill()
 
-    assert ready(channel, queue) in (0, 1)
+    assert inbox.bodies(2) == ["held", "for the other"]
+    assert inbox.messages[1].headers["x-delivery-count"] == 1
 
 
 def test_waiting_costs_next_to_nothing(broker: Broker) -> None:

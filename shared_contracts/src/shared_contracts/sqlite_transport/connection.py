@@ -153,7 +153,7 @@ class Connection:
         self._to_ring.update(others)
 
     def look_again(self) -> None:
-        """There may be room for more messages: the thread that drains shall look, and Celery's loop."""
+        """There may be room for more: the thread that drains shall look, or Celery's loop."""
         self._bell.ring(self.holder)
 
     def post(self, channel: Publishing, publication: Publication) -> None:
@@ -173,7 +173,7 @@ class Connection:
                 if channel in errors:  # RabbitMQ has closed it by now and drops the rest
                     continue
                 try:
-                    taken = self.messages.publish(publication)
+                    taken = self.messages.publish(publication.letter)
                 except NotFound as error:
                     errors[channel] = error
                     continue
@@ -184,11 +184,11 @@ class Connection:
                     refused.append(partial(channel.on_nack, publication.tag))
         self._answers += refused  # before the ack of many, which would cover them
         self._answers += [partial(c.on_ack, tag) for c, tag in confirmed.items() if c.confirming]
-        for channel, error in errors.items():
+        for channel, not_found in errors.items():
             if channel.confirming:
-                self._answers.append(partial(channel.fail, error))
+                self._answers.append(partial(channel.fail, not_found))
             else:
-                channel.fail(error)
+                channel.fail(not_found)
 
     def sweep(self) -> None:
         """Bury dead holders, expired messages and unused queues; notice if we lost a consumer."""

@@ -59,12 +59,16 @@ class Consuming(Plumbing):
     def _forget(self) -> None:
         super()._forget()
         self.consumers: dict[str, Consumer] = {}
-        self.no_ack_consumers: set[str] = set()  # kombu asks here what needs no ack
         self._unacked: dict[int, tuple[int, Consumer | None]] = {}
         self._delivery_tag = 0
         self._prefetch_each = 0
         self._prefetch_all = 0
         self._started = 0
+
+    @property
+    def no_ack_consumers(self) -> set[str]:
+        """The tags of consumers whose messages need no ack; kombu asks."""
+        return {tag for tag, consumer in self.consumers.items() if consumer.no_ack}
 
     def _give_up(self, db: sqlite3.Connection) -> None:
         connection = self._require_open()
@@ -116,8 +120,6 @@ class Consuming(Plumbing):
             self.consumers[tag] = Consumer(
                 self, tag, number, found, callback, on_cancel, no_ack, self._prefetch_each
             )
-            if no_ack:
-                self.no_ack_consumers.add(tag)
             connection.look_again()
             return tag
 
@@ -126,19 +128,15 @@ class Consuming(Plumbing):
         if self.connection is None or consumer_tag not in self.consumers:
             return
         with self._method() as (connection, db):
-            consumer = self._stop(consumer_tag)
+            consumer = self.consumers.pop(consumer_tag)
             connection.take_back([consumer])
             holders.remove_consumers(db, [consumer.number])
-
-    def _stop(self, consumer_tag: str) -> Consumer:
-        self.no_ack_consumers.discard(consumer_tag)
-        return self.consumers.pop(consumer_tag)
 
     def on_cancel(self, consumer: Consumer) -> None:
         """The broker has stopped a consumer: its queue was deleted."""
         if self.consumers.get(consumer.tag) is not consumer:
             return
-        self._stop(consumer.tag)
+        del self.consumers[consumer.tag]
         if consumer.on_cancel is None:
             raise ConsumerCancelled(consumer.tag, BASIC_CANCEL)
         consumer.on_cancel(consumer.tag)

@@ -7,7 +7,7 @@ from typing import Any
 
 from amqp.exceptions import PreconditionFailed
 from amqp.protocol import queue_declare_ok_t
-from kombu.transport.base import to_rabbitmq_queue_arguments
+from kombu.transport.base import to_rabbitmq_queue_arguments  # type: ignore[attr-defined]
 
 from . import topology
 from .plumbing import Plumbing
@@ -120,7 +120,9 @@ class Declaring(Plumbing):
             found = topology.find_queue(db, queue, connection.holder)
             return topology.purge(db, found)
 
-    def prepare_queue_arguments(self, arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
+    def prepare_queue_arguments(
+        self, arguments: dict[str, Any] | None, **options: Any
+    ) -> dict[str, Any]:
         """Kombu's names for queue arguments as RabbitMQ's."""
-        prepared: dict[str, Any] = to_rabbitmq_queue_arguments(arguments, **options)
+        prepared: dict[str, Any] = to_rabbitmq_queue_arguments(arguments or {}, **options)
         return prepared

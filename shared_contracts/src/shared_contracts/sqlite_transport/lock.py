@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -22,8 +23,8 @@ class LockFile:
 
     def __init__(self, path: str) -> None:
         self._mine: set[int] = set()
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.identity = os.fstat(self._descriptor).st_ino
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.identity = os.fstat(self.descriptor).st_ino
 
     @classmethod
     def of(cls, path: str) -> LockFile:
@@ -41,14 +42,14 @@ class LockFile:
     def is_at(self, path: str) -> bool:
         """Whether `path` still leads to this file."""
         try:
-            return os.path.samestat(os.stat(path), os.fstat(self._descriptor))
+            return os.path.samestat(Path(path).stat(), os.fstat(self.descriptor))
         except FileNotFoundError:
             return False
 
     def enter(self, holder: int) -> None:
         """Lock the byte `holder`: others see it alive from now on. BlockingIOError: it is taken."""
         with self._guard:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, holder)
+            fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, holder)
             self._mine.add(holder)
 
     def leave(self, holder: int) -> None:
@@ -56,7 +57,7 @@ class LockFile:
         with self._guard:
             if holder in self._mine:
                 self._mine.remove(holder)
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, holder)
+                fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, holder)
 
     def is_dead(self, holder: int) -> bool:
         """Whether the process of `holder` has ended, or has let go of it."""
@@ -64,10 +65,10 @@ class LockFile:
             if holder in self._mine:
                 return False
             try:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, holder)
+                fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, holder)
             except OSError:  # EACCES or EAGAIN: somebody holds it
                 return False
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, holder)
+            fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, holder)
             return True
 
     @classmethod
@@ -77,7 +78,7 @@ class LockFile:
         Closing the inherited descriptors is safe here and only here: the child has no lock yet.
         """
         for lock_file in cls._opened.values():
-            os.close(lock_file._descriptor)
+            os.close(lock_file.descriptor)
         cls._opened, cls._guard = {}, threading.Lock()
 
 

@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from amqp.exceptions import NotFound
 
@@ -25,17 +24,14 @@ REASONS = {-1: "rejected", -2: "delivery_limit", -3: "expired", -4: "maxlen"}
 PARKED = {reason: holder for holder, reason in REASONS.items()}
 
 
-class Routed(Protocol):
-    """What is needed of a message to put it into queues."""
+@dataclass(frozen=True)
+class Letter:
+    """A message on its way into a queue."""
 
-    @property
-    def exchange(self) -> str: ...
-    @property
-    def routing_key(self) -> str: ...
-    @property
-    def properties(self) -> bytes: ...
-    @property
-    def body(self) -> bytes: ...
+    exchange: str
+    routing_key: str
+    properties: bytes
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -44,16 +40,6 @@ class Claimed:
 
     id: int
     deliveries: int
-    exchange: str
-    routing_key: str
-    properties: bytes
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A message on its way from one queue to another."""
-
     exchange: str
     routing_key: str
     properties: bytes
@@ -76,7 +62,7 @@ class Messages:
         self.touched.clear()
         self._router.refresh()
 
-    def publish(self, message: Routed) -> bool | None:
+    def publish(self, message: Letter) -> bool | None:
         """Put a message into each queue it is routed to. NotFound: there is no such exchange.
 
         None: it is routed nowhere. False: one of the queues is full and refuses it.
@@ -87,7 +73,7 @@ class Messages:
         taken = [self._put(queue, message) for queue in queues]
         return all(taken)
 
-    def _put(self, queue: Queue, message: Routed) -> bool:
+    def _put(self, queue: Queue, message: Letter) -> bool:
         is_full = self._is_full(queue)
         if is_full and queue.arguments.get("x-overflow") == "reject-publish":
             return False
@@ -164,7 +150,8 @@ class Messages:
         self._give_back(rows)
 
     def _give_back(self, rows: Sequence[tuple[int, int, int]]) -> None:
-        spent, good = [], []
+        spent: list[int] = []
+        good: list[int] = []
         for number, queue, deliveries in rows:
             limit = self._router.queue(queue).arguments.get("x-delivery-limit")
             (spent if limit is not None and deliveries > limit else good).append(number)

@@ -12,15 +12,15 @@ import amqp
 EXPIRATION = 0x0100
 
 
-class _Wire(amqp.Message):  # type: ignore[misc]  # py-amqp has no complete types
-    """py-amqp keeps the two halves of its codec to subclasses."""
+class _Wire(amqp.Message):
+    """py-amqp keeps the two halves of its codec to subclasses, and from its type stubs."""
 
     def pack(self) -> bytes:
-        packed: bytes = self._serialize_properties()
+        packed: bytes = self._serialize_properties()  # type: ignore[attr-defined]
         return packed
 
     def unpack(self, packed: bytes) -> dict[str, Any]:
-        self._load_properties(self.CLASS_ID, packed, 0)
+        self._load_properties(self.CLASS_ID, packed, 0)  # type: ignore[attr-defined]
         properties: dict[str, Any] = self.properties
         return properties
 
@@ -36,7 +36,7 @@ def unpack_properties(packed: bytes) -> dict[str, Any]:
 
 
 def expiration(packed: bytes) -> float | None:
-    """The message's own time to live in milliseconds; unpacks only where the flag says there is one."""
+    """The message's own time to live in milliseconds; unpacks only where its flag is set."""
     if not int.from_bytes(packed[:2], "big") & EXPIRATION:
         return None
     return float(unpack_properties(packed)["expiration"])

@@ -9,6 +9,7 @@ from typing import Any
 import amqp
 from amqp.exceptions import ChannelError, error_for_code
 
+from .messages import Letter
 from .plumbing import Plumbing
 from .properties import pack_properties
 
@@ -20,10 +21,7 @@ BASIC_RETURN = (60, 50)
 class Publication:
     """A message on its way into the file. `tag` is 0 where nobody waits for a confirm."""
 
-    exchange: str
-    routing_key: str
-    properties: bytes
-    body: bytes
+    letter: Letter
     mandatory: bool
     tag: int
     message: amqp.Message
@@ -37,7 +35,8 @@ class Publication:
         if isinstance(body, str):
             body = body.encode(message.properties.setdefault("content_encoding", "utf-8"))
         properties = pack_properties(message.properties)
-        return cls(exchange, routing_key, properties, bytes(body), mandatory, tag, message)
+        letter = Letter(exchange, routing_key, properties, bytes(body))
+        return cls(letter, mandatory, tag, message)
 
 
 class Publishing(Plumbing):
@@ -109,9 +108,10 @@ class Publishing(Plumbing):
 
     def on_return(self, publication: Publication) -> None:
         """A mandatory message had no queue to go to."""
+        letter = publication.letter
         error = error_for_code(NO_ROUTE, "NO_ROUTE", BASIC_RETURN, ChannelError)
         callbacks = list(self.events["basic_return"])
         if not callbacks:
             raise error
         for callback in callbacks:
-            callback(error, publication.exchange, publication.routing_key, publication.message)
+            callback(error, letter.exchange, letter.routing_key, publication.message)

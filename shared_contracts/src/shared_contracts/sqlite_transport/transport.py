@@ -36,13 +36,16 @@ class Transport(base.Transport):
 
     def establish_connection(self) -> Connection:
         """Open the file. InvalidPath: the URL or the file is not a broker's."""
-        return Connection(path_of(self.client.hostname), client=self.client)
+        url: Any = self.client and self.client.hostname
+        return Connection(path_of(url), client=self.client)
 
     def create_channel(self, connection: Connection) -> Channel:
         """A channel of the connection."""
         return connection.channel()
 
-    def drain_events(self, connection: Connection, timeout: float | None = None) -> None:
+    def drain_events(
+        self, connection: Connection, timeout: float | None = None, **kwargs: Any
+    ) -> None:
         """Handle one event, or raise socket.timeout."""
         connection.drain_events(timeout=timeout)
 
