@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -52,7 +53,7 @@ def consume(url: str, queue: str, prefetch: str) -> None:
     connection = kombu.Connection(url)
     channel: Any = connection.channel()
 
-    def on_message(message: amqp.Message) -> None:
+    def on_message(message: Any) -> None:
         say(bytes(message.body).decode())
         channel.basic_ack(message.delivery_tag)
 
@@ -64,4 +65,5 @@ def consume(url: str, queue: str, prefetch: str) -> None:
 
 
 if __name__ == "__main__":
-    {"hold": hold, "produce": produce, "consume": consume}[sys.argv[1]](*sys.argv[2:])
+    roles: dict[str, Callable[..., None]] = {"hold": hold, "produce": produce, "consume": consume}
+    roles[sys.argv[1]](*sys.argv[2:])

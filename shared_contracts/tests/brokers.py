@@ -33,7 +33,7 @@ class Broker:
         self._connections: list[kombu.Connection] = []
         self._processes: list[subprocess.Popen[str]] = []
 
-    def connect(self) -> kombu.Connection:
+    def connect(self) -> Any:
         connection = kombu.Connection(self.url, connect_timeout=5)
         connection.connect()
         self._connections.append(connection)
@@ -83,10 +83,11 @@ class Broker:
         for connection in self._connections:
             connection.release()
         with kombu.Connection(self.url) as connection:
+            channel: Any = connection.channel()
             for queue in self._queues:
-                connection.default_channel.queue_delete(queue)
+                channel.queue_delete(queue)
             for exchange in self._exchanges:
-                connection.default_channel.exchange_delete(exchange)
+                channel.exchange_delete(exchange)
 
 
 @pytest.fixture(params=["embedded", "rabbitmq"])
@@ -122,12 +123,12 @@ class Inbox:
         self, channel: Any, queue: str, *, prefetch: int = 0, no_ack: bool = False
     ) -> None:
         self.channel = channel
-        self.messages: list[amqp.Message] = []
+        self.messages: list[Any] = []
         if prefetch:
             channel.basic_qos(0, prefetch, False)
         self.tag = channel.basic_consume(queue, callback=self.messages.append, no_ack=no_ack)
 
-    def wait_for(self, number: int) -> list[amqp.Message]:
+    def wait_for(self, number: int) -> list[Any]:
         """All messages, as soon as there are `number` of them."""
         drain_until(self.channel, lambda: len(self.messages) >= number)
         return self.messages

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import amqp
 import kombu
@@ -77,8 +78,10 @@ def test_files_are_private(broker: Broker, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("argument", ["x_max_priority", "x_max_length_bytes", "x_queue_mode"])
 def test_queue_argument_it_would_not_honour_is_refused(broker: Broker, argument: str) -> None:
+    arguments: dict[str, Any] = {argument: 5}
+
     with pytest.raises(PreconditionFailed, match="the embedded broker does not have it"):
-        broker.queue(broker.channel(), **{argument: 5})
+        broker.queue(broker.channel(), **arguments)
 
 
 def test_exchange_type_it_does_not_have_is_refused(broker: Broker) -> None:
@@ -161,7 +164,7 @@ def test_threads_may_acknowledge_while_another_drains(broker: Broker) -> None:
     publish(broker, [str(number) for number in range(200)], "", queue)
     seen: list[str] = []
 
-    def on_message(message: amqp.Message) -> None:
+    def on_message(message: Any) -> None:
         seen.append(message.body)
         threading.Thread(target=channel.basic_ack, args=(message.delivery_tag,)).start()
 
