@@ -12,15 +12,16 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from celery import Celery, bootsteps, signals
+from celery.exceptions import CPendingDeprecationWarning
 from celery.utils import nodenames
 from django.conf import settings
 from kombu import Exchange, Queue
-from kombu.utils.url import maybe_sanitize_url
 
 from .messaging import broker
 
@@ -128,6 +129,10 @@ def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str
     }
 
 
+# Ours acknowledge late, end by themselves and may run twice: nothing is to be cancelled.
+warnings.filterwarnings("ignore", category=CPendingDeprecationWarning, module=r"celery\.worker")
+
+
 @signals.setup_logging.connect
 def _keep_the_services_logging(**_: Any) -> None:
     """Django's LOGGING holds; with a receiver here Celery sets up none of its own."""
@@ -143,12 +148,12 @@ def _name_it(instance: Any, options: Mapping[str, Any], **_: Any) -> None:
 
 @signals.worker_init.connect
 def _say_what_it_is(sender: Any, **_: Any) -> None:
+    from .messaging import process  # noqa: PLC0415 (needs Django's apps, which are ready by now)
+
     conf = sender.app.conf
     every = ", ".join(f"{name} every {e['schedule']} s" for name, e in conf.beat_schedule.items())
-    _say(
-        f"{sender.app.main} tasks: queue {conf.task_default_queue} on "
-        f"{maybe_sanitize_url(conf.broker_read_url)}; {every}"
-    )
+    does = f"works on {conf.task_default_queue}: {every}"
+    _say(process.describe("tasks", does, conf.broker_read_url))
     _beat_ends_with(os.getpid())
 
 

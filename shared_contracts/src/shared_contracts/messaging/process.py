@@ -16,12 +16,11 @@ from kombu import Connection
 from ..masking import mask
 from . import broker, conf, world
 from .backoff import next_delay
-from .consumer import LetGo
 from .loop import Announcer, Stop
 
 logger = logging.getLogger(__name__)
 
-AWAY = (*broker.AWAY, *world.DATABASE_ERRORS, LetGo)
+AWAY = (*broker.AWAY, *world.DATABASE_ERRORS, world.LetGo)
 
 Session = Callable[[Connection, Callable[[], None]], None]
 """Works over one connection until stop, and calls its second argument once it is ready."""
@@ -63,12 +62,12 @@ def run_connected(role: str, session: Session, stop: Stop) -> None:
             stop.wait(next_delay(failures, first=0.5, most=10.0))
 
 
-def describe(role: str, does: str) -> str:
+def describe(role: str, does: str, broker_url: str = "") -> str:
     """One line: what this process is, what it is connected to (no password), what it does."""
     current = conf.current()
     return (
         f"{current.SERVICE} {role}: {does}; "
-        f"database {_database()}; broker {_without_password(current.BROKER_URL)}"
+        f"database {_database()}; broker {_without_password(broker_url or current.BROKER_URL)}"
     )
 
 
