@@ -9,7 +9,7 @@ from django.db import connection
 from ..envelope import Envelope
 from ..errors import NotInTransaction, Undeliverable
 from ..strict_json import MAX_BYTES
-from . import conf, sealing, wake
+from . import bulk, conf, sealing, wake
 from .models import OUTBOX_PURPOSE, OutboxMessage
 
 
@@ -23,20 +23,20 @@ def publish(*envelopes: Envelope[Any]) -> None:
         raise NotInTransaction
     if not envelopes:
         return
-    OutboxMessage.objects.bulk_create([_row(envelope) for envelope in envelopes])
+    bulk.insert(OutboxMessage, [_row(envelope) for envelope in envelopes])
     wake.relay()
 
 
-def _row(envelope: Envelope[Any]) -> OutboxMessage:
+def _row(envelope: Envelope[Any]) -> dict[str, Any]:
     service = conf.current().service
     if type(envelope.data) not in service.publishes:
         raise Undeliverable(f"{service.name} does not publish {envelope.type} (see topology.py)")
     body = envelope.to_json()
     if len(body) > MAX_BYTES:
         raise Undeliverable(f"{envelope.type} has {len(body):,} bytes, at most {MAX_BYTES:,} go")
-    return OutboxMessage(
-        event_id=envelope.id,
-        type=envelope.type,
-        subject=envelope.subject,
-        body=sealing.seal(body, OUTBOX_PURPOSE),
-    )
+    return {
+        "event_id": envelope.id,
+        "type": envelope.type,
+        "subject": envelope.subject,
+        "body": sealing.seal(body, OUTBOX_PURPOSE),
+    }
