@@ -34,9 +34,8 @@ def shared_house(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
     """One running system for many tests; take `house`, which is whole at the start."""
-    with place(kind, request, tmp_path_factory.mktemp(kind)) as found:
-        with moved_in(found) as house:
-            yield house
+    with place(kind, request, tmp_path_factory.mktemp(kind)) as found, moved_in(found) as house:
+        yield house
 
 
 @pytest.fixture
@@ -60,9 +59,7 @@ def new_house(new_place: Place) -> Iterator[House]:
         yield house
 
 
-def place(
-    kind: str, request: pytest.FixtureRequest, folder: Path
-) -> AbstractContextManager[Place]:
+def place(kind: str, request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[Place]:
     if kind == "embedded":
         return places.embedded(folder)
     return places.on_servers(request.getfixturevalue("servers"), folder)

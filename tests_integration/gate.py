@@ -24,14 +24,15 @@ class Gate:
 
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url
-        self._connections: set[asyncio.Transport] = set()
+        self._connections: set[asyncio.WriteTransport] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gate", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         self._flowing = asyncio.Event()
-        self.port = 0
         self.open()
         return self
 
@@ -68,13 +69,15 @@ class Gate:
 
     async def _open(self) -> None:
         self._flowing.set()
-        if self.port and self._server.is_serving():
+        if self._server is not None:
             return
         self._server = await asyncio.start_server(self._pass, LOCAL, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         await self._cut()
 
     async def _cut(self) -> None:
@@ -106,7 +109,7 @@ class Gate:
             sink.write_eof()
 
 
-def _reset(transport: asyncio.Transport) -> None:
+def _reset(transport: asyncio.WriteTransport) -> None:
     """End a connection without a goodbye, as a network does."""
     sock = transport.get_extra_info("socket")
     if sock is not None and not transport.is_closing():

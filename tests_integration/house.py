@@ -27,7 +27,7 @@ LATE = 75.0
 
 @dataclass(frozen=True)
 class Account:
-    """All that the outside knows of one subscription in the end: it, and the mails to its address."""
+    """All that the outside knows of one subscription: as it is shown, and its address's mails."""
 
     subscription: Subscription
     mails: Sequence[Mail]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kombu import Connection
-
 from shared_contracts.topology import SERVICES
+
 from tools.servers import Servers, postgresql
 from tools.system import Backends
 

@@ -19,10 +19,9 @@ pause between two tries is 5 s for a queue that did not exist, and about that fo
 
 def one_code_each(accounts: list[Account]) -> bool:
     """Whether each subscription has one code of its own, mailed once."""
-    return (
-        all(len(account.codes) == len(account.mails) == 1 for account in accounts)
-        and len({account.subscription.access_code for account in accounts}) == len(accounts)
-    )
+    return all(len(account.codes) == len(account.mails) == 1 for account in accounts) and len(
+        {account.subscription.access_code for account in accounts}
+    ) == len(accounts)
 
 
 def test_what_is_paid_while_the_student_side_is_down_is_served_when_it_is_back(

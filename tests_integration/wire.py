@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from kombu import Connection
+from shared_contracts.envelope import CONTENT_TYPE, Envelope
+from shared_contracts.topology import SERVICES, exchange_of
 
 from shared_contracts import sqlite_transport  # noqa: F401  (makes sqlite:////path a broker URL)
-from shared_contracts.envelope import CONTENT_TYPE
-from shared_contracts.topology import SERVICES
 
 Message = Mapping[str, Any]
 
@@ -21,18 +21,19 @@ class Wire:
     """A connection of one's own, with a queue of one's own that hears every event."""
 
     def __init__(self, connection: Connection, prefix: str) -> None:
-        self._channel: Any = connection.channel()
+        channel: Any = connection.channel()
+        self._channel = channel
         self._connection = connection
         self._prefix = prefix
         self._heard: list[Message] = []
         queue = f"{prefix}listener.{secrets.token_hex(4)}"
-        self._channel.queue_declare(queue, exclusive=True, auto_delete=True)
+        channel.queue_declare(queue, exclusive=True, auto_delete=True)
         for service in SERVICES.values():
             exchange = service.events(prefix)
-            exchange(self._channel).declare()
+            exchange(channel).declare()
             for event in service.publishes:
-                self._channel.queue_bind(queue, exchange.name, event.type)
-        self._channel.basic_consume(queue, no_ack=True, callback=self._hear)
+                channel.queue_bind(queue, exchange.name, event.type)
+        channel.basic_consume(queue, no_ack=True, callback=self._hear)
 
     def heard(self, subject: str = "", kind: str = "") -> list[Message]:
         """The events so far, in order: of one subscription, of one type, or all."""
@@ -47,18 +48,16 @@ class Wire:
             if subject in {"", message["subject"]} and kind in {"", message["type"]}
         ]
 
-    def say(self, message: Message) -> None:
-        """Publish an event on the exchange of its source."""
-        producer = message["source"].removeprefix("/")
+    def say(self, envelope: Envelope[Any]) -> None:
+        """Publish an event on the exchange of its producer."""
         prepared = self._channel.prepare_message(
-            json.dumps(message).encode(),
+            envelope.to_json(),
             content_type=CONTENT_TYPE,
             content_encoding="utf-8",
             properties={"delivery_mode": 2},
         )
-        self._channel.basic_publish(
-            prepared, exchange=f"{self._prefix}{producer}.events", routing_key=message["type"]
-        )
+        exchange = exchange_of(envelope.data.producer, self._prefix)
+        self._channel.basic_publish(prepared, exchange.name, envelope.type)
 
     def _hear(self, message: Any) -> None:
         body = message.body
