@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings as django_settings
 
-from tests import handlers
+from tests import handlers, rabbit
 
 ON_POSTGRESQL = os.environ.get("DATABASE_URL", "").startswith("postgres")
 
@@ -42,8 +42,6 @@ def messaging(settings):
 @pytest.fixture
 def prefix(messaging) -> Iterator[str]:
     """Names of our own on the shared RabbitMQ, with this service's topology; deleted afterwards."""
-    from tests import rabbit
-
     name = f"test-{uuid.uuid4().hex[:8]}."
     messaging(BROKER_PREFIX=name)
     rabbit.declare(name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import transaction
 from kombu import Connection
@@ -21,8 +21,11 @@ from .backoff import next_delay
 from .conf import Handler
 from .inbox import Received
 from .loop import Announcer, Stop
+from .world import LetGo
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TURN = 1.0
 """Seconds between two looks at what is not a message: heartbeats, due retries, wake-ups."""
@@ -32,10 +35,6 @@ LET_GO_AFTER = 300.0
 
 RETRIES_A_TURN = 20
 SUSPECTS = 10
-
-
-class LetGo(Exception):
-    """The database is away: the messages go back to the broker until it answers."""
 
 
 class BatchConsumer:
@@ -139,7 +138,7 @@ class BatchConsumer:
                     dead = outcome.result in set_aside.DEAD_AT_ONCE
                     set_aside.keep(message, outcome.error, dead=dead)
 
-    def _while_world_is_away(self, work: Callable[[], object]) -> None:
+    def _while_world_is_away(self, work: Callable[[], T]) -> T:
         """Do `work`. If the database fails, once more; if it is away, when it is back.
 
         Raises the error if the database works: then it is the message's fault. Raises `LetGo`
@@ -148,7 +147,7 @@ class BatchConsumer:
         tries, since = 0, time.monotonic()
         while True:
             try:
-                work()
+                done = work()
             except world.DATABASE_ERRORS as error:
                 tries += 1
                 world.forget_connection()
@@ -161,7 +160,7 @@ class BatchConsumer:
                     self._hold(next_delay(tries, first=0.5, most=10.0), since)
             else:
                 self._announcer.over("the database is back")
-                return
+                return done
 
     def _hold(self, seconds: float, since: float) -> None:
         """Keep the connection alive for so long."""
@@ -183,7 +182,9 @@ class BatchConsumer:
     def _turn(self) -> None:
         self._connection.heartbeat_check()
         with wake.deferred():
-            self._while_world_is_away(lambda: set_aside.retry_due(self._handlers, RETRIES_A_TURN))
+            for _ in range(RETRIES_A_TURN):
+                if self._stop or not set_aside.retry_one(self._handlers, self._while_world_is_away):
+                    break
 
     def _subscribe(self, prefetch: int) -> None:
         """Consume with this prefetch, which the broker applies to new consumers only."""

@@ -69,6 +69,9 @@ class Received:
             envelope = Envelope.from_json(body)
         except (Malformed, UnknownEvent) as fault:
             return cls(body, queue, headers or {}, fault=fault)
+        except Exception as error:  # noqa: BLE001 (a fault of our reader must cost one message only)
+            unread = Malformed(f"reading it failed with {type(error).__name__}")
+            return cls(body, queue, headers or {}, fault=unread)
         return cls(body, queue, headers or {}, envelope=envelope)
 
     @property

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from ..errors import Transient
 from ..events import Event
 from ..masking import mask
-from . import conf, inbox, sealing
+from . import conf, inbox, sealing, world
 from .bulk import insert_new
 from .conf import Handler
 from .inbox import Outcome, Received, Result
@@ -31,6 +31,19 @@ LONGEST_HEADERS = 8_000
 LONGEST_REASON = 1_000
 LONGEST_TRACEBACK = 8_000
 """Characters that are kept of each."""
+
+LONGEST_HISTORY = 20
+"""Entries: a message that comes a million times is a row of the same size."""
+
+Entry = dict[str, str]
+T = TypeVar("T")
+
+
+class Persist(Protocol):
+    """Does a step, again and again if need be."""
+
+    def __call__(self, step: Callable[[], T], /) -> T: ...
+
 
 DEAD_AT_ONCE = {Result.MALFORMED, Result.REJECTED}
 SETTLED = {Result.HANDLED, Result.DUPLICATE}
@@ -75,16 +88,30 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
     )
 
 
-def retry_due(handlers: Mapping[type[Event], Handler], limit: int) -> int:
-    """Try messages that are due, one by one, each alone; returns how many were tried.
+def retry_one(handlers: Mapping[type[Event], Handler], persist: Persist) -> bool:
+    """Try the message that is due longest, alone; returns whether there was one.
 
-    Raises a database error if the database is away; what was counted stays counted.
+    `persist` does a step, and does it again as long as the database is away, which is nobody's
+    fault and must not use up the message's tries. What it raises to end that is passed on.
     """
-    tried = 0
-    while tried < limit and (row := _claim()) is not None:
-        _try(row, handlers)
-        tried += 1
-    return tried
+    row = persist(_claim)
+    if row is None:
+        return False
+    tries = len(conf.current().RETRY_DELAYS)
+    if row.attempts > tries:
+        # Counted before it was made, and never answered for: the last try ended its process.
+        error = Transient(f"the process ended during try {tries}, the last")
+        persist(lambda: _failed(row, error, dead=True))
+        return True
+    last = row.attempts == tries
+    try:
+        persist(lambda: _try(row, handlers, last=last))
+    except world.LetGo:
+        raise
+    except Exception as error:  # noqa: BLE001 (a handler may raise anything; it is kept, not lost)
+        fault = error  # the name `error` ends with this block
+        persist(lambda: _failed(row, fault, dead=last))
+    return True
 
 
 def _claim() -> SetAside | None:
@@ -102,31 +129,22 @@ def _claim() -> SetAside | None:
         return row
 
 
-def _try(row: SetAside, handlers: Mapping[type[Event], Handler]) -> None:
-    tries = len(conf.current().RETRY_DELAYS)
-    if row.attempts > tries:
-        # Counted before it was made, and never answered for: the last try ended its process.
-        _failed(row, Transient(f"the process ended during try {tries}, the last"), dead=True)
-        return
-    last = row.attempts == tries
-    try:
-        body = sealing.unseal(row.body, SET_ASIDE_PURPOSE)
-        message = Received.read(body, queue=row.queue, headers=row.headers)
-        with transaction.atomic():
-            [outcome] = inbox.process([message], handlers)
-            _settle(row, outcome, last=last)
-    except Exception as error:  # noqa: BLE001 (a handler may raise anything; it is kept, not lost)
-        _failed(row, error, dead=last)
+def _try(row: SetAside, handlers: Mapping[type[Event], Handler], *, last: bool) -> None:
+    body = sealing.unseal(row.body, SET_ASIDE_PURPOSE)
+    message = Received.read(body, queue=row.queue, headers=row.headers)
+    with transaction.atomic():
+        [outcome] = inbox.process([message], handlers)
+        _settle(row, outcome, last=last)
 
 
 def _settle(row: SetAside, outcome: Outcome, *, last: bool) -> None:
     if outcome.result in SETTLED:
-        row.history.append({"at": _now(), "result": str(outcome.result)})
+        entry = {"at": _now(), "result": str(outcome.result)}
         SetAside.objects.filter(id=row.id).update(
             state=SetAside.State.REPLAYED,
             next_attempt_at=None,
             settled_at=Now(),
-            history=row.history,
+            history=_with(row.history, entry),
         )
         logger.warning("handled after all: %s %s, try %d", row.type, row.event_id, row.attempts)
     elif outcome.error is not None:
@@ -134,13 +152,12 @@ def _settle(row: SetAside, outcome: Outcome, *, last: bool) -> None:
 
 
 def _failed(row: SetAside, error: BaseException, *, dead: bool) -> None:
-    row.history.append(_entry(error))
     changes: dict[str, Any] = {
         "error": type(error).__name__,
         "reason": _reason(error),
         "traceback": _traceback(error),
         "fingerprint": fingerprint_of(error),
-        "history": row.history,
+        "history": _with(row.history, _entry(error)),
     }
     if dead:
         changes |= {"state": SetAside.State.DEAD, "next_attempt_at": None}
@@ -177,8 +194,7 @@ def _insert(row: dict[str, Any]) -> bool:
 def _kept_before(row: dict[str, Any], error: BaseException) -> None:
     """The same bytes came again: note it, and open the row again if it was settled."""
     known = SetAside.objects.select_for_update().get(delivery=row["delivery"])
-    known.history.append(_entry(error))
-    changes: dict[str, Any] = {"history": known.history}
+    changes: dict[str, Any] = {"history": _with(known.history, _entry(error))}
     if known.settled_at is not None:
         changes |= {"settled_at": None, "attempts": 0}
         changes |= {name: row[name] for name in ("state", "next_attempt_at", "error", "reason")}
@@ -199,7 +215,12 @@ def _traceback(error: BaseException) -> str:
     return mask("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:])
 
 
-def _entry(error: BaseException) -> dict[str, str]:
+def _with(history: list[Entry], entry: Entry) -> list[Entry]:
+    """The first entry tells how it began; of the others, the latest are kept."""
+    return [*history[:1], *history[1:][2 - LONGEST_HISTORY :], entry]
+
+
+def _entry(error: BaseException) -> Entry:
     return {"at": _now(), "error": type(error).__name__, "reason": _reason(error)}
 
 
@@ -207,7 +228,7 @@ def _printable(headers: Mapping[str, Any]) -> dict[str, str]:
     kept: dict[str, str] = {}
     left = LONGEST_HEADERS
     for name, value in headers.items():
-        text = ascii(value)[:left]
+        text = mask(ascii(value))[:left]
         kept[ascii(name)[1:-1][:255]] = text
         left -= len(text)
         if left <= 0:

@@ -14,6 +14,10 @@ from uuid_utils import uuid7
 DATABASE_ERRORS = (DatabaseError, InterfaceError)
 
 
+class LetGo(Exception):
+    """The database stays away: what is held goes back to the broker until it answers."""
+
+
 def database_works() -> bool:
     """Whether a small write succeeds on a new connection. It is rolled back."""
     probe = connections.create_connection(DEFAULT_DB_ALIAS)

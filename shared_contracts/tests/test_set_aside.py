@@ -1,0 +1,329 @@
+"""What could not be handled is kept, tried again when due, and at last waits for an operator."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError
+from django.db.models.functions import Now
+from django.utils import timezone
+from shared_contracts.errors import Malformed, Rejected, Transient
+from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging import conf, sealing, set_aside, world
+from shared_contracts.messaging.inbox import Received
+from shared_contracts.messaging.models import SET_ASIDE_PURPOSE, InboxMessage, SetAside
+from shared_contracts.messaging.testing import an_envelope
+
+from tests.models import Effect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def received(envelope=None, body=b"", **changes):
+    envelope = envelope or an_envelope(UserSubscribed)
+    return Received.read(body or envelope.to_json(), queue="student_service.inbox", **changes)
+
+
+def kept(error=None, **changes) -> SetAside:
+    set_aside.keep(received(), error or Transient("later"), dead=False, **changes)
+    return SetAside.objects.get()
+
+
+def fail(messages):
+    raise ValueError("no such plan for ada@example.com")
+
+
+def make_due():
+    SetAside.objects.filter(state="retrying").update(next_attempt_at=Now() - timedelta(seconds=1))
+
+
+def at_once(step):
+    return step()
+
+
+def retry() -> int:
+    """Try all that is in the way of becoming due; returns how many were tried."""
+    make_due()
+    tried = 0
+    while set_aside.retry_one(conf.handlers(), at_once):
+        tried += 1
+    return tried
+
+
+def seconds_until_next(row) -> float:
+    return (row.next_attempt_at - timezone.now()).total_seconds()
+
+
+def test_a_message_is_kept_with_all_that_is_known_of_it():
+    envelope = an_envelope(UserSubscribed)
+    message = received(envelope, headers={"x-delivery-count": 3, "note": "for ada@example.com"})
+
+    try:
+        fail([])
+    except ValueError as error:
+        set_aside.keep(message, error, dead=False)
+
+    row = SetAside.objects.get()
+    assert (row.state, row.attempts, row.suspect) == ("retrying", 0, False)
+    assert (row.event_id, row.source, row.type, row.subject, row.queue) == (
+        envelope.id,
+        "/payment_service",
+        "user_subscribed",
+        envelope.subject,
+        "student_service.inbox",
+    )
+    assert sealing.unseal(row.body, SET_ASIDE_PURPOSE) == envelope.to_json()
+    assert row.headers["x-delivery-count"] == "3"
+    assert row.error == "ValueError"
+    assert row.fingerprint == "ValueError in test_set_aside.fail"
+    assert "in fail" in row.traceback
+    shown = f"{row.reason} {row.traceback} {row.headers} {row.history}"
+    assert "ada@example.com" not in shown
+
+
+def test_a_message_that_cannot_be_read_is_kept_dead_byte_for_byte():
+    message = received(body=b"\xff\0{")
+
+    set_aside.keep(message, message.fault, dead=True)
+
+    row = SetAside.objects.get()
+    assert (row.state, row.next_attempt_at, row.event_id) == ("dead", None, "")
+    assert sealing.unseal(row.body, SET_ASIDE_PURPOSE) == b"\xff\0{"
+
+
+def test_headers_of_any_kind_are_kept_as_bounded_text():
+    headers = {"n": b"\xff\0", "t": timezone.now(), "deep": [{"a": 1}], "long": "x" * 20_000}
+
+    set_aside.keep(received(headers=headers), Transient(), dead=False)
+
+    row = SetAside.objects.get()
+    assert row.headers["n"] == "b'\\xff\\x00'"
+    assert len(str(row.headers)) < 9_000
+
+
+def test_the_first_try_comes_after_the_first_delay():
+    row = kept()
+
+    assert 4 < seconds_until_next(row) <= 5
+    assert not set_aside.retry_one(conf.handlers(), at_once)
+
+
+def test_a_message_that_works_by_now_is_handled_and_settled():
+    kept()
+
+    assert retry() == 1
+
+    row = SetAside.objects.get()
+    assert (row.state, row.attempts, row.next_attempt_at) == ("replayed", 1, None)
+    assert row.settled_at is not None
+    assert Effect.objects.count() == 1
+    assert retry() == 0
+
+
+def test_each_failed_try_waits_longer_and_the_last_one_is_the_last(handle):
+    handle(fail)
+    row = kept()
+    waits = []
+
+    for _ in conf.current().RETRY_DELAYS:
+        waits.append(round(seconds_until_next(row)))
+        retry()
+        row.refresh_from_db()
+        if row.state == "dead":
+            break
+
+    assert waits == [5, 30, 120, 600]
+    assert (row.state, row.attempts, row.next_attempt_at) == ("dead", 4, None)
+    assert len(row.history) == 5
+    assert retry() == 0
+
+
+def test_a_message_that_is_rejected_at_a_retry_is_dead_at_once(handle):
+    handle(lambda messages: [Rejected(m, "no such subscription") for m in messages])
+    kept()
+
+    retry()
+
+    row = SetAside.objects.get()
+    assert (row.state, row.attempts, row.reason) == ("dead", 1, "no such subscription")
+    assert InboxMessage.objects.count() == 0
+
+
+def test_a_message_that_was_handled_meanwhile_is_settled_without_a_second_effect():
+    envelope = an_envelope(UserSubscribed)
+    set_aside.keep(received(envelope), Transient(), dead=False)
+    set_aside.keep(received(an_envelope(UserSubscribed)), Transient(), dead=False)
+    SetAside.objects.filter(event_id=envelope.id).update(headers={})
+    retry()
+    SetAside.objects.update(state="retrying", settled_at=None)
+
+    retry()
+
+    assert list(SetAside.objects.values_list("state", flat=True)) == ["replayed", "replayed"]
+    assert Effect.objects.count() == 2
+
+
+def test_a_try_is_counted_before_it_is_made(handle):
+    """What the handler sees is what a process killed in it leaves behind."""
+    seen = []
+
+    def look(messages):
+        row = SetAside.objects.get()
+        seen.append((row.attempts, seconds_until_next(row) > 20))
+        raise ValueError
+
+    handle(look)
+    kept()
+
+    retry()
+
+    assert seen == [(1, True)]
+
+
+def test_a_try_is_committed_before_it_is_made(handle):
+    class Killed(BaseException):
+        """As good as a kill: nothing of ours catches it."""
+
+    def die(messages):
+        raise Killed
+
+    handle(die)
+    kept()
+
+    with pytest.raises(Killed):
+        retry()
+
+    assert SetAside.objects.get().attempts == 1
+
+
+def test_when_the_last_try_ended_its_process_the_message_is_dead_and_not_tried_again(handle):
+    handle(lambda messages: pytest.fail("tried once more"))
+    kept()
+    SetAside.objects.update(attempts=4)
+
+    retry()
+
+    row = SetAside.objects.get()
+    assert row.state == "dead"
+    assert row.reason == "the process ended during try 4, the last"
+
+
+def test_one_failing_message_does_not_keep_others_from_their_try(handle):
+    bad = an_envelope(UserSubscribed)
+    for envelope in (bad, an_envelope(UserSubscribed), an_envelope(UserSubscribed)):
+        set_aside.keep(received(envelope), Transient(), dead=False)
+
+    def only_bad_fails(messages):
+        if any(m.id == bad.id for m in messages):
+            fail(messages)
+
+    handle(only_bad_fails)
+
+    assert retry() == 3
+
+    states = dict(SetAside.objects.values_list("event_id", "state"))
+    assert states.pop(bad.id) == "retrying"
+    assert set(states.values()) == {"replayed"}
+
+
+def test_a_database_that_is_away_for_a_while_uses_up_no_try(handle):
+    """The step is repeated by whoever can tell an outage from a fault; the try is the same one."""
+    failures = [OperationalError("gone"), OperationalError("gone")]
+
+    def once_back(messages):
+        if failures:
+            raise failures.pop()
+
+    def until_it_works(step):
+        while True:
+            with suppress(OperationalError):
+                return step()
+
+    handle(once_back)
+    kept()
+    make_due()
+
+    assert set_aside.retry_one(conf.handlers(), until_it_works)
+
+    row = SetAside.objects.get()
+    assert (row.state, row.attempts, len(row.history)) == ("replayed", 1, 2)
+
+
+def test_when_the_database_stays_away_the_message_is_not_to_blame():
+    kept()
+    make_due()
+
+    steps = []
+
+    def only_the_claim_works(step):
+        steps.append(step)
+        if len(steps) > 1:
+            raise world.LetGo
+        return step()
+
+    with pytest.raises(world.LetGo):
+        set_aside.retry_one(conf.handlers(), only_the_claim_works)
+
+    assert SetAside.objects.get().error == "Transient"
+
+
+def test_a_suspect_is_marked_and_tried_like_the_others():
+    row = kept(suspect=True)
+
+    retry()
+
+    row.refresh_from_db()
+    assert (row.suspect, row.state) == (True, "replayed")
+
+
+def test_the_same_delivery_kept_twice_is_one_row_with_both_in_its_history():
+    message = received()
+    set_aside.keep(message, Transient("once"), dead=False)
+
+    set_aside.keep(message, Transient("twice"), dead=False)
+
+    row = SetAside.objects.get()
+    assert [entry["reason"] for entry in row.history] == ["once", "twice"]
+    assert row.attempts == 0
+
+
+def test_a_thousand_copies_of_a_bad_message_are_one_row_of_bounded_size():
+    message = received(body=b"{")
+    for _ in range(200):
+        set_aside.keep(message, Malformed("no"), dead=True)
+
+    assert len(SetAside.objects.get().history) == 20
+
+
+def test_a_settled_message_that_fails_anew_is_opened_again(handle):
+    message = received()
+    set_aside.keep(message, Transient("first"), dead=False)
+    retry()
+    assert SetAside.objects.get().state == "replayed"
+
+    set_aside.keep(message, Transient("again"), dead=False)
+
+    row = SetAside.objects.get()
+    assert (row.state, row.settled_at, row.attempts, row.reason) == ("retrying", None, 0, "again")
+    assert 4 < seconds_until_next(row) <= 5
+
+
+def test_a_dead_message_that_comes_again_stays_dead():
+    message = received()
+    set_aside.keep(message, Malformed("no"), dead=True)
+
+    set_aside.keep(message, Transient("later"), dead=False)
+
+    assert SetAside.objects.get().state == "dead"
+
+
+def test_a_body_whose_key_is_gone_fails_its_try_and_stays(messaging):
+    kept()
+    messaging(SEALING_KEYS={"k9": b"9" * 32})
+
+    retry()
+
+    row = SetAside.objects.get()
+    assert (row.state, row.error, row.attempts) == ("retrying", "Unsealable", 1)
