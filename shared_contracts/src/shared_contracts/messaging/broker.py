@@ -168,8 +168,8 @@ def wait(connection: Connection, seconds: float, stop: Stop, *others: int) -> No
         return
     # Whoever consumes from the embedded broker also looks by its own clock for those who died.
     consumes = any(channel.consumers for channel in wire.channels.values())
-    patience = min(seconds, wire.bell.interval) if consumes else seconds
-    stop.wait(patience, wire.bell.fileno(), *others)
+    patience = min(seconds, wire.interval) if consumes else seconds
+    stop.wait(patience, wire.fileno(), *others)
 
 
 @dataclass(frozen=True)
