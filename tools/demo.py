@@ -10,7 +10,7 @@ On real servers, with databases that exist:
     PAYMENT_DATABASE_URL=postgres://user:password@host/payment \\
     STUDENT_DATABASE_URL=postgres://user:password@host/student  make demo
 
-Without them everything is files in var/demo. Remove that folder to begin again.
+Without them everything is files in one folder, var/demo. Remove it to begin again.
 
 Exit codes: 0 all went well; 1 the journey did not end as it must;
 2 the system could not be started; 130 Ctrl-C before it was up.
@@ -23,10 +23,11 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from . import http, screen
+from . import rest, screen
 from .backends import Backends
 from .commands import PROCESSES, ROOT
 from .journey import Journey, Stuck
@@ -36,8 +37,7 @@ from .ports import Ports, PortTaken
 from .process import NotReady
 from .system import CommandFailed, System
 
-FOLDER = ROOT / "var" / "demo"
-KEY_FILE = FOLDER / "api_key"
+KEY_FILE = "api_key"
 SHORT_LIFE = 10.0
 """Seconds; a process that ends sooner than that is not started again."""
 
@@ -49,11 +49,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--once", action="store_true", help="end after the journey")
-    once = parser.parse_args().once
+    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "demo", help="for its files")
+    options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     try:
-        sys.exit(demo(once))
+        sys.exit(demo(options.folder.resolve(), once=options.once))
     except (PortTaken, ValueError, CommandFailed, NotReady) as error:
         screen.failed(str(error))
         sys.exit(2)
@@ -65,33 +66,34 @@ def _end(number: int, _: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def demo(once: bool) -> int:
+def demo(folder: Path, *, once: bool) -> int:
     """Start everything, follow one subscription, and stay up unless `once`."""
     began = time.monotonic()
     ports = Ports.from_environment()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    keys = kept_keys(FOLDER / "keys.json")
-    screen.title(backends := backends_from_environment())
-    with System(FOLDER, backends, ports=ports, keys=keys) as system:
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = kept_keys(folder / "keys.json")
+    backends = backends_from_environment(folder)
+    screen.title(backends)
+    with System(folder, backends, ports=ports, keys=keys) as system:
         system.migrate()
         screen.done("two databases migrated", time.monotonic() - began)
         system.start(*PROCESSES)
         for name in system.as_ready():
             screen.ready(name, system.process(name).pid, time.monotonic() - began)
-        problem = follow_one(system, api_key(system))
+        problem = follow_one(system, api_key(system, folder / KEY_FILE))
         if problem:
             screen.failed(problem)
         if once:
             return 1 if problem else 0
-        screen.how_to_go_on(system, KEY_FILE.relative_to(ROOT))
+        screen.how_to_go_on(system, folder / KEY_FILE)
         stay_up(system)
         screen.stopping()
     return 0
 
 
-def backends_from_environment() -> Backends:
-    """The servers that the environment names; for each that it does not, a file in var/demo."""
-    embedded = Backends.embedded(FOLDER)
+def backends_from_environment(folder: Path) -> Backends:
+    """The servers that the environment names; for each that it does not, a file in `folder`."""
+    embedded = Backends.embedded(folder)
     broker_url = os.environ.get("BROKER_URL", "")
     return Backends(
         payment_database_url=os.environ.get("PAYMENT_DATABASE_URL")
@@ -105,19 +107,19 @@ def backends_from_environment() -> Backends:
     )
 
 
-def api_key(system: System) -> str:
+def api_key(system: System, file: Path) -> str:
     """The demo's key for the payment API; a new one if the database does not know the old."""
-    if KEY_FILE.exists():
-        key = KEY_FILE.read_text()
+    if file.exists():
+        key = file.read_text()
         try:
-            http.get(f"{system.payment_url}/v1/subscriptions", {"Authorization": f"Bearer {key}"})
-        except http.Refused as refused:
+            rest.get(f"{system.payment_url}/v1/subscriptions", {"Authorization": f"Bearer {key}"})
+        except rest.Refused as refused:
             if refused.status != 401:
                 raise
         else:
             return key
     key = system.new_api_key("demo")
-    write_private(KEY_FILE, key)
+    write_private(file, key)
     return key
 
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from . import http
+from . import rest
 from .rows import Rows
 from .system import System
 
@@ -54,7 +54,7 @@ class Journey:
         }
         self._posted_at = time.monotonic()
         url = f"{system.payment_url}/v1/subscriptions"
-        self.subscription = http.post(url, self.request, self._headers)
+        self.subscription = rest.post(url, self.request, self._headers)
         self.url = f"{url}/{self.subscription['id']}"
         self.accepted_after = time.monotonic() - self._posted_at
 
@@ -106,22 +106,31 @@ class Journey:
                 else:
                     waiting.append(step)
             pending = waiting
-            if pending and time.monotonic() - self._posted_at > timeout:
-                names = ", ".join(step.name for step in pending)
-                raise Stuck(
-                    f"Not happened within {timeout:.0f} s: {names}. "
-                    f"What each process has to say is in {self._system.folder / 'logs'}"
-                )
-            time.sleep(LOOK_EVERY)
+            if pending:
+                self._give_up_if_hopeless(pending, timeout)
+                time.sleep(LOOK_EVERY)
+
+    def _give_up_if_hopeless(self, pending: list[Step], timeout: float) -> None:
+        missing = ", ".join(step.name for step in pending)
+        for process in self._system.ended():
+            raise Stuck(
+                f"Not happened: {missing}. {process.name} has ended "
+                f"with exit code {process.exit_code}. {process.last_lines()}"
+            )
+        if time.monotonic() - self._posted_at > timeout:
+            raise Stuck(
+                f"Not happened within {timeout:.0f} s: {missing}. "
+                f"What each process has to say is in {self._system.folder / 'logs'}"
+            )
 
     def mails(self) -> list[dict[str, str]]:
         """What the student got, newest first."""
-        mails: list[dict[str, str]] = http.get(f"{self._system.mail_url}/api/messages")
+        mails: list[dict[str, str]] = rest.get(f"{self._system.mail_url}/api/messages")
         return [mail for mail in mails if self.request["email"] in mail["to"]]
 
     def shown(self) -> dict[str, str]:
         """The subscription as the payment API shows it now."""
-        shown: dict[str, str] = http.get(self.url, self._headers)
+        shown: dict[str, str] = rest.get(self.url, self._headers)
         return shown
 
     def codes(self) -> tuple[list[str], str]:

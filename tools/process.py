@@ -80,8 +80,12 @@ class Process:
         return self._is_ready(self)
 
     def not_ready(self, what: str) -> NotReady:
-        last = "\n".join(f"  {self.name} | {line}" for line in self.output().splitlines()[-15:])
-        return NotReady(f"{self.name} is not ready: it {what}. Its last lines:\n{last}")
+        return NotReady(f"{self.name} is not ready: it {what}. {self.last_lines()}")
+
+    def last_lines(self) -> str:
+        """The end of its output, for a message about it."""
+        lines = self.output().splitlines()[-15:]
+        return "\n".join(["Its last lines:", *(f"  {self.name} | {line}" for line in lines)])
 
     def signal(self, number: int) -> None:
         """Send a signal to this process alone."""

@@ -82,7 +82,7 @@ def how_to_go_on(system: System, key_file: Path) -> None:
     ):
         console.print(f"  [dim]{what:<28}[/]{url}")
     lines = f"""
-  KEY=$(cat {key_file})
+  KEY=$(cat {shown_path(key_file)})
   curl -H "Authorization: Bearer $KEY" {system.payment_url}/v1/subscriptions
   curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
     -d '{{"user_id": "you", "email": "you@example.org", "plan": "pro",
@@ -92,6 +92,11 @@ def how_to_go_on(system: System, key_file: Path) -> None:
     console.print("Kill any process with [bold]kill -9[/] and see what is lost: nothing.")
     console.print("What each process says comes below. [bold]Ctrl-C[/] stops everything.")
     console.print()
+
+
+def shown_path(path: Path) -> Path:
+    """Short if it is below where the command was given, so that it fits the screen."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def log(name: str, line: str) -> None:

@@ -162,6 +162,10 @@ class System:
         """The names of the processes that run."""
         return [name for name, each in self._processes.items() if each.exit_code is None]
 
+    def ended(self) -> list[Process]:
+        """The processes that were started and run no longer."""
+        return [each for each in self._processes.values() if each.exit_code is not None]
+
     def kill(self, name: str) -> None:
         """SIGKILL: it gets no chance to finish anything."""
         self._processes[name].kill()

@@ -81,7 +81,16 @@ def _run_all(
             report = Path(temporary) / f"{number}.xml"
             url = {"DATABASE_URL": _database_url(database, environment, Path(temporary))}
             code = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *for_pytest],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "pytest",
+                    "-q",
+                    "-rs",
+                    f"--junitxml={report}",
+                    *for_pytest,
+                ],
                 cwd=ROOT / name,
                 env={**environment, **url} if database else environment,
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,127 @@
+"""The demo: one command, the whole journey, and nothing left behind however it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tools.commands import PROCESSES, ROOT
+from tools.ports import LOCAL, free_port
+
+from .test_process import is_running, within
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all: the first demo migrates the databases, as on a developer's machine."""
+    return tmp_path_factory.mktemp("demo")
+
+
+def environment(**further: str) -> Mapping[str, str]:
+    ports = {f"{name}_PORT": str(free_port()) for name in ("PAYMENT", "STUDENT", "SMTP", "MAIL")}
+    return os.environ | ports | {"NO_COLOR": "1", "COLUMNS": "80"} | further
+
+
+@contextmanager
+def a_demo(folder: Path, *options: str, **further: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tools.demo", "--folder", str(folder), *options],
+        cwd=ROOT,
+        env=environment(**further),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as demo:
+        try:
+            yield demo
+        finally:
+            demo.kill()
+
+
+def read_until(demo: subprocess.Popen[str], ending: str) -> str:
+    assert demo.stdout is not None
+    read = ""
+    while ending not in read:
+        line = demo.stdout.readline()
+        assert line, f"expected {ending!r}, got {read}"
+        read += line
+    return read
+
+
+def test_the_journey_ends_with_one_code_in_the_mail_and_in_the_api(folder: Path) -> None:
+    with a_demo(folder, "--once") as demo:
+        shown, _ = demo.communicate()
+
+    assert demo.returncode == 0, shown
+    steps = "accepted|published|code issued|mail delivered|code stored|shown by the API"
+    assert set(re.findall(rf"\d s  ({steps}) ", shown)) == set(steps.split("|"))
+    assert re.search(r"✓ [0-9A-Z-]{19} is in the mail and in the payment API", shown)
+    assert max(map(len, shown.splitlines())) <= 100  # addresses of databases may be long
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_no_process_is_left_behind(folder: Path, number: int, exit_code: int) -> None:
+    with a_demo(folder) as demo:
+        shown = read_until(demo, "Ctrl-C")
+        pids = [int(pid) for pid in re.findall(r"ready, process (\d+)", shown)]
+        alive = [is_running(pid) for pid in pids]
+        children = list(grandchildren(pids))
+
+        demo.send_signal(number)
+        demo.wait(30)
+
+    assert alive == [True] * len(PROCESSES)
+    assert demo.returncode == exit_code
+    assert within(5, lambda: not any(map(is_running, [*pids, *children])))
+
+
+def grandchildren(pids: list[int]) -> Iterator[int]:
+    """What the processes have started themselves, such as Celery's beat."""
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            yield from map(int, (task / "children").read_text().split())
+
+
+def test_a_process_that_is_killed_is_started_again_and_it_is_said(folder: Path) -> None:
+    with a_demo(folder) as demo:
+        shown = read_until(demo, "Ctrl-C")
+        pid = re.search(r"student-relay +ready, process (\d+)", shown)
+        assert pid
+        os.kill(int(pid.group(1)), signal.SIGKILL)
+
+        assert "signal 9" in read_until(demo, "student-relay ended")
+
+
+def test_a_taken_port_is_said_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server((LOCAL, 0)) as somebody:
+        taken = str(somebody.getsockname()[1])
+        with a_demo(tmp_path, PAYMENT_PORT=taken) as demo:
+            shown, _ = demo.communicate()
+
+    assert demo.returncode == 2
+    assert f"Port {taken} is taken" in shown
+    assert "PAYMENT_PORT=" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_cannot_be_reached_ends_the_demo_with_its_reason(tmp_path: Path) -> None:
+    url = f"postgres://me:secret@{LOCAL}:{free_port()}/payment"
+    with a_demo(tmp_path, PAYMENT_DATABASE_URL=url) as demo:
+        shown, _ = demo.communicate()
+
+    assert demo.returncode == 2
+    assert "migrate" in shown
+    assert "refused" in shown
+    assert "secret" not in shown

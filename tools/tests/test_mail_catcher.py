@@ -1,0 +1,112 @@
+"""The mail catcher: every mail is kept before it is accepted, and shown without being run."""
+
+from __future__ import annotations
+
+import smtplib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from tools import rest
+from tools.backends import Backends
+from tools.ports import LOCAL
+from tools.system import System
+
+
+@pytest.fixture
+def catcher(tmp_path: Path) -> Iterator[System]:
+    with System(tmp_path, Backends.embedded(tmp_path)) as system:
+        system.start("mail")
+        system.wait_ready("mail")
+        yield system
+
+
+def a_mail(to: str = "ada@example.org") -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"] = "Admit One <codes@admit-one.example>"
+    mail["To"] = to
+    mail["Subject"] = "Your code, Zoë <b>"
+    mail["Message-ID"] = "<1@admit-one.example>"
+    mail.set_content("your code is ABCD-EFGH-JKMN-PQRS")
+    mail.add_alternative("<h1>ABCD</h1><script>alert(1)</script>", subtype="html")
+    return mail
+
+
+def send(catcher: System, *mails: EmailMessage) -> None:
+    with smtplib.SMTP(LOCAL, catcher.ports.smtp, timeout=5) as connection:
+        for mail in mails:
+            connection.send_message(mail)
+
+
+def page(url: str, host: str = LOCAL) -> tuple[int, str, str]:
+    request = urllib.request.Request(url, headers={"Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            policy = answer.headers["Content-Security-Policy"]
+            return answer.status, answer.read().decode(), policy
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode(), ""
+
+
+def test_an_accepted_mail_is_listed_as_its_reader_sees_it(catcher: System) -> None:
+    send(catcher, a_mail())
+    (mail,) = rest.get(f"{catcher.mail_url}/api/messages")
+
+    assert mail.pop("received_at")
+    assert mail.pop("html").startswith("<h1>ABCD</h1>")
+    assert mail == {
+        "id": "000001",
+        "from": "Admit One <codes@admit-one.example>",
+        "to": "ada@example.org",
+        "subject": "Your code, Zoë <b>",
+        "message_id": "<1@admit-one.example>",
+        "text": "your code is ABCD-EFGH-JKMN-PQRS\r\n",
+    }
+
+
+def test_the_newest_mail_comes_first_and_one_recipient_can_be_chosen(catcher: System) -> None:
+    send(catcher, a_mail("ada@example.org"), a_mail("bob@example.org"))
+    everybodys = rest.get(f"{catcher.mail_url}/api/messages")
+    bobs = rest.get(f"{catcher.mail_url}/api/messages?to=bob@example.org")
+
+    assert [mail["to"] for mail in everybodys] == ["bob@example.org", "ada@example.org"]
+    assert [mail["id"] for mail in bobs] == ["000002"]
+
+
+def test_mails_are_still_there_after_the_catcher_was_killed(catcher: System) -> None:
+    send(catcher, a_mail())
+    catcher.kill("mail")
+    catcher.start("mail")
+    catcher.wait_ready("mail")
+    send(catcher, a_mail())
+
+    assert rest.get(f"{catcher.mail_url}/api/count") == {"count": 2}
+    assert len(rest.get(f"{catcher.mail_url}/api/messages")) == 2
+
+
+def test_a_mail_is_shown_but_nothing_in_it_is_run(catcher: System) -> None:
+    send(catcher, a_mail())
+    _, listed, _ = page(f"{catcher.mail_url}/")
+    _, shown, _ = page(f"{catcher.mail_url}/mails/000001")
+    _, html, policy = page(f"{catcher.mail_url}/mails/000001/html")
+
+    assert "Zoë &lt;b&gt;" in listed
+    assert '<iframe sandbox title="the mail" src="/mails/000001/html">' in shown
+    assert "<script>alert" in html
+    assert policy.startswith("sandbox; default-src 'none'")
+
+
+def test_a_page_from_elsewhere_cannot_read_mails_through_a_name_of_its_own(
+    catcher: System,
+) -> None:
+    assert page(f"{catcher.mail_url}/api/messages", "evil.example")[0] == 403
+
+
+@pytest.mark.parametrize("path", ["/mails/000009", "/mails/..", "/mails/1/2/3", "/nothing"])
+def test_what_does_not_exist_is_not_found(catcher: System, path: str) -> None:
+    assert page(catcher.mail_url + path)[0] == 404

@@ -1,0 +1,98 @@
+"""The system: each service sees its own settings, and keys are for their owner only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import migrations
+from tools.backends import Backends
+from tools.commands import PROCESSES, command, role_of
+from tools.keys import kept_keys, new_keys
+from tools.ports import Ports
+from tools.process import NotReady
+from tools.system import System
+
+
+def test_no_service_sees_a_key_of_the_other(tmp_path: Path) -> None:
+    keys = new_keys()
+    system = System(tmp_path, Backends.embedded(tmp_path), keys=keys)
+    payment = set(system.environment("payment_service").values())
+    student = set(system.environment("student_service").values())
+
+    assert not payment & set(keys["student_service"].values())
+    assert not student & set(keys["payment_service"].values())
+    assert "EMAIL_URL" not in system.environment("payment_service")
+
+
+def test_a_secret_of_our_own_environment_reaches_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    system = System(tmp_path, Backends.embedded(tmp_path))
+
+    assert "SOME_TOKEN" not in system.environment("payment_service")
+
+
+def test_keys_are_made_once_and_only_their_owner_may_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    first = kept_keys(path)
+
+    assert kept_keys(path) == first
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_process_has_a_command_and_a_second_one_of_it_has_the_same() -> None:
+    ports = Ports.free()
+    for name in PROCESSES:
+        first, second = (command(each, ports, Path("mails")) for each in (name, f"{name}#2"))
+
+        assert first.arguments == second.arguments
+        assert role_of(name) == role_of(f"{name}#2")
+
+
+def test_an_unknown_process_is_answered_with_what_there_is() -> None:
+    with pytest.raises(ValueError, match="web, relay, consumer, tasks; got 'payment-worker'"):
+        command("payment-worker", Ports.free(), Path("mails"))
+
+
+def test_a_process_that_cannot_start_is_reported_with_its_last_lines(tmp_path: Path) -> None:
+    broken = {"payment_service": {"SEALING_KEYS": "not a key"}}
+    with System(tmp_path, Backends.embedded(tmp_path), settings=broken) as system:
+        system.start("payment-relay")
+
+        with pytest.raises(NotReady, match=r"payment-relay \| .*SEALING_KEYS: expected"):
+            system.wait_ready()
+
+
+def test_the_mail_catcher_is_started_and_stopped_in_order(tmp_path: Path) -> None:
+    with System(tmp_path, Backends.embedded(tmp_path)) as system:
+        system.start("mail")
+        system.wait_ready("mail")
+        process = system.process("mail")
+
+    assert process.exit_code == 0
+
+
+def test_a_database_that_is_up_to_date_is_known_without_asking_it(tmp_path: Path) -> None:
+    url = Backends.embedded(tmp_path).payment_database_url
+    (tmp_path / "payment.sqlite3").touch()
+    before = migrations.are_applied(tmp_path, "payment_service", url)
+    migrations.note_applied(tmp_path, "payment_service")
+
+    assert not before
+    assert migrations.are_applied(tmp_path, "payment_service", url)
+
+
+def test_a_database_that_was_removed_is_not_up_to_date(tmp_path: Path) -> None:
+    url = Backends.embedded(tmp_path).payment_database_url
+    migrations.note_applied(tmp_path, "payment_service")
+
+    assert not migrations.are_applied(tmp_path, "payment_service", url)
+
+
+def test_a_database_server_is_always_asked(tmp_path: Path) -> None:
+    migrations.note_applied(tmp_path, "payment_service")
+
+    assert not migrations.are_applied(tmp_path, "payment_service", "postgres://host/payment")
