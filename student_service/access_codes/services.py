@@ -123,7 +123,7 @@ def _intend_mails(events: Iterable[UserSubscribed]) -> None:
                 ),
             }
         )
-    bulk.insert_new(MailIntent, rows, conflict=["id"], returning=["id"])
+    bulk.insert(MailIntent, rows)
     wake.task("student_service.send_pending_mails")
 
 

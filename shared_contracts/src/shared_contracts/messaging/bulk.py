@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias, cast
+from uuid import UUID
 
 from django.db import connections, models, router
 
@@ -121,20 +123,29 @@ def _given(
         cells = ", ".join(f"(cell->>{n})::{t} AS column{n + 1}" for n, t in enumerate(types))
         columns = _columns(connection, fields, names, rows)
         document = json.dumps(list(zip(*columns, strict=True)), default=_as_text)
-        yield f"(SELECT {cells} FROM json_array_elements(%s::json) AS cell) AS given", [document]
+        yield (
+            f"(SELECT {cells} FROM json_array_elements(%s::json) AS cell) AS given",  # noqa: S608 (types)
+            [document],
+        )
 
 
 def _as_text(value: Any) -> str:
     """What JSON has no word for, as PostgreSQL reads it from a text."""
-    return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, UUID | datetime):
+        return str(value)
+    raise TypeError(f"expected a value of a simple field, got {type(value).__name__}")
 
 
 def _columns(
     connection: Any, fields: Sequence[Field], names: Sequence[str], rows: Sequence[Row]
 ) -> list[list[Any]]:
+    # Bytes go as they are, and on PostgreSQL JSON inside JSON too; Django would wrap each.
+    document = models.JSONField if connection.vendor == "postgresql" else ()
     return [
-        [row[name] for row in rows]  # drivers take bytes as they are; Django would wrap each
-        if isinstance(field, models.BinaryField)
+        [row[name] for row in rows]
+        if isinstance(field, (models.BinaryField, document))
         else [field.get_db_prep_save(row[name], connection) for row in rows]
         for name, field in zip(names, fields, strict=True)
     ]
