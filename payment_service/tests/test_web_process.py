@@ -76,6 +76,18 @@ def post(web: ThreadedHandler, *chunks: bytes) -> tuple[int, dict[str, str], byt
     return asyncio.run(request)
 
 
+def test_the_process_says_what_it_is_and_where_its_rows_go(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from payment_service import asgi  # noqa: PLC0415 (the import is what starts it)
+
+    said = capsys.readouterr().err
+    assert isinstance(asgi.application, ThreadedHandler)
+    assert said.startswith(
+        "payment_service web: records subscriptions, shows their codes; database"
+    )
+
+
 def test_a_body_in_chunks_without_a_length_is_read(web: ThreadedHandler) -> None:
     status, headers, body = post(web, GOOD[:10], GOOD[10:])
 
