@@ -9,7 +9,6 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from shared_contracts.api.idempotency import KEPT_DAYS
 from shared_contracts.api.models import IdempotencyKey
 from shared_contracts.envelope import Envelope
 from shared_contracts.errors import Rejected
@@ -139,7 +138,7 @@ def _event(subscription: Subscription) -> UserSubscribed:
 
 def prune() -> dict[str, int]:
     """Delete what is past its retention; returns how many rows of each table."""
-    pruned = {**retention.prune(), "idempotency": IdempotencyKey.objects.prune(KEPT_DAYS)}
+    pruned = {**retention.prune(), "idempotency": IdempotencyKey.objects.prune()}
     if any(pruned.values()):
         logger.info("pruned %s", ", ".join(f"{count} {table}" for table, count in pruned.items()))
     return pruned

@@ -8,6 +8,3 @@ class ApiConfig(AppConfig):
     label = "api"
     verbose_name = "API"
     default_auto_field = "django.db.models.BigAutoField"
-
-    def ready(self) -> None:
-        from . import openapi  # noqa: F401, PLC0415  (registers how keys are described)

@@ -22,7 +22,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import set_script_prefix
+from django.urls import get_resolver, set_script_prefix
 
 from . import problems
 
@@ -94,4 +94,5 @@ def application() -> ThreadedHandler:
     """The ASGI application of the service whose settings are in force."""
     sys.setswitchinterval(SWITCH_SECONDS)
     django.setup(set_prefix=False)
+    _ = get_resolver().url_patterns  # imports the views now, not while the first caller waits
     return ThreadedHandler()

@@ -23,9 +23,6 @@ from .models import IdempotencyKey
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
-KEPT_DAYS = 30
-"""How long a key is remembered; `IdempotencyKey.objects.prune` forgets older ones."""
-
 
 class KeyUsedForAnother(APIException):
     """The same key came with another request: a fault of the client, nothing was done."""

@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 from datetime import timedelta
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from django.db import models
 from django.db.models.functions import Now
@@ -20,6 +20,9 @@ BY_PREFIX = """
     SELECT id, client, prefix, digest, created_at, revoked_at FROM api_apikey
     WHERE prefix = %s AND revoked_at IS NULL
 """
+
+KEPT = timedelta(days=30)
+"""How long a repeated request is recognised."""
 
 PRUNE_BATCH = 1_000
 """Rows in one DELETE: each holds its locks for milliseconds."""
@@ -66,14 +69,12 @@ class ApiKey(models.Model):
 
 
 class IdempotencyKeyQuerySet(models.QuerySet["IdempotencyKey"]):
-    def older_than(self, days: int) -> Self:
-        return self.filter(created_at__lt=timezone.now() - timedelta(days=days))
-
-    def prune(self, days: int) -> int:
-        """Forget the keys older than `days`; returns how many."""
+    def prune(self) -> int:
+        """Forget the keys older than `KEPT`; returns how many."""
         deleted = 0
-        while ids := list(self.older_than(days).order_by("id").values_list("id")[:PRUNE_BATCH]):
-            deleted += self.filter(id__in=[row_id for (row_id,) in ids]).delete()[0]
+        old = self.filter(created_at__lt=timezone.now() - KEPT).order_by("id")
+        while ids := list(old.values_list("id", flat=True)[:PRUNE_BATCH]):
+            deleted += self.filter(id__in=ids).delete()[0]
         return deleted
 
 
