@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from shared_contracts.celery_app import stopping
 from shared_contracts.messaging import retention, wake
@@ -22,11 +23,7 @@ LOOK_AGAIN_SECONDS = 0.05
 @app.task(name=SEND)
 def send_pending_mails() -> None:
     """Send the mails that are due. Woken after a commit, and by beat in case that was lost."""
-    end = time.monotonic() + RUN_SECONDS
-
-    def go_on() -> bool:
-        return time.monotonic() < end and not stopping.is_set()
-
+    go_on = _for_a_run()
     while services.send_due_mails(go_on) and go_on():
         stopping.wait(LOOK_AGAIN_SECONDS)
     if not go_on() and not stopping.is_set():
@@ -35,5 +32,11 @@ def send_pending_mails() -> None:
 
 @app.task(name="student_service.prune")
 def prune() -> None:
-    """Delete the messages whose retention has ended."""
-    retention.prune()
+    """Delete the messages whose retention has ended; what is left over waits for the next run."""
+    retention.prune(go_on=_for_a_run())
+
+
+def _for_a_run() -> Callable[[], bool]:
+    """True until the run's time is up or the worker is told to stop."""
+    end = time.monotonic() + RUN_SECONDS
+    return lambda: time.monotonic() < end and not stopping.is_set()

@@ -30,6 +30,8 @@ class Mailbox:
     drop_after_data: bool = False
     drop_at_rcpt: bool = False
     stall_at_data: bool = False
+    pause_at_data: float = 0.0
+    data_begun: bool = False
     mails_per_connection: int = 1_000_000
 
     async def handle_EHLO(  # noqa: N802
@@ -68,6 +70,8 @@ class Mailbox:
     async def handle_DATA(  # noqa: N802
         self, server: SMTP, session: Any, envelope: Envelope
     ) -> str:
+        self.data_begun = True
+        await asyncio.sleep(self.pause_at_data)
         if self.stall_at_data:
             await asyncio.sleep(3600)
         if self.answer_data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,8 +16,11 @@ BATCH = 1_000
 """Rows in one DELETE: each holds its locks for milliseconds."""
 
 
-def prune(*, dry_run: bool = False) -> dict[str, int]:
-    """Delete rows past their retention (`*_DAYS`); returns how many of each table went."""
+def prune(*, dry_run: bool = False, go_on: Callable[[], bool] = lambda: True) -> dict[str, int]:
+    """Delete rows past their retention (`*_DAYS`); returns how many of each table went.
+
+    Ends early, between two batches, once `go_on()` is false.
+    """
     current = conf.current()
     settled = [SetAside.State.REPLAYED, SetAside.State.DISCARDED]
     old: dict[str, models.QuerySet[Any]] = {
@@ -28,12 +32,12 @@ def prune(*, dry_run: bool = False) -> dict[str, int]:
     }
     if dry_run:
         return {table: rows.count() for table, rows in old.items()}
-    return {table: _delete(rows) for table, rows in old.items()}
+    return {table: _delete(rows, go_on) for table, rows in old.items()}
 
 
-def _delete(rows: models.QuerySet[Any]) -> int:
+def _delete(rows: models.QuerySet[Any], go_on: Callable[[], bool]) -> int:
     deleted = 0
-    while ids := list(rows.order_by("id").values_list("id", flat=True)[:BATCH]):
+    while go_on() and (ids := list(rows.order_by("id").values_list("id", flat=True)[:BATCH])):
         deleted += rows.filter(id__in=ids).delete()[0]
     return deleted
 
