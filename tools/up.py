@@ -1,0 +1,96 @@
+"""Run everything in containers: both services, RabbitMQ, two PostgreSQL and a mailbox.
+
+    make up                         build, start, and wait until all is healthy
+    docker compose logs --follow    what each process says
+    docker compose down             stop it (--volumes: forget the data too)
+
+Exit codes: 0 it is up; 1 it did not come up; 2 there is no Docker here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+from .commands import ROOT
+from .keys import new_key, write_private
+
+NO_DOCKER = """\
+make up needs Docker with the compose plugin, and its daemon running; now: {reason}
+Without Docker, `make demo` runs the same processes on this machine alone."""
+
+
+def main() -> None:
+    argparse.ArgumentParser(
+        prog="make up", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+    if reason := why_no_docker():
+        print(NO_DOCKER.format(reason=reason), file=sys.stderr)
+        sys.exit(2)
+    settings = ROOT / ".env"
+    if not settings.exists():
+        write_private(settings, filled((ROOT / ".env.example").read_text()))
+        print("Made .env with fresh keys of this machine.")
+    up = ["docker", "compose", "up", "--build", "--detach", "--wait"]
+    if subprocess.run(up, cwd=ROOT, check=False).returncode:
+        sys.exit("It did not come up; what it says: docker compose logs")
+    print(how_to_go_on(settings))
+
+
+def why_no_docker() -> str:
+    """What is missing to run containers, or nothing."""
+    for command in (["docker", "compose", "version"], ["docker", "info"]):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return "the command docker is not found"
+        if done.returncode:
+            return done.stderr.strip().partition("\n")[0] or "no answer"
+    return ""
+
+
+def filled(example: str) -> str:
+    """The text of .env.example with a fresh value for each setting that is empty there."""
+    lines = []
+    for line in example.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not value and not line.startswith("#"):
+            line = f"{name}={fresh(name)}"  # noqa: PLW2901
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def fresh(name: str) -> str:
+    """A fresh value of the kind that the name asks for."""
+    if name.endswith("_SEALING_KEYS"):
+        return f"k1:{new_key()}"
+    if name.endswith("_LOOKUP_KEY"):
+        return new_key()
+    return secrets.token_urlsafe(48)
+
+
+def how_to_go_on(settings: Path) -> str:
+    """Where everything is, once it runs."""
+    values = dict(
+        line.split("=", 1)
+        for line in settings.read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
+    return f"""
+  the payment API   http://localhost:{values["PAYMENT_PORT"]}/v1/docs
+  the mailbox       http://localhost:{values["MAIL_PORT"]}
+  RabbitMQ          http://localhost:{values["RABBITMQ_PORT"]}   operator, password in .env
+
+  KEY=$(docker compose exec payment-web python manage.py api_key create --name me | tail -n 1)
+  curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+    -d '{{"user_id": "you", "email": "you@example.org", "plan": "pro",
+         "amount": 4900, "currency": "EUR"}}' \\
+    http://localhost:{values["PAYMENT_PORT"]}/v1/subscriptions
+"""
+
+
+if __name__ == "__main__":
+    main()
