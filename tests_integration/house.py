@@ -44,6 +44,7 @@ class House:
     def __init__(self, system: System, place: Place, api_key: str) -> None:
         self.system = system
         self.place = place
+        self.api_key = api_key
         self.payments = Payments(system.payment_url, api_key)
         self.mailbox = Mailbox(system.mail_url)
 
@@ -122,9 +123,9 @@ def _has_come(subscription: Subscription, mails: Mapping[str, Sequence[Mail]]) -
 
 
 @contextmanager
-def moved_in(place: Place) -> Iterator[House]:
-    """A migrated system at `place`, of which no process runs yet."""
+def moved_in(place: Place, api_key: str = "") -> Iterator[House]:
+    """A migrated system at `place`, of which no process runs; a new API key if none is given."""
     keys = kept_keys(place.folder / "keys.json")
     with System(place.folder, place.backends, keys=keys, settings=SETTINGS) as system:
         system.migrate()
-        yield House(system, place, system.new_api_key())
+        yield House(system, place, api_key or system.new_api_key())

@@ -1,0 +1,119 @@
+"""Everything stops when it is asked to, in good order, and ends with whoever started it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from tools.system import PROCESSES
+
+from .eventually import eventually
+from .house import House, moved_in
+from .kinds import on_servers
+from .payments import Payments, order
+from .places import Place
+from .processes import alive, descendants
+
+ROOT = Path(__file__).parent.parent
+IDLE, BUSY = 5.0, 10.0
+"""Seconds in which a process has to be gone."""
+
+ENDS = {name: -signal.SIGTERM if name.endswith("-web") else 0 for name in PROCESSES}
+"""Exit codes. Uvicorn answers what it has, and then ends by the very signal it was sent."""
+
+
+def stopped(house: House, within: float) -> dict[str, int]:
+    """Ask all processes at once to stop; their exit codes. Raises `TimeoutError`."""
+    processes = [house.system.process(name) for name in PROCESSES]
+    for process in processes:
+        process.signal(signal.SIGTERM)
+    deadline = time.monotonic() + within
+    return {process.name: process.wait(deadline - time.monotonic()) for process in processes}
+
+
+def test_every_process_stops_when_it_has_nothing_to_do(house: House) -> None:
+    assert stopped(house, IDLE) == ENDS
+
+
+def test_a_stop_in_the_middle_of_the_work_costs_nothing_not_even_a_second_mail(
+    house: House,
+) -> None:
+    posted = house.subscribe(order() for _ in range(60))
+
+    codes = stopped(house, BUSY)
+    house.start()
+    accounts = house.accounts(posted)
+
+    assert codes == ENDS
+    assert {len(account.codes) for account in accounts} == {1}
+    assert {len(account.mails) for account in accounts} == {1}
+
+
+@on_servers
+@pytest.mark.parametrize("trouble", ["close", "silence"])
+def test_every_process_stops_while_the_broker_is_away(house: House, trouble: str) -> None:
+    assert house.place.broker is not None
+    getattr(house.place.broker, trouble)()
+    posted = house.subscribe(order() for _ in range(10))
+
+    codes = stopped(house, BUSY)
+    house.mend()
+    accounts = house.accounts(posted)
+
+    assert codes == ENDS
+    assert {len(account.codes) for account in accounts} == {1}
+    assert {len(account.mails) for account in accounts} == {1}
+
+
+@on_servers
+@pytest.mark.parametrize("trouble", ["close", "silence"])
+def test_every_process_stops_while_the_databases_are_away(house: House, trouble: str) -> None:
+    assert house.place.databases is not None
+    getattr(house.place.databases, trouble)()
+
+    assert stopped(house, BUSY) == ENDS
+
+
+@contextmanager
+def runner(place: Place) -> Iterator[tuple[subprocess.Popen[str], Payments, str]]:
+    """Another program that runs the system at this place."""
+    command = [sys.executable, "-m", "tests_integration.runner"]
+    backends = json.dumps(asdict(place.backends))
+    with (
+        subprocess.Popen(
+            [*command, str(place.folder), backends], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as running,
+        ExitStack() as stack,
+    ):
+        stack.callback(running.kill)
+        assert running.stdout is not None
+        url, api_key = json.loads(running.stdout.readline())
+        yield running, Payments(url, api_key), api_key
+
+
+def test_a_runner_killed_leaves_no_process_and_the_next_one_goes_on_where_it_was(
+    new_place: Place,
+) -> None:
+    with runner(new_place) as (running, payments, api_key):
+        family = descendants(running.pid)
+        posted = [payments.subscribe(order()) for _ in range(30)]
+        running.kill()
+        eventually(lambda: alive(family), lambda left: not left, within=5)
+
+    with moved_in(new_place, api_key) as house:
+        house.start()
+        accounts = house.accounts(posted)
+
+    assert len(family) >= len(PROCESSES) + 2  # each Celery has a beat
+    assert {len(account.codes) for account in accounts} == {1}
+    assert {len({mail.message_id for mail in account.mails}) for account in accounts} == {1}
+    assert sum(len(account.mails) for account in accounts) <= len(accounts) + 1
