@@ -32,11 +32,19 @@ def probe(url: str) -> str:
     return str(properties.get("version", "of unknown version"))
 
 
-def _native(stack: ExitStack) -> str:
+def private(stack: ExitStack, definitions: str = "") -> str:
+    """The URL of a node of our own on a free port, with users and vhosts from `definitions`.
+
+    Raises `NotHere` where RabbitMQ is not installed or does not come up.
+    """
     program = _program()
     folder = temporary_folder(stack, "rabbitmq")
     port, epmd_port = free_port(), free_port()
     environment = _environment(folder, port, epmd_port)
+    if definitions:
+        (folder / "definitions.json").write_text(definitions)
+        with (folder / "rabbitmq.conf").open("a") as settings:
+            settings.write(f"load_definitions = {folder / 'definitions.json'}\n")
     # The node would start a name server of its own that outlives it; ours ends with us.
     name_server = ["epmd", "-port", str(epmd_port), "-address", LOCAL]
     try:
@@ -117,7 +125,7 @@ PRODUCT = Product(
         "native": Way(
             "install RabbitMQ, and a private one is started for you: "
             "apt install rabbitmq-server, or brew install rabbitmq",
-            _native,
+            private,
         ),
         "docker": Way(f"start Docker, and {IMAGE} is run in a container", _docker),
     },

@@ -1,0 +1,160 @@
+"""compose.yaml and .env.example: what can be said of them without a Docker daemon."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from amqp.exceptions import AccessRefused
+from kombu import Connection
+
+from tools.backends import Backends
+from tools.commands import PROCESSES, ROOT, SERVICES
+from tools.journey import Journey
+from tools.keys import new_keys
+from tools.servers import rabbitmq
+from tools.system import System
+from tools.up import filled
+
+from .test_servers import has_rabbitmq
+
+EXAMPLE = (ROOT / ".env.example").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def values() -> dict[str, str]:
+    """What `make up` writes into .env."""
+    lines = [line for line in filled(EXAMPLE).splitlines() if re.match(r"\w+=", line)]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def interpolated(text: str, values: Mapping[str, str]) -> str:
+    """As compose reads it."""
+    return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: values[found[1]], text).replace("$$", "$")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_setting_that_a_service_reads_is_explained(service: str) -> None:
+    settings = (ROOT / service / service / "settings.py").read_text()
+    read = set(re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"', settings))
+
+    assert len(read) > 5
+    assert {name for name in read if not re.search(rf"^# {name}\s", EXAMPLE, re.MULTILINE)} == set()
+
+
+def test_everything_that_compose_asks_for_is_made(values: Mapping[str, str]) -> None:
+    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
+
+    assert asked - values.keys() == set()
+    assert [name for name in asked if not values[name]] == []
+
+
+def test_no_two_secrets_that_are_made_are_the_same(values: Mapping[str, str]) -> None:
+    secrets = [value for value in values.values() if not value.isdecimal()]
+
+    assert len(secrets) == len(set(secrets)) > 8
+
+
+def test_compose_runs_every_process_but_our_own_mail_catcher() -> None:
+    assert set(PROCESSES) - {"mail"} <= COMPOSE["services"].keys()
+
+
+@pytest.mark.parametrize("side", ["payment", "student"])
+def test_no_service_is_given_a_secret_of_the_other(side: str) -> None:
+    other = {"payment": "STUDENT_", "student": "PAYMENT_"}[side]
+    own = [part for name, part in COMPOSE["services"].items() if name.startswith(side)]
+
+    assert len(own) == 7
+    assert other not in json.dumps(own)
+
+
+def test_the_services_share_no_network_but_the_brokers() -> None:
+    networks = {
+        side: {
+            network
+            for name, part in COMPOSE["services"].items()
+            if name.startswith(side)
+            for network in part["networks"]
+        }
+        for side in ("payment", "student")
+    }
+
+    assert networks["payment"] & networks["student"] == {"broker"}
+
+
+def test_the_processes_are_started_as_on_one_machine() -> None:
+    consumer = COMPOSE["services"]["student-consumer"]["command"]
+    tasks = COMPOSE["services"]["payment-tasks"]["command"]
+
+    assert consumer[1:] == ["manage.py", "consume_events"]
+    assert tasks[:3] == ["celery", "-A", "payment_service"]
+    assert {"--beat", "threads", "--without-gossip"} <= set(tasks)
+
+
+@has_rabbitmq
+def test_the_brokers_rights_are_enough_for_the_journey_and_for_nothing_else(
+    tmp_path: Path, values: Mapping[str, str]
+) -> None:
+    definitions = COMPOSE["configs"]["rabbitmq-definitions"]["content"]
+    with ExitStack() as stack:
+        url = rabbitmq.private(stack, interpolated(definitions, values))
+        settings = {
+            service: {**broker_urls(service, url, values), "ENVIRONMENT": "production"}
+            for service in SERVICES
+        }
+        backends = replace(Backends.embedded(tmp_path), celery_broker_url="")
+        keys = new_keys()
+        deploy = {
+            service: {**own, "BROKER_URL": at(url, "deploy", values["DEPLOY_BROKER_PASSWORD"])}
+            for service, own in settings.items()
+        }
+        deploying = System(tmp_path, backends, keys=keys, settings=deploy)
+        deploying.migrate()
+        for service in SERVICES:
+            deploying.manage(service, "declare_topology")
+        system = stack.enter_context(System(tmp_path, backends, keys=keys, settings=settings))
+        system.start(*PROCESSES)
+        system.wait_ready(timeout=90)
+        journey = Journey(system, system.new_api_key())
+        steps = [step.name for step, _ in journey.steps()]
+        mailed, shown = journey.codes()
+
+        assert len(steps) == 5
+        assert mailed == [shown]
+        with pytest.raises(AccessRefused):
+            publish_as_payment(settings["student_service"]["BROKER_URL"])
+
+
+def publish_as_payment(broker_url: str) -> None:
+    """Forge an event of the payment service with another's login."""
+    with Connection(broker_url, transport_options={"confirm_publish": True}) as connection:
+        connection.Producer().publish(
+            b"{}", exchange="payment_service.events", routing_key="user_subscribed"
+        )
+
+
+def broker_urls(service: str, url: str, values: Mapping[str, str]) -> dict[str, str]:
+    """The service's own broker settings in compose.yaml, at the node we have started."""
+    relay = COMPOSE["services"][f"{service.partition('_')[0]}-relay"]["environment"]
+    return {
+        name: interpolated(relay[name], values).replace("rabbitmq:5672", address(url))
+        for name in ("BROKER_URL", "TASKS_BROKER_URL")
+    }
+
+
+def at(url: str, user: str, password: str) -> str:
+    return f"amqp://{user}:{password}@{address(url)}/events"
+
+
+def address(url: str) -> str:
+    """Host and port."""
+    return urlsplit(url).netloc.rpartition("@")[2]
