@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 
 from tests import handlers, rabbit
+from tests.processes import Process, Proxy
 
 ON_POSTGRESQL = os.environ.get("DATABASE_URL", "").startswith("postgres")
 
 # What needs two transactions at once cannot be shown on SQLite, which has one at a time.
-collect_ignore = [] if ON_POSTGRESQL else ["test_on_postgresql.py"]
+collect_ignore = [] if ON_POSTGRESQL else ["test_on_postgresql.py", "test_database_away.py"]
 
 
 def pytest_report_header() -> str:
     if ON_POSTGRESQL:
-        return "messaging on PostgreSQL, with test_on_postgresql.py"
-    return "messaging on SQLite; test_on_postgresql.py runs with DATABASE_URL=postgres://… only"
+        return "messaging on PostgreSQL"
+    left_out = " and ".join(collect_ignore)
+    return f"messaging on SQLite; {left_out} run with DATABASE_URL=postgres://… only"
 
 
 @pytest.fixture
@@ -49,6 +53,33 @@ def prefix(messaging) -> Iterator[str]:
     rabbit.delete(name)
 
 
-@pytest.fixture(scope="session")
-def broker_url() -> str:
-    return str(django_settings.MESSAGING["BROKER_URL"])
+@pytest.fixture
+def start(transactional_db, prefix):
+    """Start real processes of the service: `start("consume_events", NAME="value")`."""
+    started: list[Process] = []
+
+    def run(command: str, **environment: str) -> Process:
+        started.append(Process(command, **environment))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def broker_proxy():
+    """Between the processes and RabbitMQ: `start(…, TEST_BROKER_URL=broker_url(proxy.port))`."""
+    parts = urlsplit(django_settings.BROKER_URL)
+    proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or 5672)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def database_proxy():
+    """Between the processes and PostgreSQL: `start(…, DATABASE_URL=database_url(proxy.port))`."""
+    given = connection.settings_dict
+    proxy = Proxy(given["HOST"] or "127.0.0.1", int(given["PORT"] or 5432))
+    yield proxy
+    proxy.close()

@@ -15,7 +15,9 @@ from shared_contracts.topology import SERVICES, STUDENT
 
 @contextmanager
 def channel() -> Iterator[BlockingChannel]:
-    connection = pika.BlockingConnection(pika.URLParameters(settings.MESSAGING["BROKER_URL"]))
+    parameters = pika.URLParameters(settings.BROKER_URL)
+    parameters.virtual_host = parameters.virtual_host or "/"  # it reads `//` as no name
+    connection = pika.BlockingConnection(parameters)
     try:
         yield connection.channel()
     finally:
@@ -54,7 +56,7 @@ def bind(prefix: str, exchange: str, key: str) -> str:
 
 def take_all(queue: str) -> list[tuple[pika.BasicProperties, bytes]]:
     """All that is ready in `queue`, taken out of it."""
-    taken = []
+    taken: list[tuple[pika.BasicProperties, bytes]] = []
     with channel() as ch:
         while True:
             method, properties, body = ch.basic_get(queue, auto_ack=True)

@@ -35,5 +35,4 @@ MESSAGING = {
     "BROKER_PREFIX": environment.text("BROKER_PREFIX", ""),
     "SEALING_KEYS": {"k1": b"1" * 32, "k0": b"0" * 32},
     "RETRY_DELAYS": tuple(map(int, environment.names("TEST_RETRY_DELAYS", "5,30,120,600"))),
-    "CONFIRM_TIMEOUT": float(environment.text("TEST_CONFIRM_TIMEOUT", "8")),
 }

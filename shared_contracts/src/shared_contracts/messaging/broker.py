@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import amqp.serialization
 import amqp.spec
-from amqp.exceptions import AMQPError, NotFound
+from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
 from kombu import Connection
 from kombu.exceptions import KombuError
 
@@ -46,6 +46,10 @@ class TopologyMissing(AMQPError):
     """An exchange or queue of this service does not exist yet: run `manage.py declare_topology`."""
 
 
+class TopologyDiffers(Exception):
+    """The broker has something of our name with other arguments; nobody mends that by waiting."""
+
+
 def connect(role: str) -> Connection:
     """A live connection for `role`, by which the broker's pages name it. Raises one of `AWAY`."""
     current = conf.current()
@@ -59,7 +63,8 @@ def connect(role: str) -> Connection:
         ),
     )
     try:
-        connection.connect()
+        # Once: kombu's own connect() sleeps and tries again, deaf to a signal to stop.
+        connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
     except BaseException:
         drop(connection)
         raise
@@ -123,17 +128,22 @@ def channel_of(connection: Connection) -> Any:
 def declare(connection: Connection, service: Service, prefix: str) -> None:
     """Make everything that `service` needs on the broker, and unbind what it has retired.
 
-    Raises `amqp.PreconditionFailed` if something exists with other arguments.
+    Raises `TopologyDiffers` if something exists with other arguments.
     """
-    with connection.channel() as channel:
-        service.events(prefix)(channel).declare()
-        for event in service.handles:
-            exchange_of(event.producer, prefix)(channel).declare()
-        for queue in (service.dead(prefix), service.inbox(prefix)):
-            queue(channel).declare()
-        for exchange, key in service.retired:
-            inbox = service.inbox(prefix)(channel)
-            inbox.unbind_from(exchange=f"{prefix}{exchange}", routing_key=key)
+    try:
+        with connection.channel() as channel:
+            service.events(prefix)(channel).declare()
+            for event in service.handles:
+                exchange_of(event.producer, prefix)(channel).declare()
+            for queue in (service.dead(prefix), service.inbox(prefix)):
+                queue(channel).declare()
+            for exchange, key in service.retired:
+                inbox = service.inbox(prefix)(channel)
+                inbox.unbind_from(exchange=f"{prefix}{exchange}", routing_key=key)
+    except PreconditionFailed as error:
+        raise TopologyDiffers(
+            f"{error.reply_text}: drain and delete it, or choose a new name"
+        ) from None
 
 
 def require(connection: Connection, *, queues: Sequence[str] = (), exchange: str = "") -> None:

@@ -32,8 +32,11 @@ class Messaging:
     """Whether relay and consumer declare the topology at start; else `declare_topology` does."""
     RELAY_BATCH: int = 500
     """Rows that the relay publishes before it waits for their confirms."""
-    CONFIRM_TIMEOUT: float = 10.0
-    """Seconds that the broker has to confirm a batch. Rows are locked as long on PostgreSQL."""
+    CONFIRM_TIMEOUT: float = 8.0
+    """Seconds that the broker has to confirm a batch. Rows are locked as long on PostgreSQL.
+
+    Less than the 10 s that a busy process may take to stop.
+    """
     PREFETCH: int = 500
     """Messages that a consumer holds at most."""
     RETRY_DELAYS: tuple[int, ...] = (5, 30, 120, 600)

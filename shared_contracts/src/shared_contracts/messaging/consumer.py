@@ -96,7 +96,7 @@ class BatchConsumer:
             world.refresh_connection()
             self._settle([self._read(message) for message in batch])
             self._channel.basic_ack(batch[-1].delivery_tag, multiple=True)
-        if self._prefetch == 1 and not _returned(batch[-1]):
+        if self._prefetch == 1 and not self._stop and not _returned(batch[-1]):
             self._subscribe(prefetch=self._full_prefetch)
 
     def _settle(self, batch: Sequence[Received]) -> None:
@@ -110,6 +110,8 @@ class BatchConsumer:
                 "a batch of %d failed (%s): one by one", len(batch), type(error).__name__
             )
             for message in batch:
+                if self._stop.overdue:
+                    raise LetGo("asked to stop") from None
                 self._settle_alone(message)
                 self._stay_alive()
 
@@ -218,8 +220,8 @@ class BatchConsumer:
         self._channel.basic_cancel(self._tag)
         try:
             self.flush()
-        except LetGo:
-            logger.warning("stopping while the database is away: the broker keeps the messages")
+        except LetGo as reason:
+            logger.warning("%s: the broker keeps the messages that are left", reason)
 
 
 def _returned(message: Any) -> bool:

@@ -17,11 +17,15 @@ from types import FrameType
 logger = logging.getLogger(__name__)
 
 
+GRACE = 4.0
+"""Seconds for the work in hand once asked to stop."""
+
+
 class Stop:
     """Becomes true at SIGTERM or SIGINT, and ends any `wait` at once."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked_at: float | None = None
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -38,16 +42,21 @@ class Stop:
         return self
 
     def _signalled(self, number: int, _: FrameType | None) -> None:
-        if self._asked:
+        if self:
             os._exit(128 + number)
         self.ask()
 
     def ask(self) -> None:
-        self._asked = True
+        self._asked_at = time.monotonic()
         os.write(self._writer, b"\0")
 
     def __bool__(self) -> bool:
-        return self._asked
+        return self._asked_at is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it was asked `GRACE` seconds ago: what can be given back is given back."""
+        return self._asked_at is not None and time.monotonic() - self._asked_at > GRACE
 
     def wait(self, seconds: float, *others: int) -> None:
         """Wait so long, or until asked to stop, or until one of the `others` (fds) is readable."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from amqp.exceptions import PreconditionFailed
 from django.db import connection as database
 from kombu import Connection
 
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 AWAY = (*broker.AWAY, *world.DATABASE_ERRORS, world.LetGo)
 
+STEADY = 10.0
+"""Seconds after which a connection counts as one that held."""
+
 Session = Callable[[Connection, Callable[[], None]], None]
 """Works over one connection until stop, and calls its second argument once it is ready."""
 
@@ -30,34 +34,35 @@ def run_connected(role: str, session: Session, stop: Stop) -> None:
     """Run `session`, again and again over new connections, until asked to stop.
 
     A broker or database that is away is reported once and tried again with growing pauses.
-    Raises `amqp.PreconditionFailed`: the broker holds something of another kind by our name.
+    Raises `broker.TopologyDiffers`: the broker holds something of another kind by our name.
     """
     current = conf.current()
     announcer = Announcer()
-    failures = 0
+    failures, ready_at = 0, math.inf
 
     def ready() -> None:
-        nonlocal failures
-        failures = 0
+        nonlocal ready_at
+        ready_at = time.monotonic()
         announcer.over(f"{current.SERVICE} {role} works again")
         logger.info("%s %s ready", current.SERVICE, role)
 
     while not stop:
-        connection = None
+        connection, ready_at = None, math.inf
         try:
             connection = broker.connect(role)
             if current.DECLARE_TOPOLOGY:
                 broker.declare(connection, current.service, current.BROKER_PREFIX)
             session(connection, ready)
             broker.close(connection)
-        except PreconditionFailed:
-            broker.drop(connection)
-            raise
         except AWAY as error:
             broker.drop(connection)
             world.forget_connection()
-            failures += 1
+            # A connection that breaks as soon as it is made is one long trouble, not many.
+            failures = 1 if time.monotonic() - ready_at > STEADY else failures + 1
             reason = mask(str(error)) or type(error).__name__
+            if stop:
+                logger.warning("%s %s stops: %s", current.SERVICE, role, reason)
+                return
             announcer.trouble(f"{current.SERVICE} {role} waits: {type(error).__name__}: {reason}")
             stop.wait(next_delay(failures, first=0.5, most=10.0))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from amqp.exceptions import PreconditionFailed
 from django.core.management.base import BaseCommand, CommandError
 
 from ....topology import exchange_of
@@ -37,11 +36,8 @@ class Command(BaseCommand):
             connection = broker.connect("declare_topology")
             broker.declare(connection, current.service, current.BROKER_PREFIX)
             broker.close(connection)
-        except PreconditionFailed as error:
-            raise CommandError(
-                f"{error.reply_text}\nIt exists with other arguments: drain and delete it, "
-                "or choose a new name."
-            ) from None
+        except broker.TopologyDiffers as error:
+            raise CommandError(str(error)) from None
         except broker.AWAY as error:
             raise CommandError(f"the broker does not answer: {error}") from None
         self.stdout.write("declared")

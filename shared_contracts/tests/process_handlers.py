@@ -1,0 +1,23 @@
+"""Handlers that do what the user id of a message says, for the tests of real processes."""
+
+import os
+import time
+
+from shared_contracts.events import UserSubscribed
+
+from tests.handlers import record
+
+
+def handle(messages):
+    for message in messages:
+        act, _, seconds = message.data.user_id.partition("-")
+        if act == "kill":
+            os._exit(9)
+        if act == "fail":
+            raise ValueError("told to fail")
+        if act == "slow":
+            time.sleep(float(seconds))
+    record(messages)
+
+
+HANDLERS = {UserSubscribed: handle}
