@@ -201,7 +201,7 @@ class BatchConsumer:
         headers = message.properties.get("application_headers") or {}
         broken = headers.get(broker.BROKEN_PROPERTIES)
         return Received.read(
-            bytes(message.body),
+            bytes(message.body or b""),  # py-amqp makes a text of an empty body
             queue=self._inbox,
             headers=headers,
             broken=f"its AMQP properties are unreadable: {broken}" if broken else "",
