@@ -232,6 +232,20 @@ def test_publishing_to_an_exchange_that_is_not_there_is_not_found(broker: Broker
         confirms.wait()
 
 
+def test_what_follows_on_the_channel_of_an_error_is_dropped_unconfirmed(broker: Broker) -> None:
+    channel = broker.channel()
+    queue = broker.queue(channel)
+    confirms = Confirms(broker.channel())
+    confirms.publish("lost", broker.prefix + "nowhere", "key")
+    confirms.publish("after it", "", queue)
+
+    with pytest.raises(NotFound):
+        confirms.wait()
+
+    assert 2 in confirms.open
+    assert ready(channel, queue) == 0
+
+
 # --- acknowledging, rejecting, coming back
 
 
@@ -261,6 +275,19 @@ def test_ack_of_one_settles_only_that(broker: Broker) -> None:
     connection.release()
 
     assert sorted(Inbox(broker.channel(), queue).bodies(2)) == ["a", "c"]
+
+
+def test_late_reject_for_a_deleted_queue_is_no_error(broker: Broker) -> None:
+    channel = broker.channel()
+    queue = broker.queue(channel)
+    publish(broker, ["a", "b"], "", queue)
+    one, two = channel.basic_get(queue), channel.basic_get(queue)
+    channel.queue_delete(queue)
+
+    channel.basic_reject(one.delivery_tag, requeue=False)
+    channel.basic_reject(two.delivery_tag, requeue=True)
+
+    assert ready(channel, broker.queue(channel, "other")) == 0
 
 
 def test_unknown_delivery_tag_is_a_precondition_failed(broker: Broker) -> None:
@@ -417,6 +444,20 @@ def test_closed_channel_gives_back_what_it_had_and_leaves_the_others_theirs(brok
     assert kept.bodies(2) == ["b", "a"]
 
 
+def test_error_of_a_channel_ends_its_consumers_and_gives_back_what_it_had(broker: Broker) -> None:
+    channel = broker.channel()
+    queue = broker.queue(channel)
+    publish(broker, ["a", "b"], "", queue)
+    inbox = Inbox(channel, queue, prefetch=1)
+    inbox.wait_for(1)
+
+    with pytest.raises(NotFound):
+        channel.queue_declare(broker.prefix + "none", passive=True)
+
+    assert sorted(Inbox(broker.channel(), queue).bodies(2)) == ["a", "b"]
+    assert len(inbox.messages) == 1
+
+
 def test_killed_holder_gives_its_messages_back_at_once(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel, x_delivery_limit=20, **QUORUM)
@@ -527,6 +568,20 @@ def test_cancelled_consumer_is_given_nothing_more(broker: Broker) -> None:
 
     eventually(lambda: channel.queue_declare(queue, passive=True)[1:], (1, 0))
     assert inbox.messages == []
+
+
+def test_cancelling_loses_nothing_of_what_was_on_its_way(broker: Broker) -> None:
+    connection = broker.connect()
+    channel = connection.channel()
+    queue = broker.queue(channel, **QUORUM)
+    publish(broker, list("abcde"), "", queue)
+    inbox = Inbox(channel, queue, prefetch=5)
+    connection.drain_events(timeout=10)
+
+    channel.basic_cancel(inbox.tag)
+    connection.release()
+
+    assert sorted(Inbox(broker.channel(), queue).bodies(5)) == list("abcde")
 
 
 def test_consumer_is_told_that_its_queue_was_deleted(broker: Broker) -> None:

@@ -134,6 +134,24 @@ def test_dead_letter_waits_for_its_way_out_where_it_must_not_be_lost(broker: Bro
     assert inbox.bodies(1) == ["bad"]
 
 
+def test_late_ack_for_a_deleted_queue_hits_no_other_message(broker: Broker) -> None:
+    """RabbitMQ 3.10 does hit it, where the new queue has the old one's name."""
+    channel = broker.channel()
+    queue = broker.queue(channel)
+    publish(broker, ["old"], "", queue)
+    old = channel.basic_get(queue)
+    channel.queue_delete(queue)
+    connection = channel.connection
+    broker.queue(channel)
+    publish(broker, ["new"], "", queue)
+    channel.basic_get(queue)
+
+    channel.basic_ack(old.delivery_tag)
+    connection.close()
+
+    assert Inbox(broker.channel(), queue).bodies(1) == ["new"]
+
+
 def test_connection_of_the_parent_survives_its_children(broker: Broker) -> None:
     connection = broker.connect()
     channel = connection.channel()
@@ -193,6 +211,25 @@ def test_closing_one_connection_leaves_the_others_of_the_process_alive(broker: B
 
     assert inbox.bodies(2) == ["held", "for the other"]
     assert inbox.messages[1].headers["x-delivery-count"] == 1
+
+
+def test_waiting_consumer_is_woken_and_need_not_look_by_itself(broker: Broker) -> None:
+    channel = broker.channel()
+    channel.connection._bell.interval = 60
+    queue = broker.queue(channel)
+    inbox = Inbox(channel, queue)
+    with pytest.raises(TimeoutError):
+        channel.connection.drain_events(timeout=0)
+    publisher = threading.Timer(0.1, publish, (broker, ["news"], "", queue))
+
+    publisher.start()
+    begun = time.monotonic()
+    channel.connection.drain_events(timeout=30)
+    waited = time.monotonic() - begun
+    publisher.join()
+
+    assert inbox.bodies(1) == ["news"]
+    assert waited < 15
 
 
 def test_waiting_costs_next_to_nothing(broker: Broker) -> None:

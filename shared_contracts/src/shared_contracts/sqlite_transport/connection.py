@@ -161,14 +161,14 @@ class Connection:
         self._outgoing.append((channel, publication))
 
     def flush(self) -> None:
-        """Commit all publications in one durable transaction; only then they are confirmed."""
+        """Commit all publications in one transaction; only then they are confirmed."""
         if not self._outgoing:
             return
         outgoing, self._outgoing = self._outgoing, []
         errors: dict[Publishing, NotFound] = {}
         confirmed: dict[Publishing, int] = {}
         refused: list[Event] = []
-        with self.write(durable=True):
+        with self.write(durable=not all(publication.is_transient for _, publication in outgoing)):
             for channel, publication in outgoing:
                 if channel in errors:  # RabbitMQ has closed it by now and drops the rest
                     continue

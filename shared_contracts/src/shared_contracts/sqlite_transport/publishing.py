@@ -14,6 +14,7 @@ from .plumbing import Plumbing
 from .properties import pack_properties
 
 NO_ROUTE = 312
+TRANSIENT = 1
 BASIC_RETURN = (60, 50)
 
 
@@ -25,6 +26,11 @@ class Publication:
     mandatory: bool
     tag: int
     message: amqp.Message
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the publisher says it need not survive a power cut (delivery mode 1)."""
+        return bool(self.message.properties.get("delivery_mode") == TRANSIENT)
 
     @classmethod
     def of(
