@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Self, TypeVar
 
@@ -67,7 +67,14 @@ class Envelope(Generic[E]):
     data: E
 
     @classmethod
-    def of(cls, event: E, *, cause: str | None = None, traceparent: str | None = None) -> Self:
+    def of(
+        cls,
+        event: E,
+        *,
+        cause: str | None = None,
+        correlation: str | None = None,
+        traceparent: str | None = None,
+    ) -> Self:
         """A new envelope about the event's subscription, caused by the event with id `cause`."""
         subject = str(event.subscription_id)
         return cls(
@@ -76,7 +83,7 @@ class Envelope(Generic[E]):
             type=event.type,
             subject=subject,
             time=datetime.now(UTC),
-            correlationid=subject,
+            correlationid=correlation or subject,
             causationid=cause,
             traceparent=traceparent,
             data=event,
@@ -84,8 +91,12 @@ class Envelope(Generic[E]):
 
     def follow(self, event: R) -> Envelope[R]:
         """The reply to this one: same correlation, this id as its cause, same trace."""
-        reply = Envelope.of(event, cause=self.id, traceparent=self.traceparent)
-        return replace(reply, correlationid=self.correlationid)
+        return Envelope.of(
+            event,
+            cause=self.id,
+            correlation=self.correlationid,
+            traceparent=self.traceparent,
+        )
 
     def to_json(self) -> bytes:
         """The bytes on the wire."""
@@ -130,7 +141,7 @@ class Envelope(Generic[E]):
         subject = str(event.subscription_id)
         if attributes.subject.lower() != subject:
             raise Malformed("subject: expected the subscription_id of the data")
-        return Envelope(**{**dict(attributes), "subject": subject}, data=event)
+        return Envelope(**{**vars(attributes), "subject": subject}, data=event)
 
 
 M = TypeVar("M", bound=BaseModel)
