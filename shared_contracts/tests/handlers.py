@@ -1,6 +1,6 @@
 """The table of handlers under test; a test puts its own handler in."""
 
-from shared_contracts.events import UserSubscribed
+from shared_contracts.topology import STUDENT
 
 from tests.models import Effect
 
@@ -17,4 +17,4 @@ def handle(messages):
     return record(messages)
 
 
-HANDLERS = {UserSubscribed: handle}
+HANDLERS = dict.fromkeys(STUDENT.handles, handle)

@@ -3,7 +3,8 @@
 import os
 import time
 
-from shared_contracts.events import UserSubscribed
+from django.db import connection
+from shared_contracts.topology import STUDENT
 
 from tests.handlers import record
 
@@ -20,4 +21,14 @@ def handle(messages):
     record(messages)
 
 
-HANDLERS = {UserSubscribed: handle}
+HANDLERS = dict.fromkeys(STUDENT.handles, handle)
+
+
+def into_a_narrow_column(messages):
+    record(messages)
+    if any(message.data.user_id == "wide" for message in messages):
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE tests_effect SET user_id = %s", ["x" * 65])
+
+
+NARROW = {UserSubscribed: into_a_narrow_column}

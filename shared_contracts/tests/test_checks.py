@@ -12,6 +12,18 @@ from shared_contracts import topology
 from tests import handlers
 
 
+@pytest.fixture(autouse=True)
+def one_event_bound(monkeypatch):
+    """However many events the service handles in earnest."""
+    one = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed,))
+    monkeypatch.setitem(topology.SERVICES, "student_service", one)
+    monkeypatch.setattr(handlers, "HANDLERS", {UserSubscribed: handlers.handle})
+    conf.handlers.cache_clear()
+    yield
+    monkeypatch.undo()
+    conf.handlers.cache_clear()
+
+
 @pytest.fixture
 def table(monkeypatch):
     def put(**by_name):

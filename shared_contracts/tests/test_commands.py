@@ -62,11 +62,12 @@ def test_a_dry_run_of_the_topology_touches_no_broker(capsys, messaging):
 
     call_command("declare_topology", "--dry-run")
 
-    assert capsys.readouterr().out.splitlines() == [
-        "exchange  p.student_service.events",
-        "queue     p.student_service.inbox  <-  p.payment_service.events user_subscribed",
-        "queue     p.student_service.dead",
-    ]
+    first, *bound, last = capsys.readouterr().out.splitlines()
+    assert first == "exchange  p.student_service.events"
+    assert (
+        "queue     p.student_service.inbox  <-  p.payment_service.events user_subscribed" in bound
+    )
+    assert last == "queue     p.student_service.dead"
 
 
 def test_declaring_on_a_broker_that_is_not_there_ends_with_the_reason_and_no_password(messaging):

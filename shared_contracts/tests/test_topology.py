@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from shared_contracts.events import EVENTS
-from shared_contracts.topology import SERVICES, STUDENT
+from shared_contracts.events import EVENTS, UserSubscribed
+from shared_contracts.topology import SERVICES, STUDENT, Service
 
 
 def test_every_event_is_published_by_its_producer_and_by_nobody_else():
@@ -19,7 +19,7 @@ def test_every_event_is_handled_by_somebody():
 
 
 def test_an_inbox_is_bound_to_the_exchange_of_the_producer_by_the_type():
-    inbox = STUDENT.inbox("test.")
+    inbox = Service("library", publishes=(), handles=(UserSubscribed,)).inbox("test.")
 
     bound = [(b.exchange.name, b.routing_key) for b in inbox.bindings]
 
