@@ -4,9 +4,9 @@ import threading
 from uuid import UUID
 
 import pytest
-from access_codes import codes
+from access_codes import codes, services
 from access_codes.models import AccessCode, MailIntent
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from pytest_django import DjangoAssertNumQueries
 from shared_contracts.envelope import Envelope
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
@@ -138,21 +138,22 @@ def test_a_batch_costs_as_many_queries_as_a_single_message(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_subscriptions_asked_for_at_once_get_one_code_each() -> None:
-    events = [an_envelope(UserSubscribed).data for _ in range(20)]
+def test_the_same_subscriptions_asked_for_at_once_and_in_any_order_get_one_code_each() -> None:
+    asked = [an_envelope(UserSubscribed) for _ in range(500)]
     start = threading.Barrier(4)
-    faults: list[BaseException] = []
+    faults: list[Exception] = []
 
-    def consumer(events: list[UserSubscribed]) -> None:
+    def consumer(messages: list[Envelope[UserSubscribed]]) -> None:
+        start.wait(10)
         try:
-            start.wait(10)
-            deliver(*(Envelope.of(event) for event in events))
-        except BaseException as error:  # noqa: BLE001 (told below)
+            with transaction.atomic():
+                services.issue_access_codes(messages)
+        except Exception as error:  # noqa: BLE001 (told below)
             faults.append(error)
         finally:
             connections.close_all()
 
-    orders = [events, events[::-1], events[7:] + events[:7], events[::2] + events[1::2]]
+    orders = [asked, asked[::-1], asked[100:] + asked[:100], asked[::2] + asked[1::2]]
     threads = [threading.Thread(target=consumer, args=[order]) for order in orders]
     for thread in threads:
         thread.start()
@@ -160,10 +161,9 @@ def test_the_same_subscriptions_asked_for_at_once_get_one_code_each() -> None:
         thread.join(30)
 
     assert faults == []
-    assert AccessCode.objects.count() == MailIntent.objects.count() == 20
-    told: dict[UUID, set[str]] = {}
+    assert AccessCode.objects.count() == MailIntent.objects.count() == 500
+    told: dict[UUID, list[str]] = {}
     for reply in published():
-        told.setdefault(reply.data.subscription_id, set()).add(reply.data.access_code)
-    assert len(told) == 20
-    assert {len(codes) for codes in told.values()} == {1}
-    assert len(published()) == 80
+        told.setdefault(reply.data.subscription_id, []).append(reply.data.access_code)
+    assert len(told) == 500
+    assert {(len(codes), len(set(codes))) for codes in told.values()} == {(4, 1)}

@@ -308,6 +308,23 @@ def test_mails_of_yesterday_do_not_count(mailbox: Mailbox, settings: Settings) -
     assert len(mailbox.mails) == 2
 
 
+def test_a_mail_that_is_tried_again_does_not_count_against_itself(
+    mailbox: Mailbox, settings: Settings
+) -> None:
+    settings.MAIL_DAILY_CAP = 1
+    mailbox.drop_after_data = True
+    (intent,) = subscribe("ada@example.com")
+    services.send_due_mails(always)
+    mailbox.drop_after_data = False
+    services.outage.end()
+    make_due()
+
+    services.send_due_mails(always)
+
+    intent.refresh_from_db()
+    assert (intent.state, intent.attempts) == (State.SENT, 2)
+
+
 def test_told_to_stop_it_finishes_the_mail_in_hand_and_takes_no_other(mailbox: Mailbox) -> None:
     subscribe("ada@example.com", "bob@example.com")
 

@@ -64,12 +64,14 @@ def test_it_sends_what_it_finds_at_the_start_and_what_it_is_woken_for(
     environment: dict[str, str], mailbox: Mailbox
 ) -> None:
     manage(environment, "migrate")
-    manage(environment, "shell", "-c", ISSUE % 2)
+    its_wake_up_is_lost = {"TASKS_BROKER_URL": environment["BROKER_URL"]}
+    manage({**environment, **its_wake_up_is_lost}, "shell", "-c", ISSUE % 2)
     with running(environment) as process:
-        wait_for(lambda: len(mailbox.mails) == 2)
+        wait_for(lambda: process.ready)
+        wait_for(lambda: len(mailbox.mails) == 2, seconds=5)  # a first sweep would be later
 
         manage(environment, "shell", "-c", ISSUE % 3)
-        wait_for(lambda: len(mailbox.mails) == 5, seconds=5)  # the next sweep would be later
+        wait_for(lambda: len(mailbox.mails) == 5, seconds=5)  # and so would the next one
 
         says_what_it_is, *_ = (line for line in process.lines if "student_service tasks" in line)
         assert "student_service.send_pending_mails every 10 s" in says_what_it_is
