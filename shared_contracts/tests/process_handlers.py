@@ -31,4 +31,4 @@ def into_a_narrow_column(messages):
             cursor.execute("UPDATE tests_effect SET user_id = %s", ["x" * 65])
 
 
-NARROW = {UserSubscribed: into_a_narrow_column}
+NARROW = dict.fromkeys(STUDENT.handles, into_a_narrow_column)

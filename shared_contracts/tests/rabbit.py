@@ -13,11 +13,15 @@ from shared_contracts.messaging import broker
 from shared_contracts.topology import SERVICES, STUDENT
 
 
+def parameters() -> pika.URLParameters:
+    found = pika.URLParameters(settings.BROKER_URL)
+    found.virtual_host = found.virtual_host or "/"  # it reads `//` as no name
+    return found
+
+
 @contextmanager
 def channel() -> Iterator[BlockingChannel]:
-    parameters = pika.URLParameters(settings.BROKER_URL)
-    parameters.virtual_host = parameters.virtual_host or "/"  # it reads `//` as no name
-    connection = pika.BlockingConnection(parameters)
+    connection = pika.BlockingConnection(parameters())
     try:
         yield connection.channel()
     finally:
