@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 20
 FIRST_PAUSE = 30.0
+FIRST_PAUSE_AFTER_DEATH = 1.0  # of the worker: its lease was a pause already
 LONGEST_PAUSE = 6 * 3600.0
 """Doubling from the first to the longest, 20 attempts take about two days."""
 
@@ -186,7 +187,7 @@ def _claim(intent: MailIntent) -> bool:
     """Whether this mail is to be sent now, and by us."""
     if intent.state == MailIntent.State.SENDING:
         lost = mail.Outcome(mail.Result.LOST, "the worker that was sending it ended")
-        _settle(intent, lost)
+        _settle(intent, lost, first_pause=FIRST_PAUSE_AFTER_DEATH)
         return False
     others = MailIntent.objects.tried_today(intent.recipient_hash).exclude(pk=intent.pk)
     if others[: settings.MAIL_DAILY_CAP].count() >= settings.MAIL_DAILY_CAP:
@@ -212,7 +213,7 @@ def _send(connection: mail.Connection, intent: MailIntent) -> mail.Outcome:
     return connection.send(composed)
 
 
-def _settle(intent: MailIntent, outcome: mail.Outcome) -> None:
+def _settle(intent: MailIntent, outcome: mail.Outcome, *, first_pause: float = FIRST_PAUSE) -> None:
     if outcome.result is mail.Result.SENT:
         intent.sent()
         return
@@ -222,5 +223,5 @@ def _settle(intent: MailIntent, outcome: mail.Outcome) -> None:
     elif intent.attempts >= MOST_ATTEMPTS:
         intent.failed(f"given up after {intent.attempts} attempts: {outcome.answer}")
     else:
-        pause = next_delay(intent.attempts, first=FIRST_PAUSE, most=LONGEST_PAUSE)
+        pause = next_delay(intent.attempts, first=first_pause, most=LONGEST_PAUSE)
         intent.put_off(outcome.answer, pause, maybe_sent=outcome.result is mail.Result.LOST)

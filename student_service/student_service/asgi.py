@@ -1,9 +1,12 @@
 """What the web server runs."""
 
 import os
+import sys
 
-from django.core.asgi import get_asgi_application
+from shared_contracts.api import asgi
+from shared_contracts.messaging.process import describe
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "student_service.settings")
 
-application = get_asgi_application()
+application = asgi.application()
+print(describe("web", "says whether it lives"), file=sys.stderr, flush=True)

@@ -6,9 +6,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from shared_contracts import environment
 
+ENVIRONMENT = environment.one_of("ENVIRONMENT", ("production", "development"), "production")
 DEBUG = False
 SECRET_KEY = environment.secret("SECRET_KEY", min_length=32)
 ALLOWED_HOSTS = environment.names("ALLOWED_HOSTS")
+if not ALLOWED_HOSTS and ENVIRONMENT == "development":
+    ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
     "shared_contracts.messaging",
@@ -36,7 +39,7 @@ MESSAGING = {
     "BROKER_URL": BROKER_URL,
     "BROKER_PREFIX": environment.text("BROKER_PREFIX", ""),
     "SEALING_KEYS": environment.sealing_keys("SEALING_KEYS"),
-    "DECLARE_TOPOLOGY": EMBEDDED or environment.development(),
+    "DECLARE_TOPOLOGY": EMBEDDED or ENVIRONMENT == "development",
 }
 
 CODE_LOOKUP_KEY = environment.key("CODE_LOOKUP_KEY")
