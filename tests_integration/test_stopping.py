@@ -31,17 +31,17 @@ ENDS = {name: -signal.SIGTERM if name.endswith("-web") else 0 for name in PROCES
 """Exit codes. Uvicorn answers what it has, and then ends by the very signal it was sent."""
 
 
-def stopped(house: House, within: float) -> dict[str, int]:
+def stopped(house: House) -> dict[str, int]:
     """Ask all processes at once to stop; their exit codes. Raises `TimeoutError`."""
     processes = [house.system.process(name) for name in PROCESSES]
     for process in processes:
         process.signal(signal.SIGTERM)
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + BUSY
     return {process.name: process.wait(deadline - time.monotonic()) for process in processes}
 
 
-def test_every_process_stops_when_it_has_nothing_to_do(house: House) -> None:
-    assert stopped(house, IDLE) == ENDS
+def test_every_process_stops_at_once_when_it_has_nothing_to_do(house: House) -> None:
+    assert {name: house.system.stop(name, IDLE) for name in PROCESSES} == ENDS
 
 
 def test_a_stop_in_the_middle_of_the_work_costs_nothing_not_even_a_second_mail(
@@ -49,7 +49,7 @@ def test_a_stop_in_the_middle_of_the_work_costs_nothing_not_even_a_second_mail(
 ) -> None:
     posted = house.subscribe(order() for _ in range(60))
 
-    codes = stopped(house, BUSY)
+    codes = stopped(house)
     house.start()
     accounts = house.accounts(posted)
 
@@ -65,7 +65,7 @@ def test_every_process_stops_while_the_broker_is_away(house: House, trouble: str
     getattr(house.place.broker, trouble)()
     posted = house.subscribe(order() for _ in range(10))
 
-    codes = stopped(house, BUSY)
+    codes = stopped(house)
     house.mend()
     accounts = house.accounts(posted)
 
@@ -80,7 +80,7 @@ def test_every_process_stops_while_the_databases_are_away(house: House, trouble:
     assert house.place.databases is not None
     getattr(house.place.databases, trouble)()
 
-    assert stopped(house, BUSY) == ENDS
+    assert stopped(house) == ENDS
 
 
 @contextmanager
