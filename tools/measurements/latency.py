@@ -35,14 +35,6 @@ class Latencies:
     accepted: list[float]
     shown: list[float]
 
-    @property
-    def p50(self) -> float:
-        return percentile(self.shown, 50)
-
-    @property
-    def p99(self) -> float:
-        return percentile(self.shown, 99)
-
 
 def percentile(values: Sequence[float], share: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
@@ -83,7 +75,7 @@ class Customer:
     def _once(self, number: int) -> tuple[float, float]:
         body = json.dumps(events.a_subscription(number))
         start = time.perf_counter()
-        posted = self._ask("POST", "/v1/subscriptions", body)
+        posted = self._post(body)
         accepted = time.perf_counter() - start
         key = UUID(posted["id"])
         while not self._database.execute(self._shown_when, [key]).fetchone():
@@ -92,14 +84,10 @@ class Customer:
             time.sleep(LOOK_EVERY)
         return accepted, time.perf_counter() - start
 
-    def show(self, subscription_id: str) -> Any:
-        """The subscription as the API shows it."""
-        return self._ask("GET", f"/v1/subscriptions/{subscription_id}", None)
-
-    def _ask(self, method: str, path: str, body: str | None) -> Any:
-        self._web.request(method, path, body, self._headers)
+    def _post(self, body: str) -> Any:
+        self._web.request("POST", "/v1/subscriptions", body, self._headers)
         answer = self._web.getresponse()
         text = answer.read()
-        if answer.status not in (200, 202):
-            raise Stuck(f"{method} {path} answered {answer.status}: {text.decode()}")
+        if answer.status != 202:
+            raise Stuck(f"POST answered {answer.status}: {text.decode()}")
         return json.loads(text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from typing import LiteralString
 
 from shared_contracts.topology import SERVICES
@@ -11,15 +11,18 @@ from shared_contracts.topology import SERVICES
 from ..backends import Backends
 from ..keys import new_keys
 from ..system import PROCESSES, System
-from . import broker, memory
+from . import broker, mails, memory, posts
 from .databases import Connection, fill
 from .drain import Drained, Progress, until_active
+from .latency import Customer, Latencies
 from .stage import Stage
 
 WAITING = "SELECT count(*) FROM subscriptions_subscription WHERE access_code IS NULL"
 
+SHOWN = "SELECT 1 FROM subscriptions_subscription WHERE id = %s AND access_code IS NOT NULL"
+
 FIRST = "payment-relay"
-"""What has all that the others wait for: it starts last."""
+"""It has what all the others wait for: it starts last."""
 
 MAIL_WORKER = "student-tasks"
 SERVICES_PROCESSES = tuple(name for name in PROCESSES if name != "mail")
@@ -100,9 +103,36 @@ class Product:
             url = system.backends.payment_database_url
             return until_active(url, WAITING, self._count, progress)
 
+    def latency(self, count: int, progress: Progress) -> Latencies:
+        """One subscription at a time through the whole idle system."""
+        with self.running() as system:
+            database = system.backends.payment_database_url
+            customer = Customer(system.payment_url, database, SHOWN, self.api_key)
+            with closing(customer):
+                return customer.measure(count, progress)
+
+    def posts(self, seconds: float) -> float:
+        """POSTs accepted in a second by the web process alone."""
+        with self.running(only={"payment-web"}) as system:
+            return posts.rate(system.payment_url, self.api_key, seconds)
+
+    def mails(self, count: int, progress: Progress) -> Drained:
+        """Drain the backlog without the mail worker, then start it and time the mails."""
+        with self.running(self._backlog, self._student, without={MAIL_WORKER}) as system:
+            payment = system.backends.payment_database_url
+            until_active(payment, WAITING, self._count, lambda _: None)
+            system.start(MAIL_WORKER)
+            system.wait_ready(MAIL_WORKER)
+            return mails.sent(system.backends.student_database_url, count, progress)
+
     @contextmanager
     def running(
-        self, payment: str = "", student: str = "", *, without: set[str] | None = None
+        self,
+        payment: str = "",
+        student: str = "",
+        *,
+        only: Collection[str] = SERVICES_PROCESSES,
+        without: Collection[str] = (),
     ) -> Iterator[System]:
         """The system on copies of these databases (else of the empty ones), ready."""
         templates = {"payment": payment or self._payment, "student": student or self._student}
@@ -112,7 +142,7 @@ class Product:
             self._system(copies["payment"], copies["student"], email_url) as system,
         ):
             try:
-                system.start(*(n for n in SERVICES_PROCESSES if n not in (without or ())))
+                system.start(*(name for name in only if name not in without))
                 system.wait_ready()
                 yield system
                 self._note_peaks(system)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 
 from ..ports import LOCAL, free_port
 from ..yardsticks import tables
 from ..yardsticks.place import Place
-from . import broker
+from . import broker, posts
 from .bare_loop import WAITING
 from .databases import fill
 from .drain import Drained, Progress, until_active
+from .latency import Customer, Latencies
 from .stage import Stage
 
+PROCESSES = ("student-tasks", "student-consumer", "payment-tasks", "payment-consumer")
+SHOWN = "SELECT 1 FROM subscription WHERE id = %s AND access_code IS NOT NULL"
 YARDSTICK = "tools.yardsticks.textbook"
 
 
@@ -44,13 +47,22 @@ class TextbookWay:
                     stack.enter_context(self._stage.processes(commands, environment))
                 return until_active(place.payment_database, WAITING, count, progress)
 
+    def latency(self, count: int, progress: Progress) -> Latencies:
+        """One subscription at a time through the whole idle system."""
+        with self.running() as (web, database), closing(Customer(web, database, SHOWN)) as customer:
+            return customer.measure(count, progress)
+
+    def posts(self, seconds: float) -> float:
+        """POSTs accepted in a second by the web process alone."""
+        with self.running(only=()) as (web, _):
+            return posts.rate(web, "", seconds)
+
     @contextmanager
-    def running(self) -> Iterator[tuple[str, str]]:
-        """All processes with a web process before them: its URL, and the payment database's."""
+    def running(self, only: Sequence[str] = PROCESSES) -> Iterator[tuple[str, str]]:
+        """A web process and those others: its URL, and that of the payment database."""
         with self._place() as place:
             port = free_port()
-            names = ["student-tasks", "student-consumer", "payment-tasks", "payment-consumer"]
-            commands = {name: _command(name, place) for name in names}
+            commands = {name: _command(name, place) for name in only}
             web = [sys.executable, "-m", "uvicorn", f"{YARDSTICK}_web:application"]
             web += ["--host", LOCAL, "--port", str(port), "--log-level", "info", "--no-access-log"]
             environment = place.as_environment()

@@ -9,13 +9,12 @@ from typing import Self
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The databases, the broker, the prefix of every name on it, and the mail server."""
+    """The databases, the broker, and the prefix of every name on it."""
 
     payment_database: str
     student_database: str
     broker: str
     prefix: str
-    mail: str = ""
 
     def as_environment(self) -> dict[str, str]:
         return {f"YARDSTICK_{name.upper()}": value for name, value in asdict(self).items()}
@@ -23,8 +22,5 @@ class Place:
     @classmethod
     def from_environment(cls) -> Self:
         return cls(
-            **{
-                name: os.environ.get(f"YARDSTICK_{name.upper()}", "")
-                for name in cls.__dataclass_fields__
-            }
+            **{name: os.environ[f"YARDSTICK_{name.upper()}"] for name in cls.__dataclass_fields__}
         )

@@ -1,0 +1,135 @@
+"""What was measured, what it means, and what was wanted."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PRODUCT, BARE, TEXTBOOK = CONTENDERS = ("Admit One", "bare loop", "textbook")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table. `what` says exactly what was done for it."""
+
+    name: str
+    title: str
+    unit: str
+    what: str
+
+
+DRAIN = Figure(
+    "drain",
+    "Drain, mail worker stopped",
+    "/s",
+    "subscriptions recorded in payment's database and outbox, everything else running; from the "
+    "moment the payment relay is ready until the last one is active. "
+    "Queues are durable, PostgreSQL commits as it is configured.",
+)
+DRAIN_MAILING = Figure(
+    "drain-mailing",
+    "Drain, mail worker running",
+    "/s",
+    "the same, while the mail worker sends each code to a local SMTP server.",
+)
+DRAIN_HISTORY = Figure(
+    "drain-history",
+    "Drain, with old rows",
+    "/s",
+    "the same as the first, with old rows in both outboxes and both inboxes, vacuumed.",
+)
+LATENCY_P50 = Figure(
+    "latency-p50",
+    "POST to code, p50",
+    "ms",
+    "one subscription at a time on the idle system: from the request until the row that a GET "
+    "shows has its code. The row is watched every 0.3 ms, which costs all alike.",
+)
+LATENCY_P99 = Figure("latency-p99", "POST to code, p99", "ms", "the slowest of a hundred of those.")
+ANSWER_P50 = Figure("answer-p50", "POST to 202, p50", "ms", "its first part: the caller's wait.")
+POSTS = Figure(
+    "posts",
+    "POSTs, one web process",
+    "/s",
+    "accepted from 8 clients that keep their connections and ask again as soon as they are "
+    "answered, half of them with an Idempotency-Key; nothing else runs but the clients.",
+)
+MAILS = Figure(
+    "mails",
+    "Mails, one worker",
+    "/s",
+    "mails that wait, handed to a local SMTP server that takes each at once.",
+)
+FIGURES = (
+    DRAIN, DRAIN_MAILING, DRAIN_HISTORY, LATENCY_P50, LATENCY_P99, ANSWER_P50, POSTS, MAILS,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """A comparison within one run: figures of different runs or machines say little."""
+
+    title: str
+    value: float
+    unit: str
+    wanted: str
+    met: bool
+
+
+class Results:
+    """Samples by figure and contender, in the order of the rounds."""
+
+    def __init__(self) -> None:
+        self.samples: dict[str, dict[str, list[float]]] = {}
+
+    def add(self, figure: Figure, contender: str, value: float) -> None:
+        self.samples.setdefault(figure.name, {}).setdefault(contender, []).append(value)
+
+    def median(self, figure: Figure, contender: str) -> float | None:
+        samples = self.of(figure, contender)
+        return statistics.median(samples) if samples else None
+
+    def of(self, figure: Figure, contender: str) -> list[float]:
+        return self.samples.get(figure.name, {}).get(contender, [])
+
+    def targets(self) -> list[Target]:
+        """What was wanted, as far as it was measured."""
+        drain = self.of(DRAIN, PRODUCT)
+        found = []
+        if share := _ratio(drain, self.of(DRAIN, BARE)):
+            found.append(
+                Target("Drain, of the bare loop", 100 * share, "%", "≥ 80 %", share >= 0.8)
+            )
+        if times := _ratio(drain, self.of(DRAIN, TEXTBOOK)):
+            found.append(Target("Drain, times the textbook way", times, "×", "≥ 15 ×", times >= 15))
+        if kept := _ratio(self.of(DRAIN_HISTORY, PRODUCT), drain):
+            found.append(
+                Target("Slower with old rows", 100 * (1 - kept), "%", "< 10 %", kept > 0.9)
+            )
+        if wait := _ratio(self.of(LATENCY_P50, PRODUCT), self.of(LATENCY_P50, TEXTBOOK)):
+            found.append(
+                Target(
+                    "POST to code p50, of the textbook way", 100 * wait, "%", "< 100 %", wait < 1
+                )
+            )
+        return found
+
+    def as_json(self) -> Mapping[str, object]:
+        return {
+            figure.name: {
+                "title": figure.title,
+                "unit": figure.unit,
+                "what": figure.what,
+                "medians": {c: self.median(figure, c) for c in self.samples[figure.name]},
+                "samples": self.samples[figure.name],
+            }
+            for figure in FIGURES
+            if figure.name in self.samples
+        }
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float | None:
+    """The median of the ratios of each round: what else the machine does changes between rounds."""
+    pairs = list(zip(ours, theirs, strict=False))
+    return statistics.median(a / b for a, b in pairs) if pairs else None
