@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.db import connection, transaction
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
@@ -47,7 +49,7 @@ def end_all_other_sessions():
 def test_it_stops_while_the_database_refuses_connections(start, database_proxy, command):
     process = start(command, DATABASE_URL=database_url(database_proxy.port)).until_ready()
     database_proxy.refuse()
-    process.until(" waits: ")
+    eventually(lambda: process.said("the database is away") or process.said(" waits: "))
 
     code, seconds = process.stop()
 
@@ -64,6 +66,20 @@ def test_it_stops_when_the_database_was_never_there(start, database_proxy, comma
 
     assert code == 0
     assert seconds < 5
+
+
+@both
+def test_it_stops_while_the_database_takes_queries_and_never_answers(
+    start, database_proxy, command
+):
+    process = start(command, DATABASE_URL=database_url(database_proxy.port)).until_ready()
+    database_proxy.silence()
+    time.sleep(1.5)  # its clock ticks each second, and then it asks the database
+
+    code, seconds = process.stop()
+
+    assert code == 0
+    assert seconds < 10
 
 
 def test_it_stops_while_it_holds_a_batch_for_the_database(start, prefix, database_proxy):

@@ -157,7 +157,7 @@ class BatchConsumer:
                     raise
                 if tries > 1:
                     self._announcer.trouble(
-                        f"the database is away ({type(error).__name__}): holding the batch"
+                        f"the database is away ({type(error).__name__}): waiting for it"
                     )
                     self._hold(next_delay(tries, first=0.5, most=10.0), since)
             else:

@@ -20,6 +20,13 @@ logger = logging.getLogger(__name__)
 GRACE = 4.0
 """Seconds for the work in hand once asked to stop."""
 
+LAST_RESORT = 9.0
+"""Seconds after which a process that was asked to stop ends wherever it stands.
+
+A server that takes a query and never answers can hold it for ever. Ending there is as safe as
+anywhere: what is not committed comes again.
+"""
+
 
 class Stop:
     """Becomes true at SIGTERM or SIGINT, and ends any `wait` at once."""
@@ -39,12 +46,19 @@ class Stop:
         """Listen to SIGTERM and SIGINT; only the main thread of a process may."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
+        signal.signal(signal.SIGALRM, self._out_of_time)
         return self
 
     def _signalled(self, number: int, _: FrameType | None) -> None:
         if self:
             os._exit(128 + number)
         self.ask()
+        signal.setitimer(signal.ITIMER_REAL, LAST_RESORT)
+
+    def _out_of_time(self, *_: object) -> None:
+        # Not by the logger: the signal may have come while it was writing.
+        os.write(2, b"asked to stop, and something does not answer: ending here\n")
+        os._exit(0)
 
     def ask(self) -> None:
         self._asked_at = time.monotonic()
