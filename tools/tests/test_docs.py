@@ -1,0 +1,250 @@
+"""What the documents name exists, and what exists and matters is named in them."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from shared_contracts.contracts import golden, schema_path
+from shared_contracts.envelope import Attributes
+from shared_contracts.events import EVENTS
+from shared_contracts.topology import SERVICES
+
+from tools.commands import ROOT
+
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "shared_contracts").glob("*.md"),
+    ]
+)
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+WIRE = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+IN_CODE = re.compile(r"`[^`\n]*`")
+LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
+TEST = re.compile(r"`(?P<path>[\w/]+\.py)::(?P<name>\w+)(?:\[(?P<case>[^\]`]+)\])?`")
+A_PATH = re.compile(r"`(?P<path>[\w.-]+/[\w./-]+|[\w.-]+\.(?:py|md|toml|yaml|lock|txt))`")
+
+each_document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
+
+
+def text_of(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
+
+
+def blocks(text: str, info: str) -> list[str]:
+    """The fenced blocks whose first line says `info`."""
+    return [found["text"] for found in FENCE.finditer(text) if found["info"] == info]
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text_of(document)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def rows(text: str, heading: str) -> list[str]:
+    """What stands in code type in the first column of the first table after a heading."""
+    after = text.partition(f"\n{heading}\n")[2]
+    table = re.search(r"(?:^\|.*\n)+", after, re.MULTILINE)
+    assert table is not None, f"expected a table under {heading!r}"
+    return [name for row in table[0].splitlines() for name in re.findall(r"^\| `(\w+)`", row)]
+
+
+# what is named exists
+
+
+@each_document
+def test_every_link_leads_somewhere(document: Path) -> None:
+    broken = []
+    for link in LINK.finditer(IN_CODE.sub("", FENCE.sub("", text_of(document)))):
+        target = document.parent / link["path"] if link["path"] else document
+        if not target.exists() or (link["anchor"] and link["anchor"] not in anchors(target)):
+            broken.append(link[0])
+
+    assert broken == []
+
+
+@each_document
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    missing = []
+    for found in TEST.finditer(text_of(document)):
+        file = ROOT / found["path"]
+        source = file.read_text(encoding="utf-8") if file.exists() else ""
+        case = found["case"]
+        if f"def {found['name']}(" not in source or (case and f'"{case}"' not in source):
+            missing.append(found[0])
+
+    assert missing == []
+
+
+@each_document
+def test_every_file_that_a_document_names_exists(document: Path) -> None:
+    """A path counts from the root, from the document's folder, or from a package of ours."""
+    places = [
+        ROOT,
+        document.parent,
+        ROOT / "shared_contracts" / "src" / "shared_contracts",
+        ROOT / "shared_contracts",
+        *(ROOT / service for service in SERVICES),
+        *(ROOT / service / service for service in SERVICES),
+        *(app.parent for service in SERVICES for app in (ROOT / service).glob("*/services.py")),
+    ]
+    named = {found["path"] for found in A_PATH.finditer(FENCE.sub("", text_of(document)))}
+
+    assert [path for path in sorted(named) if is_ours(path) and not exists(path, places)] == []
+
+
+def is_ours(path: str) -> bool:
+    """Not a media type, a path of HTTP or a choice of words with a slash."""
+    first = path.partition("/")[0]
+    return "/" not in path or (ROOT / first).exists() or path.endswith((".py", ".md"))
+
+
+def exists(path: str, places: list[Path]) -> bool:
+    return any((place / path).exists() for place in places)
+
+
+@each_document
+def test_every_target_of_make_that_a_document_names_exists(document: Path) -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^|\$ |> )make ([a-z]+)", text_of(document), re.MULTILINE))
+
+    assert named <= targets
+
+
+@each_document
+def test_every_management_command_that_a_document_names_exists(document: Path) -> None:
+    ours = {path.stem for path in ROOT.glob("shared_contracts/src/**/management/commands/*.py")}
+    of_django = {"migrate", "check", "makemigrations"}
+    named = set(re.findall(r"manage\.py ([a-z_]+)", text_of(document)))
+
+    assert named <= ours | of_django
+
+
+def test_every_decision_is_in_the_index_under_its_title() -> None:
+    records = sorted((ROOT / "docs" / "adr").glob("0*.md"))
+    titles = [text_of(record).partition("\n")[0].removeprefix("# ") for record in records]
+    index = [
+        f"- {number}. [{title}]({record.name})"
+        for record, (number, _, title) in zip(
+            records, (title.partition(". ") for title in titles), strict=True
+        )
+    ]
+
+    listed = [
+        line for line in text_of(ROOT / "docs/adr/README.md").splitlines() if line[:2] == "- "
+    ]
+    assert listed == index
+
+
+# settings
+
+
+def settings_read() -> Iterator[str]:
+    """The environment variables that the services' settings read."""
+    readers = re.compile(r"environment\.\w+\(\s*\"([A-Z_]+)\"")
+    for file in [
+        *(ROOT / service / service / "settings.py" for service in SERVICES),
+        ROOT / "shared_contracts" / "src" / "shared_contracts" / "environment.py",
+    ]:
+        yield from readers.findall(file.read_text(encoding="utf-8"))
+        yield from re.findall(r'one_of\("([A-Z_]+)"', file.read_text(encoding="utf-8"))
+
+
+def test_every_setting_is_documented_and_every_documented_setting_is_read() -> None:
+    services = EXAMPLE.partition("reads, whoever starts it")[2].partition("`make demo` on real")[0]
+    documented = set(re.findall(r"^# ([A-Z][A-Z_]+) +\S", services, re.MULTILINE))
+
+    assert set(settings_read()) == documented
+
+
+def test_operations_explain_every_setting_and_no_other() -> None:
+    services = rows(OPERATIONS, "### Every process") + rows(
+        OPERATIONS, "### `student_service` only"
+    )
+
+    assert sorted(services) == sorted(set(settings_read()))
+
+
+@each_document
+def test_every_variable_in_a_document_is_in_the_example(document: Path) -> None:
+    named = set(
+        re.findall(r"\b((?:[A-Z]+_)+(?:URL|KEYS?|PREFIX|PORT|CAP|PASSWORD))\b", text_of(document))
+    )
+    inherited = {"CELERY_BROKER_URL"}  # what it is not called, and why
+
+    assert [
+        name for name in sorted(named - inherited) if not re.search(rf"\b{name}\b", EXAMPLE)
+    ] == []
+
+
+# the wire
+
+
+def test_the_wire_is_described_for_every_event() -> None:
+    described = re.findall(r"^### `(\w+(?:\.v\d+)?)`$", WIRE, re.MULTILINE)
+
+    assert described == list(EVENTS)
+
+
+@pytest.mark.parametrize("event_type", EVENTS)
+def test_the_wire_names_every_field_of_an_event(event_type: str) -> None:
+    assert rows(WIRE, f"### `{event_type}`") == list(EVENTS[event_type].model_fields)
+
+
+def test_the_wire_names_every_attribute() -> None:
+    named = set(rows(WIRE, "## The body"))
+
+    assert named == {*Attributes.model_fields, "datacontenttype", "data"}
+
+
+@pytest.mark.parametrize("event_type", EVENTS)
+def test_the_example_on_the_wire_is_the_golden_message_and_fits_its_schema(event_type: str) -> None:
+    [example] = blocks(WIRE, f"json {event_type}")
+    schema = json.loads(schema_path(event_type).read_text(encoding="utf-8"))
+
+    Draft202012Validator(schema).validate(json.loads(example))
+    assert json.loads(example) == json.loads(golden(event_type))
+
+
+def test_the_wire_names_every_exchange_and_queue() -> None:
+    names = [
+        name
+        for service in SERVICES.values()
+        for name in (service.events().name, service.inbox().name, service.dead().name)
+    ]
+
+    assert [name for name in names if f"`{name}`" not in WIRE] == []
+
+
+def test_the_example_of_a_stranger_needs_none_of_our_code() -> None:
+    [example] = blocks(WIRE, "python stranger.py")
+    imported = {
+        alias.name
+        for node in ast.walk(ast.parse(example))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert imported == {"datetime", "json", "os", "uuid", "pika"}
+
+
+@each_document
+def test_every_example_in_python_can_be_read(document: Path) -> None:
+    for found in FENCE.finditer(text_of(document)):
+        if found["info"].startswith("python"):
+            ast.parse(found["text"])
+        if found["info"].startswith("json"):
+            json.loads(found["text"])
