@@ -42,7 +42,7 @@ def database_url(port: int | None = None) -> str:
 
 def broker_url(port: int) -> str:
     """The broker through `port` of this machine."""
-    parts = urlsplit(settings.MESSAGING["BROKER_URL"])
+    parts = urlsplit(str(settings.BROKER_URL))
     login = parts.netloc.rpartition("@")[0]
     return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{port}"))
 
@@ -60,7 +60,7 @@ class Process:
                 "DJANGO_SETTINGS_MODULE": "tests.settings",
                 "PYTHONPATH": str(ROOT),
                 "DATABASE_URL": database_url(),
-                "BROKER_PREFIX": settings.MESSAGING["BROKER_PREFIX"],
+                "BROKER_PREFIX": str(settings.MESSAGING["BROKER_PREFIX"]),
                 "TEST_HANDLERS": "tests.process_handlers.HANDLERS",
                 **environment,
             },
@@ -132,10 +132,9 @@ class Proxy:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    @property
-    def accepted(self) -> int:
-        """Connections so far."""
-        return self._accepted
+    def until_accepted(self, number: int) -> None:
+        """Wait for so many connections since the start."""
+        eventually(lambda: self._accepted >= number)
 
     def silence(self) -> None:
         """Let connections stand, take new ones, and carry nothing any more."""

@@ -95,7 +95,7 @@ def test_an_update_changes_the_rows_it_names_and_gives_back_their_keys():
 
 def test_an_update_leaves_alone_what_was_written_before():
     set_aside_rows()
-    now = SetAside.objects.first().created_at
+    now = SetAside.objects.get(delivery="d0").created_at
     rows = [{"delivery": "d1", "reason": "first", "settled_at": now}]
     update_from(SetAside, rows, key="delivery", only_where_null="settled_at")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.core.management import CommandError, call_command
-from shared_contracts.errors import Transient
+from shared_contracts.errors import Malformed, Transient
 from shared_contracts.events import UserSubscribed
 from shared_contracts.messaging import set_aside
 from shared_contracts.messaging.inbox import Received
@@ -21,7 +21,7 @@ def row():
     )
     set_aside.keep(message, Transient("no room for ada@example.com"), dead=False, suspect=True)
     bad = Received.read(b"{", queue="student_service.inbox")
-    set_aside.keep(bad, bad.fault, dead=True)
+    set_aside.keep(bad, Malformed(), dead=True)
     return SetAside.objects.get(state="retrying")
 
 

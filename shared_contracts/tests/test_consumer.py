@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import amqp
 import pytest
 from amqp import basic_message
 from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging import breaker
 from shared_contracts.messaging.models import InboxMessage, SetAside
 from shared_contracts.messaging.testing import an_envelope
 
@@ -92,6 +94,10 @@ def test_a_message_set_aside_is_tried_again_by_the_running_consumer(start, prefi
     assert process.said("dead after try 2") == 1
 
 
+def ended_or_dead(process, event_id):
+    return lambda: process.exit_code is not None or states().get(event_id) == "dead"
+
+
 def test_a_message_that_kills_its_process_ends_dead_while_its_neighbours_are_handled(start, prefix):
     """As a supervisor would, start the consumer again each time that it has ended."""
     killer = an_envelope(UserSubscribed, user_id="kill")
@@ -102,7 +108,7 @@ def test_a_message_that_kills_its_process_ends_dead_while_its_neighbours_are_han
         assert starts < 40
         starts += 1
         process = start("consume_events", TEST_RETRY_DELAYS="1,1")
-        eventually(lambda p=process: p.exit_code is not None or states().get(killer.id) == "dead")
+        eventually(ended_or_dead(process, killer.id))
 
     eventually(lambda: handled() == 20)
     row = SetAside.objects.get()
@@ -111,6 +117,32 @@ def test_a_message_that_kills_its_process_ends_dead_while_its_neighbours_are_han
     assert empty(prefix)
     # Delivery limit and both tries, and once for the window in which its neighbours were, too.
     assert starts <= 21 + 2 + 2
+
+
+def test_a_release_that_fails_every_message_is_stopped_before_it_shovels_all_of_them_aside(
+    start, prefix
+):
+    send(prefix, *requests(70, user_id="fail"))
+    process = start("consume_events").until("holding the rest")
+    first = SetAside.objects.count()
+    time.sleep(3)  # two tries of the one it holds
+
+    assert process.stop()[0] == 0
+    assert first == SetAside.objects.count() == breaker.MOST_ALIKE
+    eventually(lambda: rabbit.depth(f"{prefix}student_service.inbox") > 0)
+    mended = start("consume_events", TEST_HANDLERS="tests.handlers.HANDLERS").until_ready()
+    eventually(lambda: handled() == 70 and empty(prefix))
+    assert mended.stop()[0] == 0
+
+
+def test_poison_among_good_messages_never_holds_the_good_ones(start, prefix):
+    mixed = [m for _ in range(60) for m in (*requests(1, user_id="fail"), *requests(1))]
+    process = start("consume_events").until_ready()
+    send(prefix, *mixed)
+    eventually(lambda: handled() == 60 and SetAside.objects.count() == 60)
+
+    assert process.said("holding the rest") == 0
+    assert process.stop()[0] == 0
 
 
 # what the broker may bring
@@ -248,7 +280,7 @@ def test_connections_that_break_while_it_works_cost_no_message_and_give_no_secon
     for part in range(3):
         send(prefix, *messages[part * 100 : part * 100 + 100])
         broker_proxy.cut()
-        eventually(lambda part=part: broker_proxy.accepted > part + 1)
+        broker_proxy.until_accepted(part + 2)
     eventually(lambda: handled() == 300 and empty(prefix))
 
     assert InboxMessage.objects.count() == 300

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from uuid import UUID
 
 import jsonschema
@@ -43,7 +44,7 @@ subscribed = st.builds(
 )
 
 
-def wire(event_class=UserSubscribed, **changes) -> dict:
+def wire(event_class=UserSubscribed, **changes) -> dict[str, Any]:
     """A good message as a JSON object, with top-level `changes` (None takes a field away)."""
     message = json.loads(an_envelope(event_class).to_json())
     message.update(changes)
@@ -56,7 +57,7 @@ def with_data(**changes) -> bytes:
     return json.dumps(message).encode()
 
 
-def read(message: dict) -> Envelope:
+def read(message: object) -> Envelope[Any]:
     return Envelope.from_json(json.dumps(message).encode())
 
 

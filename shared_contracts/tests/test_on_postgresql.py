@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
+from shared_contracts.errors import Malformed
 from shared_contracts.events import UserSubscribed
 from shared_contracts.messaging import conf, set_aside
 from shared_contracts.messaging.bulk import update_from
@@ -136,7 +137,7 @@ def test_the_same_message_kept_by_two_at_once_is_one_row_and_nobody_fails():
 
     def keep():
         start.wait()
-        set_aside.keep(message, message.fault, dead=True)
+        set_aside.keep(message, Malformed(), dead=True)
 
     in_threads(keep, keep, keep, keep)
 

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from amqp.exceptions import AMQPError, PreconditionFailed
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KEY = "access_code_created"
 
 
-def publish(number=1) -> list[Envelope]:
+def publish(number=1) -> list[Envelope[Any]]:
     envelopes = [an_envelope(AccessCodeCreated) for _ in range(number)]
     with transaction.atomic():
         outbox.publish(*envelopes)
@@ -376,7 +377,7 @@ def test_the_connection_is_broken_again_and_again_and_no_row_is_lost(start, queu
     for round_ in range(1, 4):
         sent += publish(200)
         broker_proxy.cut()
-        eventually(lambda round_=round_: broker_proxy.accepted > round_)
+        broker_proxy.until_accepted(round_ + 1)
     eventually(lambda: unsent().count() == 0)
 
     assert {p.message_id for p, _ in rabbit.take_all(queue)} == {e.id for e in sent}

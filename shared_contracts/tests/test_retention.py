@@ -23,15 +23,17 @@ def rows():
         row = OutboxMessage.objects.create(event_id=name, type="t", subject="s", body=b"")
         OutboxMessage.objects.filter(id=row.id).update(created_at=ago(400), published_at=published)
     for name, days in (("young", 89), ("old", 91)):
-        row = InboxMessage.objects.create(
+        InboxMessage.objects.create(
             event_id=name, source="s", type="t", subject="s", fingerprint=b""
         )
-        InboxMessage.objects.filter(id=row.id).update(received_at=ago(days))
+        InboxMessage.objects.filter(event_id=name).update(received_at=ago(days))
     for state in SetAside.State.values:
         for days in (44, 46):
             settled = ago(days) if state in {"replayed", "discarded"} else None
-            row = SetAside.objects.create(state=state, delivery=f"{state}-{days}", body=b"")
-            SetAside.objects.filter(id=row.id).update(created_at=ago(400), settled_at=settled)
+            SetAside.objects.create(state=state, delivery=f"{state}-{days}", body=b"")
+            SetAside.objects.filter(delivery=f"{state}-{days}").update(
+                created_at=ago(400), settled_at=settled
+            )
 
 
 @pytest.mark.usefixtures("rows")

@@ -53,7 +53,7 @@ def retry() -> int:
 
 
 def seconds_until_next(row) -> float:
-    return (row.next_attempt_at - timezone.now()).total_seconds()
+    return float((row.next_attempt_at - timezone.now()).total_seconds())
 
 
 def test_a_message_is_kept_with_all_that_is_known_of_it():

@@ -21,7 +21,7 @@ def test_every_event_is_handled_by_somebody():
 def test_an_inbox_is_bound_to_the_exchange_of_the_producer_by_the_type():
     inbox = Service("library", publishes=(), handles=(UserSubscribed,)).inbox("test.")
 
-    bound = [(b.exchange.name, b.routing_key) for b in inbox.bindings]
+    bound = [(b.exchange and b.exchange.name, b.routing_key) for b in inbox.bindings]
 
     assert bound == [("test.payment_service.events", "user_subscribed")]
 

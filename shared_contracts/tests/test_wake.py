@@ -147,7 +147,7 @@ def test_the_task_is_sent_by_the_service_s_own_celery_app_without_a_retry(monkey
             calls.append((name, options["retry"]))
 
     module = ModuleType("student_service.celery")
-    module.app = App()
+    vars(module)["app"] = App()
     monkeypatch.setitem(sys.modules, "student_service", ModuleType("student_service"))
     monkeypatch.setitem(sys.modules, "student_service.celery", module)
 

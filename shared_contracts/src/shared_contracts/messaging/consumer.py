@@ -18,6 +18,7 @@ from ..errors import Transient
 from ..events import Event
 from . import broker, conf, inbox, set_aside, wake, world
 from .backoff import next_delay
+from .breaker import Breaker
 from .conf import Handler
 from .inbox import Received
 from .loop import Announcer, Stop
@@ -41,12 +42,17 @@ class BatchConsumer:
     """Consumes this service's inbox over one connection. Made anew for each connection."""
 
     def __init__(
-        self, connection: Connection, handlers: Mapping[type[Event], Handler], stop: Stop
+        self,
+        connection: Connection,
+        handlers: Mapping[type[Event], Handler],
+        stop: Stop,
+        breaker: Breaker,
     ) -> None:
         current = conf.current()
         self._connection = connection
         self._handlers = handlers
         self._stop = stop
+        self._breaker = breaker
         self._full_prefetch = current.PREFETCH
         self._inbox = current.service.inbox(current.BROKER_PREFIX).name
         self._dead = current.service.dead(current.BROKER_PREFIX).name
@@ -54,6 +60,7 @@ class BatchConsumer:
         self._suspects: list[Any] = []
         self._tag = ""
         self._announcer = Announcer()
+        self._breaker_announcer = Announcer()
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Consume until asked to stop. Raises one of `broker.AWAY`, or `LetGo`."""
@@ -103,6 +110,7 @@ class BatchConsumer:
         """Decide about every message of `batch`; when this returns, all of it is committed."""
         try:
             self._attempt(batch)
+            self._breaker.close()
         except LetGo:
             raise
         except Exception as error:  # noqa: BLE001 (a handler may raise anything)
@@ -116,12 +124,28 @@ class BatchConsumer:
                 self._stay_alive()
 
     def _settle_alone(self, message: Received) -> None:
-        try:
-            self._attempt([message])
-        except LetGo:
-            raise
-        except Exception as error:  # noqa: BLE001 (kept with all that is known of it)
-            self._keep(message, error)
+        """Handle `message` or set it aside; hold it while messages fail alike, one after another.
+
+        Else a bad release would shovel the whole backlog aside.
+        """
+        tries, since = 0, time.monotonic()
+        while True:
+            try:
+                self._attempt([message])
+            except LetGo:
+                raise
+            except Exception as error:  # noqa: BLE001 (kept with all that is known of it)
+                if not self._breaker.opens(error):
+                    self._keep(message, error)
+                    return
+                tries += 1
+                cause = f"too many messages in a row fail with {self._breaker.cause}"
+                self._breaker_announcer.trouble(f"{cause}: holding the rest")
+                self._hold(next_delay(tries, first=1.0, most=30.0), since, cause)
+            else:
+                self._breaker.close()
+                self._breaker_announcer.over("messages work again")
+                return
 
     def _keep(self, message: Received, error: Exception, *, suspect: bool = False) -> None:
         self._while_world_is_away(
@@ -159,22 +183,24 @@ class BatchConsumer:
                     self._announcer.trouble(
                         f"the database is away ({type(error).__name__}): waiting for it"
                     )
-                    self._hold(next_delay(tries, first=0.5, most=10.0), since)
+                    self._hold(
+                        next_delay(tries, first=0.5, most=10.0), since, "the database is away"
+                    )
             else:
                 self._announcer.over("the database is back")
                 return done
 
-    def _hold(self, seconds: float, since: float) -> None:
+    def _hold(self, seconds: float, since: float, why: str) -> None:
         """Keep the connection alive for so long."""
         if self._stop or time.monotonic() - since > LET_GO_AFTER:
-            raise LetGo("the database is away")
+            raise LetGo(why)
         until = time.monotonic() + seconds
         while not self._stop and (left := until - time.monotonic()) > 0:
             try:
                 broker.wait(self._connection, min(left, TURN), self._stop)
                 self._stay_alive()
             except broker.AWAY as error:  # not to be taken for a fault of the handler
-                raise LetGo("the database is away, and the broker, too") from error
+                raise LetGo(f"{why}, and the broker is away, too") from error
 
     def _stay_alive(self) -> None:
         """Long work must not cost the connection: read and answer the broker's heartbeats."""

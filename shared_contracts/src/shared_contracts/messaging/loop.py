@@ -1,4 +1,4 @@
-"""One way to run a process until it is told to stop, and one way to wait in it.
+"""One way to be told to stop, and one way to wait.
 
 The contract of stopping: safe before the start, safe twice, and the work in hand is finished.
 A second signal ends the process at once.
@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
 from types import FrameType
 
 logger = logging.getLogger(__name__)
@@ -101,12 +100,3 @@ class Announcer:
         if self._since is not None:
             logger.warning("%s after %.0f s", text, time.monotonic() - self._since)
             self._since = None
-
-
-Step = Callable[[], float]
-
-
-def run_until_stopped(step: Step, stop: Stop) -> None:
-    """Call `step`, wait as many seconds as it returns, and again."""
-    while not stop:
-        stop.wait(step())

@@ -15,7 +15,7 @@ DATABASE_ERRORS = (DatabaseError, InterfaceError)
 
 
 class LetGo(Exception):
-    """The database stays away: what is held goes back to the broker until it answers."""
+    """What is held cannot be handled now, through no fault of its own: the broker gets it back."""
 
 
 def database_works() -> bool:

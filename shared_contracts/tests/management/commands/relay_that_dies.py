@@ -14,5 +14,5 @@ class Relays(Relay):
 
 class Command(relay_outbox.Command):
     def handle(self, **options):
-        relay_outbox.Relay = Relays
+        vars(relay_outbox)["Relay"] = Relays
         super().handle(**options)

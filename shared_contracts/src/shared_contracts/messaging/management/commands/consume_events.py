@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from ... import conf
+from ...breaker import Breaker
 from ...consumer import BatchConsumer
 from ...loop import Stop
 from ...process import describe, run_connected
@@ -23,11 +24,11 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         stop = Stop().on_signals()
-        handlers = conf.handlers()
+        handlers, breaker = conf.handlers(), Breaker()
         keys = ", ".join(event.type for event in handlers)
         logger.info("%s", describe("consumer", f"handles {keys}"))
         run_connected(
             "consumer",
-            lambda connection, ready: BatchConsumer(connection, handlers, stop).run(ready),
+            lambda connection, ready: BatchConsumer(connection, handlers, stop, breaker).run(ready),
             stop,
         )
