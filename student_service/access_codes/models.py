@@ -43,14 +43,17 @@ class MailIntentQuerySet(models.QuerySet["MailIntent"]):
         locked = self.due().select_for_update(of=("self",), skip_locked=True)
         return locked.select_related("access_code").first()
 
-    def tried_today(self, recipient_hash: bytes | memoryview[int]) -> MailIntentQuerySet:
-        """What a recipient got, or may have got, in the last 24 hours."""
+    def tried_today(self, intent: MailIntent, at_most: int) -> int:
+        """How many other mails its recipient got, or may have got, in the last 24 hours."""
         State = MailIntent.State  # noqa: N806
-        return self.filter(
-            recipient_hash=recipient_hash,
+        others = self.filter(
+            ~models.Q(pk=intent.pk),
+            recipient_hash=intent.recipient_hash,
             tried_at__gt=Now() - timedelta(days=1),
             state__in=[State.SENT, State.SENDING, State.UNKNOWN],
         )
+        # Not count(): over a slice it costs Django three times as much as this query.
+        return len(others.values_list("pk")[:at_most])
 
 
 class MailIntent(models.Model):

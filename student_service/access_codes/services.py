@@ -189,8 +189,7 @@ def _claim(intent: MailIntent) -> bool:
         lost = mail.Outcome(mail.Result.LOST, "the worker that was sending it ended")
         _settle(intent, lost, first_pause=FIRST_PAUSE_AFTER_DEATH)
         return False
-    others = MailIntent.objects.tried_today(intent.recipient_hash).exclude(pk=intent.pk)
-    if others[: settings.MAIL_DAILY_CAP].count() >= settings.MAIL_DAILY_CAP:
+    if MailIntent.objects.tried_today(intent, settings.MAIL_DAILY_CAP) >= settings.MAIL_DAILY_CAP:
         intent.suppress(f"{settings.MAIL_DAILY_CAP} mails to this address in 24 hours are enough")
         return False
     # After twice the time that one mail may take, the worker that has it must be dead.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,10 +23,25 @@ from shared_contracts.messaging.testing import an_envelope, deliver
 deliver(*(an_envelope(UserSubscribed, email=f"user{n}@example.com") for n in range(%d)))
 """
 
+STATES_ARE = """
+from access_codes.models import MailIntent
+states = sorted(MailIntent.objects.values_list("state", flat=True))
+assert states == %s, states
+"""
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with all tables, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "database.sqlite3"
+    manage({"DATABASE_URL": f"sqlite:///{path}"}, "migrate")
+    return path
+
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, migrated: Path) -> dict[str, str]:
     """A service of its own: database and brokers in files of this test."""
+    shutil.copy(migrated, tmp_path / "database.sqlite3")
     return {
         "DATABASE_URL": f"sqlite:///{tmp_path}/database.sqlite3",
         "BROKER_URL": f"sqlite:///{tmp_path}/broker.sqlite3",
@@ -53,7 +69,6 @@ def manage(environment: dict[str, str], *arguments: str) -> None:
 @pytest.fixture
 def idle(environment: dict[str, str], mailbox: Mailbox) -> Iterator[Worker]:
     """A worker that is ready and has looked at its empty table."""
-    manage(environment, "migrate")
     with running(environment) as process:
         wait_for(lambda: process.ready)
         wait_for(lambda: process.children)
@@ -63,7 +78,6 @@ def idle(environment: dict[str, str], mailbox: Mailbox) -> Iterator[Worker]:
 def test_it_sends_what_it_finds_at_the_start_and_what_it_is_woken_for(
     environment: dict[str, str], mailbox: Mailbox
 ) -> None:
-    manage(environment, "migrate")
     its_wake_up_is_lost = {"TASKS_BROKER_URL": environment["BROKER_URL"]}
     manage({**environment, **its_wake_up_is_lost}, "shell", "-c", ISSUE % 2)
     with running(environment) as process:
@@ -111,13 +125,6 @@ def test_it_finishes_the_mail_in_hand_before_it_ends(
     assert seconds < 10
     assert len(mailbox.mails) == 1
     manage(environment, "shell", "-c", STATES_ARE % "['pending', 'pending', 'sent']")
-
-
-STATES_ARE = """
-from access_codes.models import MailIntent
-states = sorted(MailIntent.objects.values_list("state", flat=True))
-assert states == %s, states
-"""
 
 
 def test_its_beat_dies_with_it_even_when_it_is_killed(idle: Worker) -> None:

@@ -31,7 +31,7 @@ WAKE_UP_SECONDS = 60
 SENT_TWICE = {"retry": True, "retry_policy": {"max_retries": 1, "interval_start": 0}}
 """Beat keeps one producer for ever, and only a second try gives it a new connection."""
 
-GOODBYE_SECONDS = 0.5
+GOODBYE_SECONDS = 0.25
 """For each answer of the broker once the worker is leaving."""
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
