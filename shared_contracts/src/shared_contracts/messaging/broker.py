@@ -12,14 +12,13 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 from urllib.parse import urlsplit
 
-import amqp.serialization
 import amqp.spec
 from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
 from kombu import Connection
@@ -28,7 +27,7 @@ from kombu.exceptions import KombuError
 from .. import sqlite_transport  # noqa: F401  (makes sqlite:////path a broker URL)
 from ..envelope import CONTENT_TYPE
 from ..topology import Service, exchange_of
-from . import conf
+from . import conf, mended_amqp  # noqa: F401  (before any connection)
 from .loop import Stop
 
 logger = logging.getLogger(__name__)
@@ -288,27 +287,3 @@ class Publisher:
             message = self._waiting.pop(answered, None)
             if message is not None:
                 yield message
-
-
-def _tolerate_broken_properties() -> None:
-    """Deliver a message with unreadable properties instead of ending the loop that reads it.
-
-    py-amqp lets such an error out of `drain_events`, where it belongs to no message, and the
-    message would come again for ever. Its body decides what becomes of it; this marks it.
-    """
-    content: Any = amqp.serialization.GenericContent
-    load: Callable[..., int] = content._load_properties  # noqa: SLF001
-
-    def tolerant(self: Any, class_id: int, buf: bytes, offset: int) -> int:
-        try:
-            return load(self, class_id, buf, offset)
-        except Exception as error:  # noqa: BLE001 (struct, Unicode, overflow: any broken byte)
-            self.properties = {"application_headers": {BROKEN_PROPERTIES: repr(error)[:200]}}
-            return offset
-
-    content._load_properties = tolerant  # noqa: SLF001
-
-
-BROKEN_PROPERTIES = "x-broken-properties"
-
-_tolerate_broken_properties()

@@ -16,7 +16,7 @@ from kombu import Connection
 
 from ..errors import Transient
 from ..events import Event
-from . import broker, conf, inbox, set_aside, wake, world
+from . import broker, conf, inbox, mended_amqp, set_aside, wake, world
 from .backoff import next_delay
 from .breaker import Breaker
 from .conf import Handler
@@ -225,7 +225,7 @@ class BatchConsumer:
 
     def _read(self, message: Any) -> Received:
         headers = message.properties.get("application_headers") or {}
-        broken = headers.get(broker.BROKEN_PROPERTIES)
+        broken = headers.get(mended_amqp.BROKEN_PROPERTIES)
         return Received.read(
             bytes(message.body or b""),  # py-amqp makes a text of an empty body
             queue=self._inbox,

@@ -1,0 +1,82 @@
+"""py-amqp's own reader over real sockets, with our remedies: it never holds a loop for ever."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import amqp
+import pytest
+from amqp.transport import TCPTransport
+from shared_contracts.messaging import mended_amqp
+
+FRAME = b"\x01\x00\x07\x00\x00\x00\x05hello\xce"
+
+
+@pytest.fixture
+def wire() -> Iterator[tuple[amqp.Connection, list[Any], socket.socket]]:
+    """A connection as after its handshake, the frames it has read, and the broker's end."""
+    ours, theirs = socket.socketpair()
+    transport: Any = TCPTransport("broker:5672")
+    transport.sock = ours
+    transport._setup_transport()
+    connection: Any = amqp.Connection()
+    connection._transport = transport
+    frames: list[Any] = []
+    connection.on_inbound_frame = lambda frame: frames.append(frame) or True
+    yield connection, frames, theirs
+    ours.close()
+    theirs.close()
+
+
+def look(connection: amqp.Connection) -> None:
+    with suppress(TimeoutError):
+        connection.drain_events(timeout=0)
+
+
+def test_a_look_at_nothing_does_not_wait(wire, monkeypatch):
+    connection, _, _ = wire
+    monkeypatch.setattr(mended_amqp, "REST_OF_A_FRAME", 60.0)
+    started = time.monotonic()
+
+    with pytest.raises(TimeoutError):
+        connection.drain_events(timeout=0)
+    assert time.monotonic() - started < 30
+
+
+def test_a_broker_that_falls_silent_in_the_middle_of_a_frame_does_not_hold_the_loop(
+    wire, monkeypatch
+):
+    connection, frames, broker = wire
+    monkeypatch.setattr(mended_amqp, "REST_OF_A_FRAME", 0.05)
+    broker.sendall(FRAME[:9])
+    looking = threading.Thread(target=look, args=(connection,), daemon=True)
+    looking.start()
+    looking.join(timeout=10)
+
+    assert not looking.is_alive()
+    assert frames == []
+
+
+@pytest.mark.parametrize("cut", range(1, len(FRAME)))
+def test_a_frame_that_comes_in_two_halves_is_read_whole(wire, monkeypatch, cut):
+    connection, frames, broker = wire
+    monkeypatch.setattr(mended_amqp, "REST_OF_A_FRAME", 0.01)
+    broker.sendall(FRAME[:cut])
+    look(connection)
+    broker.sendall(FRAME[cut:])
+    look(connection)
+
+    assert frames == [(1, 7, b"hello")]
+
+
+def test_the_end_of_the_connection_is_noticed_at_a_look(wire):
+    connection, _, broker = wire
+    broker.close()
+
+    with pytest.raises(OSError, match="closed"):
+        connection.drain_events(timeout=0)
