@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
@@ -63,12 +64,17 @@ class Stranger:
 @contextmanager
 def a_stranger(url: str, prefix: str) -> Iterator[Stranger]:
     """A stranger on the broker at `url`."""
-    # What kombu writes as a double slash is the virtual host "/", which pika wants quoted.
-    connection = pika.BlockingConnection(pika.URLParameters(f"{url.removesuffix('//')}/%2F"))
+    connection = pika.BlockingConnection(pika.URLParameters(quoted(url)))
     try:
         yield Stranger(connection.channel(), prefix)
     finally:
         connection.close()
+
+
+def quoted(url: str) -> str:
+    """A broker URL as pika wants it: kombu writes the virtual host "/" as a slash, pika as %2F."""
+    parts = urlsplit(url)
+    return parts._replace(path=f"/{parts.path.strip('/') or '%2F'}").geturl()
 
 
 def request(**data: Any) -> Event:

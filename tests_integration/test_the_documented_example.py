@@ -12,6 +12,7 @@ from tools.commands import ROOT
 from .eventually import eventually
 from .house import House
 from .kinds import on_servers
+from .stranger import quoted
 
 PROGRAM = re.compile(r"^```python stranger\.py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -19,15 +20,13 @@ PROGRAM = re.compile(r"^```python stranger\.py\n(.*?)^```$", re.MULTILINE | re.D
 @on_servers
 def test_the_program_in_the_documents_prints_the_code_that_is_mailed(house: House) -> None:
     [program] = PROGRAM.findall((ROOT / "docs" / "events.md").read_text(encoding="utf-8"))
-    url = house.place.wire_url
     mailed_before = len(house.mailbox.mails("stranger@example.com"))
 
     done = subprocess.run(
         [sys.executable, "-I", "-c", program],
         env={
             "PATH": os.environ["PATH"],
-            # What kombu writes as a double slash is the virtual host "/", which pika wants quoted.
-            "BROKER_URL": f"{url.removesuffix('//')}/%2F" if url.endswith("//") else url,
+            "BROKER_URL": quoted(house.place.wire_url),
             "BROKER_PREFIX": house.place.backends.prefix,
         },
         capture_output=True,
