@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from access_codes import tasks
+from django.utils import timezone
+from shared_contracts.celery_app import stopping
+from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging import wake
+from shared_contracts.messaging.models import InboxMessage, OutboxMessage
+from shared_contracts.messaging.testing import an_envelope, deliver
+from student_service.celery import app
+
+from tests.smtp_server import Mailbox
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tasks that were asked for."""
+    names: list[str] = []
+    monkeypatch.setattr(wake, "task", names.append)
+    return names
+
+
+def subscribe(count: int) -> None:
+    deliver(*(an_envelope(UserSubscribed, email=f"user{n}@example.com") for n in range(count)))
+
+
+def test_every_scheduled_task_exists() -> None:
+    app.loader.import_default_modules()
+
+    assert set(app.conf.beat_schedule) <= set(app.tasks)
+
+
+def test_new_codes_wake_the_mail_worker(woken: list[str]) -> None:
+    subscribe(3)
+
+    assert woken == ["student_service.send_pending_mails"]
+
+
+def test_a_run_that_sends_everything_asks_for_no_other(mailbox: Mailbox, woken: list[str]) -> None:
+    subscribe(3)
+    woken.clear()
+
+    tasks.send_pending_mails()
+
+    assert len(mailbox.mails) == 3
+    assert woken == []
+
+
+def test_a_run_whose_time_is_up_asks_for_another(
+    mailbox: Mailbox, woken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "RUN_SECONDS", 0.5)
+    mailbox.pause_at_data = 0.2
+    subscribe(20)
+    woken.clear()
+
+    tasks.send_pending_mails()
+
+    assert 1 <= len(mailbox.mails) < 20
+    assert woken == ["student_service.send_pending_mails"]
+
+
+def test_a_worker_that_is_told_to_stop_asks_for_nothing(mailbox: Mailbox, woken: list[str]) -> None:
+    subscribe(3)
+    woken.clear()
+    stopping.set()
+    try:
+        tasks.send_pending_mails()
+    finally:
+        stopping.clear()
+
+    assert mailbox.mails == []
+    assert woken == []
+
+
+def test_messages_are_pruned_when_their_retention_has_ended() -> None:
+    subscribe(2)
+    long_ago = timezone.now() - timedelta(days=400)
+    OutboxMessage.objects.update(published_at=long_ago)
+    InboxMessage.objects.update(received_at=long_ago)
+    subscribe(1)
+
+    tasks.prune()
+
+    assert (OutboxMessage.objects.count(), InboxMessage.objects.count()) == (1, 1)
