@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+from django.db import DatabaseError, connection
 from shared_contracts.messaging.bulk import insert_new, update_from
 from shared_contracts.messaging.models import InboxMessage, SetAside
 
@@ -113,3 +114,37 @@ def test_a_uuid_key_finds_its_row_and_comes_back_as_a_uuid(effects):
     changed = update_from(Effect, rows, key="subscription_id", only_where_null="id")
 
     assert changed == []  # the guard field holds a value
+
+
+def test_nulls_large_numbers_choices_and_documents_are_written_as_they_are():
+    row = {
+        "delivery": "d",
+        "state": SetAside.State.DEAD,
+        "error": "E",
+        "reason": "a 'quoted' \\ é",
+        "fingerprint": "",
+        "body": b"\0\xff",
+        "headers": {"a": ["é", None, 1]},
+        "attempts": 2**31 - 1,
+        "next_attempt_at": None,
+        "suspect": True,
+    }
+    defaults = {"queue": "", "source": "", "event_id": "", "type": "", "subject": ""}
+    rows = [row | defaults | {"traceback": "", "history": []}]
+    rows.append(rows[0] | {"delivery": "e", "attempts": 0})
+
+    insert_new(SetAside, rows, conflict=["delivery"], returning=["id"])
+
+    written = SetAside.objects.get(delivery="d")
+    assert {name: getattr(written, name) for name in row} == row
+    assert SetAside.objects.get(delivery="e").attempts == 0
+
+
+def test_a_text_that_is_too_long_is_refused_and_never_cut():
+    if connection.vendor == "sqlite":  # it has no lengths
+        insert([inbox_row(1, type="x" * 256)])
+
+        assert InboxMessage.objects.get().type == "x" * 256
+        return
+    with pytest.raises(DatabaseError):
+        insert([inbox_row(1, type="x" * 256)])
