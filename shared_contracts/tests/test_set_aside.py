@@ -15,6 +15,7 @@ from shared_contracts.messaging import conf, sealing, set_aside, world
 from shared_contracts.messaging.inbox import Received
 from shared_contracts.messaging.models import SET_ASIDE_PURPOSE, InboxMessage, SetAside
 from shared_contracts.messaging.testing import an_envelope
+from shared_contracts.strict_json import MAX_BYTES
 
 from tests.models import Effect
 
@@ -91,6 +92,32 @@ def test_a_message_that_cannot_be_read_is_kept_dead_byte_for_byte():
     row = SetAside.objects.get()
     assert (row.state, row.next_attempt_at, row.event_id) == ("dead", None, "")
     assert sealing.unseal(row.body, SET_ASIDE_PURPOSE) == b"\xff\0{"
+
+
+def test_of_a_body_too_long_to_be_read_the_beginning_is_kept():
+    message = received(body=b"x" * 3_000_000)
+    set_aside.keep(message, message.fault, dead=True)
+
+    row = SetAside.objects.get()
+    kept_body = sealing.unseal(row.body, SET_ASIDE_PURPOSE)
+    assert kept_body == b"x" * (MAX_BYTES + 1)
+    assert row.reason == "the body has 3,000,000 bytes, expected at most 262,144"
+
+
+@pytest.mark.parametrize("character", ["\0", "\ud83d"])
+def test_an_error_with_a_character_that_no_database_takes_is_kept_all_the_same(character):
+    row = kept(ValueError(f"plan {character} is no plan"))
+
+    assert row.reason == "plan ? is no plan"
+    assert row.traceback == "ValueError: plan ? is no plan\n"
+
+
+def test_a_code_at_the_cut_of_a_long_traceback_is_masked():
+    after = "." * (set_aside.LONGEST_TRACEBACK - len("-Q9TX-2WBD-H5RN") - 1)
+    row = kept(ValueError(f"7K3M-Q9TX-2WBD-H5RN{after}"))
+
+    assert "Q9TX" not in row.traceback
+    assert "H5RN" not in row.traceback
 
 
 def test_headers_of_any_kind_are_kept_as_bounded_text():

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from ..errors import Transient
 from ..events import Event
 from ..masking import mask
+from ..strict_json import MAX_BYTES
 from . import conf, inbox, sealing, world
 from .bulk import insert_new
 from .conf import Handler
@@ -31,6 +32,12 @@ LONGEST_HEADERS = 8_000
 LONGEST_REASON = 1_000
 LONGEST_TRACEBACK = 8_000
 """Characters that are kept of each."""
+
+LONGEST_BODY = MAX_BYTES + 1
+"""Bytes: one more than can be read, so that a cut body never looks like a whole one.
+
+30 MB would take the database longer than a statement may, and the message would come for ever.
+"""
 
 LONGEST_HISTORY = 20
 """Entries: a message that comes a million times is a row of the same size."""
@@ -64,7 +71,7 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
         "event_id": envelope.id if envelope else "",
         "type": envelope.type if envelope else "",
         "subject": envelope.subject if envelope else "",
-        "body": sealing.seal(message.body, SET_ASIDE_PURPOSE),
+        "body": sealing.seal(message.body[:LONGEST_BODY], SET_ASIDE_PURPOSE),
         "headers": _printable(message.headers),
         "suspect": suspect,
         "error": type(error).__name__,
@@ -197,7 +204,8 @@ def _kept_before(row: dict[str, Any], error: BaseException) -> None:
     changes: dict[str, Any] = {"history": _with(known.history, _entry(error))}
     if known.settled_at is not None:
         changes |= {"settled_at": None, "attempts": 0}
-        changes |= {name: row[name] for name in ("state", "next_attempt_at", "error", "reason")}
+        told_anew = ("state", "next_attempt_at", "error", "reason", "traceback", "fingerprint")
+        changes |= {name: row[name] for name in told_anew}
     SetAside.objects.filter(id=known.id).update(**changes)
 
 
@@ -208,11 +216,17 @@ def _delivery(message: Received) -> str:
 
 def _reason(error: BaseException) -> str:
     """What operators read. Errors may quote a message, so addresses and codes are masked."""
-    return mask(str(error))[:LONGEST_REASON] or type(error).__name__
+    return _storable(mask(str(error))[:LONGEST_REASON]) or type(error).__name__
 
 
 def _traceback(error: BaseException) -> str:
-    return mask("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:])
+    # Masked before it is cut: half a code is not recognised as one.
+    return _storable(mask("".join(traceback.format_exception(error)))[-LONGEST_TRACEBACK:])
+
+
+def _storable(text: str) -> str:
+    """`text` without what no database takes, NUL and halves of surrogate pairs."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _with(history: list[Entry], entry: Entry) -> list[Entry]:
