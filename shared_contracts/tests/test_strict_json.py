@@ -25,6 +25,7 @@ REFUSED = {
     "surrogate in UTF-8": (b'"\xed\xa0\x80"', "not UTF-8"),
     "deep arrays": (b"[" * DEEP, "nested too deeply"),
     "deep objects": (b'{"a":' * 20_000, "nested too deeply"),
+    "deep around an escape": (b"[" * 3_000 + b'"\\u0041"' + b"]" * 3_000, "nested too deeply"),
     "long integer": (b"[" + b"9" * 5_000 + b"]", "too many digits"),
     "NaN": (b'{"a": NaN}', "NaN"),
     "Infinity": (b"[Infinity]", "Infinity"),

@@ -27,14 +27,14 @@ def loads(raw: bytes) -> Any:
             parse_constant=_refuse_constant,
             parse_float=_finite,
         )
+        if "\\u" in text:
+            _refuse_unstorable(value)
     except json.JSONDecodeError as error:
         raise Malformed(f"the body is not JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
         raise Malformed("the body is nested too deeply") from None
     except ValueError:  # CPython refuses integers of more than 4,300 digits
         raise Malformed("the body holds a number of too many digits") from None
-    if "\\u" in text:
-        _refuse_unstorable(value)
     return value
 
 
