@@ -1,9 +1,9 @@
 """Run all tests, against a real RabbitMQ and a real PostgreSQL.
 
-    python -m tools.test                          everything
-    python -m tools.test --suite payment_service  one folder's tests, on both databases
-    python -m tools.test -k relay -x              what is left over goes to pytest
-    python -m tools.test --broker native          a private RabbitMQ, although there is another
+    make test                                everything, two suites at a time
+    make test ARGS="--suite student_service" one folder's tests, on both databases
+    make test ARGS="-k relay -x"             what is left over goes to pytest
+    make test ARGS="--broker native"         a private RabbitMQ, although there is another
 
 Exit code: 0 if all passed, 1 if a test failed, 2 if there is no server to test against.
 """
@@ -13,47 +13,120 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from .commands import ROOT
+from .process import Process
 from .servers import NoServer, Servers, postgresql, rabbitmq
 
-SUITES: Mapping[str, Sequence[str]] = {
-    "shared_contracts": ("SQLite", "PostgreSQL"),
-    "payment_service": ("SQLite", "PostgreSQL"),
-    "student_service": ("SQLite", "PostgreSQL"),
-    "tools": ("",),
-    "tests_integration": ("",),
-}
-"""Each folder with tests, and the databases that its tests are run on."""
+AT_A_TIME = 2
+"""Suites; most tests wait for processes rather than compute."""
 
 NOTHING_CHOSEN = 5
 """pytest's exit code if no test was left after its options had chosen."""
 
 
+@dataclass(frozen=True)
+class Suite:
+    """One folder's tests, on one kind of database if they have one of their own."""
+
+    folder: str
+    database: str = ""
+    options: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        return f"{self.folder} on {self.database}" if self.database else self.folder
+
+
+SUITES = (
+    Suite("tests_integration"),  # takes longest: first, so that the others run beside it
+    Suite("shared_contracts", "SQLite"),
+    Suite(
+        "shared_contracts",
+        "PostgreSQL",
+        # These know no database: once is enough.
+        [f"--ignore=tests/test_{name}.py" for name in ("broker_conformance", "strict_json")],
+    ),
+    Suite("tools"),
+    Suite("payment_service", "SQLite"),
+    Suite("payment_service", "PostgreSQL"),
+    Suite("student_service", "SQLite"),
+    Suite("student_service", "PostgreSQL"),
+)
+
+
+class Run:
+    """A suite that runs: its output and its report are files, shown when it has ended."""
+
+    def __init__(
+        self, suite: Suite, servers: Servers, folder: Path, for_pytest: Sequence[str]
+    ) -> None:
+        self.suite = suite
+        self._report = folder / f"{suite.title}.xml"
+        self._nothing_is_fine = bool(for_pytest)
+        urls = {"TEST_BROKER_URL": servers.broker.url, "TEST_DATABASE_URL": servers.database.url}
+        if suite.database == "SQLite":
+            urls["DATABASE_URL"] = f"sqlite:///{folder / suite.title}.sqlite3"
+        elif suite.database:
+            # The name keeps two runs of the tests on one server apart.
+            name = f"admit_one_{secrets.token_hex(4)}"
+            urls["DATABASE_URL"] = postgresql.of_database(servers.database.url, name)
+        pytest = [sys.executable, "-P", "-m", "pytest", "-q", "-rs", f"--junitxml={self._report}"]
+        if sys.stdout.isatty():
+            pytest.append("--color=yes")
+        self.process = Process(
+            suite.title,
+            [*pytest, *suite.options, *for_pytest],
+            log=folder / f"{suite.title}.log",
+            is_ready=lambda _: True,
+            cwd=ROOT / suite.folder,
+            env={**os.environ, **urls},
+        )
+
+    def counts(self) -> Counter[str]:
+        """How many passed, failed and were skipped, by the suite's own report."""
+        if self.process.exit_code == NOTHING_CHOSEN and self._nothing_is_fine:
+            return Counter()
+        if not self._report.exists():  # it did not get as far as that
+            return Counter(failed=1)
+        counts: Counter[str] = Counter()
+        for part in ET.parse(self._report).iter("testsuite"):  # noqa: S314 - pytest wrote it
+            tests, failures, errors, skipped = (
+                int(part.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")
+            )
+            failed = failures + errors
+            counts += Counter(passed=tests - failed - skipped, failed=failed, skipped=skipped)
+        if self.process.exit_code and not counts["failed"]:
+            counts["failed"] += 1
+        return counts
+
+
 def main() -> None:
     options, for_pytest = _parser().parse_known_args()
+    suites = [suite for suite in SUITES if options.suite in {"", suite.folder}]
+    counts: Counter[str] = Counter()
     try:
-        with Servers(broker=options.broker, database=options.database) as servers:
-            environment = {
-                **os.environ,
-                "TEST_BROKER_URL": servers.broker.url,
-                "TEST_DATABASE_URL": servers.database.url,
-            }
-            names = [options.suite] if options.suite else list(SUITES)
-            runs = [(name, database) for name in names for database in SUITES[name]]
-            counts, failed = _run_all(runs, environment, for_pytest)
+        with ExitStack() as stack:
+            servers = stack.enter_context(Servers(broker=options.broker, database=options.database))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="admit-one-")))
+            for run in _run(suites, servers, folder, for_pytest):
+                print(f"\n=== {run.suite.title}\n{run.process.output()}", flush=True)
+                counts += run.counts()
     except NoServer as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    _tell(counts, failed)
-    sys.exit(1 if failed else 0)
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")
+    sys.exit(1 if counts["failed"] else 0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,75 +135,30 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--suite", choices=SUITES, default="")
+    folders = dict.fromkeys(suite.folder for suite in SUITES)
+    parser.add_argument("--suite", choices=folders, default="")
     parser.add_argument("--broker", choices=rabbitmq.PRODUCT.ways, default="")
     parser.add_argument("--database", choices=postgresql.PRODUCT.ways, default="")
     return parser
 
 
-def _run_all(
-    runs: Sequence[tuple[str, str]], environment: Mapping[str, str], for_pytest: Sequence[str]
-) -> tuple[Counter[str], list[str]]:
-    """Run the suites one after the other; returns what was counted, and which of them failed."""
-    counts: Counter[str] = Counter()
-    failed = []
-    with tempfile.TemporaryDirectory(prefix="admit-one-tests-") as temporary:
-        for number, (name, database) in enumerate(runs):
-            title = f"{name} on {database}" if database else name
-            print(f"\n=== {title} ", flush=True)
-            report = Path(temporary) / f"{number}.xml"
-            url = {"DATABASE_URL": _database_url(database, environment, Path(temporary))}
-            code = subprocess.run(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "pytest",
-                    "-q",
-                    "-rs",
-                    f"--junitxml={report}",
-                    *for_pytest,
-                ],
-                cwd=ROOT / name,
-                env={**environment, **url} if database else environment,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            ).returncode
-            counts += _counted(report)
-            if code and not (code == NOTHING_CHOSEN and for_pytest):
-                failed.append(title)
-    return counts, failed
-
-
-def _database_url(database: str, environment: Mapping[str, str], temporary: Path) -> str:
-    """Where the tests make their database; the name keeps two test runs on one server apart."""
-    if database == "SQLite":
-        return f"sqlite:///{temporary / 'tests.sqlite3'}"
-    name = f"admit_one_{secrets.token_hex(4)}"
-    return postgresql.of_database(environment["TEST_DATABASE_URL"], name)
-
-
-def _counted(report: Path) -> Counter[str]:
-    """What a suite's report says: passed, failed and skipped."""
-    if not report.exists():  # it did not get as far as that
-        return Counter(failed=1)
-    suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314 - written by our own pytest
-    counts: Counter[str] = Counter()
-    for suite in suites:
-        tests, failures, errors, skipped = (
-            int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")
-        )
-        failed = failures + errors
-        counts += Counter(passed=tests - failed - skipped, failed=failed, skipped=skipped)
-    return counts
-
-
-def _tell(counts: Counter[str], failed: Sequence[str]) -> None:
-    print()
-    for title in failed:
-        print(f"failed: {title}")
-    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
-    print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")
+def _run(
+    suites: Sequence[Suite], servers: Servers, folder: Path, for_pytest: Sequence[str]
+) -> Iterator[Run]:
+    """Run the suites, some at a time; yields each when it has ended."""
+    waiting, running = list(suites), list[Run]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < AT_A_TIME:
+                running.append(Run(waiting.pop(0), servers, folder, for_pytest))
+                print(f"running {running[-1].suite.title}", flush=True)
+            for run in [run for run in running if run.process.exit_code is not None]:
+                running.remove(run)
+                yield run
+            time.sleep(0.05)
+    finally:
+        for run in running:
+            run.process.end(10)
 
 
 if __name__ == "__main__":
