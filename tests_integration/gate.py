@@ -7,12 +7,10 @@ import socket
 import struct
 import threading
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 LOCAL = "127.0.0.1"
-GONE = (OSError, asyncio.IncompleteReadError)
 
 
 class Gate:
@@ -38,6 +36,7 @@ class Gate:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -84,29 +83,36 @@ class Gate:
         for transport in list(self._connections):
             _reset(transport)
 
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     async def _pass(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         parts = urlsplit(self._server_url)
-        self._connections.add(to_client.transport)
+        ends = [to_client]
         try:
             server, to_server = await asyncio.open_connection(parts.hostname, parts.port)
-        except OSError:
-            _reset(to_client.transport)
-            return
-        self._connections.add(to_server.transport)
-        try:
-            await asyncio.gather(self._pump(client, to_server), self._pump(server, to_client))
+            ends.append(to_server)
+            self._connections.update(end.transport for end in ends)
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._pump(client, to_server))
+                pumps.create_task(self._pump(server, to_client))
+        except* OSError:  # what became of one end becomes of the other
+            for end in ends:
+                _reset(end.transport)
         finally:
-            for writer in (to_client, to_server):
-                self._connections.discard(writer.transport)
-                writer.transport.abort()
+            for end in ends:
+                self._connections.discard(end.transport)
+                end.close()
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with suppress(*GONE):
-            while data := await source.read(65_536):
-                await self._flowing.wait()
-                sink.write(data)
-                await sink.drain()
-            sink.write_eof()
+        while data := await source.read(65_536):
+            await self._flowing.wait()
+            sink.write(data)
+            await sink.drain()
+        sink.write_eof()
 
 
 def _reset(transport: asyncio.WriteTransport) -> None:

@@ -21,7 +21,7 @@ PATIENCE = 60.0
 @dataclass(frozen=True)
 class Answer:
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: Any
 
 
@@ -83,7 +83,7 @@ class Payments:
             text = got.read()
         finally:
             connection.close()
-        return Answer(got.status, dict(got.headers), json.loads(text) if text else None)
+        return Answer(got.status, got.headers, json.loads(text) if text else None)
 
     def post(self, order: Order) -> Answer:
         """Send an order once. Raises one of `NO_ANSWER`."""
