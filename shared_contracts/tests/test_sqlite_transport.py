@@ -243,3 +243,22 @@ def test_waiting_costs_next_to_nothing(broker: Broker) -> None:
         channel.connection.drain_events(timeout=2)
 
     assert time.process_time() - before < 0.1  # 5 %; measured 0.5 %
+
+
+@pytest.mark.parametrize(
+    "told",
+    [5, "text", ["text"], [{"queue": "q"}], [{"queue": "", "reason": "expired", "count": "1"}]],
+)
+def test_a_history_of_deaths_that_a_publisher_made_up_stops_nobody(
+    broker: Broker, told: Any
+) -> None:
+    channel = broker.channel()
+    channel.queue_declare("dead", durable=True, auto_delete=False)
+    way_out = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+    channel.queue_declare("q", durable=True, auto_delete=False, arguments=way_out)
+    made_up = amqp.Message("body", application_headers={"x-death": told})
+    channel.basic_publish(made_up, routing_key="q")
+    channel.basic_reject(channel.basic_get("q").delivery_tag, requeue=False)
+
+    [death] = channel.basic_get("dead").properties["application_headers"]["x-death"]
+    assert (death["queue"], death["reason"], death["count"]) == ("q", "rejected", 1)

@@ -11,7 +11,7 @@ def dead_letter_properties(
 ) -> dict[str, Any]:
     """The properties of the dead letter of a message that died in `queue`."""
     headers = dict(properties.get("application_headers") or {})
-    deaths = [dict(death) for death in headers.get("x-death", ())]
+    deaths = _told(headers.get("x-death"))
     death = next((d for d in deaths if (d["queue"], d["reason"]) == (queue, reason)), None)
     if death is None:
         death = {"reason": reason, "queue": queue, "exchange": exchange, "count": 0}
@@ -26,3 +26,16 @@ def dead_letter_properties(
         headers.setdefault(f"x-first-death-{name}", value)
     kept = {key: value for key, value in properties.items() if key != "expiration"}
     return {**kept, "application_headers": headers}
+
+
+def _told(deaths: Any) -> list[dict[str, Any]]:
+    """The deaths so far. A publisher may write this header too, and may write anything into it."""
+    if not isinstance(deaths, list):
+        return []
+    return [
+        dict(death)
+        for death in deaths
+        if isinstance(death, dict)
+        and isinstance(death.get("count"), int)
+        and death.keys() >= {"queue", "reason"}
+    ]
