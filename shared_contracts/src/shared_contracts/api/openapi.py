@@ -15,7 +15,7 @@ WHEN = {
     413: "The body is too large.",
     415: "The body is not plain JSON in UTF-8.",
     422: "The Idempotency-Key came first with another request.",
-    503: "The database does not answer; nothing was changed, try again.",
+    503: "The database does not answer; try again, and repeat a POST with its key.",
 }
 
 

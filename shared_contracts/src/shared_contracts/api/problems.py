@@ -69,9 +69,10 @@ def answer(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
     request = context["request"]
     match error:
         case OperationalError() | InterfaceError() | InternalError():
-            # A fail-over to a read-only server is an InternalError.
+            # A fail-over to a read-only server is an InternalError. Whether a commit that got no
+            # answer was made, nobody knows: only a repetition with its key is safe.
             logger.warning("a request found the database away: %s", mask(str(error)).strip())
-            detail = "the database does not answer; nothing was changed, try again"
+            detail = "the database does not answer; try again, and repeat a POST with its key"
             return problem(
                 request, 503, "unavailable", detail, headers={"Retry-After": RETRY_AFTER}
             )
