@@ -27,7 +27,12 @@ def wire() -> Iterator[tuple[amqp.Connection, list[Any], socket.socket]]:
     connection: Any = amqp.Connection()
     connection._transport = transport
     frames: list[Any] = []
-    connection.on_inbound_frame = lambda frame: frames.append(frame) or True
+
+    def take(frame: Any) -> bool:
+        frames.append(frame)
+        return True
+
+    connection.on_inbound_frame = take
     yield connection, frames, theirs
     ours.close()
     theirs.close()
