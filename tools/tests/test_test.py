@@ -1,0 +1,77 @@
+"""The test command itself: what it counts is what its suites have reported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools import test as command
+from tools.commands import ROOT
+from tools.servers import Servers
+
+PASSING = "def test_one(): pass\ndef test_two(): pass\n"
+FAILING = "def test_three(): assert False\n"
+SKIPPED = "import pytest\n@pytest.mark.skip(reason='no such machine')\ndef test_four(): pass\n"
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    with Servers(say=lambda _: None) as found:
+        yield found
+
+
+def run(servers: Servers, tmp_path: Path, test: str, *options: str) -> command.Run:
+    folder = tmp_path / "suite"
+    folder.mkdir()
+    (folder / "test_it.py").write_text(test)
+    started = command.Run(command.Suite(str(folder)), servers, tmp_path, options)
+    started.process.wait(30)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("test", "options", "expected"),
+    [
+        (PASSING, [], {"passed": 2}),
+        (PASSING + FAILING, [], {"passed": 2, "failed": 1}),
+        (PASSING + SKIPPED, [], {"passed": 2, "skipped": 1}),
+        ("import nothing_of_that_name\n", [], {"failed": 1}),
+        ("raise SystemExit(3)\n", [], {"failed": 1}),
+        ("", [], {"failed": 1}),
+        (PASSING, ["-k", "nothing"], {}),
+    ],
+)
+def test_every_result_is_counted(
+    servers: Servers, tmp_path: Path, test: str, options: list[str], expected: dict[str, int]
+) -> None:
+    assert dict(+run(servers, tmp_path, test, *options).counts()) == expected
+
+
+def test_a_skipped_test_is_shown_with_its_reason(servers: Servers, tmp_path: Path) -> None:
+    assert "no such machine" in run(servers, tmp_path, SKIPPED).process.output()
+
+
+def test_every_folder_with_tests_is_run() -> None:
+    folders = {path.parent.parent for path in ROOT.glob("*/tests/test_*.py")}
+    folders |= {path.parent for path in ROOT.glob("*/test_*.py")}
+
+    assert {folder.name for folder in folders} == {suite.folder for suite in command.SUITES}
+
+
+def test_without_a_server_nothing_is_run_and_the_exit_code_says_so() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.test", "--broker", "docker"],
+        cwd=ROOT,
+        env={"DOCKER_HOST": "tcp://127.0.0.1:1", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "No RabbitMQ can be had here" in done.stderr
+    assert "passed" not in done.stdout
