@@ -58,7 +58,6 @@ class Process:
             env={
                 **os.environ,
                 "DJANGO_SETTINGS_MODULE": "tests.settings",
-                "PYTHONPATH": str(ROOT),
                 "DATABASE_URL": database_url(),
                 "BROKER_PREFIX": str(settings.MESSAGING["BROKER_PREFIX"]),
                 "TEST_HANDLERS": "tests.process_handlers.HANDLERS",

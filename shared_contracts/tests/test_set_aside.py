@@ -293,6 +293,7 @@ def test_when_the_database_stays_away_the_message_is_not_to_blame():
     with pytest.raises(world.LetGo):
         set_aside.retry_one(conf.handlers(), only_the_claim_works)
 
+    assert len(steps) == 2  # the claim and the try, and no note of a failure
     assert SetAside.objects.get().error == "Transient"
 
 
