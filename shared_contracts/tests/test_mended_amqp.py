@@ -85,3 +85,16 @@ def test_the_end_of_the_connection_is_noticed_at_a_look(wire):
 
     with pytest.raises(OSError, match="closed"):
         connection.drain_events(timeout=0)
+
+
+def test_what_was_read_ahead_is_found_although_the_socket_is_silent(wire):
+    connection, frames, broker = wire
+    broker.sendall(FRAME * 3 + FRAME[:4])
+    look(connection)
+
+    assert mended_amqp.frame_is_buffered(connection.transport)
+    for _ in range(2):
+        look(connection)
+
+    assert frames == [(1, 7, b"hello")] * 3
+    assert not mended_amqp.frame_is_buffered(connection.transport)

@@ -27,7 +27,7 @@ from kombu.exceptions import KombuError
 from .. import sqlite_transport  # noqa: F401  (makes sqlite:////path a broker URL)
 from ..envelope import CONTENT_TYPE
 from ..topology import Service, exchange_of
-from . import conf, mended_amqp  # noqa: F401  (before any connection)
+from . import conf, mended_amqp
 from .loop import Stop
 
 logger = logging.getLogger(__name__)
@@ -173,6 +173,8 @@ def wait(connection: Connection, seconds: float, stop: Stop, *others: int) -> No
         sock = wire.transport.sock
         if sock is None or sock.fileno() < 0:
             raise ConnectionError("the connection to the broker is closed")
+        if mended_amqp.frame_is_buffered(wire.transport):
+            return
         stop.wait(seconds, sock.fileno(), *others)
         return
     # Whoever consumes from the embedded broker also looks by its own clock for those who died.

@@ -1,4 +1,4 @@
-"""Two faults of py-amqp's reader, mended at import: both would hold a loop for ever.
+"""py-amqp's reader, mended at import: two faults that would hold a loop for ever, and its thirst.
 
 py-amqp gives no other way in. The tests show each fault's remedy at work, so that a new release
 of py-amqp that reads otherwise is noticed.
@@ -12,9 +12,16 @@ from typing import Any
 
 import amqp
 import amqp.serialization
+import amqp.transport
 
 BROKEN_PROPERTIES = "x-broken-properties"
 """The header that marks a message whose AMQP properties could not be read."""
+
+READ_AHEAD = 8_192
+"""Bytes asked of the socket at least."""
+
+FRAME_EXTRA = 8
+"""Bytes of a frame around its payload: type, channel, size before it, and one after it."""
 
 REST_OF_A_FRAME = 1.0
 """Seconds that a frame which has begun may take to arrive whole, before others get their turn."""
@@ -52,12 +59,34 @@ def _never_spin_on_half_a_frame() -> None:
     def patient(self: Any, timeout: float | None = None) -> bool:
         sock = self.transport.sock
         if timeout == 0 and sock is not None:
-            if not _readable(sock):
+            if not frame_is_buffered(self.transport) and not _readable(sock):
                 raise TimeoutError("nothing has arrived")
             timeout = REST_OF_A_FRAME
         return read(self, timeout)
 
     connection.blocking_read = patient
+
+
+def _read_ahead() -> None:
+    """Take from the socket what has arrived, not each frame by seven bytes, the payload, and one.
+
+    py-amqp keeps what it has read too much; the rest is for `frame_is_buffered`.
+    """
+    transport: Any = amqp.transport.TCPTransport
+    set_up: Callable[[Any], None] = transport._setup_transport  # noqa: SLF001
+
+    def thirsty(self: Any) -> None:
+        set_up(self)
+        receive = self.sock.recv
+        self._quick_recv = lambda wanted: receive(max(wanted, READ_AHEAD))
+
+    transport._setup_transport = thirsty  # noqa: SLF001
+
+
+def frame_is_buffered(transport: Any) -> bool:
+    """Whether a whole frame was read from the socket already, which will not be readable for it."""
+    read: bytes = transport._read_buffer  # noqa: SLF001
+    return len(read) >= FRAME_EXTRA and len(read) >= FRAME_EXTRA + int.from_bytes(read[3:7], "big")
 
 
 def _readable(sock: Any) -> bool:
@@ -71,3 +100,4 @@ def _readable(sock: Any) -> bool:
 
 _tolerate_broken_properties()
 _never_spin_on_half_a_frame()
+_read_ahead()
