@@ -191,7 +191,7 @@ def _measure(servers: Servers, options: argparse.Namespace, console: Console) ->
 
 
 def _textbook_count(options: argparse.Namespace) -> int:
-    return max(100, options.subscriptions // TEXTBOOK_SHARE)
+    return max(100, int(options.subscriptions) // TEXTBOOK_SHARE)
 
 
 def _stop_once() -> None:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -98,3 +99,36 @@ def test_what_was_read_ahead_is_found_although_the_socket_is_silent(wire):
 
     assert frames == [(1, 7, b"hello")] * 3
     assert not mended_amqp.frame_is_buffered(connection.transport)
+
+
+def test_what_is_written_together_arrives_whole_in_order_and_not_before(wire):
+    connection, _, broker = wire
+    broker.setblocking(False)
+    with mended_amqp.gathered_writes(connection.transport):
+        for number in range(3):
+            connection.transport.write(memoryview(bytearray(b"%d" % number)))
+        with pytest.raises(BlockingIOError):
+            broker.recv(10)
+
+    assert broker.recv(10) == b"012"
+
+
+def test_large_writes_do_not_wait_for_the_end(wire):
+    connection, _, broker = wire
+    with mended_amqp.gathered_writes(connection.transport):
+        connection.transport.write(b"x" * mended_amqp.WRITE_AT_ONCE)
+        first = broker.recv(1)
+
+    assert first == b"x"
+
+
+def test_an_answer_that_stops_in_the_middle_of_a_frame_is_not_awaited_for_ever(wire):
+    connection, frames, broker = wire
+    connection.read_timeout = 0.05
+    broker.sendall(FRAME[:9])
+    waiting = ThreadPoolExecutor(1).submit(connection.drain_events)
+
+    with pytest.raises(TimeoutError):
+        waiting.result(timeout=10)
+    assert waiting.done()
+    assert frames == []

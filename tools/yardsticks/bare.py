@@ -96,7 +96,7 @@ class Relay:
     def _carry(self) -> int:
         rows = self._database.execute(
             "SELECT id, event_id, type, subject, body FROM outbox WHERE published_at IS NULL "
-            "ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED",
+            "ORDER BY created_at, id LIMIT %s FOR UPDATE SKIP LOCKED",
             [BATCH],
             binary=True,
         ).fetchall()

@@ -12,7 +12,7 @@ CREATE TABLE outbox (
     created_at timestamptz NOT NULL DEFAULT now(),
     published_at timestamptz
 );
-CREATE INDEX outbox_unsent ON outbox (id) WHERE published_at IS NULL;
+CREATE INDEX outbox_unsent ON outbox (created_at, id) WHERE published_at IS NULL;
 CREATE INDEX outbox_subject ON outbox (subject);
 CREATE TABLE inbox (
     id bigserial PRIMARY KEY,

@@ -13,7 +13,7 @@ import ssl
 import struct
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -238,8 +238,9 @@ class Publisher:
         self._report = Report()
         self._keys = {message.message_id: message.key for message in batch}
         deadline = time.monotonic() + timeout
-        for message in batch:
-            self._send(message)
+        with self._at_once():
+            for message in batch:
+                self._send(message)
         while self._waiting:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -248,6 +249,11 @@ class Publisher:
             with suppress(TimeoutError):
                 self._connection.drain_events(timeout=min(left, 1.0))
         return self._report
+
+    def _at_once(self) -> AbstractContextManager[None]:
+        if self._connection.transport.driver_type != "amqp":
+            return nullcontext()  # the embedded broker gathers by itself
+        return mended_amqp.gathered_writes(self._connection.connection.transport)
 
     def _send(self, message: Outgoing) -> None:
         prepared = self._channel.prepare_message(

@@ -1,4 +1,4 @@
-"""py-amqp's reader, mended at import: two faults that would hold a loop for ever, and its thirst.
+"""py-amqp, mended: two faults that would hold a loop for ever, and a system call for each frame.
 
 py-amqp gives no other way in. The tests show each fault's remedy at work, so that a new release
 of py-amqp that reads otherwise is noticed.
@@ -7,7 +7,8 @@ of py-amqp that reads otherwise is noticed.
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import amqp
@@ -22,6 +23,9 @@ READ_AHEAD = 8_192
 
 FRAME_EXTRA = 8
 """Bytes of a frame around its payload: type, channel, size before it, and one after it."""
+
+WRITE_AT_ONCE = 65_536
+"""Bytes that are handed to the socket together."""
 
 REST_OF_A_FRAME = 1.0
 """Seconds that a frame which has begun may take to arrive whole, before others get their turn."""
@@ -47,11 +51,12 @@ def _tolerate_broken_properties() -> None:
 
 
 def _never_spin_on_half_a_frame() -> None:
-    """Read "only what is there" without a socket that does not block.
+    """Read with an end, from a socket that has one too.
 
-    On such a socket py-amqp reads a frame that has begun to its end, however long that takes and
-    with all of the processor. A broker that falls silent in the middle of a frame would keep the
-    process from its heartbeats and from a signal to stop.
+    Where py-amqp only looks (a socket that does not block) or waits for an answer (one with the
+    kernel's time-out), it reads a frame that has begun to its end, however long that takes, and
+    when looking with all of the processor. A broker that falls silent in the middle of a frame
+    would keep the process from its heartbeats and from a signal to stop.
     """
     connection: Any = amqp.Connection
     read: Callable[..., bool] = connection.blocking_read
@@ -62,6 +67,8 @@ def _never_spin_on_half_a_frame() -> None:
             if not frame_is_buffered(self.transport) and not _readable(sock):
                 raise TimeoutError("nothing has arrived")
             timeout = REST_OF_A_FRAME
+        elif timeout is None:
+            timeout = self.read_timeout
         return read(self, timeout)
 
     connection.blocking_read = patient
@@ -87,6 +94,30 @@ def frame_is_buffered(transport: Any) -> bool:
     """Whether a whole frame was read from the socket already, which will not be readable for it."""
     read: bytes = transport._read_buffer  # noqa: SLF001
     return len(read) >= FRAME_EXTRA and len(read) >= FRAME_EXTRA + int.from_bytes(read[3:7], "big")
+
+
+@contextmanager
+def gathered_writes(transport: Any) -> Iterator[None]:
+    """Hand what the block writes to the socket in large pieces.
+
+    Hundreds of messages one by one cost the broker and us as much for the calls as for the work.
+    After an error in the block the connection is useless: a frame may have been sent by half.
+    """
+    write = transport._write  # noqa: SLF001
+    gathered = bytearray()
+
+    def gather(data: bytes | memoryview) -> None:
+        gathered.extend(data)  # a copy: py-amqp uses its own buffer again
+        if len(gathered) >= WRITE_AT_ONCE:
+            write(gathered)
+            gathered.clear()
+
+    transport._write = gather  # noqa: SLF001
+    try:
+        yield
+    finally:
+        transport._write = write  # noqa: SLF001
+    transport.write(gathered)
 
 
 def _readable(sock: Any) -> bool:
