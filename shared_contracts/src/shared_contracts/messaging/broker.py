@@ -37,7 +37,8 @@ AWAY = (AMQPError, KombuError, OSError, UnicodeError, struct.error)
 
 HEARTBEAT = 10
 CONNECT_TIMEOUT = 2
-IO_TIMEOUT = 4
+IO_TIMEOUT = 3
+"""Seconds for one answer of the broker. An idle process awaits one, at most, before it stops."""
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
