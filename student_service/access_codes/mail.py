@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
-import time
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from email.utils import parseaddr
 from enum import Enum, auto
+from functools import partial
 from typing import NamedTuple, Self, cast
 
 from django.conf import settings
@@ -77,7 +80,6 @@ class Connection:
 
     def __init__(self) -> None:
         self._sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
-        self._deadline = 0.0
         try:
             self._smtp = _connected()
         except TROUBLE as error:
@@ -95,43 +97,59 @@ class Connection:
 
     def send(self, mail: Mail) -> Outcome:
         """Hand over one mail, within `EMAIL_TIMEOUT` seconds in all."""
-        self._deadline = time.monotonic() + settings.EMAIL_TIMEOUT
-        try:
-            code, answer = self._in_time().mail(self._sender)
-        except TROUBLE as error:
-            raise ServerAway(_said(error)) from error
-        if code != 250:
-            raise ServerAway(f"{code} {_text(answer)}")
-        outcome = self._to_recipient(mail)
-        if outcome.result is not Result.SENT:
-            with suppress(*TROUBLE):
-                self._in_time().rset()
-        return outcome
+        with _cut_after(self._smtp, settings.EMAIL_TIMEOUT):
+            try:
+                code, answer = self._smtp.mail(self._sender)
+            except TROUBLE as error:
+                raise ServerAway(_said(error)) from error
+            if code != 250:
+                raise ServerAway(f"{code} {_text(answer)}")
+            outcome = self._to_recipient(mail)
+            if outcome.result is not Result.SENT:
+                with suppress(*TROUBLE):
+                    self._smtp.rset()
+            return outcome
 
     def _to_recipient(self, mail: Mail) -> Outcome:
         try:
-            code, answer = self._in_time().rcpt(mail.recipient)
+            code, answer = self._smtp.rcpt(mail.recipient)
         except TROUBLE as error:
             return Outcome(Result.DROPPED, _said(error))
         return self._content(mail) if code in {250, 251} else _outcome(code, answer)
 
     def _content(self, mail: Mail) -> Outcome:
         try:
-            return _outcome(*self._in_time().data(mail.wire))
+            return _outcome(*self._smtp.data(mail.wire))
         except smtplib.SMTPDataError as error:
             return _outcome(error.smtp_code, error.smtp_error)
         except TROUBLE as error:
             return Outcome(Result.LOST, _said(error))
 
-    def _in_time(self) -> smtplib.SMTP:
-        """The connection, with what is left of this mail's time for the next answer."""
-        if self._smtp.sock is not None:
-            self._smtp.sock.settimeout(max(0.1, self._deadline - time.monotonic()))
-        return self._smtp
+
+@contextmanager
+def _cut_after(smtp: smtplib.SMTP, seconds: float) -> Iterator[None]:
+    """End the connection if the block takes longer.
+
+    A socket's timeout is not enough: a server that sends a byte now and then starts it anew.
+    """
+
+    def cut() -> None:
+        if smtp.sock is not None:
+            with suppress(OSError):
+                smtp.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _connected() -> smtplib.SMTP:
-    kind = smtplib.SMTP_SSL if settings.EMAIL_USE_SSL else smtplib.SMTP
+    verified = ssl.create_default_context()
+    kind = partial(smtplib.SMTP_SSL, context=verified) if settings.EMAIL_USE_SSL else smtplib.SMTP
     smtp = kind(
         settings.EMAIL_HOST,
         settings.EMAIL_PORT,
@@ -139,11 +157,12 @@ def _connected() -> smtplib.SMTP:
         timeout=settings.EMAIL_TIMEOUT,
     )
     try:
-        if settings.EMAIL_USE_TLS:
-            smtp.starttls(context=ssl.create_default_context())
-        if settings.EMAIL_HOST_USER:
-            smtp.login(settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD)
-        smtp.ehlo_or_helo_if_needed()
+        with _cut_after(smtp, settings.EMAIL_TIMEOUT):
+            if settings.EMAIL_USE_TLS:
+                smtp.starttls(context=verified)
+            if settings.EMAIL_HOST_USER:
+                smtp.login(settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD)
+            smtp.ehlo_or_helo_if_needed()
     except BaseException:
         smtp.close()
         raise
