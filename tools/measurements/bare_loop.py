@@ -26,8 +26,8 @@ class BareLoop:
         self._count = count
         self._payment = self._stage.databases.create("bare_payment")
         self._student = self._stage.databases.create("bare_student")
-        fill(self._payment, lambda connection: _record(connection, count))
-        fill(self._student, lambda connection: connection.execute(tables.IN_STUDENT))
+        fill(self._payment, lambda c: _record(c, count), "subscription", "outbox")
+        fill(self._student, lambda c: c.execute(tables.IN_STUDENT))
 
     def drain(self, progress: Progress) -> Drained:
         """All four processes, the first relay last: it has what everybody waits for."""

@@ -81,7 +81,7 @@ class Product:
         self._backlog = self._stage.databases.create("payment_backlog", self._payment)
         with self._system(self._backlog, self._student) as system:
             system.manage("payment_service", "shell", "-v0", "-c", RECORD.format(count=count))
-        fill(self._backlog, lambda _: None)
+        fill(self._backlog, lambda _: None, "subscriptions_subscription", "messaging_outbox")
 
     def prepare_history(self, count: int) -> None:
         """Make both databases once more, with `count` old rows in each outbox and inbox."""
@@ -89,7 +89,7 @@ class Product:
         self._old_backlog = databases.create("payment_old", self._backlog)
         self._old_student = databases.create("student_old", self._student)
         for url in (self._old_backlog, self._old_student):
-            fill(url, lambda connection: _add_history(connection, count))
+            fill(url, lambda c: _add_history(c, count), "messaging_outbox", "messaging_inbox")
 
     def drain(self, progress: Progress, *, mail: bool = False, history: bool = False) -> Drained:
         """All processes; the mail worker only with `mail`, the old rows only with `history`."""
