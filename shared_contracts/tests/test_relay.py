@@ -241,12 +241,12 @@ def test_a_row_that_makes_the_broker_close_the_channel_is_found_and_paused(
     assert len(rabbit.take_all(queue)) == 4
 
 
-def test_each_answer_of_the_broker_is_credited_to_its_own_message(publisher, queue):
+def test_each_answer_of_the_broker_is_credited_to_its_own_message(publisher):
     """In any order, several at once, twice, and for tags that nobody waits for."""
-    for key in range(1, 7):
-        publisher._send(
-            Outgoing(key=key, message_id=str(key), type=KEY, subject="s", timestamp=1, body=b"{}")
-        )
+    publisher._waiting = {
+        tag: Outgoing(key=tag, message_id="", type=KEY, subject="", timestamp=1, body=b"")
+        for tag in range(1, 7)
+    }
 
     publisher._on_nack(5, False)
     publisher._on_ack(2, False)
