@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,6 +26,13 @@ def pytest_report_header() -> str:
         return "messaging on PostgreSQL"
     left_out = " and ".join(collect_ignore)
     return f"messaging on SQLite; {left_out} run with DATABASE_URL=postgres://… only"
+
+
+def pytest_unconfigure() -> None:
+    """Named pipe and lock files lie beside an SQLite database; Django removes only the database."""
+    test_database = Path(django_settings.DATABASES["default"]["TEST"]["NAME"])
+    for left in test_database.parent.glob(f"{test_database.name}*") if not ON_POSTGRESQL else ():
+        left.unlink()
 
 
 @pytest.fixture
