@@ -15,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from celery import Celery, bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning
@@ -54,16 +54,14 @@ def make_app(service: str, *, beat_schedule: Mapping[str, float]) -> Celery:
     return app
 
 
-class BriefGoodbye(bootsteps.StartStopStep):  # type: ignore[misc]
+class BriefGoodbye(bootsteps.StartStopStep):
     """Stop waiting for a silent broker: Celery says goodbye in many steps and awaits each answer.
 
     What is lost with it is an ack at most, and a wake-up that comes twice does no harm.
     """
 
-    requires: ClassVar = {
-        "celery.worker.consumer.control:Control",
-        "celery.worker.consumer.tasks:Tasks",
-    }  # so that it is stopped before them
+    # So that it is stopped before them.
+    requires = ("celery.worker.consumer.control:Control", "celery.worker.consumer.tasks:Tasks")
 
     def stop(self, parent: Any) -> None:
         events = getattr(parent.event_dispatcher, "connection", None)
