@@ -154,3 +154,14 @@ def test_the_task_is_sent_by_the_service_s_own_celery_app_without_a_retry(monkey
     wake.task("student_service.send_pending_mails")
 
     assert calls == [("student_service.send_pending_mails", False)]
+
+
+def test_the_relay_is_woken_before_any_task(monkeypatch):
+    woken: list[str] = []
+    monkeypatch.setattr(wake, "_send_task", woken.append)
+    monkeypatch.setattr(wake, "_wake_relay", lambda: woken.append("relay"))
+    with wake.deferred(), transaction.atomic():
+        wake.task("mails")
+        wake.relay()
+
+    assert woken == ["relay", "mails"]

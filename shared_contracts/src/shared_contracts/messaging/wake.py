@@ -89,7 +89,9 @@ def next_in() -> float:
 def send_waiting() -> None:
     """Send what was asked for, as far as its time has come."""
     now = time.monotonic()
-    for name in [n for n in _asked.waiting if _asked.not_before.get(n, 0.0) <= now]:
+    due = [name for name in _asked.waiting if _asked.not_before.get(name, 0.0) <= now]
+    # The relay first: its wake-up takes no time, and somebody waits for what it carries.
+    for name in sorted(due, key=lambda name: name != "relay"):
         send = _asked.waiting.pop(name)
         _asked.not_before[name] = now + COALESCE.get(name, PATIENCE)
         try:
