@@ -5,7 +5,8 @@
     make test ARGS="-k relay -x"             what is left over goes to pytest
     make test ARGS="--broker native"         a private RabbitMQ, although there is another
 
-Exit code: 0 if all passed, 1 if a test failed, 2 if there is no server to test against.
+Exit code: 0 if all passed, 1 if a test failed, 2 if there is no server to test against,
+130 after Ctrl-C, which ends what runs.
 """
 
 from __future__ import annotations
@@ -124,6 +125,8 @@ def main() -> None:
     except NoServer as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}")
     sys.exit(1 if counts["failed"] else 0)
