@@ -34,6 +34,12 @@ AT_A_TIME = 2
 NOTHING_CHOSEN = 5
 """pytest's exit code if no test was left after its options had chosen."""
 
+WITHOUT_A_DATABASE = (
+    "adding_an_event", "backoff", "broker_conformance", "contract", "embedded", "environment",
+    "masking", "mended_amqp", "sqlite_transport", "stopping", "strict_json", "topology",
+)  # fmt: skip
+"""Tests of `shared_contracts` to which it makes no difference: once is enough."""
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -54,8 +60,7 @@ SUITES = (
     Suite(
         "shared_contracts",
         "PostgreSQL",
-        # These know no database: once is enough.
-        [f"--ignore=tests/test_{name}.py" for name in ("broker_conformance", "strict_json")],
+        [f"--ignore=tests/test_{name}.py" for name in WITHOUT_A_DATABASE],
     ),
     Suite("tools"),
     Suite("payment_service", "SQLite"),

@@ -59,6 +59,10 @@ class Stop:
         os.write(2, b"asked to stop, and something does not answer: ending here\n")
         os._exit(0)
 
+    def done(self) -> None:
+        """The work is finished: what is left is the interpreter's own end, which needs no alarm."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
     def ask(self) -> None:
         self._asked_at = time.monotonic()
         os.write(self._writer, b"\0")

@@ -32,3 +32,4 @@ class Command(BaseCommand):
             lambda connection, ready: BatchConsumer(connection, handlers, stop, breaker).run(ready),
             stop,
         )
+        stop.done()

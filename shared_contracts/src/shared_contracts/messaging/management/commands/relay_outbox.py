@@ -30,3 +30,4 @@ class Command(BaseCommand):
             run_connected(
                 "relay", lambda connection, ready: relay.run(connection, stop, ready), stop
             )
+        stop.done()
