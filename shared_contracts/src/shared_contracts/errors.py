@@ -5,10 +5,7 @@ The docstring of each error is its meaning and its remedy; it is also the defaul
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .envelope import Envelope
+from typing import Any
 
 
 class MessagingError(Exception):
@@ -48,7 +45,7 @@ class Rejected(MessagingError):
     `reason` is shown to operators: it names no code and no address.
     """
 
-    def __init__(self, envelope: Envelope[Any], reason: str) -> None:
+    def __init__(self, envelope: Any, reason: str) -> None:
         super().__init__(reason)
         self.envelope = envelope
         self.reason = reason
