@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .measurements import machine, report, results
 from .measurements.bare_loop import BareLoop
 from .measurements.drain import Drained, Stuck
-from .measurements.latency import Latencies, percentile
+from .measurements.latency import in_turn, percentile
 from .measurements.product import Product
 from .measurements.results import BARE, PRODUCT, TEXTBOOK, Figure, Results
 from .measurements.stage import Stage
@@ -111,12 +111,20 @@ class Bench:
         self._say(f"{which}, {who}: {figure.title}, {drained.rate:,.0f}/s ({drained.count:,})")
 
     def _latency(self) -> None:
-        for who, measure in ((PRODUCT, self.product.latency), (TEXTBOOK, self._textbook.latency)):
-            with self._shown(f"{who}: POST to code", self._options.samples) as tell:
-                found: Latencies = measure(self._options.samples, tell)
-            self.results.add(results.LATENCY_P50, who, 1_000 * percentile(found.shown, 50))
-            self.results.add(results.LATENCY_P99, who, 1_000 * percentile(found.shown, 99))
-            self.results.add(results.ANSWER_P50, who, 1_000 * percentile(found.accepted, 50))
+        what, samples = "POST to code, in turn", self._options.samples
+        with (
+            self._shown(what, samples) as tell,
+            self.product.customer() as ours,
+            self._textbook.customer() as theirs,
+        ):
+            measured = in_turn({PRODUCT: ours, TEXTBOOK: theirs}, samples, tell)
+        for who, found in measured.items():
+            for figure, share, seconds in (
+                (results.LATENCY_P50, 50, found.shown),
+                (results.LATENCY_P99, 99, found.shown),
+                (results.ANSWER_P50, 50, found.accepted),
+            ):
+                self.results.add(figure, who, 1_000 * percentile(seconds, share))
             self._say(f"{who}: POST to code, p50 {1_000 * percentile(found.shown, 50):.1f} ms")
 
     def _posts(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString
@@ -20,6 +21,7 @@ class Databases:
         self._server_url = server_url
         self._prefix = prefix
         self._made: list[str] = []
+        self._numbers = itertools.count(1)
 
     def __enter__(self) -> Databases:
         return self
@@ -54,7 +56,7 @@ class Databases:
         copies: dict[str, str] = {}
         try:
             for name, template in templates.items():
-                copies[name] = self.create(f"{name}_run", template)
+                copies[name] = self.create(f"{name}_run{next(self._numbers)}", template)
             yield copies
         finally:
             for url in copies.values():

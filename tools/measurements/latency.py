@@ -7,7 +7,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from urllib.parse import urlsplit
@@ -56,23 +56,12 @@ class Customer:
         self._shown_when = shown_when
         self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {api_key}"}
 
-    def measure(self, count: int, progress: Progress) -> Latencies:
-        """`count` subscriptions one after another, after a few that are not counted."""
-        measured = []
-        for number in range(WARM_UP + count):
-            time.sleep(random.uniform(*REST))  # noqa: S311 (no secret)
-            once = self._once(number)
-            if number >= WARM_UP:
-                measured.append(once)
-                progress(len(measured))
-        accepted, shown = zip(*measured, strict=True)
-        return Latencies(list(accepted), list(shown))
-
     def close(self) -> None:
         self._web.close()
         self._database.close()
 
-    def _once(self, number: int) -> tuple[float, float]:
+    def once(self, number: int) -> tuple[float, float]:
+        """Post one subscription: seconds until the answer, and until its code was there."""
         body = json.dumps(events.a_subscription(number))
         start = time.perf_counter()
         posted = self._post(body)
@@ -91,3 +80,22 @@ class Customer:
         if answer.status != 202:
             raise Stuck(f"POST answered {answer.status}: {text.decode()}")
         return json.loads(text)
+
+
+def in_turn(
+    customers: Mapping[str, Customer], count: int, progress: Progress
+) -> dict[str, Latencies]:
+    """`count` subscriptions of each, taking turns, after a few that are not counted.
+
+    So whatever else the machine does meanwhile, it does to all of them.
+    """
+    measured: dict[str, Latencies] = {name: Latencies([], []) for name in customers}
+    for number in range(WARM_UP + count):
+        for name, customer in customers.items():
+            time.sleep(random.uniform(*REST))  # noqa: S311 (no secret)
+            accepted, shown = customer.once(number)
+            if number >= WARM_UP:
+                measured[name].accepted.append(accepted)
+                measured[name].shown.append(shown)
+        progress(max(0, number + 1 - WARM_UP))
+    return measured

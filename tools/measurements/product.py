@@ -14,7 +14,7 @@ from ..system import PROCESSES, System
 from . import broker, mails, memory, posts
 from .databases import Connection, fill
 from .drain import Drained, Progress, until_active
-from .latency import Customer, Latencies
+from .latency import Customer
 from .stage import Stage
 
 WAITING = "SELECT count(*) FROM subscriptions_subscription WHERE access_code IS NULL"
@@ -103,13 +103,14 @@ class Product:
             url = system.backends.payment_database_url
             return until_active(url, WAITING, self._count, progress)
 
-    def latency(self, count: int, progress: Progress) -> Latencies:
-        """One subscription at a time through the whole idle system."""
+    @contextmanager
+    def customer(self) -> Iterator[Customer]:
+        """One who posts to the whole idle system."""
         with self.running() as system:
             database = system.backends.payment_database_url
             customer = Customer(system.payment_url, database, SHOWN, self.api_key)
             with closing(customer):
-                return customer.measure(count, progress)
+                yield customer
 
     def posts(self, seconds: float) -> float:
         """POSTs accepted in a second by the web process alone."""

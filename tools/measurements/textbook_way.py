@@ -13,7 +13,7 @@ from . import broker, posts
 from .bare_loop import WAITING
 from .databases import fill
 from .drain import Drained, Progress, until_active
-from .latency import Customer, Latencies
+from .latency import Customer
 from .stage import Stage
 
 PROCESSES = ("student-tasks", "student-consumer", "payment-tasks", "payment-consumer")
@@ -47,10 +47,11 @@ class TextbookWay:
                     stack.enter_context(self._stage.processes(commands, environment))
                 return until_active(place.payment_database, WAITING, count, progress)
 
-    def latency(self, count: int, progress: Progress) -> Latencies:
-        """One subscription at a time through the whole idle system."""
+    @contextmanager
+    def customer(self) -> Iterator[Customer]:
+        """One who posts to the whole idle system."""
         with self.running() as (web, database), closing(Customer(web, database, SHOWN)) as customer:
-            return customer.measure(count, progress)
+            yield customer
 
     def posts(self, seconds: float) -> float:
         """POSTs accepted in a second by the web process alone."""
