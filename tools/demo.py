@@ -85,9 +85,11 @@ def demo(folder: Path, *, once: bool) -> int:
             screen.failed(problem)
         if once:
             return 1 if problem else 0
-        screen.how_to_go_on(system, folder / KEY_FILE)
-        stay_up(system)
-        screen.stopping()
+        try:
+            screen.how_to_go_on(system, folder / KEY_FILE)
+            stay_up(system)
+        except KeyboardInterrupt:
+            screen.stopping()
     return 0
 
 
@@ -140,24 +142,21 @@ def follow_one(system: System, key: str) -> str:
     return ""
 
 
-def stay_up(system: System) -> None:
+def stay_up(system: System) -> NoReturn:
     """Show what the processes say, and start again what was killed, until Ctrl-C."""
     follower = Follower(system.folder / "logs")
     started = dict.fromkeys(PROCESSES, time.monotonic())
-    try:
-        while True:
-            for name, line in follower.new_lines():
-                screen.log(name, line)
-            for name in set(started) - set(system.running()):
-                lived = time.monotonic() - started.pop(name)
-                again = lived > SHORT_LIFE
-                screen.ended(name, system.process(name).exit_code, again=again)
-                if again:
-                    system.start(name)
-                    started[name] = time.monotonic()
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        return
+    while True:
+        for name, line in follower.new_lines():
+            screen.log(name, line)
+        for name in set(started) - set(system.running()):
+            lived = time.monotonic() - started.pop(name)
+            again = lived > SHORT_LIFE
+            screen.ended(name, system.process(name).exit_code, again=again)
+            if again:
+                system.start(name)
+                started[name] = time.monotonic()
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":
