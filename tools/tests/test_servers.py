@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -34,6 +36,14 @@ def a_product(**ways: Callable[[ExitStack], str]) -> Product:
             **{name: Way(f"advice of {name}", get) for name, get in ways.items()},
         },
     )
+
+
+@pytest.fixture
+def readable_folder() -> Iterator[Path]:
+    """For what a killed runner cannot remove; another user may look into it."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def nothing(_: ExitStack) -> str:
@@ -122,7 +132,9 @@ def test_a_private_postgresql_is_started_from_its_programs(way: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_no_private_server_is_left_when_the_tests_are_killed_outright() -> None:
+def test_no_private_server_is_left_when_the_tests_are_killed_outright(
+    readable_folder: Path,
+) -> None:
     script = """
 import time
 from contextlib import ExitStack
@@ -132,7 +144,11 @@ with ExitStack() as stack:
     time.sleep(60)
 """
     runner = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(readable_folder)},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with runner:
         assert runner.stdout is not None
