@@ -18,6 +18,11 @@ from .stage import Stage
 
 PROCESSES = ("student-tasks", "student-consumer", "payment-tasks", "payment-consumer")
 SHOWN = "SELECT 1 FROM subscription WHERE id = %s AND access_code IS NOT NULL"
+INBOXES = ("payment.inbox", "student.inbox")
+EXCHANGES = ("payment.events", "student.events")
+TASKS = ("payment.tasks", "student.tasks", "mail.tasks")
+"""Celery gives each of its queues an exchange of the same name."""
+
 YARDSTICK = "tools.yardsticks.textbook"
 
 
@@ -89,17 +94,8 @@ class TextbookWay:
             finally:
                 broker.delete(
                     place.broker,
-                    queues=[
-                        f"{place.prefix}{n}"
-                        for n in (
-                            "payment.inbox",
-                            "student.inbox",
-                            "payment.tasks",
-                            "student.tasks",
-                            "mail.tasks",
-                        )
-                    ],
-                    exchanges=[f"{place.prefix}{n}.events" for n in ("payment", "student")],
+                    queues=[place.prefix + name for name in (*INBOXES, *TASKS)],
+                    exchanges=[place.prefix + name for name in (*EXCHANGES, *TASKS)],
                 )
 
 
