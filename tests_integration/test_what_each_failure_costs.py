@@ -23,12 +23,11 @@ from tools.system import PROCESSES
 from .eventually import eventually
 from .house import Account, House
 from .kinds import on_servers
-from .payments import Order, Subscription, order
+from .payments import Subscription, order
 
 ROUNDS = 3
-CUSTOMERS = 10
-"""Subscriptions in each round, spread over `BUSY` seconds; something dies meanwhile."""
-BUSY = 0.4
+CUSTOMERS = 20
+"""So many come at once in each round; something dies when some of their events have been said."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def survive(house: House, failure: Failure) -> None:
     """Let `failure` happen a few times while people subscribe, and see what is left of them."""
     paid: list[Subscription] = []
     for _ in range(ROUNDS):
-        paid += with_customers(house, lambda: strike_at_some_moment(house, failure))
+        paid += strike_among_customers(house, failure)
     accounts = house.accounts(paid)
     mails = [len(account.mails) for account in accounts]
 
@@ -142,23 +141,15 @@ def survive(house: House, failure: Failure) -> None:
     assert kept_by_the_student_side(house, accounts)
 
 
-def with_customers(house: House, meanwhile: Callable[[], None]) -> list[Subscription]:
-    """What customers have paid for who came at about the same time."""
-
-    def come(placed: Order) -> Subscription:
-        time.sleep(random.uniform(0, BUSY))  # customers come when they like
-        return house.payments.subscribe(placed)
-
-    with ThreadPoolExecutor(CUSTOMERS) as customers:
-        coming = [customers.submit(come, order()) for _ in range(CUSTOMERS)]
-        meanwhile()
+def strike_among_customers(house: House, failure: Failure) -> list[Subscription]:
+    """What a crowd of customers has paid for; `failure` happened while they were served."""
+    with house.wire() as wire, ThreadPoolExecutor(CUSTOMERS) as customers:
+        coming = [customers.submit(house.payments.subscribe, order()) for _ in range(CUSTOMERS)]
+        wire.listen_until(random.randrange(2 * CUSTOMERS))  # each causes two events
+        time.sleep(random.uniform(0, 0.02))  # this waits for nothing: any moment will do
+        failure.strike(house)
+        failure.mend(house)
         return [customer.result() for customer in coming]
-
-
-def strike_at_some_moment(house: House, failure: Failure) -> None:
-    time.sleep(random.uniform(0, BUSY + 0.1))  # not waiting for anything: any moment will do
-    failure.strike(house)
-    failure.mend(house)
 
 
 def recorded_twice(house: House, paid: list[Subscription]) -> list[Subscription]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -47,6 +48,12 @@ class Wire:
             for message in self._heard
             if subject in {"", message["subject"]} and kind in {"", message["type"]}
         ]
+
+    def listen_until(self, count: int, within: float = 30.0) -> None:
+        """Returns as soon as so many events were heard. Raises `TimeoutError`."""
+        deadline = time.monotonic() + within
+        while len(self._heard) < count:
+            self._connection.drain_events(timeout=max(0.001, deadline - time.monotonic()))
 
     def say(self, envelope: Envelope[Any]) -> None:
         """Publish an event on the exchange of its producer."""
