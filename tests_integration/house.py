@@ -79,6 +79,7 @@ class House:
     ) -> list[Subscription]:
         """The subscriptions as they are shown once all of them are active."""
         missing = {subscription.id for subscription in subscriptions}
+        oldest = min(missing, default="")
         found: dict[str, Subscription] = {}
 
         def look() -> set[str]:
@@ -86,7 +87,8 @@ class House:
                 if subscription.id in missing and subscription.status == "active":
                     found[subscription.id] = subscription
                     missing.discard(subscription.id)
-                if not missing:
+                # They come newest first, by ids that grow: what is older is not asked for.
+                if not missing or subscription.id <= oldest:
                     break
             return missing
 

@@ -27,17 +27,19 @@ class Mailbox:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._last = "0"
+        self._known: dict[str, list[Mail]] = defaultdict(list)
 
     def mails(self, to: str) -> list[Mail]:
         """The mails to one address."""
         return [_mail(message) for message in self._get(f"/api/messages?to={quote(to)}")]
 
     def by_recipient(self) -> dict[str, list[Mail]]:
-        """All mails."""
-        found: dict[str, list[Mail]] = defaultdict(list)
-        for message in self._get("/api/messages"):
-            found[message["to"]].append(_mail(message))
-        return found
+        """All mails. Only what came since the last look is asked for, as there may be many."""
+        for message in reversed(self._get(f"/api/messages?after={self._last}")):
+            self._known[message["to"]].append(_mail(message))
+            self._last = message["id"]
+        return self._known
 
     def _get(self, path: str) -> list[dict[str, Any]]:
         with urllib.request.urlopen(self._url + path, timeout=15) as answer:

@@ -29,9 +29,10 @@ class Mailbox:
             partial.rename(partial.with_suffix(".eml"))
         self.count = number
 
-    def mails(self) -> list[Mail]:
-        """All mails, newest first."""
-        return [read(path) for path in sorted(self._folder.glob("*.eml"), reverse=True)]
+    def mails(self, after: int = 0) -> list[Mail]:
+        """The mails that came after number `after`, newest first."""
+        paths = sorted(self._folder.glob("*.eml"), reverse=True)
+        return [read(path) for path in paths if int(path.stem) > after]
 
     def mail(self, mail_id: str) -> Mail | None:
         path = self._path(mail_id)

@@ -2,7 +2,8 @@
 
 GET /                         all mails
 GET /mails/000001             one mail: as its reader sees it, its text, its source
-GET /api/messages             all mails as JSON, newest first; ?to= keeps one recipient's
+GET /api/messages             all mails as JSON, newest first; ?to= keeps one recipient's,
+                              ?after=000001 those that came after that one
 GET /api/count                how many mails came
 """
 
@@ -62,8 +63,9 @@ class Pages(BaseHTTPRequestHandler):
             ) is not None:
                 self._answer(200, "text/plain; charset=utf-8", source)
             case ["api", "messages"]:
-                wanted = parse_qs(url.query).get("to")
-                mails = self.mailbox.mails()
+                asked = parse_qs(url.query)
+                wanted, [after] = asked.get("to"), asked.get("after", ["0"])[-1:]
+                mails = self.mailbox.mails(int(after) if after.isdecimal() else 0)
                 self._json([mail for mail in mails if not wanted or mail["to"] in wanted])
             case ["api", "count"]:
                 self._json({"count": self.mailbox.count})
