@@ -44,8 +44,8 @@ LATENCY_P50 = Figure(
     "POST to code, p50",
     "ms",
     "one subscription at a time on the idle system: from the request until the row that a GET "
-    "shows has its code. Both ways take turns, both run all the while, and the row is watched "
-    "every 0.3 ms.",
+    "shows has its code. Both ways take turns and run all the while, with their mail workers; "
+    "the row is watched every 0.3 ms.",
 )
 LATENCY_P99 = Figure("latency-p99", "POST to code, p99", "ms", "the slowest of a hundred of those.")
 ANSWER_P50 = Figure("answer-p50", "POST to 202, p50", "ms", "its first part: the caller's wait.")

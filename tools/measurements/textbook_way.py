@@ -16,7 +16,9 @@ from .drain import Drained, Progress, until_active
 from .latency import Customer
 from .stage import Stage
 
-PROCESSES = ("student-tasks", "student-consumer", "payment-tasks", "payment-consumer")
+PROCESSES = (
+    "student-tasks", "student-consumer", "payment-tasks", "payment-consumer", "mail-tasks",
+)  # fmt: skip
 SHOWN = "SELECT 1 FROM subscription WHERE id = %s AND access_code IS NOT NULL"
 INBOXES = ("payment.inbox", "student.inbox")
 EXCHANGES = ("payment.events", "student.events")
@@ -66,7 +68,7 @@ class TextbookWay:
     @contextmanager
     def running(self, only: Sequence[str] = PROCESSES) -> Iterator[tuple[str, str]]:
         """A web process and those others: its URL, and that of the payment database."""
-        with self._place() as place:
+        with self._stage.sink() as email_url, self._place(email_url) as place:
             port = free_port()
             commands = {name: _command(name, place) for name in only}
             web = [sys.executable, "-m", "uvicorn", f"{YARDSTICK}_web:application"]
@@ -79,7 +81,7 @@ class TextbookWay:
                 yield f"http://{LOCAL}:{port}", place.payment_database
 
     @contextmanager
-    def _place(self) -> Iterator[Place]:
+    def _place(self, email_url: str = "") -> Iterator[Place]:
         stage = self._stage
         with stage.databases.copies(payment=self._payment, student=self._student) as copies:
             place = Place(
@@ -87,6 +89,7 @@ class TextbookWay:
                 student_database=copies["student"],
                 broker=stage.broker_url,
                 prefix=stage.new_prefix(),
+                mail=email_url,
             )
             stage.run([sys.executable, "-m", YARDSTICK, "declare"], place.as_environment())
             try:

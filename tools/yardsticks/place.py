@@ -9,12 +9,13 @@ from typing import Self
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The databases, the broker, and the prefix of every name on it."""
+    """The databases, the broker, the prefix of every name on it, and the mail server."""
 
     payment_database: str
     student_database: str
     broker: str
     prefix: str
+    mail: str = ""
 
     def as_environment(self) -> dict[str, str]:
         return {f"YARDSTICK_{name.upper()}": value for name, value in asdict(self).items()}
