@@ -64,6 +64,9 @@ class BriefGoodbye(bootsteps.StartStopStep):
     requires = ("celery.worker.consumer.control:Control", "celery.worker.consumer.tasks:Tasks")
 
     def stop(self, parent: Any) -> None:
+        if parent.task_consumer is not None:
+            # What still comes would be given to a pool that has stopped: unacked, it goes back.
+            parent.task_consumer.on_message = lambda _: None
         events = getattr(parent.event_dispatcher, "connection", None)
         for connection in (parent.connection, events):
             transport = getattr(getattr(connection, "_connection", None), "transport", None)
