@@ -24,6 +24,7 @@ from django.conf import settings
 from kombu import Exchange, Queue
 
 from .messaging import broker
+from .messaging.loop import LAST_RESORT
 
 WAKE_UP_SECONDS = 60
 """After this a wake-up is worthless: the sweeps have looked at the rows since."""
@@ -166,6 +167,15 @@ def _say_ready(sender: Any, **_: Any) -> None:
 @signals.worker_shutting_down.connect
 def _stop_tasks(**_: Any) -> None:
     stopping.set()
+    # Celery says goodbye in many steps, each of which may wait for a broker that is silent.
+    last_resort = threading.Timer(LAST_RESORT, _end_here)
+    last_resort.daemon = True
+    last_resort.start()
+
+
+def _end_here() -> None:
+    _say("asked to stop, and something does not answer: ending here")
+    os._exit(0)
 
 
 def _beat_ends_with(worker: int) -> None:
