@@ -90,7 +90,8 @@ def process(batch: Sequence[Received], handlers: Mapping[type[Event], Handler]) 
         outcome = _unfit(message, handlers) or _repeated(position, batch, first)
         if outcome is not None:
             outcomes[position] = outcome
-    with transaction.atomic():
+    # No savepoint: whoever has a transaction open gives it up too when this raises.
+    with transaction.atomic(savepoint=False):
         new = _remember([batch[position] for position in first.values()])
         outcomes |= _seen_before(batch, {p: i for i, p in first.items() if i not in new})
         fresh = [batch[p].envelope for i, p in first.items() if i in new]
