@@ -35,6 +35,8 @@ class Step:
     name: str
     what: str
     happened: Callable[[], bool]
+    after: str = ""
+    """The step that causes it, and is looked for first."""
 
 
 class Journey:
@@ -76,32 +78,37 @@ class Journey:
                         "code issued",
                         "student consumer: code, mail and reply, one commit",
                         lambda: student.exist(CAUSED, subject),
+                        after="published",
                     ),
                     Step(
                         "mail delivered",
                         "student Celery worker: taken by the mail server",
                         lambda: bool(self.mails()),
+                        after="code issued",
                     ),
                     Step(
                         "code stored",
                         "payment consumer: the reply is handled",
                         lambda: payment.exist(HANDLED, subject),
+                        after="code issued",
                     ),
                     Step(
                         "shown by the API",
                         "payment web: the subscription is active",
                         lambda: self.shown()["status"] == "active",
+                        after="code stored",
                     ),
                 ],
                 timeout,
             )
 
     def _follow(self, steps: list[Step], timeout: float) -> Iterator[tuple[Step, float]]:
-        pending = steps
+        pending, seen = steps, {""}
         while pending:
             waiting = []
             for step in pending:
-                if step.happened():
+                if step.after in seen and step.happened():
+                    seen.add(step.name)
                     yield step, time.monotonic() - self._posted_at
                 else:
                     waiting.append(step)
