@@ -44,6 +44,14 @@ def woken(listener, seconds=5.0) -> bool:
     return bool(readable)
 
 
+def send_in_time():
+    """What a consumer's loop does: wait for as long as it is told, then send what is due."""
+    deadline = time.monotonic() + wake.next_in()
+    while (left := deadline - time.monotonic()) > 0:
+        select.select([], [], [], left)
+    wake.send_waiting()
+
+
 def test_publishing_wakes_the_relay_after_the_commit(listener):
     with transaction.atomic():
         outbox.publish(an_envelope(AccessCodeCreated))
@@ -86,10 +94,7 @@ def test_many_wake_ups_at_once_are_one_and_the_rest_is_sent_when_its_time_has_co
 
     assert after_a_hundred == ["a.task"]
     assert 0 < wait <= wake.PATIENCE
-    deadline = time.monotonic() + wait + 0.01
-    while time.monotonic() < deadline:
-        select.select([], [], [], 0.01)
-    wake.send_waiting()
+    send_in_time()
     assert sent == ["a.task", "a.task"]
     assert wake.next_in() == float("inf")
 
@@ -101,13 +106,26 @@ def test_each_task_has_its_own_patience(sent):
     assert sent == ["a.task", "b.task"]
 
 
-def test_deferred_wake_ups_are_sent_when_the_block_ends(sent):
+def test_a_deferred_wake_up_of_the_relay_is_sent_when_the_block_ends(listener):
     with wake.deferred():
         with transaction.atomic():
-            wake.task("a.task")
-        inside = list(sent)
+            wake.relay()
+        inside = woken(listener, 0.1)
 
-    assert inside == []
+    assert not inside
+    assert woken(listener)
+
+
+def test_a_deferred_wake_up_of_a_task_is_sent_a_little_later_and_is_not_put_off_again(sent):
+    with wake.deferred(), transaction.atomic():
+        wake.task("a.task")
+    at_the_end, first_wait = list(sent), wake.next_in()
+    with wake.deferred(), transaction.atomic():
+        wake.task("a.task")
+
+    assert at_the_end == []
+    assert 0 < wake.next_in() <= first_wait <= wake.COURTESY
+    send_in_time()
     assert sent == ["a.task"]
 
 
@@ -116,6 +134,7 @@ def test_what_was_committed_before_an_exception_is_woken_all_the_same(sent):
         wake.task("a.task")
         raise ZeroDivisionError
 
+    send_in_time()
     assert sent == ["a.task"]
 
 
@@ -156,12 +175,11 @@ def test_the_task_is_sent_by_the_service_s_own_celery_app_without_a_retry(monkey
     assert calls == [("student_service.send_pending_mails", False)]
 
 
-def test_the_relay_is_woken_before_any_task(monkeypatch):
+def test_each_commit_wakes_the_relay(monkeypatch):
     woken: list[str] = []
-    monkeypatch.setattr(wake, "_send_task", woken.append)
     monkeypatch.setattr(wake, "_wake_relay", lambda: woken.append("relay"))
-    with wake.deferred(), transaction.atomic():
-        wake.task("mails")
-        wake.relay()
+    for _ in range(3):
+        with transaction.atomic():
+            wake.relay()
 
-    assert woken == ["relay", "mails"]
+    assert woken == ["relay"] * 3

@@ -42,8 +42,9 @@ class ClosedKey:
 
 
 FEW = 8
-SECOND_LOOK = 0.01
-"""Seconds after a look that found a few rows; a wake-up may have been saved on their account."""
+PACE = 0.003
+"""Seconds after a look that found a few rows: each commit wakes the relay, and those that come
+close together are one batch."""
 
 GATHER = 0.03
 """Seconds after a look that found many: a bigger batch costs less, so wake-ups may wait."""
@@ -76,17 +77,20 @@ class Relay:
             while not stop:
                 world.refresh_connection()
                 listener.clear()
+                most = self._most
                 looked = self.relay_batch(publisher)
                 broker.arrived(connection)
                 connection.heartbeat_check()
-                if looked == 0:
+                if looked < most:
+                    stop.wait(GATHER if looked > FEW else PACE if looked else 0)
                     broker.wait(connection, CLOCK, stop, listener.fileno())
-                elif looked <= FEW:
-                    broker.wait(connection, SECOND_LOOK, stop, listener.fileno())
-                elif looked < self._batch:
-                    broker.wait(connection, GATHER, stop)
         finally:
             listener.close()
+
+    @property
+    def _most(self) -> int:
+        """Rows in the next batch, if there are so many."""
+        return 1 if self._careful else self._batch
 
     def relay_batch(self, publisher: Publisher) -> int:
         """Send the oldest due rows; returns how many were looked at.
@@ -107,19 +111,19 @@ class Relay:
             raise
 
     def _carry(self, publisher: Publisher, *, lock: bool) -> int:
-        self._in_flight = batch = self._read(self._due(lock=lock))
-        if not batch:
-            return 0
-        report = publisher.publish(batch, self._timeout)
-        with transaction.atomic():
-            self._mark(batch, report)
-        return len(batch)
+        rows = self._due(lock=lock)
+        self._in_flight = batch = self._read(rows)
+        if batch:
+            report = publisher.publish(batch, self._timeout)
+            with transaction.atomic(savepoint=False):
+                self._mark(batch, report)
+        return len(rows)
 
     def _due(self, *, lock: bool) -> list[OutboxMessage]:
         rows = OutboxMessage.objects.only("id", "event_id", "type", "subject", "body", "created_at")
         if lock:
             rows = rows.select_for_update(skip_locked=True)
-        found = list(rows.due(closed=self._closed)[: 1 if self._careful else self._batch])
+        found = list(rows.due(closed=self._closed)[: self._most])
         now = time.monotonic()
         for key, closed in self._closed.items():
             if closed.probe_at <= now:

@@ -2,7 +2,7 @@
 
 The row is the truth and every process looks at its rows anyway, so a wake-up may be lost.
 It must never be in the way: it is sent after the commit (and after the ack, in a consumer),
-at most one in a fraction of a second, it takes a second at most, and it never raises.
+to a Celery task seldom, it takes a second at most, and it never raises.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from . import conf
 
 logger = logging.getLogger(__name__)
 
-COALESCE = {"relay": 0.005}
-"""Seconds. Shorter than the relay's own second look, so that no row falls between the two."""
-
 PATIENCE = 0.2
-"""Seconds between two wake-ups of anything else, which is to say of a Celery task."""
+"""Seconds between two wake-ups of a Celery task. The relay takes each one, in its own rhythm."""
+
+COURTESY = 0.02
+"""Seconds that a task waits for what a consumer's batch has also caused, the reply above all:
+sending a task and doing it would take the processor from processes for which somebody waits."""
 
 PAUSE = 30.0
 """Seconds without wake-ups after one has failed: the sweeps do the work meanwhile."""
@@ -61,7 +62,10 @@ def task(name: str) -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Hold wake-ups back until the block ends, so that an ack comes first."""
+    """Hold wake-ups back until the block ends, so that an ack comes first; tasks a little longer.
+
+    Whoever uses it calls `send_waiting` again when `next_in` has passed.
+    """
     _asked.deferred = True
     try:
         yield
@@ -72,6 +76,9 @@ def deferred() -> Iterator[None]:
 
 def _ask(name: str, send: Callable[[], None]) -> None:
     def after_commit() -> None:
+        if _asked.deferred and name != "relay" and name not in _asked.waiting:
+            courteous = time.monotonic() + COURTESY
+            _asked.not_before[name] = max(_asked.not_before.get(name, 0.0), courteous)
         _asked.waiting[name] = send
         if not _asked.deferred:
             send_waiting()
@@ -93,7 +100,7 @@ def send_waiting() -> None:
     # The relay first: its wake-up takes no time, and somebody waits for what it carries.
     for name in sorted(due, key=lambda name: name != "relay"):
         send = _asked.waiting.pop(name)
-        _asked.not_before[name] = now + COALESCE.get(name, PATIENCE)
+        _asked.not_before[name] = now if name == "relay" else now + PATIENCE
         try:
             send()
         except Exception as error:  # noqa: BLE001 (whatever it is, it must not undo the commit)
@@ -148,7 +155,12 @@ class Listener:
 def _wake_relay() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, '')", [RELAY_CHANNEL])
+            # A notification is a transaction of its own, and there is nothing in it to be kept:
+            # without this it would wait for the disk once more, with somebody waiting for it.
+            cursor.execute(
+                "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, '')",
+                [RELAY_CHANNEL],
+            )
         return
     try:
         fifo = os.open(relay_fifo(), os.O_WRONLY | os.O_NONBLOCK)

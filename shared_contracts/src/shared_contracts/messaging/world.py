@@ -6,6 +6,7 @@ and a fail-over to a read-only server is an InternalError.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
@@ -46,5 +47,10 @@ def forget_connection() -> None:
 
 
 def refresh_connection() -> None:
-    """Before each unit of work: drop a connection that is broken or too old."""
-    connection.close_if_unusable_or_obsolete()
+    """Before each unit of work: drop a connection that is too old.
+
+    Django would ask first whether it still works, with somebody waiting. The first statement
+    tells, and relay and consumer begin their work anew when it fails.
+    """
+    if connection.close_at is not None and time.monotonic() >= connection.close_at:
+        connection.close()
