@@ -27,8 +27,8 @@ def named(value: object) -> str:
 def use_cases(service: str) -> list[ast.Module]:
     files = [
         path
-        for path in (ROOT / service).rglob("services.py")
-        if not {"tests", ".venv"} & set(path.parts)
+        for path in (ROOT / service).rglob("*.py")
+        if not {"tests", ".venv", "migrations"} & set(path.parts)
     ]
     return [ast.parse(path.read_text(encoding="utf-8")) for path in files]
 
@@ -58,8 +58,8 @@ def test_what_is_sensitive_is_a_field(event):
 @pytest.mark.parametrize(("service", "event"), PUBLISHED, ids=named)
 def test_a_use_case_of_its_producer_makes_the_event(service, event):
     assert any(makes(module, event) for module in use_cases(service)), (
-        f"{service} is to publish {event.type}, but no services.py of it makes one: publish it "
-        "there, or take it out of topology.py"
+        f"{service} is to publish {event.type}, but none of its modules makes one: publish it "
+        "in a use case, or take it out of topology.py"
     )
 
 

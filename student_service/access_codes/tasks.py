@@ -9,7 +9,7 @@ from shared_contracts.celery_app import stopping
 from shared_contracts.messaging import retention, wake
 from student_service.celery import app
 
-from . import services
+from . import mailing
 
 SEND = "student_service.send_pending_mails"
 
@@ -24,7 +24,7 @@ LOOK_AGAIN_SECONDS = 0.05
 def send_pending_mails() -> None:
     """Send the mails that are due. Woken after a commit, and by beat in case that was lost."""
     go_on = _for_a_run()
-    while services.send_due_mails(go_on) and go_on():
+    while mailing.send_due_mails(go_on) and go_on():
         stopping.wait(LOOK_AGAIN_SECONDS)
     if not go_on() and not stopping.is_set():
         wake.task(SEND)

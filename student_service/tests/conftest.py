@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from access_codes import services
+from access_codes import mailing
 from access_codes.outage import Outage
 from pytest_django import Settings
 
@@ -23,4 +23,4 @@ def mailbox(settings: Settings) -> Iterator[Mailbox]:
 @pytest.fixture(autouse=True)
 def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test meets the mail server for the first time."""
-    monkeypatch.setattr(services, "outage", Outage())
+    monkeypatch.setattr(mailing, "outage", Outage())
