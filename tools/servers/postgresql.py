@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,10 +14,10 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from ..ports import LOCAL, free_port
-from ..process import CHILD, NotReady, Process, wait_ready
+from ..ports import LOCAL
 from .docker import container, docker_answers
 from .found import NotHere, Product, Way, from_environment, temporary_folder, without_password
+from .postgresql_cluster import Cluster
 
 LOCALHOST = f"postgres://postgres@{LOCAL}:5432/postgres"
 IMAGE = "postgres:18"
@@ -61,18 +58,31 @@ def of_database(server_url: str, name: str) -> str:
     return urlsplit(server_url)._replace(path=f"/{name}").geturl()
 
 
-def _native(stack: ExitStack) -> str:
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=_major)
+def installed() -> Path:
+    """The folder of the newest PostgreSQL's programs on this machine. Raises `NotHere`."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=_major)
     on_path = shutil.which("initdb")
     if on_path:
-        installed.append(Path(on_path).resolve().with_name("postgres"))
-    found = [program.parent for program in installed if program.exists()]
+        programs.append(Path(on_path).resolve().with_name("postgres"))
+    found = [program.parent for program in programs if program.exists()]
     if not found:
         raise NotHere("no initdb was found on this machine")
-    return _private(stack, found[-1])
+    return found[-1]
 
 
-def _wheel(stack: ExitStack) -> str:
+def private(stack: ExitStack) -> Cluster:
+    """A server of our own, of the programs that are installed or come with a package.
+
+    Raises `NotHere` if there are none, or if it does not come up.
+    """
+    try:
+        programs = installed()
+    except NotHere:
+        programs = _of_the_wheel(stack)
+    return Cluster(stack, programs)
+
+
+def _of_the_wheel(stack: ExitStack) -> Path:
     spec = importlib.util.find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise NotHere(f"the package {WHEEL} is not installed")
@@ -85,7 +95,7 @@ def _wheel(stack: ExitStack) -> str:
     versions = sorted(package.glob("pginstall*/bin"))
     if not versions:
         raise NotHere(f"the package {WHEEL} brings no server for this machine")
-    return _private(stack, versions[-1])
+    return versions[-1]
 
 
 def _readable_copy(package: Path, folder: Path) -> Path:
@@ -95,66 +105,6 @@ def _readable_copy(package: Path, folder: Path) -> Path:
         if part.exists():
             shutil.copytree(part, folder / part.name, symlinks=True)
     return folder / package.name
-
-
-def _private(stack: ExitStack, programs: Path) -> str:
-    """A server of our own on a free port, with its data in a temporary folder."""
-    folder = temporary_folder(stack, "postgresql")
-    user = _unprivileged()
-    if user != "-":
-        shutil.chown(folder, user)
-    data, port = folder / "data", free_port()
-    _initialise(programs / "initdb", data, user)
-    listen = ["-h", LOCAL, "-p", str(port), "-k", str(folder), "-c", "max_connections=200"]
-    url = f"postgres://postgres@{LOCAL}:{port}/postgres"
-    process = Process(
-        "postgresql",
-        [str(programs / "postgres"), "-D", str(data), *listen],
-        log=folder / "log",
-        cwd=folder,
-        user=user,
-        is_ready=lambda _: _accepts(url),
-    )
-    # Its data is thrown away: there is nothing to end gently.
-    stack.callback(process.end, 0)
-    try:
-        for _ in wait_ready([process], 30):
-            pass
-    except NotReady as error:
-        raise NotHere(str(error)) from None
-    return url
-
-
-def _initialise(initdb: Path, data: Path, user: str) -> None:
-    options = ["-U", "postgres", "--auth", "trust", "-E", "UTF8", "--locale", "C", "--no-sync"]
-    made = subprocess.run(
-        [
-            *(sys.executable, "-I", "-S", str(CHILD), str(os.getpid()), user),
-            *(str(initdb), "-D", str(data), *options),
-        ],
-        cwd=data.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        raise NotHere(f"initdb failed: {made.stderr.strip()}")
-
-
-def _unprivileged() -> str:
-    """Who shall run it: PostgreSQL refuses to be run by root."""
-    if os.geteuid() != 0:
-        return "-"
-    users = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in users else "nobody"
-
-
-def _accepts(url: str) -> bool:
-    try:
-        psycopg.connect(url, connect_timeout=1).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def _major(program: Path) -> int:
@@ -182,9 +132,12 @@ PRODUCT = Product(
         "native": Way(
             "install PostgreSQL, and a private one is started for you: "
             "apt install postgresql, or brew install postgresql",
-            _native,
+            lambda stack: Cluster(stack, installed()).url,
         ),
         "docker": Way(f"start Docker, and {IMAGE} is run in a container", _docker),
-        "wheel": Way(f"install the Python package {WHEEL}", _wheel),
+        "wheel": Way(
+            f"install the Python package {WHEEL}",
+            lambda stack: Cluster(stack, _of_the_wheel(stack)).url,
+        ),
     },
 )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from contextlib import ExitStack
-from pathlib import Path
 
 from kombu import Connection
 
-from ..ports import LOCAL, answers, free_port
-from ..process import NotReady, Process, wait_ready
+from ..ports import LOCAL
 from .docker import container, docker_answers
-from .found import NotHere, Product, Way, from_environment, temporary_folder, without_password
+from .found import NotHere, Product, Way, from_environment, without_password
+from .rabbitmq_node import Node
 
 LOCALHOST = f"amqp://guest:guest@{LOCAL}:5672//"
 IMAGE = "rabbitmq:4.1"
@@ -37,71 +34,7 @@ def private(stack: ExitStack, definitions: str = "") -> str:
 
     Raises `NotHere` where RabbitMQ is not installed or does not come up.
     """
-    program = _program()
-    folder = temporary_folder(stack, "rabbitmq")
-    port, epmd_port = free_port(), free_port()
-    environment = _environment(folder, port, epmd_port)
-    if definitions:
-        (folder / "definitions.json").write_text(definitions)
-        with (folder / "rabbitmq.conf").open("a") as settings:
-            settings.write(f"load_definitions = {folder / 'definitions.json'}\n")
-    # The node would start a name server of its own that outlives it; ours ends with us.
-    name_server = ["epmd", "-port", str(epmd_port), "-address", LOCAL]
-    try:
-        for process in (
-            Process(
-                "epmd",
-                name_server,
-                log=folder / "epmd.log",
-                env=environment,
-                is_ready=lambda _: answers(epmd_port),
-            ),
-            Process(
-                "rabbitmq",
-                [str(program)],
-                log=folder / "rabbitmq.log",
-                env=environment,
-                is_ready=lambda _: answers(port),
-            ),
-        ):
-            # Its data is thrown away: there is nothing to end gently.
-            stack.callback(process.end, 0)
-            for _ in wait_ready([process], 60):
-                pass
-    except NotReady as error:
-        raise NotHere(str(error)) from None
-    return f"amqp://guest:guest@{LOCAL}:{port}//"
-
-
-def _program() -> Path:
-    # Debian's own command insists on root or on the user rabbitmq; the one behind it does not.
-    debian = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-    found = str(debian) if debian.exists() else shutil.which("rabbitmq-server")
-    if not found or not shutil.which("erl") or not shutil.which("epmd"):
-        raise NotHere("no rabbitmq-server with its Erlang was found on this machine")
-    return Path(found)
-
-
-def _environment(folder: Path, port: int, epmd_port: int) -> dict[str, str]:
-    """All that keeps this node apart from any other on the machine."""
-    (folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = {LOCAL}:{port}\n")
-    (folder / "enabled_plugins").write_text("[].\n")
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),  # the node's cookie
-        # The start script becomes the node, instead of a shell that waits for it.
-        "RUNNING_UNDER_SYSTEMD": "true",
-        "RABBITMQ_NODENAME": f"admit-one-{port}@localhost",
-        "RABBITMQ_DIST_PORT": str(free_port()),
-        "ERL_EPMD_PORT": str(epmd_port),
-        "ERL_EPMD_ADDRESS": LOCAL,
-        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-        "RABBITMQ_LOG_BASE": str(folder),
-        "RABBITMQ_PID_FILE": str(folder / "pid"),
-        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
-        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-    }
+    return Node(stack, definitions=definitions).url
 
 
 def _docker(stack: ExitStack) -> str:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,6 +20,8 @@ from tools.commands import ROOT
 from tools.ports import LOCAL, free_port
 from tools.servers import NoServer, Product, Servers, find, postgresql, rabbitmq
 from tools.servers.found import NotHere, Way, from_environment, without_password
+from tools.servers.postgresql_cluster import Cluster
+from tools.servers.rabbitmq_node import Node
 
 from .test_process import is_running, within
 
@@ -129,6 +132,44 @@ def test_a_private_postgresql_is_started_from_its_programs(way: str) -> None:
 
     with pytest.raises(NotHere):
         postgresql.probe(server.url)
+
+
+@has_rabbitmq
+def test_a_private_rabbitmq_that_is_killed_keeps_its_messages() -> None:
+    with ExitStack() as stack:
+        node = Node(stack)
+        with Connection(node.url) as connection:
+            channel: Any = connection.channel()
+            channel.queue_declare("kept", durable=True)
+            channel.confirm_select()
+            kept = channel.prepare_message(b"kept", properties={"delivery_mode": 2})
+            channel.basic_publish_confirm(kept, routing_key="kept")
+
+        node.kill()
+        node.start()
+        node.wait_ready()
+
+        assert node.ctl("list_queues", "name", "messages").split() == [
+            "name",
+            "messages",
+            "kept",
+            "1",
+        ]
+
+
+@has_initdb
+def test_a_private_postgresql_that_crashes_keeps_what_was_committed() -> None:
+    with ExitStack() as stack:
+        cluster = Cluster(stack, postgresql.installed())
+        with psycopg.connect(cluster.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+
+        cluster.crash()
+        cluster.start()
+        cluster.wait_ready()
+
+        with psycopg.connect(cluster.url) as connection:
+            assert connection.execute("SELECT one FROM kept").fetchall() == [(1,)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")

@@ -1,0 +1,112 @@
+"""A PostgreSQL of our own: started, killed, and started again on its data."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+
+from ..ports import LOCAL, free_port
+from ..process import CHILD, NotReady, Process, wait_ready
+from .found import NotHere, temporary_folder
+
+
+class Cluster:
+    """One server on a free port, with its data in a folder that goes when the stack closes.
+
+    Raises `NotHere` if it does not come up.
+    """
+
+    def __init__(self, stack: ExitStack, programs: Path) -> None:
+        self._programs = programs
+        self._user = _unprivileged()
+        self.folder = temporary_folder(stack, "postgresql")
+        if self._user != "-":
+            shutil.chown(self.folder, self._user)
+        self._port = free_port()
+        self.url = f"postgres://postgres@{LOCAL}:{self._port}/postgres"
+        self._process: Process | None = None
+        self._initialise()
+        # Its data is thrown away: there is nothing to end gently.
+        stack.callback(self._end)
+        try:
+            self.start()
+            self.wait_ready()
+        except NotReady as error:
+            raise NotHere(str(error)) from None
+
+    def start(self) -> None:
+        """Start it, on the data that it has, without waiting for it."""
+        listen = ["-h", LOCAL, "-p", str(self._port), "-k", str(self.folder)]
+        where = ["-D", str(self._data), *listen, "-c", "max_connections=200"]
+        self._process = Process(
+            "postgresql",
+            [str(self._programs / "postgres"), *where],
+            log=self.folder / "log",
+            cwd=self.folder,
+            user=self._user,
+            is_ready=lambda _: _accepts(self.url),
+        )
+
+    def wait_ready(self, timeout: float = 30) -> None:
+        """Wait until it takes connections. Raises `NotReady`."""
+        if self._process is None:
+            raise ValueError("postgresql: expected to be started before it is waited for")
+        for _ in wait_ready([self._process], timeout):
+            pass
+
+    def crash(self) -> None:
+        """End it without a checkpoint: what is not committed is gone, and its next start recovers.
+
+        By SIGQUIT, which ends its children too: orphans of a SIGKILL would keep the data locked.
+        """
+        if self._process is not None:
+            self._process.signal(signal.SIGQUIT)
+            self._process.wait_or_kill(10)
+            self._process = None
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.end(0)
+
+    def _initialise(self) -> None:
+        options = ["-U", "postgres", "--auth", "trust", "-E", "UTF8", "--locale", "C", "--no-sync"]
+        made = subprocess.run(
+            [
+                *(sys.executable, "-I", "-S", str(CHILD), str(os.getpid()), self._user),
+                *(str(self._programs / "initdb"), "-D", str(self._data), *options),
+            ],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            raise NotHere(f"initdb failed: {made.stderr.strip()}")
+
+
+def _unprivileged() -> str:
+    """Who shall run it: PostgreSQL refuses to be run by root."""
+    if os.geteuid() != 0:
+        return "-"
+    users = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in users else "nobody"
+
+
+def _accepts(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=1).close()
+    except psycopg.OperationalError:
+        return False
+    return True
