@@ -48,6 +48,9 @@ class Subscription(models.Model):
     access_code = models.BinaryField(null=True, help_text="sealed; none until it came")
     code_issued_at = models.DateTimeField(null=True)
 
+    mail_failed_at = models.DateTimeField(null=True, help_text="when a mail with it was given up")
+    mail_failure = models.CharField(max_length=300, default="", db_default="", blank=True)
+
     first_event_id = models.CharField(max_length=36, help_text="the first ask, cause of the others")
     last_event_id = models.CharField(max_length=36)
     asked = models.PositiveIntegerField(default=1)

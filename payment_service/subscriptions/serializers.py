@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 from babel.core import get_global
@@ -77,6 +78,13 @@ new_subscription = NewSubscription()
 """Shared by all requests: building its fields costs more than checking a request with them."""
 
 
+class MailFailure(serializers.Serializer[Any]):
+    """A mail with the code was given up; the code itself is good."""
+
+    at = serializers.DateTimeField()
+    reason = serializers.CharField(help_text="for people")
+
+
 class SubscriptionAnswer(serializers.Serializer[Any]):
     """A subscription as its owner sees it. It describes what `shown` gives, for the API page."""
 
@@ -88,6 +96,7 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     currency = serializers.CharField()
     status = serializers.ChoiceField(choices=["pending", "active"])
     access_code = serializers.CharField(allow_null=True, help_text="null until it has come")
+    mail_failure = MailFailure(allow_null=True, help_text="null unless its mail was given up")
     created_at = serializers.DateTimeField()
 
 
@@ -109,5 +118,16 @@ def shown(subscription: Subscription) -> dict[str, Any]:
         "currency": subscription.currency,
         "status": subscription.status,
         "access_code": subscription.code,
-        "created_at": subscription.created_at.isoformat().replace("+00:00", "Z"),
+        "mail_failure": _mail_failure(subscription),
+        "created_at": _as_text(subscription.created_at),
     }
+
+
+def _mail_failure(subscription: Subscription) -> dict[str, str] | None:
+    if subscription.mail_failed_at is None:
+        return None
+    return {"at": _as_text(subscription.mail_failed_at), "reason": subscription.mail_failure}
+
+
+def _as_text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from shared_contracts.api.models import IdempotencyKey
 from shared_contracts.envelope import Envelope
 from shared_contracts.errors import Rejected
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
+from shared_contracts.events import AccessCodeCreated, AccessCodeUndeliverable, UserSubscribed
+from shared_contracts.masking import mask
 from shared_contracts.messaging import bulk, outbox, retention, sealing
 from shared_contracts.messaging.models import OutboxMessage
 
@@ -75,6 +77,24 @@ def _not_attached(messages: Iterable[Envelope[AccessCodeCreated]]) -> Iterator[R
         elif subscription.code != message.data.access_code:
             logger.warning("another code came for %s, the first is kept", subscription)
             yield Rejected(message, f"another code came for {subscription}, the first is kept")
+
+
+def note_undeliverable_codes(
+    messages: Sequence[Envelope[AccessCodeUndeliverable]],
+) -> Iterator[Rejected]:
+    """Keep with each subscription that its mail was given up; of several, the latest stays.
+
+    Returns the messages about unknown subscriptions.
+    """
+    for message in messages:
+        told = message.data
+        found = Subscription.objects.filter(id=told.subscription_id)
+        unknown_or_older = Q(mail_failed_at__isnull=True) | Q(mail_failed_at__lt=told.failed_at)
+        noted = found.filter(unknown_or_older).update(
+            mail_failed_at=told.failed_at, mail_failure=mask(told.reason)
+        )
+        if not noted and not found.exists():
+            yield Rejected(message, f"there is no subscription {message.subject}")
 
 
 def ask_again() -> int:

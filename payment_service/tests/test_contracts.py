@@ -28,6 +28,17 @@ def test_the_golden_access_code_is_stored() -> None:
     assert Subscription.objects.get().code_issued_at == expected.issued_at
 
 
+def test_the_golden_mail_failure_is_noted() -> None:
+    golden = SHARED.joinpath("golden/access_code_undeliverable.json").read_bytes()
+    expected = Envelope.from_json(golden).data
+    subscription = a_subscription()
+    Subscription.objects.filter(pk=subscription.pk).update(id=expected.subscription_id)
+    deliver(golden)
+
+    noted = Subscription.objects.get()
+    assert (noted.mail_failure, noted.mail_failed_at) == (expected.reason, expected.failed_at)
+
+
 def test_what_is_published_has_the_form_of_the_golden_event() -> None:
     golden = json.loads(SHARED.joinpath("golden/user_subscribed.json").read_bytes())
     a_subscription()

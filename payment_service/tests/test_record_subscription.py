@@ -21,6 +21,7 @@ def test_a_post_is_answered_with_the_pending_subscription_and_where_to_look(shop
         "id": ANY,
         "status": "pending",
         "access_code": None,
+        "mail_failure": None,
         "created_at": ANY,
     }
     assert response["Location"] == f"/v1/subscriptions/{response.json()['id']}"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import bulk, sealing, wake
+from django.utils import timezone
+from shared_contracts.envelope import Envelope
+from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
+from shared_contracts.masking import mask
+from shared_contracts.messaging import bulk, outbox, sealing, wake
 from shared_contracts.messaging.backoff import next_delay
 from uuid_utils.compat import uuid7
 
@@ -26,6 +30,8 @@ LONGEST_PAUSE = 6 * 3600.0
 """Doubling from the first to the longest, 20 attempts take about two days."""
 
 outage = Outage()
+
+State = MailIntent.State
 
 
 def intend(events: Iterable[UserSubscribed]) -> None:
@@ -83,7 +89,8 @@ def _send_over(connection: mail.Connection, go_on: Callable[[], bool]) -> int:
         if outcome.result in {mail.Result.DROPPED, mail.Result.LOST}:
             # One mail's attempt says enough of a server in trouble.
             outage.begin(outcome.answer)
-            _settle(intent, outcome)
+            with transaction.atomic():
+                _settle(intent, outcome)
             break
         outage.end()
         intent = _settle_and_claim(partial(_settle, intent, outcome), go_on)
@@ -111,7 +118,9 @@ def _claim(intent: MailIntent) -> bool:
         _settle(intent, lost, first_pause=FIRST_PAUSE_AFTER_DEATH)
         return False
     if MailIntent.objects.tried_today(intent, settings.MAIL_DAILY_CAP) >= settings.MAIL_DAILY_CAP:
-        intent.suppress(f"{settings.MAIL_DAILY_CAP} mails to this address in 24 hours are enough")
+        _give_up(
+            intent, intent.suppress, f"{settings.MAIL_DAILY_CAP} mails to this address in 24 hours"
+        )
         return False
     # After twice the time that one mail may take, the worker that has it must be dead.
     intent.claim(lease=2.0 * settings.EMAIL_TIMEOUT)
@@ -139,9 +148,55 @@ def _settle(intent: MailIntent, outcome: mail.Outcome, *, first_pause: float = F
         return
     logger.warning("mail %s: %s: %s", intent.message_id, outcome.result.name, outcome.answer)
     if outcome.result is mail.Result.REFUSED:
-        intent.failed(outcome.answer)
+        _give_up(intent, intent.failed, outcome.answer)
+    elif outcome.result is mail.Result.LOST and settings.MAIL_WHEN_UNKNOWN == "ask":
+        intent.doubt(outcome.answer, pause=None)
     elif intent.attempts >= MOST_ATTEMPTS:
-        intent.failed(f"given up after {intent.attempts} attempts: {outcome.answer}")
+        reason = f"given up after {intent.attempts} attempts: {outcome.answer}"
+        _give_up(intent, intent.failed, reason)
     else:
         pause = next_delay(intent.attempts, first=first_pause, most=LONGEST_PAUSE)
-        intent.put_off(outcome.answer, pause, maybe_sent=outcome.result is mail.Result.LOST)
+        lost = outcome.result is mail.Result.LOST
+        (intent.doubt if lost else intent.put_off)(outcome.answer, pause)
+
+
+def _give_up(intent: MailIntent, settle: Callable[[str], None], reason: str) -> None:
+    """Settle a mail that will not arrive, and tell the payment side, in one transaction."""
+    settle(reason)
+    told = AccessCodeUndeliverable(
+        subscription_id=intent.access_code_id, reason=reason[:300], failed_at=timezone.now()
+    )
+    outbox.publish(Envelope.of(told))
+
+
+SETTLEMENTS: Mapping[str, tuple[State, ...]] = {
+    "arrived": (State.UNKNOWN, State.PENDING, State.FAILED),
+    "send-again": (State.UNKNOWN, State.FAILED, State.SUPPRESSED),
+    "give-up": (State.UNKNOWN, State.PENDING),
+}
+"""What an operator may say of a mail, and of a mail in which states."""
+
+
+class NotSettled(Exception):
+    """What an operator wants is not possible; the text says why."""
+
+
+@transaction.atomic
+def settle_by_hand(intent_id: UUID, settlement: str, *, by: str, reason: str) -> None:
+    """Do one of `SETTLEMENTS` with a mail. Raises `NotSettled`, also while it is being sent."""
+    intent = MailIntent.objects.select_for_update().filter(pk=intent_id).first()
+    if intent is None:
+        raise NotSettled(f"there is no mail {intent_id}")
+    allowed = SETTLEMENTS[settlement]
+    if intent.state not in allowed:
+        states = " or ".join(allowed)
+        raise NotSettled(f"mail {intent_id} is {intent.state}; {settlement} is for {states}")
+    note = mask(f"{settlement} by {by}: {reason}")
+    logger.warning("mail %s: %s", intent.message_id, note)
+    if settlement == "arrived":
+        intent.arrived(note)
+    elif settlement == "send-again":
+        intent.send_again(note)
+        wake.task("student_service.send_pending_mails")
+    else:
+        _give_up(intent, intent.failed, note)

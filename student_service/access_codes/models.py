@@ -61,15 +61,16 @@ class MailIntent(models.Model):
 
     pending → sending → sent · failed · pending (put off) · unknown (lost on the way)
     pending → suppressed (too many for this recipient today)
+    unknown → sending (again, with the same Message-ID), or whatever an operator settles
 
-    `next_attempt_at` is null exactly when nothing is left to do, so the index of what is left
-    stays as small as that. While `sending`, it is the time when the worker must be dead.
+    `next_attempt_at` is null exactly when nothing will happen by itself, so the index of what is
+    left stays as small as that. While `sending`, it is the time when the worker must be dead.
     """
 
     class State(models.TextChoices):
         PENDING = "pending", "is to be sent"
         SENDING = "sending", "is being sent"
-        UNKNOWN = "unknown", "may have been sent; goes again with the same Message-ID"
+        UNKNOWN = "unknown", "may have been sent, nobody knows"
         SENT = "sent", "was taken by the mail server"
         FAILED = "failed", "will not be sent, see the last error"
         SUPPRESSED = "suppressed", "was held back: too many mails for one recipient"
@@ -85,6 +86,9 @@ class MailIntent(models.Model):
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(db_default=Now())
     next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
+    doubts = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="how often nobody knew whether it was sent"
+    )
     tried_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="", db_default="")
@@ -131,13 +135,30 @@ class MailIntent(models.Model):
     def sent(self) -> None:
         self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error="")
 
-    def put_off(self, error: str, pause: float, *, maybe_sent: bool = False) -> None:
-        """Due again after `pause` seconds; `maybe_sent` if nobody knows what became of it."""
+    def put_off(self, error: str, pause: float) -> None:
+        """Due again after `pause` seconds."""
+        due = Now() + timedelta(seconds=pause)
+        self._become(self.State.PENDING, next_attempt_at=due, last_error=error)
+
+    def doubt(self, error: str, pause: float | None) -> None:
+        """Nobody knows whether it was sent: due after `pause` seconds, or when somebody says so."""
         self._become(
-            self.State.UNKNOWN if maybe_sent else self.State.PENDING,
-            next_attempt_at=Now() + timedelta(seconds=pause),
+            self.State.UNKNOWN,
+            doubts=models.F("doubts") + 1,
+            next_attempt_at=None if pause is None else Now() + timedelta(seconds=pause),
             last_error=error,
         )
+
+    def send_again(self, note: str) -> None:
+        """Due at once, with all its attempts before it."""
+        self.attempts = 0
+        self._become(
+            self.State.PENDING, attempts=self.attempts, next_attempt_at=Now(), last_error=note
+        )
+
+    def arrived(self, note: str) -> None:
+        """Somebody knows that it was delivered."""
+        self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error=note)
 
     def failed(self, error: str) -> None:
         self._become(self.State.FAILED, next_attempt_at=None, last_error=error)

@@ -58,4 +58,6 @@ EMAIL_TIMEOUT = environment.whole("EMAIL_TIMEOUT", 8, minimum=1, maximum=120)
 DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM")
 if "@" not in parseaddr(DEFAULT_FROM_EMAIL)[1] or not DEFAULT_FROM_EMAIL.isascii():
     raise ImproperlyConfigured("EMAIL_FROM: expected an address in ASCII, like Name <a@b.example>")
+MAIL_WHEN_UNKNOWN = environment.one_of("MAIL_WHEN_UNKNOWN", ("send_again", "ask"), "send_again")
+"""What to do when nobody knows whether a mail was sent: risk a second one, or ask an operator."""
 MAIL_DAILY_CAP = environment.whole("MAIL_DAILY_CAP", 20, minimum=1, maximum=1_000)

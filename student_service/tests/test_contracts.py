@@ -6,10 +6,13 @@ import json
 
 import jsonschema
 import pytest
+from access_codes import mailing
 from access_codes.models import AccessCode
 from shared_contracts.contracts import golden, schema_path
 from shared_contracts.messaging.inbox import Result
 from shared_contracts.messaging.testing import deliver, published
+
+from tests.smtp_server import Mailbox
 
 pytestmark = pytest.mark.django_db
 
@@ -35,3 +38,19 @@ def test_its_reply_has_the_form_of_the_golden_access_code_created() -> None:
     for name in ("source", "type", "subject", "correlationid", "causationid"):
         assert wire[name] == promised[name]
     jsonschema.validate(wire, json.loads(schema_path("access_code_created").read_text()))
+
+
+def test_it_tells_of_a_given_up_mail_in_the_form_of_the_golden_access_code_undeliverable(
+    mailbox: Mailbox,
+) -> None:
+    deliver(golden("user_subscribed"))
+    mailbox.answer_rcpt["ada@example.com"] = "550 no such user"
+    mailing.send_due_mails(lambda: True)
+
+    told = published()[-1]
+    wire, promised = json.loads(told.to_json()), json.loads(golden("access_code_undeliverable"))
+    assert wire.keys() == promised.keys()
+    assert wire["data"].keys() == promised["data"].keys()
+    for name in ("source", "type", "subject", "correlationid"):
+        assert wire[name] == promised[name]
+    jsonschema.validate(wire, json.loads(schema_path("access_code_undeliverable").read_text()))

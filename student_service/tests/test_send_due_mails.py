@@ -11,8 +11,8 @@ from access_codes.models import AccessCode, MailIntent
 from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
-from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging.testing import an_envelope, deliver
+from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
+from shared_contracts.messaging.testing import an_envelope, deliver, published
 
 from tests.smtp_server import Mailbox
 
@@ -41,6 +41,11 @@ def in_clear(mail: EmailMessage, kind: str = "plain") -> str:
     assert body is not None
     content: str = body.get_content()
     return content
+
+
+def undeliverable() -> list[AccessCodeUndeliverable]:
+    """What the payment side is told of mails that were given up."""
+    return [m.data for m in published() if isinstance(m.data, AccessCodeUndeliverable)]
 
 
 def make_due() -> None:
@@ -162,6 +167,35 @@ def test_a_refusal_for_good_is_recorded_and_costs_the_neighbours_nothing(
     assert ada.last_error == "550 5.1.1 no such user"
     assert bob.state == State.SENT
     assert mailbox.recipients == ["bob@example.com"]
+    told = undeliverable()
+    assert [event.subscription_id for event in told] == [ada.access_code_id]
+    assert told[0].reason == "550 5.1.1 no such user"
+
+
+@pytest.mark.parametrize("attempts", [0, mailing.MOST_ATTEMPTS - 1])
+def test_a_mail_lost_is_told_to_the_payment_side_when_no_attempt_is_left(
+    mailbox: Mailbox, attempts: int
+) -> None:
+    mailbox.drop_after_data = True
+    subscribe("ada@example.com")
+    MailIntent.objects.update(attempts=attempts)
+
+    mailing.send_due_mails(always)
+
+    assert len(undeliverable()) == (1 if attempts else 0)
+
+
+def test_a_mail_in_doubt_waits_for_an_operator_if_so_configured(
+    mailbox: Mailbox, settings: Settings
+) -> None:
+    settings.MAIL_WHEN_UNKNOWN = "ask"
+    mailbox.drop_after_data = True
+    (intent,) = subscribe("ada@example.com")
+
+    mailing.send_due_mails(always)
+
+    intent.refresh_from_db()
+    assert (intent.state, intent.next_attempt_at, intent.doubts) == (State.UNKNOWN, None, 1)
 
 
 def test_a_mail_lost_on_the_way_is_unknown_and_goes_again_with_its_message_id(
@@ -290,10 +324,11 @@ def test_a_recipient_gets_no_more_mails_a_day_than_the_cap(
     ]
     held = MailIntent.objects.filter(state=State.SUPPRESSED)
     assert held.count() == 3
-    assert {intent.last_error for intent in held} == {
-        "3 mails to this address in 24 hours are enough"
-    }
+    assert {intent.last_error for intent in held} == {"3 mails to this address in 24 hours"}
     assert MailIntent.objects.due().count() == 0
+    assert {event.subscription_id for event in undeliverable()} == {
+        intent.access_code_id for intent in held
+    }
 
 
 def test_mails_of_yesterday_do_not_count(mailbox: Mailbox, settings: Settings) -> None:

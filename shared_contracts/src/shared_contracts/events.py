@@ -120,6 +120,17 @@ class AccessCodeCreated(Event):
     issued_at: Moment
 
 
+class AccessCodeUndeliverable(Event):
+    """The mail with a subscription's code was given up. The code itself is good."""
+
+    type = "access_code_undeliverable"
+    producer = "student_service"
+
+    reason: str = Field(min_length=1, max_length=300)
+    """Why, for people; without the address."""
+    failed_at: Moment
+
+
 EVENTS: dict[str, type[Event]] = {
-    event.type: event for event in (UserSubscribed, AccessCodeCreated)
+    event.type: event for event in (UserSubscribed, AccessCodeCreated, AccessCodeUndeliverable)
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kombu import Exchange, Queue, binding
 
-from .events import AccessCodeCreated, Event, UserSubscribed
+from .events import AccessCodeCreated, AccessCodeUndeliverable, Event, UserSubscribed
 
 DELIVERY_LIMIT = 20
 """Deliveries of a message that kills its consumer before it is taken out of the way."""
@@ -71,7 +71,15 @@ def exchange_of(producer: str, prefix: str = "") -> Exchange:
     return Exchange(f"{prefix}{producer}.events", type="direct", durable=True)
 
 
-PAYMENT = Service("payment_service", publishes=(UserSubscribed,), handles=(AccessCodeCreated,))
-STUDENT = Service("student_service", publishes=(AccessCodeCreated,), handles=(UserSubscribed,))
+PAYMENT = Service(
+    "payment_service",
+    publishes=(UserSubscribed,),
+    handles=(AccessCodeCreated, AccessCodeUndeliverable),
+)
+STUDENT = Service(
+    "student_service",
+    publishes=(AccessCodeCreated, AccessCodeUndeliverable),
+    handles=(UserSubscribed,),
+)
 
 SERVICES = {service.name: service for service in (PAYMENT, STUDENT)}

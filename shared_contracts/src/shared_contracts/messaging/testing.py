@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from uuid_utils import uuid7
 
 from ..envelope import Envelope
-from ..events import AccessCodeCreated, Event, UserSubscribed
+from ..events import AccessCodeCreated, AccessCodeUndeliverable, Event, UserSubscribed
 from . import conf, inbox, sealing
 from .inbox import Outcome
 from .models import OUTBOX_PURPOSE, OutboxMessage
@@ -32,6 +32,10 @@ EXAMPLES: dict[type[Event], dict[str, Any]] = {
         "user_id": "user-42",
         "access_code": "7K3M-Q9TX-2WBD-H5RN",
         "issued_at": datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC),
+    },
+    AccessCodeUndeliverable: {
+        "reason": "550 no such user",
+        "failed_at": datetime(2026, 1, 2, 3, 4, 9, tzinfo=UTC),
     },
 }
 

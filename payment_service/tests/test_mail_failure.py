@@ -1,0 +1,70 @@
+"""A mail that was given up is shown to the client who sold the subscription."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from shared_contracts.events import AccessCodeUndeliverable
+from shared_contracts.messaging.inbox import Result
+from shared_contracts.messaging.testing import an_envelope, deliver
+from subscriptions.models import Subscription
+from uuid_utils.compat import uuid7
+
+from tests.conftest import Api
+from tests.factories import CODE, a_code_for, a_subscription
+
+pytestmark = pytest.mark.django_db
+
+
+def at(minute: int) -> datetime:
+    return datetime(2026, 1, 2, 3, minute, tzinfo=UTC)
+
+
+def test_it_is_shown_and_the_code_is_shown_all_the_same(shop: Api) -> None:
+    location = shop.post()["Location"]
+    subscription = Subscription.objects.get()
+    before = shop.get(location).json()["mail_failure"]
+    deliver(
+        an_envelope(
+            AccessCodeUndeliverable,
+            subscription_id=subscription.id,
+            reason="550 no such user",
+            failed_at=at(4),
+        ),
+        a_code_for(subscription.id),
+    )
+
+    shown = shop.get(location).json()
+    assert before is None
+    assert shown["mail_failure"] == {"at": "2026-01-02T03:04:00Z", "reason": "550 no such user"}
+    assert (shown["status"], shown["access_code"]) == ("active", CODE)
+
+
+@pytest.mark.parametrize("order", [(4, 9), (9, 4)])
+def test_of_several_failures_the_latest_is_kept_in_whatever_order_they_come(
+    order: tuple[int, int],
+) -> None:
+    subscription = a_subscription()
+    for minute in order:
+        deliver(
+            an_envelope(
+                AccessCodeUndeliverable, subscription_id=subscription.id, failed_at=at(minute)
+            )
+        )
+
+    subscription.refresh_from_db()
+    assert subscription.mail_failed_at == at(9)
+
+
+def test_one_about_an_unknown_subscription_is_rejected_and_costs_its_neighbour_nothing() -> None:
+    known, unknown = a_subscription(), uuid7()
+    outcomes = deliver(
+        an_envelope(AccessCodeUndeliverable, subscription_id=unknown),
+        an_envelope(AccessCodeUndeliverable, subscription_id=known.id),
+    )
+
+    known.refresh_from_db()
+    assert [outcome.result for outcome in outcomes] == [Result.REJECTED, Result.HANDLED]
+    assert str(outcomes[0].error) == f"there is no subscription {unknown}"
+    assert known.mail_failed_at is not None
