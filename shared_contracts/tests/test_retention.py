@@ -78,6 +78,21 @@ def test_more_rows_than_one_delete_takes_all_go(monkeypatch):
     monkeypatch.setattr(retention, "BATCH", 3)
     for number in range(10):
         OutboxMessage.objects.create(event_id=number, type="t", subject="s", body=b"")
-    OutboxMessage.objects.update(published_at=ago(46))
+    OutboxMessage.objects.update(created_at=ago(47), published_at=ago(46))
 
     assert retention.prune()["outbox"] == 10
+
+
+def test_young_rows_are_not_read_however_many_there_are(monkeypatch, django_assert_max_num_queries):
+    monkeypatch.setattr(retention, "BATCH", 3)
+    for number in range(60):
+        OutboxMessage.objects.create(event_id=number, type="t", subject="s", body=b"")
+    OutboxMessage.objects.filter(event_id__in=range(4)).update(
+        created_at=ago(47), published_at=ago(46)
+    )
+
+    with django_assert_max_num_queries(10):
+        counts = retention.prune()
+
+    assert counts["outbox"] == 4
+    assert OutboxMessage.objects.count() == 56
