@@ -16,8 +16,9 @@ LOCAL = "127.0.0.1"
 class Gate:
     """Passes bytes between its clients and the server that `server_url` names.
 
-    `close` is a server that is down, `silence` one that hears and says nothing, `cut` a network
-    that drops every connection once; `open` ends all of that.
+    `close` is a server that is down, `silence` a network on which nothing gets through, `deafen`
+    one on which no answer comes back, `slow` one that takes its time, `cut` one that drops every
+    connection once; `open` ends all of that.
     """
 
     def __init__(self, server_url: str) -> None:
@@ -25,12 +26,13 @@ class Gate:
         self._connections: set[asyncio.WriteTransport] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
+        self._delay = 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gate", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._flowing = asyncio.Event()
+        self._asking, self._answering = asyncio.Event(), asyncio.Event()
         self.open()
         return self
 
@@ -57,7 +59,16 @@ class Gate:
 
     def silence(self) -> None:
         """Accept connections and pass nothing on, in either direction."""
-        self._loop.call_soon_threadsafe(self._flowing.clear)
+        self._loop.call_soon_threadsafe(self._asking.clear)
+        self.deafen()
+
+    def deafen(self) -> None:
+        """Pass on what clients say, and hold what they are answered: half-open connections."""
+        self._loop.call_soon_threadsafe(self._answering.clear)
+
+    def slow(self, seconds: float) -> None:
+        """Hold each piece of data for so long, in either direction."""
+        self._delay = seconds
 
     def cut(self) -> None:
         """Reset all connections there are; new ones are let through."""
@@ -67,7 +78,9 @@ class Gate:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _open(self) -> None:
-        self._flowing.set()
+        self._delay = 0.0
+        self._asking.set()
+        self._answering.set()
         if self._server is not None:
             return
         self._server = await asyncio.start_server(self._pass, LOCAL, self.port)
@@ -97,8 +110,8 @@ class Gate:
             ends.append(to_server)
             self._connections.update(end.transport for end in ends)
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump(client, to_server))
-                pumps.create_task(self._pump(server, to_client))
+                pumps.create_task(self._pump(client, to_server, self._asking))
+                pumps.create_task(self._pump(server, to_client, self._answering))
         except* OSError:  # what became of one end becomes of the other
             for end in ends:
                 _reset(end.transport)
@@ -107,9 +120,13 @@ class Gate:
                 self._connections.discard(end.transport)
                 end.close()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, flowing: asyncio.Event
+    ) -> None:
         while data := await source.read(65_536):
-            await self._flowing.wait()
+            if self._delay:
+                await asyncio.sleep(self._delay)
+            await flowing.wait()
             sink.write(data)
             await sink.drain()
         sink.write_eof()

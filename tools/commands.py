@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .ports import LOCAL, Ports
@@ -24,6 +24,8 @@ class Command:
     cwd: Path
     arguments: list[str]
     is_ready: Callable[[Process], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Beside the settings of its service."""
 
 
 def role_of(name: str) -> str:

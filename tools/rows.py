@@ -28,6 +28,10 @@ class Rows:
             ).fetchall()
             self.close = server.close
 
+    def all(self, question: str, *values: object) -> list[Row]:
+        """Every row that the question finds."""
+        return self._read(question, values)
+
     def exist(self, question: str, *values: object) -> bool:
         """Whether the question has an answer by now."""
         return bool(self._read(question, values))

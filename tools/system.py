@@ -20,7 +20,7 @@ from typing import Self
 
 from . import migrations
 from .backends import Backends
-from .commands import PROCESSES, ROOT, SERVICES, command, role_of
+from .commands import PROCESSES, ROOT, SERVICES, Command, command, role_of
 from .keys import Keys, new_keys
 from .ports import LOCAL, Ports
 from .process import Process, wait_ready
@@ -129,19 +129,24 @@ class System:
             text=True,
         )
 
+    def command(self, name: str) -> Command:
+        """How the process called `name` is started. Raises `ValueError` if there is none."""
+        return command(name, self.ports, self.folder / "mails")
+
     def start(self, *names: str) -> None:
         """Start processes, all at once, without waiting until they are ready."""
         for name in names:
             if name in self.running():
                 raise ValueError(f"{name}: expected not to run yet, but it does")
-            how = command(name, self.ports, self.folder / "mails")
+            how = self.command(name)
             self._processes[name] = Process(
                 name,
                 how.arguments,
                 log=self.folder / "logs" / f"{name}.log",
                 is_ready=how.is_ready,
                 cwd=how.cwd,
-                env=self.environment(how.service) if how.service else _passed_on(),
+                env=(self.environment(how.service) if how.service else _passed_on())
+                | how.environment,
             )
 
     def wait_ready(self, *names: str, timeout: float = 60) -> None:

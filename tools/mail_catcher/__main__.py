@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -30,14 +31,16 @@ class Sink:
         return "250 Message accepted for delivery"
 
 
-async def catch(mailbox: Mailbox, smtp_port: int, http_port: int) -> None:
+async def catch(
+    mailbox: Mailbox, smtp_port: int, http_port: int, sink: Callable[[Mailbox], Sink] = Sink
+) -> None:
     """Listen on both ports until a signal asks to stop."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     smtp = await loop.create_server(
-        lambda: SMTP(Sink(mailbox), enable_SMTPUTF8=True, hostname="mail-catcher", loop=loop),
+        lambda: SMTP(sink(mailbox), enable_SMTPUTF8=True, hostname="mail-catcher", loop=loop),
         LOCAL,
         smtp_port,
     )

@@ -45,12 +45,18 @@ def database(server_url: str, name: str) -> Iterator[str]:
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(drop)
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     try:
-        yield of_database(server_url, name)
+        yield create(server_url, name)
     finally:
         with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(drop)
+
+
+def create(server_url: str, name: str) -> str:
+    """Make an empty database on a server; returns its URL."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return of_database(server_url, name)
 
 
 def of_database(server_url: str, name: str) -> str:
