@@ -912,14 +912,14 @@ def test_two_producers_two_consumers_and_a_kill_lose_nothing(broker: Broker) -> 
     assert consumers[0].stdout
     assert consumers[1].stdout
 
-    seen = [consumers[0].stdout.readline() for _ in range(100)]
+    seen = {int(consumers[0].stdout.readline()) for _ in range(100)}
     consumers[0].kill()
-    seen += consumers[0].stdout.readlines()
-    while len(set(seen)) < number:
-        seen.append(consumers[1].stdout.readline())
+    seen |= {int(line) for line in consumers[0].stdout}
+    while len(seen) < number:
+        seen.add(int(consumers[1].stdout.readline()))
 
     assert [producer.communicate()[0] for producer in producers] == ["confirmed\n"] * 2
-    assert {int(line) for line in seen} == set(range(number))
+    assert seen == set(range(number))
     eventually(lambda: ready(channel, queue), 0)
 
 
