@@ -58,7 +58,7 @@ def test_what_was_there_and_what_comes_is_handled_and_acked(start, prefix):
 
     assert process.stop()[0] == 0
     assert empty(prefix)
-    assert process.said("consumer: handles user_subscribed; database ") == 1
+    assert process.said("consumer: handles user_subscribed") == 1
 
 
 def test_two_consumers_share_the_work_and_each_event_has_one_effect(start, prefix):
