@@ -15,7 +15,7 @@ from shared_contracts import strict_json
 DEEP = 100_000
 
 REFUSED = {
-    "empty": (b"", "not JSON"),
+    "empty": (b"", "is empty"),
     "only blanks": (b"  ", "not JSON"),
     "truncated": (b'{"a": 1', "not JSON"),
     "two values": (b"{} {}", "not JSON"),

@@ -14,6 +14,8 @@ MAX_BYTES = 256 * 1024
 
 def loads(raw: bytes) -> Any:
     """The value in `raw`. Raises `Malformed`, which names the fault and never quotes the input."""
+    if not raw:
+        raise Malformed("the body is empty")
     if len(raw) > MAX_BYTES:
         raise Malformed(f"the body has {len(raw):,} bytes, expected at most {MAX_BYTES:,}")
     try:

@@ -16,7 +16,7 @@ from kombu import Connection
 
 from ..errors import Transient
 from ..events import Event
-from . import broker, conf, inbox, mended_amqp, set_aside, wake, world
+from . import broker, conf, inbox, properties, set_aside, wake, world
 from .backoff import next_delay
 from .breaker import Breaker
 from .conf import Handler
@@ -224,13 +224,11 @@ class BatchConsumer:
         self._channel.basic_consume(self._inbox, self._tag, callback=self._arrived.append)
 
     def _read(self, message: Any) -> Received:
-        headers = message.properties.get("application_headers") or {}
-        broken = headers.get(mended_amqp.BROKEN_PROPERTIES)
         return Received.read(
             bytes(message.body or b""),  # py-amqp makes a text of an empty body
             queue=self._inbox,
-            headers=headers,
-            broken=f"its AMQP properties are unreadable: {broken}" if broken else "",
+            headers=message.properties.get("application_headers") or {},
+            broken=properties.fault_of(message.properties),
         )
 
     def _keep_suspects(self) -> None:

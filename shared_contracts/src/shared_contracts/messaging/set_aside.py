@@ -89,7 +89,7 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
         "set aside as %s: %s %s from %s: %s",
         state,
         row["type"] or "unreadable message",
-        row["event_id"],
+        mask(row["event_id"]),  # a stranger may put anything there
         row["queue"],
         row["reason"],
     )
@@ -153,7 +153,9 @@ def _settle(row: SetAside, outcome: Outcome, *, last: bool) -> None:
             settled_at=Now(),
             history=_with(row.history, entry),
         )
-        logger.warning("handled after all: %s %s, try %d", row.type, row.event_id, row.attempts)
+        logger.warning(
+            "handled after all: %s %s, try %d", row.type, mask(row.event_id), row.attempts
+        )
     elif outcome.error is not None:
         _failed(row, outcome.error, dead=last or outcome.result in DEAD_AT_ONCE)
 
@@ -174,7 +176,7 @@ def _failed(row: SetAside, error: BaseException, *, dead: bool) -> None:
         "dead" if dead else "still failing",
         row.attempts,
         row.type,
-        row.event_id,
+        mask(row.event_id),
         changes["reason"],
     )
 
@@ -243,7 +245,7 @@ def _printable(headers: Mapping[str, Any]) -> dict[str, str]:
     left = LONGEST_HEADERS
     for name, value in headers.items():
         text = mask(ascii(value))[:left]
-        kept[ascii(name)[1:-1][:255]] = text
+        kept[mask(ascii(name)[1:-1])[:255]] = text
         left -= len(text)
         if left <= 0:
             break
