@@ -33,6 +33,7 @@ MESSAGING = {
     "HANDLERS": environment.text("TEST_HANDLERS", "tests.handlers.HANDLERS"),
     "BROKER_URL": BROKER_URL,
     "BROKER_PREFIX": environment.text("BROKER_PREFIX", ""),
+    "HEALTH_PORT": environment.whole("HEALTH_PORT", 0, minimum=0, maximum=65_535),
     "SEALING_KEYS": {"k1": b"1" * 32, "k0": b"0" * 32},
     "RETRY_DELAYS": tuple(map(int, environment.names("TEST_RETRY_DELAYS", "5,30,120,600"))),
 }

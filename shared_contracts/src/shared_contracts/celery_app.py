@@ -25,6 +25,7 @@ from kombu import Exchange, Queue
 
 from .messaging import broker
 from .messaging.loop import LAST_RESORT
+from .worker_pulse import Pulsing, watch_tasks
 
 WAKE_UP_SECONDS = 60
 """After this a wake-up is worthless: the sweeps have looked at the rows since."""
@@ -51,6 +52,7 @@ def make_app(service: str, *, beat_schedule: Mapping[str, float]) -> Celery:
     app = Celery(service, set_as_current=True)
     app.conf.update(_configuration(service, beat_schedule))
     app.steps["consumer"].add(BriefGoodbye)
+    app.steps["consumer"].add(Pulsing)
     app.autodiscover_tasks()
     return app
 
@@ -150,9 +152,14 @@ def _name_it(instance: Any, options: Mapping[str, Any], **_: Any) -> None:
 
 @signals.worker_init.connect
 def _say_what_it_is(sender: Any, **_: Any) -> None:
-    from .messaging import process  # noqa: PLC0415 (needs Django's apps, which are ready by now)
+    # They need Django's apps, which are ready by now.
+    from .messaging import health, process  # noqa: PLC0415
 
     conf = sender.app.conf
+    health.serve("tasks")
+    watch_tasks(
+        WAKE_UP_SECONDS + 3 * min(entry["schedule"] for entry in conf.beat_schedule.values())
+    )
     every = ", ".join(f"{name} every {e['schedule']} s" for name, e in conf.beat_schedule.items())
     does = f"works on {conf.task_default_queue}: {every}"
     _say(process.describe("tasks", does, conf.broker_read_url))

@@ -17,6 +17,8 @@ from urllib.parse import SplitResult, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
+from .logs import FORMATS
+
 POSTGRES_SESSION = (
     # A statement that takes longer than a heartbeat would cost the broker connection.
     "-c statement_timeout=8000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
@@ -147,17 +149,20 @@ def email(name: str) -> dict[str, Any]:
 
 
 def logging_config(level: str) -> dict[str, Any]:
-    """Django's LOGGING: one line a fact, on standard error."""
+    """Django's LOGGING: one record a line on standard error, masked, as LOG_FORMAT says."""
+    written = one_of("LOG_FORMAT", ("line", "json"), "line")
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "{asctime} {levelname} {message}", "style": "{"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "formatters": {"ours": {"()": FORMATS[written]}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "shared_contracts": {"level": level},
             "access_codes": {"level": level},
             "subscriptions": {"level": level},
+            # The web server's own handler masks nothing.
+            "uvicorn.error": {"handlers": ["stderr"], "propagate": False},
         },
     }
 

@@ -15,12 +15,17 @@ class Breaker:
         self.cause = ""
         self._count = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a message is held now, because more than enough failed alike before it."""
+        return self._count > MOST_ALIKE
+
     def opens(self, error: BaseException) -> bool:
         """Count `error`; whether there were more like it in a row than may be set aside."""
         cause = fingerprint_of(error)
         self._count = self._count + 1 if cause == self.cause else 1
         self.cause = cause
-        return self._count > MOST_ALIKE
+        return self.is_open
 
     def close(self) -> None:
         """Something worked."""

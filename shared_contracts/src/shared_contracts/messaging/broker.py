@@ -29,6 +29,7 @@ from ..envelope import CONTENT_TYPE
 from ..topology import Service, exchange_of
 from . import conf, mended_amqp
 from .loop import Stop
+from .pulse import pulse
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +82,19 @@ def transport_options(url: str, name: str) -> dict[str, Any]:
         "write_timeout": IO_TIMEOUT,
         "socket_settings": settings,
         "client_properties": {"connection_name": name},
-        "on_blocked": lambda *_: logger.warning("the broker takes no messages now (alarm)"),
-        "on_unblocked": lambda *_: logger.warning("the broker takes messages again"),
+        "on_blocked": _blocked,
+        "on_unblocked": _unblocked,
     }
+
+
+def _blocked(*_: object) -> None:
+    pulse.trouble = "the broker takes no messages now (alarm)"
+    logger.warning("%s", pulse.trouble)
+
+
+def _unblocked(*_: object) -> None:
+    pulse.trouble = ""
+    logger.warning("the broker takes messages again")
 
 
 def tls(url: str) -> dict[str, Any] | bool:
@@ -165,6 +176,14 @@ def arrived(connection: Connection) -> bool:
     except (TimeoutError, BlockingIOError):
         return False
     return True
+
+
+def frames(connection: Connection) -> int:
+    """A number that changes whenever something has come from the broker, a heartbeat included."""
+    if connection.transport.driver_type == "amqp":
+        received: int = connection.connection.bytes_recv  # frames, whatever its name
+        return received
+    return time.monotonic_ns()  # the embedded broker is a file, which is asked at every turn
 
 
 def wait(connection: Connection, seconds: float, stop: Stop, *others: int) -> None:

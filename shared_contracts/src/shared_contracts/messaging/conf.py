@@ -48,6 +48,11 @@ class Messaging:
     SET_ASIDE_DAYS: int = 45
     """Days that a set-aside message is kept after it was replayed or discarded."""
 
+    HEALTH_PORT: int = 0
+    """Where relay, consumer and worker answer about their health; 0 for nowhere."""
+    HEALTH_ADDRESS: str = "127.0.0.1"
+    """On which of the machine's addresses."""
+
     @property
     def service(self) -> Service:
         """This service's place in the topology."""

@@ -14,14 +14,17 @@ from typing import Any, TypeVar
 from django.db import transaction
 from kombu import Connection
 
+from .. import logs
 from ..errors import Transient
 from ..events import Event
-from . import broker, conf, inbox, properties, set_aside, wake, world
+from . import broker, conf, inbox, metrics, properties, set_aside, wake, world
 from .backoff import next_delay
 from .breaker import Breaker
 from .conf import Handler
 from .inbox import Received
 from .loop import Announcer, Stop
+from .pulse import pulse
+from .watch import QueueWatch
 from .world import LetGo
 
 logger = logging.getLogger(__name__)
@@ -74,9 +77,11 @@ class BatchConsumer:
         self._subscribe(prefetch=1)
         self._suspect_channel.basic_qos(0, SUSPECTS, False)
         self._suspect_channel.basic_consume(self._dead, callback=self._suspects.append)
+        self._watch = QueueWatch(self._channel, self._inbox)
         on_ready()
         next_turn = time.monotonic()
         while not self._stop:
+            pulse.beat()
             self.collect()
             self.flush()
             wake.send_waiting()
@@ -103,13 +108,17 @@ class BatchConsumer:
             world.refresh_connection()
             self._settle([self._read(message) for message in batch])
             self._channel.basic_ack(batch[-1].delivery_tag, multiple=True)
+        self._watch.taken()
+        metrics.CONSUMED_BATCH.observe(len(batch))
         if self._prefetch == 1 and not self._stop and not _returned(batch[-1]):
             self._subscribe(prefetch=self._full_prefetch)
 
     def _settle(self, batch: Sequence[Received]) -> None:
         """Decide about every message of `batch`; when this returns, all of it is committed."""
+        alone = batch[0].envelope if len(batch) == 1 else None
         try:
-            self._attempt(batch)
+            with logs.about(**logs.facts(alone)):
+                self._attempt(batch)
             self._breaker.close()
         except LetGo:
             raise
@@ -120,7 +129,8 @@ class BatchConsumer:
             for message in batch:
                 if self._stop.overdue:
                     raise LetGo("asked to stop") from None
-                self._settle_alone(message)
+                with logs.about(**logs.facts(message.envelope)):
+                    self._settle_alone(message)
                 self._stay_alive()
 
     def _settle_alone(self, message: Received) -> None:
@@ -140,7 +150,9 @@ class BatchConsumer:
                     return
                 tries += 1
                 cause = f"too many messages in a row fail with {self._breaker.cause}"
-                self._breaker_announcer.trouble(f"{cause}: holding the rest")
+                self._breaker_announcer.trouble(
+                    f"{cause}: holding the rest; {self._breaker.advice}"
+                )
                 self._hold(next_delay(tries, first=1.0, most=30.0), since, cause)
             else:
                 self._breaker.close()
@@ -151,6 +163,7 @@ class BatchConsumer:
         self._while_world_is_away(
             lambda: set_aside.keep(message, error, dead=False, suspect=suspect)
         )
+        metrics.count_consumed(["suspect" if suspect else "failed"])
 
     def _attempt(self, batch: Sequence[Received]) -> None:
         """Process `batch`; a database error is tried once more, and for as long as it is away."""
@@ -162,7 +175,9 @@ class BatchConsumer:
             for message, outcome in zip(batch, outcomes, strict=True):
                 if outcome.result not in set_aside.SETTLED and outcome.error is not None:
                     dead = outcome.result in set_aside.DEAD_AT_ONCE
-                    set_aside.keep(message, outcome.error, dead=dead)
+                    with logs.about(**logs.facts(message.envelope)):
+                        set_aside.keep(message, outcome.error, dead=dead)
+        metrics.count_consumed(outcome.result for outcome in outcomes)
 
     def _while_world_is_away(self, work: Callable[[], T]) -> T:
         """Do `work`. If the database fails, once more; if it is away, when it is back.
@@ -194,6 +209,7 @@ class BatchConsumer:
         """Keep the connection alive for so long."""
         if self._stop or time.monotonic() - since > LET_GO_AFTER:
             raise LetGo(why)
+        pulse.trouble = why
         until = time.monotonic() + seconds
         while not self._stop and (left := until - time.monotonic()) > 0:
             try:
@@ -204,6 +220,7 @@ class BatchConsumer:
 
     def _stay_alive(self) -> None:
         """Long work must not cost the connection: read and answer the broker's heartbeats."""
+        pulse.beat()
         broker.arrived(self._connection)
         self._connection.heartbeat_check()
 
@@ -213,6 +230,9 @@ class BatchConsumer:
             for _ in range(RETRIES_A_TURN):
                 if self._stop or not set_aside.retry_one(self._handlers, self._while_world_is_away):
                     break
+        if not self._arrived:
+            self._watch.look()
+        pulse.worked(broker.frames(self._connection))
 
     def _subscribe(self, prefetch: int) -> None:
         """Consume with this prefetch, which the broker applies to new consumers only."""

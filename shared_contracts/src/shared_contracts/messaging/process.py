@@ -15,9 +15,10 @@ from django.db import connection as database
 from kombu import Connection
 
 from ..masking import mask
-from . import broker, conf, world
+from . import broker, conf, metrics, world
 from .backoff import next_delay
 from .loop import Announcer, Stop
+from .pulse import pulse
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,12 @@ def run_connected(role: str, session: Session, stop: Stop) -> None:
     def ready() -> None:
         nonlocal ready_at
         ready_at = time.monotonic()
+        pulse.connected()
         announcer.over(f"{current.SERVICE} {role} works again")
         logger.info("%s %s ready", current.SERVICE, role)
 
     while not stop:
+        pulse.beat()
         connection, ready_at = None, math.inf
         try:
             connection = broker.connect(role)
@@ -63,6 +66,8 @@ def run_connected(role: str, session: Session, stop: Stop) -> None:
             if stop:
                 logger.warning("%s %s stops: %s", current.SERVICE, role, reason)
                 return
+            pulse.disconnected(f"it waits: {type(error).__name__}: {reason}")
+            metrics.RECONNECTS.inc()
             announcer.trouble(f"{current.SERVICE} {role} waits: {type(error).__name__}: {reason}")
             stop.wait(next_delay(failures, first=0.5, most=10.0))
 
@@ -109,7 +114,10 @@ def only_one_on_sqlite(name: str, stop: Stop) -> Iterator[None]:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError:
-                announcer.trouble(f"another {name} works on this database; this one stands by")
+                waits = f"another {name} works on this database; this one stands by"
+                pulse.beat()
+                pulse.disconnected(waits)
+                announcer.trouble(waits)
                 stop.wait(1.0)
         yield
     finally:

@@ -18,11 +18,13 @@ from django.db import connection as database
 from django.db import transaction
 from kombu import Connection
 
-from . import broker, conf, sealing, wake, world
+from .. import logs
+from . import broker, conf, metrics, sealing, wake, world
 from .backoff import next_delay
 from .broker import ConfirmsMissing, Outgoing, Publisher, Report
 from .loop import Stop
 from .models import OUTBOX_PURPOSE, OutboxMessage
+from .pulse import pulse
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class Relay:
                 looked = self.relay_batch(publisher)
                 broker.arrived(connection)
                 connection.heartbeat_check()
+                pulse.worked(broker.frames(connection))
                 if looked < most:
                     stop.wait(GATHER if looked > FEW else PACE if looked else 0)
                     broker.wait(connection, CLOCK, stop, listener.fileno())
@@ -117,6 +120,7 @@ class Relay:
             report = publisher.publish(batch, self._timeout)
             with transaction.atomic(savepoint=False):
                 self._mark(batch, report)
+            _count(report)
         return len(rows)
 
     def _due(self, *, lock: bool) -> list[OutboxMessage]:
@@ -183,7 +187,16 @@ class Relay:
         row = OutboxMessage.objects.only("attempts").get(id=row_id)
         pause = next_delay(row.attempts + 1, first=FIRST_PAUSE, most=LONGEST_PAUSE)
         OutboxMessage.objects.all().mark_refused(row_id, error, pause)
-        logger.error("event %s is not sent, next try in %.0f s: %s", event_id, pause, error)
+        with logs.about(event_id=event_id):
+            logger.error("event %s is not sent, next try in %.0f s: %s", event_id, pause, error)
 
     def _named(self, key: str) -> str:
         return f"{self._exchange} for {key}"
+
+
+def _count(report: Report) -> None:
+    metrics.PUBLISHED.inc(len(report.confirmed))
+    metrics.PUBLISHED_BATCH.observe(len(report.confirmed))
+    if report.returned or report.refused:
+        metrics.RETURNED.inc(len(report.returned))
+        metrics.REFUSED.inc(len(report.refused))

@@ -7,11 +7,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from ... import conf
+from ... import conf, health
 from ...breaker import Breaker
 from ...consumer import BatchConsumer
 from ...loop import Stop
 from ...process import describe, run_connected
+from ...pulse import pulse
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,10 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         stop = Stop().on_signals()
+        health.serve("consumer")
         handlers, breaker = conf.handlers(), Breaker()
+        alike = "too many messages in a row fail with"
+        pulse.checks.append(lambda: f"{alike} {breaker.cause}" if breaker.is_open else "")
         keys = ", ".join(event.type for event in handlers)
         logger.info("%s", describe("consumer", f"handles {keys}"))
         run_connected(

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from ... import conf
+from ... import conf, health
 from ...loop import Stop
 from ...process import describe, only_one_on_sqlite, run_connected
 from ...relay import Relay
@@ -23,6 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         stop = Stop().on_signals()
+        health.serve("relay")
         keys = ", ".join(event.type for event in conf.current().service.publishes)
         logger.info("%s", describe("relay", f"publishes {keys}"))
         relay = Relay()
