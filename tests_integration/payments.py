@@ -118,12 +118,16 @@ class Payments:
 
     def all(self) -> Iterator[Subscription]:
         """Every subscription of this API key, newest first."""
+        return (Subscription(**body) for body in self.listed())
+
+    def listed(self) -> Iterator[dict[str, Any]]:
+        """The same as they are written in the API's answers."""
         page: str | None = "/v1/subscriptions?limit=100"
         while page is not None:
             answer = self.call("GET", page)
 
             assert answer.status == 200, answer
-            yield from (Subscription(**body) for body in answer.body["results"])
+            yield from answer.body["results"]
             page = answer.body["next"]
 
 

@@ -145,8 +145,10 @@ class System:
                 log=self.folder / "logs" / f"{name}.log",
                 is_ready=how.is_ready,
                 cwd=how.cwd,
-                env=(self.environment(how.service) if how.service else _passed_on())
-                | how.environment,
+                env={
+                    **(self.environment(how.service) if how.service else _passed_on()),
+                    **how.environment,
+                },
             )
 
     def wait_ready(self, *names: str, timeout: float = 60) -> None:

@@ -1,0 +1,122 @@
+"""Torment the whole system, then look whether anything was lost.
+
+    make chaos                            ten minutes on a RabbitMQ and a PostgreSQL of its own
+    make chaos DURATION=60 SEED=7         a minute, with the faults of seed 7
+    make chaos ARGS="--kind embedded"     the same plan on SQLite and the embedded broker
+
+Customers order and look, strangers repeat and poison messages, and meanwhile processes, servers
+and networks fail by a plan that is drawn from the seed. Then all faults end, the system has two
+minutes to settle, and a checker compares both APIs, both databases and the mailbox.
+A failed run leaves its logs and databases in var/chaos.
+
+Exit codes: 0 nothing lost, doubled or unaccounted for; 1 something was;
+2 there is no RabbitMQ or PostgreSQL to start; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+
+from tools.commands import ROOT
+from tools.servers.found import NotHere
+
+from . import report, stage
+from .faults import FAULTS
+from .plan import plan
+from .planted import BUGS
+from .run import Options, Result, run
+
+KEPT = ROOT / "var" / "chaos"
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    console = Console(highlight=False)
+    chosen = Options(
+        seconds=options.duration,
+        seed=options.seed if options.seed is not None else secrets.randbelow(1_000_000),
+        rate=options.rate,
+        settle=options.settle,
+        only=options.only,
+    )
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    where = "its own servers" if options.kind == "servers" else "the embedded default"
+    console.print(
+        f"\n[bold]Chaos[/]  {chosen.seconds:.0f} s on {where}, "
+        f"{len(plan(chosen.seed, chosen.seconds, options.kind, chosen.only))} faults planned, "
+        f"seed {chosen.seed}\n"
+    )
+    try:
+        result = torment(console, chosen, options.kind, options.bug)
+    except NotHere as error:
+        console.print(f"[red]{error}[/]\nApt install rabbitmq-server and postgresql, or try:")
+        console.print('  make chaos ARGS="--kind embedded"')
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("\nstopped: nothing is left behind")
+        sys.exit(130)
+    sys.exit(0 if result.is_clean else 1)
+
+
+def torment(console: Console, options: Options, kind: str, bug: str = "") -> Result:
+    """One run in a folder of its own, which is kept if something is found."""
+    context = tempfile.TemporaryDirectory(prefix="admit-one-chaos-", ignore_cleanup_errors=True)
+    with context as name:
+        folder = Path(name)
+        places = {"servers": stage.on_servers, "embedded": stage.embedded}
+        with places[kind](folder, bug) as here:
+            result = run(here, options, report.progress(console))
+            report.show(console, result)
+            if not result.is_clean:
+                here.save_databases(folder)
+                here.save_logs(folder)
+        if not result.is_clean:
+            console.print(f"\nlogs and databases: {_keep(folder, result)}", soft_wrap=True)
+    return result
+
+
+def _keep(folder: Path, result: Result) -> Path:
+    kept = KEPT / f"seed-{result.options.seed}-{secrets.token_hex(2)}"
+    wanted = plan(result.options.seed, result.options.seconds, result.kind, result.options.only)
+    (folder / "plan.json").write_text(json.dumps([asdict(one) for one in wanted], indent=1))
+    findings = [*result.trouble, *result.verdict.findings()]
+    (folder / "findings.txt").write_text("\n".join(findings) + "\n")
+    shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("traps", "*-wake", "*.lock"))
+    return kept
+
+
+def _as_ctrl_c(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests_integration.chaos",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--duration", type=float, default=600.0, metavar="SECONDS", help="of load and faults")
+    add("--seed", type=int, help="of the plan; without one it is drawn, and shown")
+    add("--rate", type=float, default=45.0, help="orders a second")
+    add("--settle", type=float, default=120.0, metavar="SECONDS", help="at most, at the end")
+    add("--kind", choices=["servers", "embedded"], default="servers")
+    add("--only", nargs="+", choices=list(FAULTS), default=[], metavar="FAULT", help="these kinds")
+    add("--bug", choices=list(BUGS), default="", help="plant a bug, to see it found")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

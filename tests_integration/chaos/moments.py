@@ -1,0 +1,81 @@
+"""The worst moments to die: between two steps that no transaction holds together.
+
+The names are those of our own functions, as text: a process under chaos patches them in itself
+(see `child`), and the product knows nothing of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RELAYS = ("payment-relay", "student-relay")
+CONSUMERS = ("payment-consumer", "student-consumer")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Right before or right after a call of `function` in `module`, in one of `processes`."""
+
+    title: str
+    processes: tuple[str, ...]
+    module: str
+    function: str
+    before: bool = False
+    doubles_a_mail: bool = False
+    """Whether the one mail in hand may then come a second time."""
+
+
+MOMENTS = {
+    "committed": Moment(
+        "after commit, before anybody is told",
+        ("payment-web",),
+        "shared_contracts.messaging.wake",
+        "_wake_relay",
+        before=True,
+    ),
+    "unpublished": Moment(
+        "after commit, before publish",
+        RELAYS,
+        "shared_contracts.messaging.broker",
+        "Publisher.publish",
+        before=True,
+    ),
+    "unmarked": Moment(
+        "after publish, before mark",
+        RELAYS,
+        "shared_contracts.messaging.broker",
+        "Publisher.publish",
+    ),
+    "uncommitted": Moment(
+        "after handler, before commit",
+        CONSUMERS,
+        "shared_contracts.messaging.inbox",
+        "process",
+    ),
+    "unacked": Moment(
+        "after commit, before ack",
+        CONSUMERS,
+        "shared_contracts.messaging.consumer",
+        "BatchConsumer._settle",
+    ),
+    "unsent": Moment(
+        "after claim, before SMTP",
+        ("student-tasks",),
+        "access_codes.mail",
+        "Connection.send",
+        before=True,
+    ),
+    "unwritten": Moment(
+        "after SMTP's yes, before commit",
+        ("student-tasks",),
+        "access_codes.mail",
+        "Connection.send",
+        doubles_a_mail=True,
+    ),
+}
+
+
+def trap(folder: Path, process: str, moment: str) -> Path:
+    """The file that makes `process` die at `moment`, once: whoever removes it dies."""
+    return folder / "traps" / f"{process}.{moment}"

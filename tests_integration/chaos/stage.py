@@ -1,0 +1,114 @@
+"""Where a run takes place: servers of its own behind gates, or the files of one folder."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from tools.servers import postgresql
+from tools.servers.postgresql_cluster import Cluster
+from tools.servers.rabbitmq_node import Node
+from tools.system import PROCESSES, SERVICES, Backends
+
+from ..gate import Gate
+from .system import ChaosSystem
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A RabbitMQ and a PostgreSQL that only this run uses, and the gates on the way to them."""
+
+    node: Node
+    cluster: Cluster
+    broker: Gate
+    databases: Gate
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A system, what it stands on (`servers` is None on the embedded default), and its URLs.
+
+    `broker_url` and `database_urls` are as outsiders reach them, by no gate.
+    """
+
+    system: ChaosSystem
+    servers: Servers | None
+    broker_url: str
+    database_urls: dict[str, str]
+    _held: list[sqlite3.Connection] = field(default_factory=list)
+
+    def start_missing(self) -> None:
+        """Start each process that does not run."""
+        self.system.start(*(set(PROCESSES) - set(self.system.running())))
+
+    def save_databases(self, folder: Path) -> None:
+        """Write each table of PostgreSQL to a file; SQLite's files lie in the folder anyway."""
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        for service, url in self.database_urls.items():
+            if url.startswith("sqlite"):
+                continue
+            with psycopg.connect(url) as connection:
+                for (table,) in connection.execute(tables).fetchall():
+                    copied = f'COPY "{table}" TO STDOUT (FORMAT csv, HEADER)'.encode()
+                    with (
+                        (folder / f"{service}.{table}.csv").open("wb") as file,
+                        connection.cursor().copy(copied) as rows,
+                    ):
+                        file.writelines(rows)
+
+    def save_logs(self, folder: Path) -> None:
+        """Copy what the servers have said."""
+        if self.servers is not None:
+            shutil.copy(self.servers.node.folder / "rabbitmq.log", folder / "rabbitmq.log")
+            shutil.copy(self.servers.cluster.folder / "log", folder / "postgresql.log")
+
+    def hold_databases(self) -> None:
+        """Take the write lock of each SQLite database."""
+        for url in self.database_urls.values():
+            connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=5)
+            self._held.append(connection)
+            connection.execute("BEGIN IMMEDIATE")
+
+    def let_databases_go(self) -> None:
+        """Give the locks back."""
+        while self._held:
+            self._held.pop().close()
+
+
+@contextmanager
+def on_servers(folder: Path, bug: str = "", data: Path | None = None) -> Iterator[Stage]:
+    """A new system on servers that are started for it. Raises `NotHere` if they cannot be had.
+
+    `data` is where the broker keeps its messages.
+    """
+    with ExitStack() as stack:
+        node = Node(stack, data=data)
+        cluster = postgresql.private(stack)
+        urls = {service: postgresql.create(cluster.url, service) for service in SERVICES}
+        broker = stack.enter_context(Gate(node.url))
+        databases = stack.enter_context(Gate(cluster.url))
+        backends = Backends(
+            payment_database_url=databases.way_to(urls["payment_service"]),
+            student_database_url=databases.way_to(urls["student_service"]),
+            broker_url=broker.way_to(node.url),
+        )
+        system = stack.enter_context(ChaosSystem(folder, backends, bug))
+        # Before the system is stopped: nobody says goodbye to a server that does not listen.
+        stack.callback(broker.open)
+        stack.callback(databases.open)
+        yield Stage(system, Servers(node, cluster, broker, databases), node.url, urls)
+
+
+@contextmanager
+def embedded(folder: Path, bug: str = "") -> Iterator[Stage]:
+    """A new system on SQLite and the embedded broker."""
+    backends = Backends.embedded(folder)
+    urls = {service: backends.database_url(service) for service in SERVICES}
+    with ChaosSystem(folder, backends, bug) as system:
+        yield Stage(system, None, backends.broker_url, urls)
