@@ -1,4 +1,4 @@
-"""The payment service's own Celery app: it asks again, and it prunes."""
+"""The payment service's own Celery app: it asks again, reconciles, and prunes."""
 
 from shared_contracts.celery_app import make_app
 
@@ -6,6 +6,7 @@ app = make_app(
     "payment_service",
     beat_schedule={
         "payment_service.ask_again": 60,
+        "payment_service.reconcile": 60,
         "payment_service.prune": 3600,
     },
 )

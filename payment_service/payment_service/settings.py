@@ -93,3 +93,13 @@ MESSAGING = {
     "HEALTH_PORT": environment.whole("HEALTH_PORT", 0, minimum=0, maximum=65_535),
     "HEALTH_ADDRESS": environment.text("HEALTH_ADDRESS", "127.0.0.1"),
 }
+
+RECONCILE_DAYS = environment.whole("RECONCILE_DAYS", 7, minimum=1, maximum=3_650)
+"""How far back the daily comparison with the student side looks."""
+RECONCILE_SETTLED_AFTER = environment.whole(
+    "RECONCILE_SETTLED_AFTER",
+    900,
+    minimum=0 if ENVIRONMENT == "development" else 900,
+    maximum=86_400,
+)
+"""Seconds after which what was paid must have its code; younger subscriptions are on their way."""

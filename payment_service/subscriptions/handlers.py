@@ -1,10 +1,17 @@
 """Which use case handles which event."""
 
-from shared_contracts.events import AccessCodeCreated, AccessCodeUndeliverable
+from shared_contracts.events import (
+    AccessCodeCreated,
+    AccessCodeUndeliverable,
+    AccessDigest,
+    AccessGrantTold,
+)
 
-from . import services
+from . import reconciliation, repairs, services
 
 HANDLERS = {
     AccessCodeCreated: services.attach_access_codes,
     AccessCodeUndeliverable: services.note_undeliverable_codes,
+    AccessDigest: reconciliation.compare_pages,
+    AccessGrantTold: repairs.take_over,
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -18,6 +19,7 @@ from shared_contracts.masking import mask
 from shared_contracts.messaging import bulk, outbox, retention, sealing
 from shared_contracts.messaging.models import OutboxMessage
 
+from . import metrics
 from .models import ASK_AGAIN_AFTER, CODE_PURPOSE, Subscription, ask_delay
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ def attach_access_codes(messages: Sequence[Envelope[AccessCodeCreated]]) -> Iter
         key="id",
         only_where_null="access_code",
     )
+    if attached:
+        metrics.codes_came(attached)
     if len(attached) == len(messages):
         return iter(())
     return _not_attached(messages)
@@ -108,12 +112,7 @@ def ask_again() -> int:
         waiting = list(
             Subscription.objects.waiting_too_long().select_for_update(skip_locked=True)[:ASK_BATCH]
         )
-        published = dict(
-            OutboxMessage.objects.filter(
-                subject__in=[str(subscription.id) for subscription in waiting],
-                event_id__in=[subscription.last_event_id for subscription in waiting],
-            ).values_list("event_id", "published_at")
-        )
+        published = _published(waiting)
         now = timezone.now()
         asks = []
         for subscription in waiting:
@@ -127,6 +126,29 @@ def ask_again() -> int:
     if asks:
         logger.warning("asked again for %d subscriptions that wait too long", len(asks))
     return len(waiting)
+
+
+def ask_at_once(subscriptions: Collection[UUID]) -> None:
+    """Ask anew for those without a code, whatever their pause: the ask or its answer was lost.
+
+    Only an ask that is still in the outbox is waited for. Runs in the caller's transaction.
+    """
+    found = Subscription.objects.filter(id__in=subscriptions, access_code__isnull=True)
+    waiting = list(found.order_by("id").select_for_update())
+    published, now = _published(waiting), timezone.now()
+    lost = [one for one in waiting if published.get(one.last_event_id, now) is not None]
+    asks = [_ask(subscription, now) for subscription in lost]
+    Subscription.objects.bulk_update(lost, ["last_event_id", "asked", "next_ask_at"])
+    outbox.publish(*asks)
+
+
+def _published(subscriptions: Sequence[Subscription]) -> dict[str, datetime | None]:
+    """When the last ask of each was published, by its event id; none while it waits."""
+    asks = OutboxMessage.objects.filter(
+        subject__in=[str(subscription.id) for subscription in subscriptions],
+        event_id__in=[subscription.last_event_id for subscription in subscriptions],
+    )
+    return dict(asks.values_list("event_id", "published_at"))
 
 
 def _due(subscription: Subscription, published_at: datetime | None, now: datetime) -> datetime:

@@ -3,7 +3,7 @@
 from celery import shared_task
 from shared_contracts.celery_app import stopping
 
-from . import services
+from . import reconciliation, services
 
 
 @shared_task(name="payment_service.ask_again")
@@ -15,3 +15,9 @@ def ask_again() -> None:
 @shared_task(name="payment_service.prune")
 def prune() -> None:
     services.prune()
+
+
+@shared_task(name="payment_service.reconcile")
+def reconcile() -> None:
+    reconciliation.start_daily()
+    reconciliation.go_on()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from importlib import resources
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from shared_contracts.envelope import Envelope
+from shared_contracts.events import AccessDigest
 from shared_contracts.messaging.testing import deliver, published
-from subscriptions.models import Subscription
+from subscriptions import reconciliation
+from subscriptions.models import ReconciliationRun, Subscription
 
-from tests.factories import a_subscription
+from tests.factories import a_code_for, a_subscription
 
 pytestmark = pytest.mark.django_db
 SHARED = resources.files("shared_contracts")
@@ -57,3 +61,68 @@ def test_what_is_published_fits_the_committed_schema() -> None:
 
     [ask] = published()
     Draft202012Validator(schema).validate(json.loads(ask.to_json()))
+
+
+GOLDEN_RUN = "019b81c4-5e10-7f21-8b42-9a3c4d5e6f10"
+
+
+def golden(event_type: str) -> bytes:
+    return SHARED.joinpath(f"golden/{event_type}.json").read_bytes()
+
+
+def the_golden_run(**changes: Any) -> ReconciliationRun:
+    """A run that has come to the page of the golden digest."""
+    asked = Envelope.from_json(golden("access_digest_requested")).data
+    return ReconciliationRun.objects.create(
+        id=GOLDEN_RUN,
+        since=asked.since,
+        until=asked.until,
+        after_paid_at=asked.after.occurred_at,
+        after_id=asked.after.subscription_id,
+        **changes,
+    )
+
+
+def test_the_golden_digest_is_compared_and_its_next_page_is_asked_for() -> None:
+    digest = Envelope.from_json(golden("access_digest")).data
+    run = the_golden_run()
+    deliver(golden("access_digest"))
+
+    [request] = published()
+    promised = json.loads(golden("access_digest_requested"))
+    written = json.loads(request.to_json())
+    assert written.keys() == promised.keys()
+    assert written["data"] == promised["data"] | {
+        "after": json.loads(golden("access_digest"))["data"]["next"]
+    }
+    assert [d.subscription_id for d in run.drifts.all()] == [digest.entries[0].subscription_id]
+
+
+def test_the_golden_grant_is_recorded_and_asked_for_as_promised() -> None:
+    event = Envelope.from_json(golden("access_grant_told")).data
+    deliver_to = the_golden_run(repair=True)
+    deliver(golden("access_digest"))
+    request = next(m for m in published() if m.type == "access_grants_requested")
+    deliver(golden("access_grant_told"))
+
+    subscription = Subscription.objects.get()
+    promised = json.loads(golden("access_grants_requested"))
+    assert json.loads(request.to_json())["data"] == promised["data"]
+    assert (subscription.id, subscription.code) == (event.subscription_id, event.access_code)
+    assert deliver_to.drifts.get().state == "repaired"
+
+
+def test_a_lost_code_is_told_in_the_form_of_the_golden_access_code_known() -> None:
+    promised = json.loads(golden("access_code_known"))
+    subscription = a_subscription()
+    deliver(a_code_for(subscription.id))
+    long_ago = datetime(2026, 1, 2, tzinfo=UTC)
+    Subscription.objects.update(created_at=long_ago, code_issued_at=long_ago)
+    run = reconciliation.start(since=long_ago, repair=True)
+    request = published()[-1]
+    deliver(request.follow(AccessDigest(run_id=run.id, entries=())))
+
+    written = json.loads(published()[-1].to_json())
+    assert written["type"] == "access_code_known"
+    assert written.keys() == promised.keys()
+    assert written["data"].keys() == promised["data"].keys()

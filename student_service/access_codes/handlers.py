@@ -1,7 +1,17 @@
 """Which use case handles which event."""
 
-from shared_contracts.events import UserSubscribed
+from shared_contracts.events import (
+    AccessCodeKnown,
+    AccessDigestRequested,
+    AccessGrantsRequested,
+    UserSubscribed,
+)
 
-from . import services
+from . import reconciliation, services
 
-HANDLERS = {UserSubscribed: services.issue_access_codes}
+HANDLERS = {
+    UserSubscribed: services.issue_access_codes,
+    AccessDigestRequested: reconciliation.tell_digests,
+    AccessGrantsRequested: reconciliation.tell_grants,
+    AccessCodeKnown: reconciliation.restore_codes,
+}

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from shared_contracts.envelope import Envelope
-from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
+from shared_contracts.events import AccessCodeKnown, AccessCodeUndeliverable, UserSubscribed
 from shared_contracts.masking import mask
 from shared_contracts.messaging import bulk, outbox, sealing, wake
 from shared_contracts.messaging.backoff import next_delay
 from uuid_utils.compat import uuid7
 
-from . import mail
+from . import mail, metrics
 from .models import RECIPIENT_PURPOSE, MailIntent
 from .outage import Outage
 
@@ -36,6 +37,20 @@ State = MailIntent.State
 
 def intend(events: Iterable[UserSubscribed]) -> None:
     """Write the mail of each event's new code, in the transaction that issues the code."""
+    bulk.insert(MailIntent, _rows(events))
+    wake.task("student_service.send_pending_mails")
+
+
+def remember(events: Iterable[AccessCodeKnown], why: str) -> None:
+    """Write the mail of each event's restored code as one that may have been sent.
+
+    Nothing sends it by itself; `manage.py mails` settles it.
+    """
+    doubt = {"state": State.UNKNOWN, "doubts": 1, "next_attempt_at": None, "last_error": why}
+    bulk.insert(MailIntent, [row | doubt for row in _rows(events)])
+
+
+def _rows(events: Iterable[UserSubscribed | AccessCodeKnown]) -> list[dict[str, Any]]:
     domain = mail.domain()
     rows = []
     for event in events:
@@ -51,8 +66,7 @@ def intend(events: Iterable[UserSubscribed]) -> None:
                 ),
             }
         )
-    bulk.insert(MailIntent, rows)
-    wake.task("student_service.send_pending_mails")
+    return rows
 
 
 def send_due_mails(go_on: Callable[[], bool]) -> int:
@@ -143,6 +157,11 @@ def _send(connection: mail.Connection, intent: MailIntent) -> mail.Outcome:
 
 
 def _settle(intent: MailIntent, outcome: mail.Outcome, *, first_pause: float = FIRST_PAUSE) -> None:
+    _note(intent, outcome, first_pause)
+    transaction.on_commit(partial(metrics.mail_settled, intent))
+
+
+def _note(intent: MailIntent, outcome: mail.Outcome, first_pause: float) -> None:
     if outcome.result is mail.Result.SENT:
         intent.sent()
         return

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from shared_contracts.messaging import sealing
 from uuid_utils.compat import uuid7
 
 CODE_PURPOSE = "access-code"
 RECIPIENT_PURPOSE = "mail-recipient"
+
+PAID_AT = Coalesce("occurred_at", "issued_at")
+"""When it was paid; codes of the first release know only when they were issued."""
+
+
+class AccessCodeQuerySet(models.QuerySet["AccessCode"]):
+    def paid_between(
+        self, since: datetime, until: datetime, after: tuple[datetime, UUID] | None = None
+    ) -> AccessCodeQuerySet:
+        """Those paid from `since` until before `until`, in the order of when and of subscription.
+
+        `after` is a place in that order: only what comes behind it.
+        """
+        paid = self.annotate(paid_at=PAID_AT).filter(paid_at__gte=since, paid_at__lt=until)
+        if after is not None:
+            # The first condition is where an index can begin, the second is exact.
+            paid = paid.filter(paid_at__gte=after[0]).filter(
+                models.Q(paid_at__gt=after[0]) | models.Q(subscription_id__gt=after[1])
+            )
+        return paid.order_by("paid_at", "subscription_id")
 
 
 class AccessCode(models.Model):
@@ -23,6 +44,17 @@ class AccessCode(models.Model):
     lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="finds a typed code")
     sealed_code = models.BinaryField(help_text="the code, to be sent and told again")
     issued_at = models.DateTimeField()
+    # What was paid: the payment side has it back from here if its database was lost.
+    amount = models.BigIntegerField(null=True, help_text="in minor units of the currency")
+    currency = models.CharField(max_length=3, null=True, help_text="ISO 4217")  # noqa: DJ001
+    occurred_at = models.DateTimeField(null=True, help_text="when it was paid")
+
+    objects = AccessCodeQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(PAID_AT, "subscription_id", name="access_code_paid"),
+        ]
 
     def __str__(self) -> str:
         return f"code of {self.subscription_id}"

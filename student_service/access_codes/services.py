@@ -88,4 +88,7 @@ def _code_row(event: UserSubscribed, code: str, now: datetime) -> dict[str, Any]
         "lookup_hash": codes.lookup(code),
         "sealed_code": sealing.seal(code.encode(), CODE_PURPOSE),
         "issued_at": now,
+        "amount": event.amount,
+        "currency": event.currency,
+        "occurred_at": event.occurred_at,
     }

@@ -7,8 +7,9 @@ import json
 import jsonschema
 import pytest
 from access_codes import mailing
-from access_codes.models import AccessCode
+from access_codes.models import CODE_PURPOSE, AccessCode
 from shared_contracts.contracts import golden, schema_path
+from shared_contracts.messaging import sealing
 from shared_contracts.messaging.inbox import Result
 from shared_contracts.messaging.testing import deliver, published
 
@@ -54,3 +55,30 @@ def test_it_tells_of_a_given_up_mail_in_the_form_of_the_golden_access_code_undel
     for name in ("source", "type", "subject", "correlationid"):
         assert wire[name] == promised[name]
     jsonschema.validate(wire, json.loads(schema_path("access_code_undeliverable").read_text()))
+
+
+def test_it_answers_the_golden_access_digest_requested_in_the_form_of_the_golden_digest() -> None:
+    promised = json.loads(golden("access_digest"))
+    deliver(golden("user_subscribed"))
+    AccessCode.objects.update(sealed_code=sealing.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE))
+    (outcome,) = deliver(golden("access_digest_requested"))
+
+    wire = json.loads(published()[-1].to_json())
+    assert outcome.result == Result.HANDLED
+    assert wire.keys() == promised.keys()
+    assert wire["data"] == promised["data"] | {"next": None}
+    jsonschema.validate(wire, json.loads(schema_path("access_digest").read_text()))
+
+
+def test_it_answers_the_golden_access_grants_requested_in_the_form_of_the_golden_grant() -> None:
+    promised = json.loads(golden("access_grant_told"))
+    deliver(golden("access_code_known"))
+    deliver(golden("access_grants_requested"))
+
+    known, told = published()
+    for reply in (known, told):
+        wire = json.loads(reply.to_json())
+        assert wire.keys() == promised.keys()
+        assert wire["data"] == promised["data"]
+    assert told.causationid == promised["causationid"]
+    jsonschema.validate(wire, json.loads(schema_path("access_grant_told").read_text()))

@@ -23,6 +23,8 @@ def schema_of(event_class: type[Event]) -> dict[str, Any]:
     """What a message of `event_class` looks like; other fields are allowed and ignored."""
     message = Attributes.model_json_schema()
     data = event_class.model_json_schema(mode="validation")
+    if parts := data.pop("$defs", None):
+        message["$defs"] = parts
     message["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     message["$id"] = f"urn:admit-one:{event_class.type}"
     message["title"] = event_class.type

@@ -75,8 +75,8 @@ class Envelope(Generic[E]):
         correlation: str | None = None,
         traceparent: str | None = None,
     ) -> Self:
-        """A new envelope about the event's subscription, caused by the event with id `cause`."""
-        subject = str(event.subscription_id)
+        """A new envelope about the event's subject, caused by the event with id `cause`."""
+        subject = event.subject
         return cls(
             id=str(uuid7()),
             source=f"/{event.producer}",
@@ -138,9 +138,9 @@ class Envelope(Generic[E]):
         if attributes.source != f"/{event_class.producer}":
             raise Malformed(f"source: expected /{event_class.producer} for {attributes.type}")
         event = _validated(event_class, value.get("data"), at="data.")
-        subject = str(event.subscription_id)
+        subject = event.subject
         if attributes.subject.lower() != subject:
-            raise Malformed("subject: expected the subscription_id of the data")
+            raise Malformed(f"subject: expected the {event_class.about} of the data")
         return Envelope(**{**vars(attributes), "subject": subject}, data=event)
 
 

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 
 from kombu import Exchange, Queue, binding
 
-from .events import AccessCodeCreated, AccessCodeUndeliverable, Event, UserSubscribed
+from .events import (
+    AccessCodeCreated,
+    AccessCodeKnown,
+    AccessCodeUndeliverable,
+    AccessDigest,
+    AccessDigestRequested,
+    AccessGrantsRequested,
+    AccessGrantTold,
+    Event,
+    UserSubscribed,
+)
 
 DELIVERY_LIMIT = 20
 """Deliveries of a message that kills its consumer before it is taken out of the way."""
@@ -73,13 +83,13 @@ def exchange_of(producer: str, prefix: str = "") -> Exchange:
 
 PAYMENT = Service(
     "payment_service",
-    publishes=(UserSubscribed,),
-    handles=(AccessCodeCreated, AccessCodeUndeliverable),
+    publishes=(UserSubscribed, AccessDigestRequested, AccessGrantsRequested, AccessCodeKnown),
+    handles=(AccessCodeCreated, AccessCodeUndeliverable, AccessDigest, AccessGrantTold),
 )
 STUDENT = Service(
     "student_service",
-    publishes=(AccessCodeCreated, AccessCodeUndeliverable),
-    handles=(UserSubscribed,),
+    publishes=(AccessCodeCreated, AccessCodeUndeliverable, AccessDigest, AccessGrantTold),
+    handles=(UserSubscribed, AccessDigestRequested, AccessGrantsRequested, AccessCodeKnown),
 )
 
 SERVICES = {service.name: service for service in (PAYMENT, STUDENT)}

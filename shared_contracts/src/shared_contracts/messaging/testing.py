@@ -12,12 +12,34 @@ from typing import Any, TypeVar
 from uuid_utils import uuid7
 
 from ..envelope import Envelope
-from ..events import AccessCodeCreated, AccessCodeUndeliverable, Event, UserSubscribed
+from ..events import (
+    AccessCodeCreated,
+    AccessCodeKnown,
+    AccessCodeUndeliverable,
+    AccessDigest,
+    AccessDigestRequested,
+    AccessGrantsRequested,
+    AccessGrantTold,
+    Event,
+    UserSubscribed,
+)
 from . import conf, inbox, sealing
 from .inbox import Outcome
 from .models import OUTBOX_PURPOSE, OutboxMessage
 
 E = TypeVar("E", bound=Event)
+
+A_GRANT: dict[str, Any] = {
+    "run_id": "019b7c5f-0000-7000-8000-000000000001",
+    "user_id": "user-42",
+    "email": "ada@example.com",
+    "plan": "gold",
+    "amount": 4900,
+    "currency": "EUR",
+    "occurred_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    "access_code": "7K3M-Q9TX-2WBD-H5RN",
+    "issued_at": datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC),
+}
 
 EXAMPLES: dict[type[Event], dict[str, Any]] = {
     UserSubscribed: {
@@ -37,12 +59,21 @@ EXAMPLES: dict[type[Event], dict[str, Any]] = {
         "reason": "550 no such user",
         "failed_at": datetime(2026, 1, 2, 3, 4, 9, tzinfo=UTC),
     },
+    AccessDigestRequested: {
+        "since": datetime(2026, 1, 1, tzinfo=UTC),
+        "until": datetime(2026, 1, 3, tzinfo=UTC),
+        "limit": 1_000,
+    },
+    AccessDigest: {"entries": []},
+    AccessGrantsRequested: {"subscription_ids": ["019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10"]},
+    AccessGrantTold: A_GRANT,
+    AccessCodeKnown: A_GRANT,
 }
 
 
 def an_event(event_class: type[E], **changes: Any) -> E:
-    """An example of `event_class` about a new subscription, with `changes`."""
-    fields = {"subscription_id": str(uuid7()), **EXAMPLES[event_class], **changes}
+    """An example of `event_class` about something new, with `changes`."""
+    fields = {event_class.about: str(uuid7()), **EXAMPLES[event_class], **changes}
     return event_class(**fields)
 
 

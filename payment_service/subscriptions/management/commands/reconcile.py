@@ -1,0 +1,127 @@
+"""`manage.py reconcile`: do both sides agree, and what mends it if they do not."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from shared_contracts.messaging.loop import Stop
+
+from ... import reconciliation, repairs
+from ...models import ReconciliationRun
+from ...run_report import headline, report
+
+EXAMPLES = """
+examples:
+  manage.py reconcile                            compare the last days, change nothing
+  manage.py reconcile --repair                   compare them, and mend what differs
+  manage.py reconcile --from 2026-01-01 --wait 600
+  manage.py reconcile list                       the latest runs
+  manage.py reconcile show RUN                   what one has found
+  manage.py reconcile adopt --client shop ID ID  hand over what was recorded again
+
+exit codes: 0 both sides agree (again), 1 they differ, 2 wrong usage, 3 no answer in time
+"""
+EXITS = {
+    ReconciliationRun.State.CLEAN: 0,
+    ReconciliationRun.State.REPAIRED: 0,
+    ReconciliationRun.State.DRIFT: 1,
+}
+NO_ANSWER = 3
+LATEST = 20
+LOOK_EVERY = 0.5
+SAY_EVERY = 5.0
+
+
+def moment(text: str) -> datetime:
+    """A date or a date and time; in UTC unless it says otherwise."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"expected a date or time such as 2026-01-31T08:00, got {text!r}"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class Command(BaseCommand):
+    help = "Compare what was paid with the codes that the student side has, by events."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.epilog = EXAMPLES
+        parser.add_argument("--from", dest="since", type=moment, help="default: RECONCILE_DAYS ago")
+        parser.add_argument(
+            "--to", dest="until", type=moment, help="default: RECONCILE_SETTLED_AFTER seconds ago"
+        )
+        parser.add_argument("--repair", action="store_true", help="mend what differs")
+        parser.add_argument(
+            "--wait",
+            type=float,
+            default=60.0,
+            metavar="SECONDS",
+            help="for the result (default 60)",
+        )
+        actions = parser.add_subparsers(dest="action")
+        actions.add_parser("list", help="the latest runs")
+        actions.add_parser("show", help="what a run has found").add_argument("run", type=UUID)
+        adopt = actions.add_parser("adopt", help="hand over what was recorded again")
+        adopt.add_argument("--client", required=True, help="the API client who sold it")
+        adopt.add_argument("id", nargs="+", type=UUID, help="subscriptions")
+
+    def handle(self, *, action: str | None, **options: Any) -> None:
+        if action == "list":
+            self._list()
+        elif action == "show":
+            self._end(options["run"])
+        elif action == "adopt":
+            self._adopt(options["client"], options["id"])
+        else:
+            self._run(options["since"], options["until"], options["repair"], options["wait"])
+
+    def _run(
+        self, since: datetime | None, until: datetime | None, repair: bool, wait: float
+    ) -> None:
+        try:
+            run = reconciliation.start(since=since, until=until, repair=repair)
+        except reconciliation.NotSettled as error:
+            raise CommandError(str(error), returncode=2) from None
+        stop, deadline, said = Stop().on_signals(), time.monotonic() + wait, time.monotonic()
+        while not stop and run.ended_at is None and time.monotonic() < deadline:
+            stop.wait(LOOK_EVERY)
+            run = reconciliation.look(run.id) or run
+            if time.monotonic() - said > SAY_EVERY:
+                said = time.monotonic()
+                self.stdout.write(f"{run.state}, {run.compared:,} subscriptions compared so far")
+                self.stdout.flush()
+        stop.done()
+        self._end(run.id)
+
+    def _end(self, run_id: UUID) -> None:
+        run = reconciliation.look(run_id)
+        if run is None:
+            raise CommandError(f"no run {run_id}; see manage.py reconcile list", returncode=2)
+        for line in report(run):
+            self.stdout.write(line)
+        sys.exit(EXITS.get(ReconciliationRun.State(run.state), NO_ANSWER))
+
+    def _list(self) -> None:
+        runs = ReconciliationRun.objects.order_by("-started_at")[:LATEST]
+        for run in runs:
+            self.stdout.write(headline(run))
+        if not runs:
+            self.stdout.write("nothing was compared yet")
+
+    def _adopt(self, client: str, ids: list[UUID]) -> None:
+        try:
+            adopted = repairs.adopt(client, ids)
+        except repairs.NoSuchClient as error:
+            raise CommandError(str(error), returncode=2) from None
+        self.stdout.write(f"{adopted} of {len(ids)} subscriptions now belong to {client}")
+        if adopted != len(ids):
+            raise CommandError(f"the others do not belong to {repairs.RECOVERED!r}")

@@ -1,0 +1,225 @@
+"""What mends drift. Each repair may be done twice, and has worked once both sides agree.
+
+paid without code       a new ask; it is answered with the code that is there, or with a new one
+code lost               the student side is told the code, and keeps it
+code without payment    the student side tells what was paid, and it is recorded again
+code differs            the student side tells its code, which is the one that works
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Exists, F, OuterRef
+from django.utils import timezone
+from shared_contracts.api.models import ApiKey
+from shared_contracts.envelope import Envelope
+from shared_contracts.events import (
+    MOST_GRANTS,
+    AccessCodeKnown,
+    AccessGrantsRequested,
+    AccessGrantTold,
+)
+from shared_contracts.messaging import bulk, outbox, sealing
+
+from . import services
+from .models import CODE_PURPOSE, Drift, ReconciliationRun, Subscription
+
+logger = logging.getLogger(__name__)
+
+RECOVERED = "recovered"
+"""The client that owns what was recorded again, until somebody hands it to the one who sold it."""
+
+Kind, State = Drift.Kind, Drift.State
+Runs = ReconciliationRun.State
+
+KEYS = ("run_id", "subscription_id")
+
+
+def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
+    """Ask for what mends these subscriptions of the run, by kind. Runs in a transaction."""
+    by_kind: dict[str, list[UUID]] = {kind: [] for kind in Kind}
+    for subscription, kind in sorted(drifts.items()):
+        by_kind[kind].append(subscription)
+    services.ask_at_once(by_kind[Kind.PAID_WITHOUT_CODE])
+    to_be_told = by_kind[Kind.CODE_WITHOUT_PAYMENT] + by_kind[Kind.CODE_DIFFERS]
+    messages: list[AccessCodeKnown | AccessGrantsRequested] = [
+        *_known(run, by_kind[Kind.CODE_LOST]),
+        *(
+            AccessGrantsRequested(run_id=run.id, subscription_ids=tuple(some))
+            for some in _parts(to_be_told, MOST_GRANTS)
+        ),
+    ]
+    outbox.publish(*(Envelope.of(message, correlation=str(run.id)) for message in messages))
+
+
+def _known(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[AccessCodeKnown]:
+    for one in Subscription.objects.filter(id__in=subscriptions, access_code__isnull=False):
+        yield AccessCodeKnown(
+            subscription_id=one.id,
+            run_id=run.id,
+            user_id=one.user_id,
+            email=one.email,
+            plan=one.plan,
+            amount=one.amount,
+            currency=one.currency,
+            occurred_at=one.created_at,
+            access_code=one.code or "",
+            issued_at=one.code_issued_at or one.created_at,
+        )
+
+
+def take_over(messages: Sequence[Envelope[AccessGrantTold]]) -> None:
+    """Agree with what the student side tells of subscriptions that are being repaired.
+
+    What nobody has asked for, or what comes twice, changes nothing.
+    """
+    told = {
+        (message.data.run_id, message.data.subscription_id): message.data for message in messages
+    }
+    runs = _locked({run_id for run_id, _ in told})
+    drifts = Drift.objects.filter(
+        run_id__in=runs, subscription_id__in=[key[1] for key in told], state=State.REPAIRING
+    )
+    open_drifts = [drift for drift in drifts if (drift.run_id, drift.subscription_id) in told]
+    ids = [drift.subscription_id for drift in open_drifts]
+    known = Subscription.objects.order_by("id").select_for_update().in_bulk(ids)
+    for drift in open_drifts:
+        event = told[drift.run_id, drift.subscription_id]
+        drift.state, drift.note = _agree(event, known.get(drift.subscription_id))
+        drift.settled_at = timezone.now()
+    Drift.objects.bulk_update(open_drifts, ["state", "note", "settled_at"])
+    for run in runs.values():
+        conclude(run)
+
+
+def _agree(told: AccessGrantTold, ours: Subscription | None) -> tuple[str, str]:
+    if ours is None:
+        if told.amount is None or told.currency is None:
+            return State.NEEDS_PERSON, "the student side was never told what was paid"
+        bulk.insert_new(Subscription, [_recovered(told)], conflict=["id"], returning=["id"])
+        return State.REPAIRED, f"recorded again, for the client {RECOVERED!r}"
+    if ours.user_id != told.user_id:
+        return State.NEEDS_PERSON, "the student side has its code for another user"
+    if ours.code == told.access_code:
+        return State.REPAIRED, "both sides have the same code"
+    ours.access_code = sealing.seal(told.access_code.encode(), CODE_PURPOSE)
+    ours.code_issued_at = told.issued_at
+    ours.save(update_fields=["access_code", "code_issued_at"])
+    return State.REPAIRED, "took over the code of the student side"
+
+
+def _recovered(told: AccessGrantTold) -> dict[str, Any]:
+    return {
+        "id": told.subscription_id,
+        "client": RECOVERED,
+        "user_id": told.user_id,
+        "email": told.email,
+        "plan": told.plan,
+        "amount": told.amount,
+        "currency": told.currency,
+        "created_at": told.occurred_at,
+        "access_code": sealing.seal(told.access_code.encode(), CODE_PURPOSE),
+        "code_issued_at": told.issued_at,
+        # Its asks were lost with the row; it has its code, so it needs no other.
+        "first_event_id": "",
+        "last_event_id": "",
+        "asked": 0,
+        "next_ask_at": told.occurred_at,
+    }
+
+
+def look_again(run: ReconciliationRun) -> None:
+    """Note what our rows say by now: codes that came, subscriptions that are there again."""
+    ours = Subscription.objects.filter(id=OuterRef("subscription_id"))
+    has_code = Exists(ours.filter(access_code__isnull=False))
+    waiting = run.drifts.filter(has_code, kind=Kind.PAID_WITHOUT_CODE)
+    waiting.filter(state__in=[State.REPAIRING, State.NEEDS_PERSON]).update(
+        state=State.REPAIRED, note="its code has come", settled_at=timezone.now()
+    )
+    recorded = run.drifts.filter(Exists(ours), kind=Kind.CODE_WITHOUT_PAYMENT)
+    for healed in (waiting, recorded):
+        healed.filter(state=State.FOUND).update(state=State.HEALED, settled_at=timezone.now())
+
+
+def conclude(run: ReconciliationRun) -> None:
+    """Once all pages are compared, say how the run ends, or that repairs are under way.
+
+    The caller holds the run's row.
+    """
+    if run.state in {Runs.COMPARING, Runs.UNANSWERED}:
+        return
+    look_again(run)
+    found = counts(run)
+    before = run.state
+    if found.get(State.REPAIRING):
+        run.state = Runs.REPAIRING
+    elif found.get(State.FOUND) or found.get(State.NEEDS_PERSON):
+        run.state = Runs.DRIFT
+    else:
+        run.state = Runs.REPAIRED if found.get(State.REPAIRED) else Runs.CLEAN
+    if run.state != Runs.REPAIRING:
+        run.ended_at = run.ended_at or timezone.now()
+    run.save(update_fields=["state", "ended_at"])
+    if run.state != before:
+        _say(run, found)
+
+
+def _say(run: ReconciliationRun, found: Mapping[str, int]) -> None:
+    levels = {Runs.DRIFT: logging.ERROR, Runs.CLEAN: logging.INFO}
+    how = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in found.items())
+    logger.log(
+        levels.get(Runs(run.state), logging.WARNING),
+        "%s: %s: %s subscriptions compared%s",
+        run,
+        Runs(run.state).label,
+        f"{run.compared:,}",
+        f"; {how}; see manage.py reconcile show {run.id}" if how else "",
+    )
+
+
+class NoSuchClient(ValueError):
+    """No API key belongs to the client, so nobody could see what is handed to it."""
+
+
+def adopt(client: str, subscriptions: Sequence[UUID]) -> int:
+    """Hand subscriptions that were recorded again to the client who sold them; returns how many.
+
+    Raises `NoSuchClient`.
+    """
+    if not ApiKey.objects.filter(client=client).exists():
+        raise NoSuchClient(f"no API key belongs to {client!r}; see manage.py api_key list")
+    recovered = Subscription.objects.of(RECOVERED).filter(id__in=subscriptions)
+    return recovered.update(client=client)
+
+
+def counts(run: ReconciliationRun) -> dict[str, int]:
+    """How many subscriptions of the run are in which state."""
+    rows = run.drifts.values_list("state").annotate(count=Count("id")).order_by("state")
+    return dict(rows)
+
+
+def repeat(run: ReconciliationRun, *, pause: timedelta, at_most: int, batch: int) -> None:
+    """Ask once more for repairs without an answer for `pause`; after `at_most` it is a person's."""
+    late = run.drifts.filter(state=State.REPAIRING, tried_at__lte=timezone.now() - pause)
+    late.filter(tries__gte=at_most).update(
+        state=State.NEEDS_PERSON, note=f"asked {at_most} times, and no answer has mended it"
+    )
+    again = dict(late.order_by("id").values_list("subscription_id", "kind")[:batch])
+    begin(run, again)
+    run.drifts.filter(subscription_id__in=list(again)).update(
+        tries=F("tries") + 1, tried_at=timezone.now()
+    )
+
+
+def _locked(ids: set[UUID]) -> dict[UUID, ReconciliationRun]:
+    runs = ReconciliationRun.objects.filter(id__in=ids).order_by("id").select_for_update()
+    return {run.id: run for run in runs}
+
+
+def _parts(ids: Sequence[UUID], size: int) -> Iterator[Sequence[UUID]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

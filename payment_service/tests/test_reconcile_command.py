@@ -1,0 +1,108 @@
+"""`manage.py reconcile` tells what it found in words and in its exit code, and never a code."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from shared_contracts.messaging.testing import deliver
+from subscriptions.models import ReconciliationRun, Subscription
+from uuid_utils.compat import uuid7
+
+from tests.factories import CODE, OTHER_CODE
+from tests.test_reconciliation import codes, compared, paid, told
+
+pytestmark = pytest.mark.django_db
+
+
+def reconcile(*arguments: str) -> tuple[str, int]:
+    """What it prints, and its exit code."""
+    out = StringIO()
+    try:
+        call_command("reconcile", *arguments, stdout=out)
+    except SystemExit as end:
+        return out.getvalue(), int(end.code or 0)
+    except CommandError as error:
+        return out.getvalue() + str(error), error.returncode
+    return out.getvalue(), 0
+
+
+def test_a_clean_run_ends_with_0_and_counts() -> None:
+    run = compared(codes(paid(3)))
+    text, code = reconcile("show", str(run.id))
+
+    assert code == 0
+    assert "compared    3 subscriptions\nresult      both sides agree\n" in text
+
+
+def test_drift_ends_with_1_the_subscriptions_and_the_command_that_mends_it() -> None:
+    lost, differs = paid(2)
+    run = compared({differs: OTHER_CODE})
+    text, code = reconcile("show", str(run.id))
+
+    assert code == 1
+    assert "the student side has lost the code: 1 found" in text
+    assert "the student side has another code: 1 found" in text
+    assert all(str(subscription) in text for subscription in (lost, differs))
+    assert f"reconcile --repair --from {run.since.isoformat()} --to {run.until.isoformat()}" in text
+    assert not {CODE, OTHER_CODE, "ada@"} & set(text.split())
+
+
+def test_without_an_answer_in_time_it_ends_with_3_and_goes_on_by_itself() -> None:
+    paid()
+    text, code = reconcile("--wait", "0")
+
+    run = ReconciliationRun.objects.get()
+    assert code == 3
+    assert f"it goes on by itself; manage.py reconcile show {run.id}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--to", "2999-01-01"], "expected a window that ends by"),
+        (["--from", "yesterday"], "expected a date or time such as"),
+        (["show", str(uuid7())], "see manage.py reconcile list"),
+        (["adopt", "--client", "nobody", str(uuid7())], "no API key belongs to 'nobody'"),
+    ],
+)
+def test_wrong_usage_says_what_is_expected(arguments: list[str], complaint: str) -> None:
+    text, code = reconcile(*arguments)
+
+    assert complaint in text
+    assert code in {1, 2}
+    assert not ReconciliationRun.objects.exists()
+
+
+def test_a_date_is_one_of_utc() -> None:
+    reconcile("--from", "2026-01-01", "--to", "2026-01-02T12:00+02:00", "--wait", "0")
+
+    run = ReconciliationRun.objects.get()
+    assert (run.since.isoformat(), run.until.isoformat()) == (
+        "2026-01-01T00:00:00+00:00",
+        "2026-01-02T10:00:00+00:00",
+    )
+
+
+def test_the_list_shows_each_run_in_a_line() -> None:
+    nothing, _ = reconcile("list")
+    run = compared(codes(paid()))
+    text, _ = reconcile("list")
+
+    assert nothing == "nothing was compared yet\n"
+    assert text.startswith(f"{run.id}  ")
+    assert "clean" in text
+
+
+def test_what_was_recorded_again_is_handed_to_its_client(shop: Any) -> None:
+    unpaid = uuid7()
+    compared({unpaid: CODE}, repair=True)
+    deliver(told(unpaid))
+    text, code = reconcile("adopt", "--client", "shop", str(unpaid))
+    again, code_again = reconcile("adopt", "--client", "shop", str(unpaid))
+
+    assert (text, code) == ("1 of 1 subscriptions now belong to shop\n", 0)
+    assert Subscription.objects.get().client == "shop"
+    assert (code_again, "the others do not belong to 'recovered'" in again) == (1, True)

@@ -1,0 +1,154 @@
+"""The student side of reconciliation: it tells what it has, and takes back what it has lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from shared_contracts.envelope import Envelope
+from shared_contracts.events import (
+    AccessCodeKnown,
+    AccessDigest,
+    AccessDigestRequested,
+    AccessGrantsRequested,
+    AccessGrantTold,
+    DigestEntry,
+    Position,
+    code_digest,
+)
+from shared_contracts.messaging import bulk, outbox, sealing
+
+from . import codes, mailing
+from .models import CODE_PURPOSE, AccessCode
+
+logger = logging.getLogger(__name__)
+
+ACTIVE = "active"
+"""The state of every code, as none can be taken back."""
+
+RESTORED = "restored from the payment side; it may have been sent before"
+
+
+def tell_digests(messages: Sequence[Envelope[AccessDigestRequested]]) -> None:
+    """Answer each request with a page of digests; one that came twice in a batch, once."""
+    asked = {(message.data.run_id, message.data.after): message for message in messages}
+    outbox.publish(*(message.follow(_digest(message.data)) for message in asked.values()))
+
+
+def _digest(asked: AccessDigestRequested) -> AccessDigest:
+    after = (asked.after.occurred_at, asked.after.subscription_id) if asked.after else None
+    rows = AccessCode.objects.paid_between(asked.since, asked.until, after)
+    page = list(rows[: asked.limit + 1])
+    here, more = page[: asked.limit], page[asked.limit :]
+    return AccessDigest(
+        run_id=asked.run_id,
+        after=asked.after,
+        entries=tuple(
+            DigestEntry(
+                subscription_id=row.subscription_id,
+                state=ACTIVE,
+                digest=code_digest(row.subscription_id, row.code),
+            )
+            for row in here
+        ),
+        next=_position(here[-1]) if more else None,
+    )
+
+
+def _position(row: AccessCode) -> Position:
+    return Position(
+        occurred_at=row.occurred_at or row.issued_at, subscription_id=row.subscription_id
+    )
+
+
+def tell_grants(messages: Sequence[Envelope[AccessGrantsRequested]]) -> None:
+    """Tell all that is known of each subscription that was asked for and that has a code."""
+    asked = {subscription for message in messages for subscription in message.data.subscription_ids}
+    known = _known(asked)
+    outbox.publish(
+        *(
+            message.follow(_told(known[subscription], message.data.run_id))
+            for message in messages
+            for subscription in message.data.subscription_ids
+            if subscription in known
+        )
+    )
+
+
+def restore_codes(messages: Sequence[Envelope[AccessCodeKnown]]) -> None:
+    """Take back each code that was lost here, mail nothing, and tell what there is now.
+
+    A code that is here stays: whoever holds it may be in already. Of the same code, what was
+    paid is noted as the payment side says it.
+    """
+    told = {message.data.subscription_id: message.data for message in messages}
+    events = [told[subscription] for subscription in sorted(told)]
+    restored = {
+        subscription
+        for (subscription,) in bulk.insert_new(
+            AccessCode,
+            [_row(event) for event in events],
+            conflict=["subscription_id"],
+            returning=["subscription_id"],
+        )
+    }
+    if restored:
+        mailing.remember((e for e in events if e.subscription_id in restored), RESTORED)
+        logger.warning("restored %d codes that the payment side knew", len(restored))
+    known = _known(told)
+    for event in events:
+        _note_what_was_paid(known[event.subscription_id], event)
+    outbox.publish(
+        *(
+            message.follow(_told(known[message.data.subscription_id], message.data.run_id))
+            for message in messages
+        )
+    )
+
+
+def _row(event: AccessCodeKnown) -> dict[str, Any]:
+    return {
+        "subscription_id": event.subscription_id,
+        "user_id": event.user_id,
+        "plan": event.plan,
+        "lookup_hash": codes.lookup(event.access_code),
+        "sealed_code": sealing.seal(event.access_code.encode(), CODE_PURPOSE),
+        "issued_at": event.issued_at,
+        "amount": event.amount,
+        "currency": event.currency,
+        "occurred_at": event.occurred_at,
+    }
+
+
+def _note_what_was_paid(row: AccessCode, event: AccessCodeKnown) -> None:
+    paid = {
+        "amount": event.amount,
+        "currency": event.currency,
+        "occurred_at": event.occurred_at,
+    }
+    if row.code == event.access_code and any(getattr(row, n) != v for n, v in paid.items()):
+        AccessCode.objects.filter(pk=row.pk).update(**paid)
+
+
+def _known(subscriptions: Iterable[UUID]) -> dict[UUID, AccessCode]:
+    rows = AccessCode.objects.filter(pk__in=list(subscriptions)).prefetch_related("mails")
+    return {row.subscription_id: row for row in rows}
+
+
+def _told(row: AccessCode, run_id: UUID) -> AccessGrantTold:
+    # The first mail's address is the one that the first request gave.
+    first = min(row.mails.all(), key=lambda mail: mail.id)
+    return AccessGrantTold(
+        subscription_id=row.subscription_id,
+        run_id=run_id,
+        user_id=row.user_id,
+        email=first.address,
+        plan=row.plan,
+        amount=row.amount,
+        currency=row.currency,
+        occurred_at=row.occurred_at or row.issued_at,
+        access_code=row.code,
+        issued_at=row.issued_at,
+    )

@@ -1,0 +1,229 @@
+"""The student side tells what it has, by pages, and takes back what it has lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from access_codes.models import AccessCode, MailIntent
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from shared_contracts.envelope import Envelope
+from shared_contracts.events import (
+    AccessCodeKnown,
+    AccessDigest,
+    AccessDigestRequested,
+    AccessGrantsRequested,
+    AccessGrantTold,
+    Position,
+    UserSubscribed,
+    code_digest,
+)
+from shared_contracts.messaging.testing import an_envelope, an_event, deliver, published
+from shared_contracts.strict_json import MAX_BYTES
+from uuid_utils.compat import uuid7
+
+pytestmark = pytest.mark.django_db
+
+START = datetime(2026, 1, 2, tzinfo=UTC)
+CODE = "7K3M-Q9TX-2WBD-H5RN"
+
+
+def issued(count: int, **changes: Any) -> list[UUID]:
+    """Codes of subscriptions that were paid second by second."""
+    asks = [
+        an_envelope(UserSubscribed, occurred_at=START + timedelta(seconds=n), **changes)
+        for n in range(count)
+    ]
+    deliver(*asks)
+    return [ask.data.subscription_id for ask in asks]
+
+
+def digests(**changes: Any) -> list[AccessDigest]:
+    """The answers to a request for a page; a page has two entries."""
+    window = {"since": START, "until": START + timedelta(days=1), "limit": 2}
+    deliver(an_envelope(AccessDigestRequested, **{**window, **changes}))
+    return [m.data for m in published() if isinstance(m.data, AccessDigest)]
+
+
+def told() -> list[AccessGrantTold]:
+    return [m.data for m in published() if isinstance(m.data, AccessGrantTold)]
+
+
+def test_the_pages_hold_each_code_once_in_the_order_of_the_payments() -> None:
+    ids = issued(5)
+    pages: list[AccessDigest] = []
+    while not pages or pages[-1].next:
+        pages = digests(after=pages[-1].next if pages else None)
+
+    assert [[entry.subscription_id for entry in page.entries] for page in pages] == [
+        ids[:2],
+        ids[2:4],
+        ids[4:],
+    ]
+    assert [page.after for page in pages] == [None, *(page.next for page in pages[:-1])]
+
+
+def test_codes_that_were_paid_at_the_same_moment_are_each_told_once() -> None:
+    ids = issued(3)
+    AccessCode.objects.update(occurred_at=START)
+    [first] = digests()
+    _, second = digests(after=first.next)
+
+    assert [e.subscription_id for e in (*first.entries, *second.entries)] == sorted(ids)
+    assert second.next is None
+
+
+def test_an_entry_tells_two_codes_apart_and_does_not_tell_the_code() -> None:
+    [subscription] = issued(1)
+    [page] = digests()
+
+    code = AccessCode.objects.get().code
+    assert page.entries[0].digest == code_digest(subscription, code)
+    assert page.entries[0].state == "active"
+    assert code not in page.model_dump_json()
+
+
+def test_the_window_begins_with_since_and_ends_before_until() -> None:
+    ids = issued(4)
+    [page] = digests(since=START + timedelta(seconds=1), until=START + timedelta(seconds=3))
+
+    assert [entry.subscription_id for entry in page.entries] == ids[1:3]
+    assert page.next is None
+
+
+def test_a_request_without_codes_is_answered_too() -> None:
+    [page] = digests()
+
+    assert (page.entries, page.next) == ((), None)
+
+
+def test_a_full_page_fits_in_a_message() -> None:
+    issued(1_000, plan="x" * 64)
+    digests(limit=1_000)
+
+    reply = published()[-1]
+    assert len(reply.data.entries) == 1_000
+    assert len(reply.to_json()) < MAX_BYTES // 2
+
+
+def test_codes_of_the_first_release_stand_where_they_were_issued() -> None:
+    [subscription] = issued(1)
+    AccessCode.objects.update(occurred_at=None, amount=None, currency=None, issued_at=START)
+    [page] = digests()
+    deliver(an_envelope(AccessGrantsRequested, subscription_ids=[subscription]))
+
+    [grant] = told()
+    assert [entry.subscription_id for entry in page.entries] == [subscription]
+    assert (grant.amount, grant.currency, grant.occurred_at) == (None, None, START)
+
+
+def test_a_request_that_came_twice_at_once_is_answered_once() -> None:
+    request = an_event(AccessDigestRequested)
+    deliver(Envelope.of(request), Envelope.of(request))
+
+    assert len(published()) == 1
+
+
+def test_a_page_costs_one_query_however_many_codes_there_are() -> None:
+    issued(50)
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        digests(limit=10)
+
+    reads = [q["sql"] for q in captured if "access_codes_accesscode" in q["sql"]]
+    assert len(reads) == 1
+
+
+def test_all_that_is_known_is_told_of_those_that_are_known() -> None:
+    [subscription] = issued(1)
+    run, unknown = uuid7(), uuid7()
+    request = an_envelope(
+        AccessGrantsRequested, run_id=run, subscription_ids=[subscription, unknown]
+    )
+    deliver(request)
+
+    row, reply = AccessCode.objects.get(), published()[-1]
+    assert told() == [
+        AccessGrantTold(
+            subscription_id=subscription,
+            run_id=run,
+            user_id="user-42",
+            email="ada@example.com",
+            plan="gold",
+            amount=4900,
+            currency="EUR",
+            occurred_at=START,
+            access_code=row.code,
+            issued_at=row.issued_at,
+        )
+    ]
+    assert (reply.subject, reply.correlationid, reply.causationid) == (
+        str(subscription),
+        str(run),
+        request.id,
+    )
+
+
+def test_a_lost_code_comes_back_as_it_was_and_is_not_mailed_again() -> None:
+    known = an_envelope(AccessCodeKnown, access_code=CODE)
+    deliver(known)
+
+    row, mail = AccessCode.objects.get(), MailIntent.objects.get()
+    assert (row.code, row.issued_at, row.occurred_at) == (
+        CODE,
+        known.data.issued_at,
+        known.data.occurred_at,
+    )
+    assert (mail.state, mail.address) == (MailIntent.State.UNKNOWN, known.data.email)
+    assert not MailIntent.objects.due().exists()
+    assert [grant.access_code for grant in told()] == [CODE]
+
+
+def test_a_restored_code_is_what_who_asks_again_gets() -> None:
+    known = an_envelope(AccessCodeKnown, access_code=CODE)
+    deliver(known, Envelope.of(known.data))
+    deliver(an_envelope(UserSubscribed, subscription_id=known.data.subscription_id))
+
+    assert published()[-1].data.access_code == CODE
+    assert MailIntent.objects.count() == 1
+
+
+def test_a_code_that_is_here_stays_and_is_told() -> None:
+    [subscription] = issued(1)
+    here = AccessCode.objects.get().code
+    deliver(an_envelope(AccessCodeKnown, subscription_id=subscription, access_code=CODE))
+
+    assert AccessCode.objects.get().code == here
+    assert MailIntent.objects.count() == 1
+    assert [grant.access_code for grant in told()] == [here]
+
+
+def test_of_a_code_that_is_here_what_was_paid_is_noted() -> None:
+    [subscription] = issued(1)
+    AccessCode.objects.update(occurred_at=None, amount=None, currency=None)
+    known = an_envelope(
+        AccessCodeKnown, subscription_id=subscription, access_code=AccessCode.objects.get().code
+    )
+    deliver(known)
+
+    row = AccessCode.objects.get()
+    assert (row.amount, row.currency, row.occurred_at) == (4900, "EUR", known.data.occurred_at)
+
+
+def test_no_code_and_no_address_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    deliver(an_envelope(AccessCodeKnown, access_code=CODE))
+
+    assert "restored 1 codes" in caplog.text
+    assert CODE not in caplog.text
+    assert "ada@" not in caplog.text
+
+
+def test_the_place_of_a_page_is_when_it_was_paid_and_which_it_was() -> None:
+    ids = issued(3)
+    [page] = digests()
+
+    assert page.next == Position(occurred_at=START + timedelta(seconds=1), subscription_id=ids[1])
