@@ -135,6 +135,7 @@ def _claim(intent: MailIntent) -> bool:
         _give_up(
             intent, intent.suppress, f"{settings.MAIL_DAILY_CAP} mails to this address in 24 hours"
         )
+        transaction.on_commit(partial(metrics.mail_settled, intent))
         return False
     # After twice the time that one mail may take, the worker that has it must be dead.
     intent.claim(lease=2.0 * settings.EMAIL_TIMEOUT)
