@@ -59,6 +59,19 @@ def test_the_same_id_with_another_body_is_no_repetition():
     assert Effect.objects.count() == 1
 
 
+def test_a_repetition_is_one_though_a_forgery_of_its_id_stands_before_it_in_the_batch():
+    [request, other] = requests(2)
+    forged = dataclasses.replace(other, id=request.id)
+    deliver(request)
+
+    assert results(forged, request, forged, request) == [
+        Result.MALFORMED,
+        Result.DUPLICATE,
+        Result.MALFORMED,
+        Result.DUPLICATE,
+    ]
+
+
 def test_an_id_is_a_sender_s_own_so_two_senders_may_use_the_same():
     [request] = requests(1)
     InboxMessage.objects.create(

@@ -85,15 +85,18 @@ def process(batch: Sequence[Received], handlers: Mapping[type[Event], Handler]) 
     Raises whatever a handler raises; then nothing of the batch is written.
     """
     outcomes: dict[int, Outcome] = {}
-    first: dict[Identity, int] = {}
+    places: dict[Identity, list[int]] = defaultdict(list)
     for position, message in enumerate(batch):
-        outcome = _unfit(message, handlers) or _repeated(position, batch, first)
+        outcome = _unfit(message, handlers)
         if outcome is not None:
             outcomes[position] = outcome
+        elif message.identity is not None:
+            places[message.identity].append(position)
+    first = {identity: positions[0] for identity, positions in places.items()}
     # No savepoint: whoever has a transaction open gives it up too when this raises.
     with transaction.atomic(savepoint=False):
         new = _remember([batch[position] for position in first.values()])
-        outcomes |= _seen_before(batch, {p: i for i, p in first.items() if i not in new})
+        outcomes |= _repetitions(batch, places, new)
         fresh = [batch[p].envelope for i, p in first.items() if i in new]
         rejected = _handle((e for e in fresh if e is not None), handlers)
         _forget(rejected)
@@ -116,19 +119,6 @@ def _unfit(message: Received, handlers: Mapping[type[Event], Handler]) -> Outcom
     return None
 
 
-def _repeated(
-    position: int, batch: Sequence[Received], first: dict[Identity, int]
-) -> Outcome | None:
-    """Note where each id stands first; a later message with it is a repetition of that one."""
-    identity = batch[position].identity
-    if identity is None:
-        return None
-    earlier = first.setdefault(identity, position)
-    if earlier == position:
-        return None
-    return _repetition(same=batch[earlier].body == batch[position].body)
-
-
 def _remember(messages: Iterable[Received]) -> set[Identity]:
     """Write the inbox rows; returns the ids that were not there before."""
     rows = [
@@ -148,19 +138,31 @@ def _remember(messages: Iterable[Received]) -> set[Identity]:
     return {(i, s) for i, s in insert_new(InboxMessage, rows, conflict=unique, returning=unique)}
 
 
-def _seen_before(batch: Sequence[Received], repeated: Mapping[int, Identity]) -> dict[int, Outcome]:
-    if not repeated:
-        return {}
-    ids = [event_id for event_id, _ in repeated.values()]
-    rows = InboxMessage.objects.filter(event_id__in=ids)
-    known = {(i, s): f for i, s, f in rows.values_list("event_id", "source", "fingerprint")}
-    return {
-        # Pruned between the two statements? It was handled long ago all the same.
-        position: _repetition(
-            same=identity not in known or sealing.matches(known[identity], batch[position].body)
-        )
-        for position, identity in repeated.items()
-    }
+def _repetitions(
+    batch: Sequence[Received], places: Mapping[Identity, Sequence[int]], new: set[Identity]
+) -> dict[int, Outcome]:
+    """Those that were handled before, and those that stand behind the first one of their id.
+
+    What was handled is what is compared with: in a batch, a forgery may stand before the copy.
+    """
+    known = _fingerprints(places.keys() - new) if len(new) < len(places) else {}
+    outcomes: dict[int, Outcome] = {}
+    for identity, positions in places.items():
+        if identity in new:
+            handled = batch[positions[0]].body
+            for position in positions[1:]:
+                outcomes[position] = _repetition(same=batch[position].body == handled)
+            continue
+        for position in positions:
+            # Pruned between the two statements? It was handled long ago all the same.
+            same = identity not in known or sealing.matches(known[identity], batch[position].body)
+            outcomes[position] = _repetition(same=same)
+    return outcomes
+
+
+def _fingerprints(identities: Iterable[Identity]) -> dict[Identity, bytes]:
+    rows = InboxMessage.objects.filter(event_id__in=[event_id for event_id, _ in identities])
+    return {(i, s): f for i, s, f in rows.values_list("event_id", "source", "fingerprint")}
 
 
 def _repetition(*, same: bool) -> Outcome:
