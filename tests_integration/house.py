@@ -125,9 +125,11 @@ def _has_come(subscription: Subscription, mails: Mapping[str, Sequence[Mail]]) -
 
 
 @contextmanager
-def moved_in(place: Place, api_key: str = "") -> Iterator[House]:
+def moved_in(
+    place: Place, api_key: str = "", *, settings: Mapping[str, Mapping[str, str]] = SETTINGS
+) -> Iterator[House]:
     """A migrated system at `place`, of which no process runs; a new API key if none is given."""
     keys = kept_keys(place.folder / "keys.json")
-    with System(place.folder, place.backends, keys=keys, settings=SETTINGS) as system:
+    with System(place.folder, place.backends, keys=keys, settings=settings) as system:
         system.migrate()
         yield House(system, place, api_key or system.new_api_key())
