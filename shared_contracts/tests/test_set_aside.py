@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from shared_contracts.errors import Malformed, Rejected, Transient
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import conf, sealing, set_aside, world
+from shared_contracts.messaging import conf, failure, sealing, set_aside, world
 from shared_contracts.messaging.inbox import Received
 from shared_contracts.messaging.models import SET_ASIDE_PURPOSE, InboxMessage, SetAside
 from shared_contracts.messaging.testing import an_envelope
@@ -113,7 +114,7 @@ def test_an_error_with_a_character_that_no_database_takes_is_kept_all_the_same(c
 
 
 def test_a_code_at_the_cut_of_a_long_traceback_is_masked():
-    after = "." * (set_aside.LONGEST_TRACEBACK - len("-Q9TX-2WBD-H5RN") - 1)
+    after = "." * (failure.LONGEST_TRACEBACK - len("-Q9TX-2WBD-H5RN") - 1)
     row = kept(ValueError(f"7K3M-Q9TX-2WBD-H5RN{after}"))
 
     assert "Q9TX" not in row.traceback
@@ -128,6 +129,23 @@ def test_headers_of_any_kind_are_kept_as_bounded_text():
     row = SetAside.objects.get()
     assert row.headers["n"] == "b'\\xff\\x00'"
     assert len(str(row.headers)) < 9_000
+
+
+def test_headers_with_long_names_are_cut_as_well():
+    headers = {f"{n}-{'x' * 300}": "" for n in range(1_000)}
+
+    set_aside.keep(received(headers=headers), Transient(), dead=False)
+
+    assert len(json.dumps(SetAside.objects.get().headers)) < 9_000
+
+
+def test_a_kept_message_that_comes_back_as_a_suspect_is_marked():
+    message = received()
+    set_aside.keep(message, Transient("once"), dead=False)
+
+    set_aside.keep(message, Transient("twice"), dead=False, suspect=True)
+
+    assert SetAside.objects.get().suspect
 
 
 def test_the_first_try_comes_after_the_first_delay():
@@ -210,9 +228,6 @@ def test_a_try_is_counted_before_it_is_made(handle):
 
 
 def test_a_try_is_committed_before_it_is_made(handle):
-    class Killed(BaseException):
-        """As good as a kill: nothing of ours catches it."""
-
     def die(messages):
         raise Killed
 
@@ -225,16 +240,60 @@ def test_a_try_is_committed_before_it_is_made(handle):
     assert SetAside.objects.get().attempts == 1
 
 
-def test_when_the_last_try_ended_its_process_the_message_is_dead_and_not_tried_again(handle):
-    handle(lambda messages: pytest.fail("tried once more"))
+class Killed(BaseException):
+    """As good as a kill: nothing of ours catches it."""
+
+
+def test_a_message_that_ends_its_process_twice_in_a_row_at_the_last_is_dead(handle):
+    tried = []
+
+    def die(messages):
+        tried.append(1)
+        raise Killed
+
+    handle(die)
     kept()
-    SetAside.objects.update(attempts=4)
+    SetAside.objects.update(attempts=3)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            retry()
 
     retry()
 
     row = SetAside.objects.get()
-    assert row.state == "dead"
-    assert row.reason == "the process ended during try 4, the last"
+    assert (row.state, len(tried)) == ("dead", 2)
+    assert row.reason == "the process ended during try 4, and during try 5"
+
+
+def test_a_last_try_that_was_cut_short_by_an_outage_or_a_stop_is_made_once_more():
+    kept()
+    SetAside.objects.update(attempts=3)
+    make_due()
+    steps = []
+
+    def only_the_claim_works(step):
+        steps.append(step)
+        if len(steps) > 1:
+            raise world.LetGo
+        return step()
+
+    with pytest.raises(world.LetGo):
+        set_aside.retry_one(conf.handlers(), only_the_claim_works)
+
+    retry()
+
+    row = SetAside.objects.get()
+    assert (row.state, row.attempts, row.unanswered) == ("replayed", 5, 0)
+
+
+def test_fewer_retries_after_a_deploy_are_no_death_of_a_process(messaging):
+    kept()
+    SetAside.objects.update(attempts=3)
+    messaging(RETRY_DELAYS=(1, 1))
+
+    retry()
+
+    assert SetAside.objects.get().state == "replayed"
 
 
 def test_one_failing_message_does_not_keep_others_from_their_try(handle):

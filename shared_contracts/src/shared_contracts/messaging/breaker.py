@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from .set_aside import fingerprint_of
+from .failure import fingerprint_of
+from .models import OperatorAct, now_plus
+from .set_aside_groups import short
 
 MOST_ALIKE = 50
 """Messages set aside in a row with one cause; the next one is held until something changes."""
+
+
+GO_ON_FOR = 3600.0
+"""Seconds that an operator's "go on" lasts: a cause that is accepted today is not for ever."""
 
 
 class Breaker:
@@ -25,7 +31,26 @@ class Breaker:
         cause = fingerprint_of(error)
         self._count = self._count + 1 if cause == self.cause else 1
         self.cause = cause
+        if self.is_open and self._told_to_go_on():
+            self._count = MOST_ALIKE
         return self.is_open
+
+    @property
+    def advice(self) -> str:
+        """What an operator does about it, on one line."""
+        group = short(self.cause)
+        return (
+            f"it goes on by itself once they work; see `manage.py set_aside list`, group {group}, "
+            f"then mend or roll back the release; if the messages are bad indeed, "
+            f"`manage.py set_aside go-on --group {group} --reason ...`"
+        )
+
+    def _told_to_go_on(self) -> bool:
+        return OperatorAct.objects.filter(
+            action=OperatorAct.Action.GO_ON,
+            fingerprint=self.cause,
+            at__gt=now_plus(-GO_ON_FOR),
+        ).exists()
 
     def close(self) -> None:
         """Something worked."""

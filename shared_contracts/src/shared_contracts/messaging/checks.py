@@ -9,6 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from . import conf
 
+DAY = 86_400
+"""Seconds."""
+
 
 @register("messaging")
 def settings_are_usable(**_: Any) -> list[CheckMessage]:
@@ -22,12 +25,15 @@ def settings_are_usable(**_: Any) -> list[CheckMessage]:
     if not current.RETRY_DELAYS:
         text = "MESSAGING RETRY_DELAYS: expected at least one number of seconds, got none"
         found.append(Error(text, id="messaging.E004"))
-    # An event remembered shorter than it can be sent again would be applied twice.
-    if max(current.OUTBOX_DAYS, current.SET_ASIDE_DAYS) >= current.INBOX_DAYS:
+    # An event remembered shorter than it can be sent again, or tried again, would be applied twice.
+    horizon = sum(current.RETRY_DELAYS)
+    longest = max(current.OUTBOX_DAYS, current.SET_ASIDE_DAYS)
+    if longest * DAY + horizon >= current.INBOX_DAYS * DAY:
         found.append(
             Error(
-                "MESSAGING INBOX_DAYS: expected more than OUTBOX_DAYS and SET_ASIDE_DAYS, got "
-                f"{current.INBOX_DAYS}",
+                f"MESSAGING INBOX_DAYS: expected more than OUTBOX_DAYS ({current.OUTBOX_DAYS}) and "
+                f"SET_ASIDE_DAYS ({current.SET_ASIDE_DAYS}), each with the {horizon:,} s of "
+                f"RETRY_DELAYS, got {current.INBOX_DAYS}",
                 hint="a replay of an event that the inbox has forgotten would be applied twice",
                 id="messaging.E003",
             )

@@ -108,6 +108,18 @@ def process(batch: Sequence[Received], handlers: Mapping[type[Event], Handler]) 
     return [outcomes[position] for position in range(len(batch))]
 
 
+def forget(message: Received) -> None:
+    """Forget that `message` was handled, so that it can be applied again; another body stays."""
+    if message.envelope is None:
+        return
+    same_id = InboxMessage.objects.filter(
+        event_id=message.envelope.id, source=message.envelope.source
+    )
+    known = same_id.values_list("fingerprint", flat=True).first()
+    if known is not None and sealing.matches(known, message.body):
+        same_id.delete()
+
+
 def _unfit(message: Received, handlers: Mapping[type[Event], Handler]) -> Outcome | None:
     if isinstance(message.fault, Malformed):
         return Outcome(Result.MALFORMED, message.fault)

@@ -1,4 +1,4 @@
-"""The three tables of messaging. Rows stay after the work is done: they are the audit log."""
+"""The tables of messaging. Rows stay after the work is done: they are the audit log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models.functions import Now
+
+from ..masking import mask
 
 OUTBOX_PURPOSE = "outbox"
 SET_ASIDE_PURPOSE = "set-aside"
@@ -133,6 +135,12 @@ class SetAside(models.Model):
     traceback = models.TextField(blank=True)
     fingerprint = models.CharField(max_length=255, db_index=True)
     attempts = models.PositiveIntegerField(default=0)
+    unanswered = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="tries since the last one that ended with an answer"
+    )
+    replays = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="tries that an operator has asked for"
+    )
     history = models.JSONField(default=list, help_text="each try: when, and what came of it")
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -152,3 +160,66 @@ class SetAside(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type or 'unreadable'} {self.event_id} ({self.state})"
+
+    @property
+    def came_back(self) -> bool:
+        """Whether it failed again after an operator had it tried."""
+        return self.replays > 0 and self.state in {self.State.RETRYING, self.State.DEAD}
+
+
+class OperatorAct(models.Model):
+    """What somebody did with a set-aside message: who, when, why, and what came of it.
+
+    It stays for ever, longer than the message itself; so it names the event, not only the row.
+    """
+
+    class Action(models.TextChoices):
+        REPLAY = "replay", "tried again"
+        AGAIN = "again", "applied again, although it was handled"
+        DISCARD = "discard", "given up"
+        RESTORE = "restore", "taken back after it was given up"
+        GO_ON = "go-on", "the consumer goes on in spite of this cause"
+
+    id = models.BigAutoField(primary_key=True)
+    action = models.CharField(max_length=16, choices=Action.choices)
+    set_aside_id = models.BigIntegerField(null=True, blank=True, db_index=True)
+    event_id = models.CharField(max_length=255, blank=True)
+    type = models.CharField(max_length=255, blank=True)
+    subject = models.CharField(max_length=255, blank=True)
+    fingerprint = models.CharField(max_length=255, help_text="of the group, at that time")
+    by = models.CharField(max_length=255)
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField(db_default=Now())
+    result = models.CharField(
+        max_length=16, blank=True, help_text="empty: its process ended before there was one"
+    )
+    detail = models.TextField(blank=True, help_text="the error, if it came back")
+
+    class Meta:
+        db_table = "messaging_operator_act"
+        indexes: ClassVar = [
+            # Asked by a consumer for each message that it would else hold.
+            models.Index(
+                fields=["fingerprint", "at"],
+                name="messaging_operator_act_go_on",
+                condition=models.Q(action="go-on"),
+            ),
+        ]
+
+    @classmethod
+    def about(cls, row: SetAside, action: str, *, by: str, reason: str, result: str = "") -> Self:
+        """An act on `row`, not yet saved."""
+        return cls(
+            action=action,
+            set_aside_id=row.id,
+            event_id=row.event_id,
+            type=row.type,
+            subject=row.subject,
+            fingerprint=row.fingerprint,
+            by=by,
+            reason=mask(reason),
+            result=result,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.event_id or self.fingerprint} by {self.by}"

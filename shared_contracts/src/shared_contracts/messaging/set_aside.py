@@ -7,10 +7,7 @@ Each try is counted and committed *before* it is made: one that kills the proces
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from django.db import transaction
@@ -20,7 +17,7 @@ from ..errors import Transient
 from ..events import Event
 from ..masking import mask
 from ..strict_json import MAX_BYTES
-from . import conf, inbox, sealing, world
+from . import conf, failure, inbox, sealing, world
 from .bulk import insert_new
 from .conf import Handler
 from .inbox import Outcome, Received, Result
@@ -28,21 +25,12 @@ from .models import SET_ASIDE_PURPOSE, SetAside, now_plus
 
 logger = logging.getLogger(__name__)
 
-LONGEST_HEADERS = 8_000
-LONGEST_REASON = 1_000
-LONGEST_TRACEBACK = 8_000
-"""Characters that are kept of each."""
-
 LONGEST_BODY = MAX_BYTES + 1
 """Bytes: one more than can be read, so that a cut body never looks like a whole one.
 
 30 MB would take the database longer than a statement may, and the message would come for ever.
 """
 
-LONGEST_HISTORY = 20
-"""Entries: a message that comes a million times is a row of the same size."""
-
-Entry = dict[str, str]
 T = TypeVar("T")
 
 
@@ -72,14 +60,11 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
         "type": envelope.type if envelope else "",
         "subject": envelope.subject if envelope else "",
         "body": sealing.seal(message.body[:LONGEST_BODY], SET_ASIDE_PURPOSE),
-        "headers": _printable(message.headers),
+        "headers": failure.printable(message.headers),
         "suspect": suspect,
-        "error": type(error).__name__,
-        "reason": _reason(error),
-        "traceback": _traceback(error),
-        "fingerprint": fingerprint_of(error),
+        **failure.told(error),
         "attempts": 0,
-        "history": [_entry(error)],
+        "history": [failure.entry(error)],
         "next_attempt_at": None if dead else now_plus(conf.current().RETRY_DELAYS[0]),
     }
     with transaction.atomic():
@@ -89,10 +74,16 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
         "set aside as %s: %s %s from %s: %s",
         state,
         row["type"] or "unreadable message",
-        mask(row["event_id"]),  # a stranger may put anything there
+        mask(envelope.id if envelope else ""),  # a stranger may put anything there
         row["queue"],
         row["reason"],
     )
+
+
+def read(row: SetAside) -> Received:
+    """The message as it came. Raises `Unsealable` if its key is gone."""
+    body = sealing.unseal(row.body, SET_ASIDE_PURPOSE)
+    return Received.read(body, queue=row.queue, headers=row.headers)
 
 
 def retry_one(handlers: Mapping[type[Event], Handler], persist: Persist) -> bool:
@@ -104,13 +95,14 @@ def retry_one(handlers: Mapping[type[Event], Handler], persist: Persist) -> bool
     row = persist(_claim)
     if row is None:
         return False
-    tries = len(conf.current().RETRY_DELAYS)
-    if row.attempts > tries:
-        # Counted before it was made, and never answered for: the last try ended its process.
-        error = Transient(f"the process ended during try {tries}, the last")
+    last = row.attempts >= len(conf.current().RETRY_DELAYS)
+    if last and row.unanswered > 2:
+        # One try may stay without an answer because the process was stopped or its database was
+        # away, which cannot be written down just then. Two in a row are the message's doing.
+        made = row.attempts - 1
+        error = Transient(f"the process ended during try {made - 1}, and during try {made}")
         persist(lambda: _failed(row, error, dead=True))
         return True
-    last = row.attempts == tries
     try:
         persist(lambda: _try(row, handlers, last=last))
     except world.LetGo:
@@ -129,16 +121,16 @@ def _claim() -> SetAside | None:
         if row is None:
             return None
         row.attempts += 1
+        row.unanswered += 1
         pause = delays[min(row.attempts, len(delays) - 1)]
         SetAside.objects.filter(id=row.id).update(
-            attempts=row.attempts, next_attempt_at=now_plus(pause)
+            attempts=row.attempts, unanswered=row.unanswered, next_attempt_at=now_plus(pause)
         )
         return row
 
 
 def _try(row: SetAside, handlers: Mapping[type[Event], Handler], *, last: bool) -> None:
-    body = sealing.unseal(row.body, SET_ASIDE_PURPOSE)
-    message = Received.read(body, queue=row.queue, headers=row.headers)
+    message = read(row)
     with transaction.atomic():
         [outcome] = inbox.process([message], handlers)
         _settle(row, outcome, last=last)
@@ -146,12 +138,13 @@ def _try(row: SetAside, handlers: Mapping[type[Event], Handler], *, last: bool) 
 
 def _settle(row: SetAside, outcome: Outcome, *, last: bool) -> None:
     if outcome.result in SETTLED:
-        entry = {"at": _now(), "result": str(outcome.result)}
+        entry = {"at": failure.now(), "result": str(outcome.result)}
         SetAside.objects.filter(id=row.id).update(
             state=SetAside.State.REPLAYED,
             next_attempt_at=None,
             settled_at=Now(),
-            history=_with(row.history, entry),
+            unanswered=0,
+            history=failure.extended(row.history, entry),
         )
         logger.warning(
             "handled after all: %s %s, try %d", row.type, mask(row.event_id), row.attempts
@@ -162,11 +155,9 @@ def _settle(row: SetAside, outcome: Outcome, *, last: bool) -> None:
 
 def _failed(row: SetAside, error: BaseException, *, dead: bool) -> None:
     changes: dict[str, Any] = {
-        "error": type(error).__name__,
-        "reason": _reason(error),
-        "traceback": _traceback(error),
-        "fingerprint": fingerprint_of(error),
-        "history": _with(row.history, _entry(error)),
+        **failure.told(error),
+        "history": failure.extended(row.history, failure.entry(error)),
+        "unanswered": 0,
     }
     if dead:
         changes |= {"state": SetAside.State.DEAD, "next_attempt_at": None}
@@ -181,16 +172,6 @@ def _failed(row: SetAside, error: BaseException, *, dead: bool) -> None:
     )
 
 
-def fingerprint_of(error: BaseException) -> str:
-    """What failures with one cause share: the error's class, and where in the service it arose."""
-    package = conf.current().HANDLERS.partition(".")[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if package in Path(frame.filename).parts]
-    if not ours:
-        return type(error).__name__
-    return f"{type(error).__name__} in {Path(ours[-1].filename).stem}.{ours[-1].name}"[:255]
-
-
 def _insert(row: dict[str, Any]) -> bool:
     fields = dict(row)
     due = fields.pop("next_attempt_at")
@@ -203,9 +184,11 @@ def _insert(row: dict[str, Any]) -> bool:
 def _kept_before(row: dict[str, Any], error: BaseException) -> None:
     """The same bytes came again: note it, and open the row again if it was settled."""
     known = SetAside.objects.select_for_update().get(delivery=row["delivery"])
-    changes: dict[str, Any] = {"history": _with(known.history, _entry(error))}
+    changes: dict[str, Any] = {"history": failure.extended(known.history, failure.entry(error))}
+    if row["suspect"]:
+        changes |= {"suspect": True}
     if known.settled_at is not None:
-        changes |= {"settled_at": None, "attempts": 0}
+        changes |= {"settled_at": None, "attempts": 0, "unanswered": 0}
         told_anew = ("state", "next_attempt_at", "error", "reason", "traceback", "fingerprint")
         changes |= {name: row[name] for name in told_anew}
     SetAside.objects.filter(id=known.id).update(**changes)
@@ -214,43 +197,3 @@ def _kept_before(row: dict[str, Any], error: BaseException) -> None:
 def _delivery(message: Received) -> str:
     """The same for the same bytes from the same queue, however often they are delivered."""
     return sealing.fingerprint(message.queue.encode() + b"\0" + message.body).hex()
-
-
-def _reason(error: BaseException) -> str:
-    """What operators read. Errors may quote a message, so addresses and codes are masked."""
-    return _storable(mask(str(error))[:LONGEST_REASON]) or type(error).__name__
-
-
-def _traceback(error: BaseException) -> str:
-    # Masked before it is cut: half a code is not recognised as one.
-    return _storable(mask("".join(traceback.format_exception(error)))[-LONGEST_TRACEBACK:])
-
-
-def _storable(text: str) -> str:
-    """`text` without what no database takes, NUL and halves of surrogate pairs."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "?")
-
-
-def _with(history: list[Entry], entry: Entry) -> list[Entry]:
-    """The first entry tells how it began; of the others, the latest are kept."""
-    return [*history[:1], *history[1:][2 - LONGEST_HISTORY :], entry]
-
-
-def _entry(error: BaseException) -> Entry:
-    return {"at": _now(), "error": type(error).__name__, "reason": _reason(error)}
-
-
-def _printable(headers: Mapping[str, Any]) -> dict[str, str]:
-    kept: dict[str, str] = {}
-    left = LONGEST_HEADERS
-    for name, value in headers.items():
-        text = mask(ascii(value))[:left]
-        kept[mask(ascii(name)[1:-1])[:255]] = text
-        left -= len(text)
-        if left <= 0:
-            break
-    return kept
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,62 +1,90 @@
-"""A look at the messages that could not be handled."""
+"""`manage.py set_aside …`: messages that could not be handled, from the alarm to closed."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Count, Max, Min
 
+from ...loop import Stop
 from ...models import SetAside
+from ...replay import Order
+from ...set_aside_desk import STATES, Choice, Desk, Unfinished, login
+from ...set_aside_groups import NoSuchGroup
+
+EXAMPLES = """
+examples:
+  manage.py set_aside list                                what waits, in groups with one cause
+  manage.py set_aside show 17                             all that is known of one message
+  manage.py set_aside replay --group 3f9a12 --dry-run     what a replay would do; changes nothing
+  manage.py set_aside replay --group 3f9a12               do it; the same command goes on if stopped
+  manage.py set_aside replay 17 --again --reason "..."    apply one that was handled already
+  manage.py set_aside discard 17 18 --reason "..."        give them up; `restore` takes them back
+  manage.py set_aside go-on --group 3f9a12 --reason "..." let a consumer that holds set them aside
+
+exit code: 0 all is done, 1 something is left as it was or came back, 2 not understood,
+3 a replay stopped before its end
+"""
 
 
 class Command(BaseCommand):
-    help = "Messages that could not be handled: `list` groups them, `show ID` tells all of one."
+    help = "Messages that could not be handled: find, understand, replay and close them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True)
-        actions.add_parser("list", help="groups with their counts, oldest and an example")
-        actions.add_parser("show", help="one message").add_argument("id", type=int)
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.epilog = EXAMPLES
+        verbs = parser.add_subparsers(dest="action", required=True)
+        listing = verbs.add_parser("list", help="groups with one cause: how many, since when")
+        listing.add_argument("--state", choices=SetAside.State.values)
+        verbs.add_parser("show", help="all that is known of one").add_argument("id", type=int)
+        replay = verbs.add_parser("replay", help="try messages now, in growing batches")
+        replay.add_argument("--rate", type=float, default=0, help="messages a second, at most")
+        replay.add_argument(
+            "--again", action="store_true", help="apply what was handled already; needs --reason"
+        )
+        discard = verbs.add_parser("discard", help="give messages up; they stay readable")
+        restore = verbs.add_parser("restore", help="take discarded messages back")
+        on = verbs.add_parser("go-on", help="let the consumer set aside what it holds, for an hour")
+        on.add_argument("--group", required=True)
+        for name, verb in {"replay": replay, "discard": discard, "restore": restore}.items():
+            verb.add_argument("ids", nargs="*", type=int, metavar="ID")
+            verb.add_argument("--group", help="all with this cause, as `list` calls it")
+            verb.add_argument("--all", action="store_true", help="whatever the cause")
+            verb.add_argument("--state", choices=STATES[name], help=f"default: {STATES[name][0]}")
+            verb.add_argument("--dry-run", action="store_true", help="say what would be done")
+        for verb in (replay, discard, restore, on):
+            verb.add_argument("--reason", default="", help="why; kept for ever")
+            verb.add_argument("--by", default="", help="who; default: your login name")
 
     def handle(self, *, action: str, **options: Any) -> None:
+        desk = Desk(self.stdout, self.stderr, self._stop())
+        try:
+            self._run(desk, action, options)
+        except Unfinished as error:
+            raise CommandError(str(error), returncode=error.exit_code) from None
+        except NoSuchGroup as error:
+            raise CommandError(str(error)) from None
+
+    def _run(self, desk: Desk, action: str, given: dict[str, Any]) -> None:
         if action == "list":
-            self._list()
+            desk.groups(given["state"])
+            return
+        if action == "show":
+            desk.show(given["id"])
+            return
+        order = Order(given["by"] or login(), given["reason"], given.get("again", False))
+        if action == "go-on":
+            desk.go_on(given["group"], order)
+            return
+        choice = Choice(given["ids"], given["group"], given["all"], given["state"])
+        if action == "replay":
+            desk.replay(choice, order, rate=given["rate"], dry_run=given["dry_run"])
         else:
-            self._show(options["id"])
+            close = desk.discard if action == "discard" else desk.restore
+            close(choice, order, dry_run=given["dry_run"])
 
-    def _list(self) -> None:
-        groups = (
-            SetAside.objects.values("state", "fingerprint")
-            .annotate(count=Count("id"), oldest=Min("created_at"), example=Max("id"))
-            .order_by("state", "-count")
-        )
-        if not groups:
-            self.stdout.write("nothing is set aside")
-        for g in groups:
-            self.stdout.write(
-                f"{g['state']:9} {g['count']:>6}  since {g['oldest']:%Y-%m-%d %H:%M}  "
-                f"{g['fingerprint']}  (set_aside show {g['example']})"
-            )
-
-    def _show(self, row_id: int) -> None:
-        row = SetAside.objects.filter(id=row_id).first()
-        if row is None:
-            raise CommandError(f"no message {row_id}; `set_aside list` shows which there are")
-        due = f"{row.next_attempt_at:%Y-%m-%d %H:%M:%S}" if row.next_attempt_at else "not by itself"
-        facts = {
-            "state": row.state + (" (may have ended its consumer)" if row.suspect else ""),
-            "event": f"{row.type or 'unreadable'} {row.event_id} from {row.source or '?'}",
-            "about": row.subject or "?",
-            "queue": row.queue,
-            "reason": f"{row.error}: {row.reason}",
-            "attempts": row.attempts,
-            "next try": due,
-            "headers": row.headers,
-        }
-        for name, value in facts.items():
-            self.stdout.write(f"{name:9} {value}")
-        for entry in row.history:
-            self.stdout.write(f"  {entry.pop('at')}  " + "  ".join(entry.values()))
-        if row.traceback:
-            self.stdout.write(row.traceback)
+    def _stop(self) -> Stop:
+        """Signals are for processes of our own, not for whoever calls this as a function."""
+        stop = Stop()
+        return stop.on_signals() if getattr(self, "_called_from_command_line", False) else stop

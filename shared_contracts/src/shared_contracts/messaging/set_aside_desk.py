@@ -1,0 +1,211 @@
+"""Where an operator works on set-aside messages: `manage.py set_aside`, a verb at a time."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from django.db.models import QuerySet
+
+from ..errors import MessagingError
+from ..masking import mask
+from . import bulk_replay, closing, set_aside_groups, set_aside_report, world
+from .loop import Stop
+from .models import SetAside
+from .replay import Answer, Order, trial
+
+S = SetAside.State
+Rows = QuerySet[SetAside]
+STATES = {
+    "replay": [S.DEAD, S.RETRYING, S.REPLAYED],
+    "discard": [S.DEAD, S.RETRYING],
+    "restore": [S.DISCARDED],
+}
+"""The states on which each verb works; of a group and of all, the first unless told."""
+
+
+class Unfinished(MessagingError):
+    """Something was not done, or came back."""
+
+    def __init__(self, text: str, *, exit_code: int = 1) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The messages that a verb is for: these ids, a group, or everything; and in which state."""
+
+    ids: Sequence[int] = ()
+    group: str | None = None
+    everything: bool = False
+    state: str | None = None
+
+
+class Screen(Protocol):
+    """What lines are written to: a file, or Django's wrapper of one."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+
+class Desk:
+    """Does what the operator says and tells what came of it. Progress goes to a terminal only.
+
+    Its verbs raise `Unfinished`, and `NoSuchGroup` for a name that no group has.
+    """
+
+    def __init__(self, out: Screen, progress: Screen, stop: Stop) -> None:
+        self._out = out
+        self._screen = progress if progress.isatty() else None
+        self._stop = stop
+
+    def groups(self, state: str | None) -> None:
+        """What is set aside, in groups with one cause."""
+        groups = [group for group in set_aside_groups.groups() if state in {None, group.state}]
+        self._say(set_aside_report.listed(groups) if groups else ["nothing is set aside"])
+
+    def show(self, row_id: int) -> None:
+        """All that is known of one message."""
+        row = SetAside.objects.filter(id=row_id).first()
+        if row is None:
+            raise Unfinished(f"no message {row_id}; `set_aside list` shows which there are")
+        self._say(set_aside_report.shown(row))
+
+    def replay(self, choice: Choice, order: Order, *, rate: float, dry_run: bool) -> None:
+        """Try messages now; `rate` a second at most, 0 for no limit."""
+        if order.again:
+            _need(order.reason, "--again")
+        ids = bulk_replay.in_order(_chosen("replay", choice))
+        if not ids:
+            self._say(["there is nothing to replay"])
+        elif dry_run:
+            self._rehearse(ids, order)
+        else:
+            self._replay(ids, order, rate)
+
+    def discard(self, choice: Choice, order: Order, *, dry_run: bool) -> None:
+        """Give messages up."""
+        _need(order.reason, "discard")
+        ids = _ids(_chosen("discard", choice))
+        steps = closing.discard(ids, by=order.by, reason=order.reason)
+        self._close(ids, steps, "discarded", dry_run=dry_run)
+
+    def restore(self, choice: Choice, order: Order, *, dry_run: bool) -> None:
+        """Take messages back that were given up."""
+        ids = _ids(_chosen("restore", choice))
+        steps = closing.restore(ids, by=order.by, reason=order.reason)
+        self._close(ids, steps, "restored", dry_run=dry_run)
+
+    def go_on(self, group: str, order: Order) -> None:
+        """Let a consumer that holds set aside what fails with this cause."""
+        _need(order.reason, "go-on")
+        cause = set_aside_groups.named(group)
+        closing.go_on(cause, by=order.by, reason=order.reason)
+        self._say([f"for an hour, consumers set aside what fails with {cause} without holding it"])
+
+    def _rehearse(self, ids: Sequence[int], order: Order) -> None:
+        def tried() -> Iterator[Answer]:
+            for row_id in ids:
+                if self._stop:
+                    return
+                yield trial(row_id, order)
+
+        answers, ended = self._watched(tried(), len(ids))
+        self._say([f"{len(answers):,} messages tried and rolled back: nothing has changed"])
+        self._say(set_aside_report.summed_up(answers, set_aside_report.WOULD))
+        if ended or len(answers) < len(ids):
+            raise Unfinished(ended or "stopped before the end", exit_code=3)
+
+    def _replay(self, ids: Sequence[int], order: Order, rate: float) -> None:
+        steps = bulk_replay.replayed(ids, order, self._stop, rate=rate)
+        answers, ended = self._watched(steps, len(ids))
+        self._say([f"{len(answers):,} of {len(ids):,} messages replayed"])
+        self._say(set_aside_report.summed_up(answers, set_aside_report.HAS))
+        if ended or len(answers) < len(ids):
+            raise Unfinished(
+                f"{ended or 'asked to stop'}: {len(ids) - len(answers):,} messages are as they "
+                "were, and the same command goes on with them",
+                exit_code=3,
+            )
+        if left := sum(not answer.settles for answer in answers):
+            raise Unfinished(f"{left:,} are not closed; `set_aside list` shows what waits")
+
+    def _close(self, ids: Sequence[int], steps: Iterator[int], done: str, *, dry_run: bool) -> None:
+        if dry_run:
+            self._say([f"{len(ids):,} messages would be {done}: nothing has changed"])
+            return
+        count = 0
+        for some in steps:
+            count += some
+            self._progress(f"{count:,} of {len(ids):,} {done}")
+        self._progress("")
+        self._say([f"{count:,} of {len(ids):,} messages {done}"])
+        if count < len(ids):
+            raise Unfinished("the others are not there, or in a state that does not allow it")
+
+    def _watched(self, steps: Iterable[Answer], total: int) -> tuple[list[Answer], str]:
+        """All answers, and why there are no more if that was not for lack of messages."""
+        answers: list[Answer] = []
+        back = 0
+        try:
+            for answer in steps:
+                answers.append(answer)
+                back += answer.came_back
+                self._progress(f"{len(answers):,} of {total:,}, {back:,} in vain")
+        except (bulk_replay.TooManyCameBack, world.LetGo) as error:
+            return answers, str(error)
+        finally:
+            self._progress("")
+        return answers, ""
+
+    def _progress(self, text: str) -> None:
+        if self._screen is not None:
+            self._screen.write(f"\r\x1b[K{text}")
+            self._screen.flush()
+
+    def _say(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._out.write(f"{_harmless(line)}\n")
+
+
+def login() -> str:
+    """Who runs this, as the operating system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"uid {os.getuid()}"
+
+
+def _harmless(line: str) -> str:
+    """A stranger's text must tell a terminal nothing, and us neither address nor code."""
+    return "".join(one if one.isprintable() else "?" for one in mask(line))
+
+
+def _need(reason: str, what: str) -> None:
+    if not reason.strip():
+        raise Unfinished(f'{what} needs --reason "…": it is kept with the message for ever')
+
+
+def _chosen(verb: str, choice: Choice) -> Rows:
+    if sum([bool(choice.ids), choice.group is not None, choice.everything]) != 1:
+        raise Unfinished(f"{verb} needs one of: ids, --group, --all", exit_code=2)
+    if choice.ids:
+        rows = SetAside.objects.filter(id__in=choice.ids)
+        if missing := sorted(set(choice.ids) - set(_ids(rows))):
+            raise Unfinished(f"no message {', '.join(map(str, missing))}; see `set_aside list`")
+        return rows.filter(state=choice.state) if choice.state else rows
+    rows = SetAside.objects.all()
+    if choice.group is not None:
+        rows = rows.filter(fingerprint=set_aside_groups.named(choice.group))
+    return rows.filter(state=choice.state or STATES[verb][0])
+
+
+def _ids(rows: Rows) -> list[int]:
+    return list(rows.order_by("id").values_list("id", flat=True))

@@ -1,0 +1,115 @@
+"""What operators read about set-aside messages, as lines of text. No body, no address, no code."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from .models import OperatorAct, SetAside
+from .replay import Answer, Verdict
+from .set_aside_groups import Group, short
+
+EXAMPLES = 3
+"""Messages of one kind that are named in a summary."""
+
+WIDEST = 100
+"""Characters of a reason in a list; `show` has all of it."""
+
+WOULD = {
+    Verdict.APPLIED: "would be applied",
+    Verdict.DUPLICATE: "handled already: would only be closed",
+    Verdict.UNREADABLE: "still unreadable",
+    Verdict.NO_HANDLER: "no handler knows this type",
+    Verdict.CONTRADICTS: "its id was handled with another body",
+    Verdict.REJECTED: "would be rejected",
+    Verdict.FAILED: "would fail again",
+    Verdict.SKIPPED: "would not be tried",
+}
+HAS = {
+    **WOULD,
+    Verdict.APPLIED: "applied",
+    Verdict.DUPLICATE: "handled already: only closed",
+    Verdict.NO_HANDLER: "still no handler for this type",
+    Verdict.REJECTED: "rejected",
+    Verdict.FAILED: "failed again",
+    Verdict.SKIPPED: "not tried",
+}
+
+
+def listed(groups: Iterable[Group]) -> Iterator[str]:
+    """Two lines for each group: how many and since when; and one of them."""
+    yield "group   state       count  came back  oldest            cause"
+    for group in groups:
+        open_ = group.state in {SetAside.State.DEAD, SetAside.State.RETRYING}
+        back = f"{group.tried_by_hand:,}" if open_ and group.tried_by_hand else "-"
+        yield (
+            f"{group.name:6}  {group.state:9}  {group.count:>6,}  {back:>9}  "
+            f"{_minute(group.oldest)}  {group.fingerprint}"
+        )
+        one = group.example
+        yield f"        such as {one.id}, {one.type or 'unreadable'}: {_cut(one.reason)}"
+
+
+def shown(row: SetAside) -> Iterator[str]:
+    """All that is known of one message, and everything that happened to it, in order."""
+    due = f"{row.next_attempt_at:%Y-%m-%d %H:%M:%S}" if row.next_attempt_at else "not by itself"
+    notes = [
+        "may have ended its consumer" if row.suspect else "",
+        f"came back after {row.replays} replays" if row.came_back else "",
+    ]
+    noted = ", ".join(filter(None, notes))
+    facts = {
+        "state": f"{row.state} ({noted})" if noted else row.state,
+        "group": f"{short(row.fingerprint)}  {row.fingerprint}",
+        "event": f"{row.type or 'unreadable'} {row.event_id} from {row.source or '?'}",
+        "about": row.subject or "?",
+        "queue": row.queue,
+        "reason": f"{row.error}: {row.reason}",
+        "attempts": str(row.attempts),
+        "next try": due,
+        "headers": str(row.headers),
+    }
+    for name, value in facts.items():
+        yield f"{name:9} {value}"
+    yield "what happened"
+    yield from (f"  {at}  {what}" for at, what in sorted(_story(row)))
+    if row.traceback:
+        yield from row.traceback.rstrip().splitlines()
+
+
+def _story(row: SetAside) -> Iterator[tuple[str, str]]:
+    for entry in row.history:
+        what = entry.get("result") or f"{entry['error']}: {entry['reason']}"
+        yield entry["at"].partition("+")[0], what
+    for act in OperatorAct.objects.filter(set_aside_id=row.id):
+        why = f", because: {act.reason}" if act.reason else ""
+        what = act.result or "no answer: its process ended, or its database went away"
+        detail = f": {act.detail}" if act.detail else ""
+        at = act.at.isoformat(timespec="milliseconds").partition("+")[0]
+        yield at, f"{act.action} by {act.by}{why}: {what}{detail}"
+
+
+def summed_up(answers: Iterable[Answer], words: dict[Verdict, str]) -> Iterator[str]:
+    """How many of each kind, and examples with the reason of those that were not applied."""
+    kinds: dict[tuple[Verdict, str], list[Answer]] = defaultdict(list)
+    for answer in answers:
+        kinds[answer.verdict, answer.fingerprint].append(answer)
+    order = list(Verdict)
+    for (verdict, cause), found in sorted(kinds.items(), key=lambda kind: order.index(kind[0][0])):
+        yield f"{len(found):>9,}  {words[verdict]}{f'  ({cause})' if cause else ''}"
+        if found[0].settles:
+            continue
+        for answer in found[:EXAMPLES]:
+            yield f"           {answer.id}: {_cut(answer.reason)}"
+        if len(found) > EXAMPLES:
+            yield f"           and {len(found) - EXAMPLES:,} more"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…"

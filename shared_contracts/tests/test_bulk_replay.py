@@ -1,0 +1,161 @@
+"""Many messages replayed: in growing batches, stopped by their failures, continued after a kill."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from shared_contracts.errors import Transient
+from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging import bulk_replay, set_aside
+from shared_contracts.messaging.bulk_replay import TooManyCameBack
+from shared_contracts.messaging.inbox import Received
+from shared_contracts.messaging.loop import Stop
+from shared_contracts.messaging.models import OperatorAct, SetAside
+from shared_contracts.messaging.replay import Order
+from shared_contracts.messaging.testing import an_envelope
+
+from tests import handlers
+from tests.models import Effect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ADA = Order(by="ada")
+
+
+class Killed(BaseException):
+    """As good as a kill: nothing of ours catches it."""
+
+
+def keep(number, **changes):
+    for _ in range(number):
+        body = an_envelope(UserSubscribed, **changes).to_json()
+        set_aside.keep(Received.read(body, queue="q"), Transient("later"), dead=True)
+
+
+def dead():
+    return SetAside.objects.filter(state="dead")
+
+
+def run(**options):
+    return list(bulk_replay.replayed(bulk_replay.in_order(dead()), ADA, Stop(), **options))
+
+
+def fail_some(messages):
+    if any(message.data.user_id == "bad" for message in messages):
+        raise ValueError("bad")
+    original(messages)
+
+
+original = handlers.record
+
+
+def test_all_of_them_are_applied_and_closed():
+    keep(120)
+
+    answers = run()
+
+    assert {answer.verdict for answer in answers} == {"applied"}
+    assert (Effect.objects.count(), dead().count()) == (120, 0)
+
+
+def test_when_the_first_one_comes_back_no_other_is_tried(handle):
+    def fail(messages):
+        raise ValueError("still broken")
+
+    handle(fail)
+    keep(50)
+
+    with pytest.raises(TooManyCameBack, match="1 of a batch of 1 came back"):
+        run()
+
+    assert OperatorAct.objects.count() == 1
+
+
+def test_a_few_that_come_back_among_many_do_not_stop_it(handle):
+    handle(fail_some)
+    keep(3)
+    keep(1, user_id="bad")
+    keep(30)
+
+    answers = run()
+
+    assert [answer.verdict for answer in answers].count("failed") == 1
+    assert dead().count() == 1
+
+
+def test_it_stops_when_a_fifth_of_a_later_batch_comes_back(handle):
+    handle(fail_some)
+    keep(3)
+    keep(2, user_id="bad")
+    keep(30)
+
+    with pytest.raises(TooManyCameBack, match="2 of a batch of 5 came back"):
+        run()
+
+    assert OperatorAct.objects.count() == 1 + 2 + 5
+
+
+def test_after_a_kill_the_same_command_tries_first_what_it_had_not_tried(handle):
+    handle(fail_some)
+    keep(3)
+    keep(1, user_id="bad")
+    keep(40)
+    ids = bulk_replay.in_order(dead())
+    steps = bulk_replay.replayed(ids, ADA, Stop())
+    for _ in range(15):
+        next(steps)
+
+    def die(messages):
+        raise Killed
+
+    handle(die)
+    with pytest.raises(Killed):
+        next(steps)
+    handle(fail_some)
+
+    again = bulk_replay.in_order(dead())
+    answers = run()
+
+    assert len(again) == 44 - 14
+    # What came back, and what its process ended with, are the last.
+    assert again[-2:] == [ids[3], ids[15]]
+    assert [answer.id for answer in answers] == again
+    assert Effect.objects.count() == 43
+    assert list(dead().values_list("id", flat=True)) == [ids[3]]
+
+
+def test_it_ends_after_the_message_in_hand_when_asked_to_stop(handle):
+    stop = Stop()
+
+    def stop_at_once(messages):
+        stop.ask()
+        original(messages)
+
+    handle(stop_at_once)
+    keep(10)
+
+    answers = list(bulk_replay.replayed(bulk_replay.in_order(dead()), ADA, stop))
+
+    assert len(answers) == 1
+    assert (Effect.objects.count(), dead().count()) == (1, 9)
+
+
+def test_it_keeps_to_its_rate():
+    keep(8)
+    started = time.monotonic()
+
+    run(rate=20)
+
+    assert time.monotonic() - started >= 7 / 20
+
+
+def test_one_that_somebody_else_has_closed_meanwhile_is_left_alone():
+    keep(3)
+    ids = bulk_replay.in_order(dead())
+    SetAside.objects.filter(id=ids[1]).update(state="discarded")
+
+    answers = list(bulk_replay.replayed(ids, ADA, Stop()))
+
+    assert [answer.verdict for answer in answers] == ["applied", "skipped", "applied"]
+    assert Effect.objects.count() == 2
