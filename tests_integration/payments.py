@@ -37,6 +37,7 @@ class Subscription:
     currency: str
     status: str
     access_code: str | None
+    mail_failure: Mapping[str, str] | None
     created_at: str
 
 
