@@ -6,7 +6,10 @@ import base64
 import secrets
 
 from django.conf import settings
+from django.db.models import Q
 from shared_contracts.messaging import sealing
+
+from .models import AccessCode
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32: no I, L, O and U, so that no two characters look alike."""
@@ -34,6 +37,24 @@ def normalise(typed: str) -> str:
 def lookup(code: str) -> bytes:
     """The keyed hash under which the code is found; `code` is in its normal form."""
     return sealing.lookup_hash(code, settings.CODE_LOOKUP_KEY)
+
+
+def lookup_next(code: str) -> bytes | None:
+    """The same under the key that is to take over, if there is one."""
+    key = settings.CODE_LOOKUP_KEY_NEXT
+    return None if key is None else sealing.lookup_hash(code, key)
+
+
+def find(typed: str) -> AccessCode | None:
+    """The code that a person typed, also while one look-up key takes over from another.
+
+    Raises `ValueError`, as `normalise` does.
+    """
+    code = normalise(typed)
+    hashes = [made for made in (lookup(code), lookup_next(code)) if made is not None]
+    return AccessCode.objects.filter(
+        Q(lookup_hash__in=hashes) | Q(lookup_hash_next__in=hashes)
+    ).first()
 
 
 def _in_groups(characters: str) -> str:

@@ -61,12 +61,15 @@ def _rows(events: Iterable[UserSubscribed | AccessCodeKnown]) -> list[dict[str, 
                 "access_code_id": event.subscription_id,
                 "message_id": f"<{intent_id}@{domain}>",
                 "recipient": sealing.seal(event.email.encode(), RECIPIENT_PURPOSE),
-                "recipient_hash": sealing.lookup_hash(
-                    event.email.lower(), settings.CODE_LOOKUP_KEY
-                ),
+                "recipient_hash": recipient_hash(event.email),
             }
         )
     return rows
+
+
+def recipient_hash(address: str) -> bytes:
+    """The keyed hash by which the mails of an address are counted."""
+    return sealing.lookup_hash(address.lower(), settings.CODE_LOOKUP_KEY)
 
 
 def send_due_mails(go_on: Callable[[], bool]) -> int:

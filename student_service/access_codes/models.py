@@ -42,6 +42,9 @@ class AccessCode(models.Model):
     user_id = models.CharField(max_length=64)
     plan = models.CharField(max_length=64)
     lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="finds a typed code")
+    lookup_hash_next = models.BinaryField(
+        max_length=32, null=True, help_text="finds it under the key that is to take over"
+    )
     sealed_code = models.BinaryField(help_text="the code, to be sent and told again")
     issued_at = models.DateTimeField()
     # What was paid: the payment side has it back from here if its database was lost.
@@ -54,6 +57,13 @@ class AccessCode(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(PAID_AT, "subscription_id", name="access_code_paid"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["lookup_hash_next"],
+                name="access_code_lookup_next",
+                condition=models.Q(lookup_hash_next__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

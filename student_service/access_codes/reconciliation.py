@@ -114,6 +114,7 @@ def _row(event: AccessCodeKnown) -> dict[str, Any]:
         "user_id": event.user_id,
         "plan": event.plan,
         "lookup_hash": codes.lookup(event.access_code),
+        "lookup_hash_next": codes.lookup_next(event.access_code),
         "sealed_code": sealing.seal(event.access_code.encode(), CODE_PURPOSE),
         "issued_at": event.issued_at,
         "amount": event.amount,

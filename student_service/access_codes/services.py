@@ -86,6 +86,7 @@ def _code_row(event: UserSubscribed, code: str, now: datetime) -> dict[str, Any]
         "user_id": event.user_id,
         "plan": event.plan,
         "lookup_hash": codes.lookup(code),
+        "lookup_hash_next": codes.lookup_next(code),
         "sealed_code": sealing.seal(code.encode(), CODE_PURPOSE),
         "issued_at": now,
         "amount": event.amount,

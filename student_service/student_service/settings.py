@@ -39,13 +39,16 @@ MESSAGING = {
     "BROKER_URL": BROKER_URL,
     "BROKER_PREFIX": environment.text("BROKER_PREFIX", ""),
     "SEALING_KEYS": environment.sealing_keys("SEALING_KEYS"),
+    "KEYRING": "access_codes.keys.KEYRING",
     "DECLARE_TOPOLOGY": EMBEDDED or ENVIRONMENT == "development",
     "HEALTH_PORT": environment.whole("HEALTH_PORT", 0, minimum=0, maximum=65_535),
     "HEALTH_ADDRESS": environment.text("HEALTH_ADDRESS", "127.0.0.1"),
 }
 
 CODE_LOOKUP_KEY = environment.key("CODE_LOOKUP_KEY")
-"""Finds codes and recipients again without storing them in clear. It cannot be changed later."""
+"""Finds codes and recipients again without storing them in clear."""
+CODE_LOOKUP_KEY_NEXT = environment.optional_key("CODE_LOOKUP_KEY_NEXT")
+"""The key that is to take its place; `manage.py rotate_keys` brings the rows over."""
 
 mail_server = environment.email("EMAIL_URL")
 EMAIL_BACKEND = mail_server["EMAIL_BACKEND"]

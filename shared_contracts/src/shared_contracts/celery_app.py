@@ -153,7 +153,7 @@ def _name_it(instance: Any, options: Mapping[str, Any], **_: Any) -> None:
 @signals.worker_init.connect
 def _say_what_it_is(sender: Any, **_: Any) -> None:
     # They need Django's apps, which are ready by now.
-    from .messaging import health, process  # noqa: PLC0415
+    from .messaging import health, keys, process  # noqa: PLC0415
 
     conf = sender.app.conf
     health.serve("tasks")
@@ -163,6 +163,7 @@ def _say_what_it_is(sender: Any, **_: Any) -> None:
     every = ", ".join(f"{name} every {e['schedule']} s" for name, e in conf.beat_schedule.items())
     does = f"works on {conf.task_default_queue}: {every}"
     _say(process.describe("tasks", does, conf.broker_read_url))
+    keys.guard()
     _beat_ends_with(os.getpid())
 
 

@@ -74,6 +74,12 @@ def key(name: str) -> bytes:
     return _key(name, text(name))
 
 
+def optional_key(name: str) -> bytes | None:
+    """32 secret bytes, as URL-safe base64, or nothing."""
+    encoded = text(name, "")
+    return _key(name, encoded) if encoded else None
+
+
 def sealing_keys(name: str) -> dict[str, bytes]:
     """Keys by key id, from `kid:base64,kid:base64`; the first one seals, all unseal."""
     keys: dict[str, bytes] = {}

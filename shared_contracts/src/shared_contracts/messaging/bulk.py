@@ -43,11 +43,12 @@ def insert_new(
 
 
 def update_from(
-    model: type[models.Model], rows: Sequence[Row], *, key: str, only_where_null: str
+    model: type[models.Model], rows: Sequence[Row], *, key: str, only_where_null: str = ""
 ) -> list[Any]:
-    """Set the other fields of each row found by `key`, where the field `only_where_null` is null.
+    """Set the other fields of each row found by `key`.
 
-    The first writer wins and a repeated write changes nothing.
+    With `only_where_null`, the name of a field, only where that field is null: the first writer
+    wins and a repeated write changes nothing.
     Returns the keys of the rows that were changed, in no order.
     """
     if not rows:
@@ -57,7 +58,10 @@ def update_from(
     connection = connections[router.db_for_write(model)]
     table, quote = _table(connection, model), connection.ops.quote_name
     found_by = f"{table}.{quote(str(fields[0].column))}"
-    guard = f"{table}.{_names(connection, _fields(model, [only_where_null]))}"
+    guard = ""
+    if only_where_null:
+        guarded = _names(connection, _fields(model, [only_where_null]))
+        guard = f"AND {table}.{guarded} IS NULL "
     sets = ", ".join(
         f"{quote(str(f.column))} = given.column{n}" for n, f in enumerate(fields[1:], 2)
     )
@@ -66,7 +70,7 @@ def update_from(
         for given, values in _given(connection, fields, names, rows):
             cursor.execute(
                 f"UPDATE {table} SET {sets} FROM {given} "  # noqa: S608 (model's names)
-                f"WHERE {found_by} = given.column1 AND {guard} IS NULL RETURNING {found_by}",
+                f"WHERE {found_by} = given.column1 {guard}RETURNING {found_by}",
                 values,
             )
             changed.extend(_as_python(found, fields[:1])[0] for found in cursor.fetchall())

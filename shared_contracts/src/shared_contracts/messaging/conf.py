@@ -53,6 +53,9 @@ class Messaging:
     HEALTH_ADDRESS: str = "127.0.0.1"
     """On which of the machine's addresses."""
 
+    KEYRING: str = ""
+    """Dotted path of the service's `keys.Keyring`: its own sealed columns, for rotate_keys."""
+
     @property
     def service(self) -> Service:
         """This service's place in the topology."""

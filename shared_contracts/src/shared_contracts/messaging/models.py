@@ -98,6 +98,24 @@ class InboxMessage(models.Model):
         return f"{self.type} {self.event_id}"
 
 
+class KeyCanary(models.Model):
+    """A keyed hash of a constant, by which a process knows that it was given the right key."""
+
+    id = models.BigAutoField(primary_key=True)
+    setting = models.CharField(max_length=64)
+    key_id = models.CharField(max_length=16, help_text="of several keys in one setting, which")
+    value = models.BinaryField(max_length=32)
+
+    class Meta:
+        db_table = "messaging_key_canary"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["setting", "key_id"], name="messaging_key_canary_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.setting} {self.key_id}".rstrip()
+
+
 class SetAsideQuerySet(models.QuerySet["SetAside"]):
     def due(self) -> Self:
         return self.filter(state=SetAside.State.RETRYING, next_attempt_at__lte=Now()).order_by(

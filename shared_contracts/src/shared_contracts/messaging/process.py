@@ -15,7 +15,7 @@ from django.db import connection as database
 from kombu import Connection
 
 from ..masking import mask
-from . import broker, conf, metrics, world
+from . import broker, conf, keys, metrics, world
 from .backoff import next_delay
 from .loop import Announcer, Stop
 from .pulse import pulse
@@ -35,7 +35,8 @@ def run_connected(role: str, session: Session, stop: Stop) -> None:
     """Run `session`, again and again over new connections, until asked to stop.
 
     A broker or database that is away is reported once and tried again with growing pauses.
-    Raises `broker.TopologyDiffers`: the broker holds something of another kind by our name.
+    Raises `broker.TopologyDiffers`: the broker holds something of another kind by our name; and
+    `keys.WrongKey`: our keys are not those of the database.
     """
     current = conf.current()
     announcer = Announcer()
@@ -48,10 +49,14 @@ def run_connected(role: str, session: Session, stop: Stop) -> None:
         announcer.over(f"{current.SERVICE} {role} works again")
         logger.info("%s %s ready", current.SERVICE, role)
 
+    checked = False
     while not stop:
         pulse.beat()
         connection, ready_at = None, math.inf
         try:
+            if not checked:
+                keys.check()
+                checked = True
             connection = broker.connect(role)
             if current.DECLARE_TOPOLOGY:
                 broker.declare(connection, current.service, current.BROKER_PREFIX)

@@ -46,6 +46,16 @@ def unseal(sealed: bytes | memoryview, purpose: str) -> bytes:
         raise Unsealable(f"sealed with key {kid!r}, but changed or for another purpose") from None
 
 
+def key_id(sealed: bytes | memoryview) -> str:
+    """Which of SEALING_KEYS has made a sealed value or a fingerprint."""
+    return _split(bytes(sealed))[0]
+
+
+def active_key_id() -> str:
+    """Which of SEALING_KEYS seals now: the first."""
+    return _active()[0]
+
+
 def lookup_hash(value: str, key: bytes) -> bytes:
     """32 bytes that find `value` again without telling it: HMAC-SHA256 under `key`."""
     return hmac.digest(key, value.encode(), "sha256")

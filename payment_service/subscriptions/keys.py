@@ -1,0 +1,7 @@
+"""What this service seals, for `manage.py rotate_keys`."""
+
+from shared_contracts.messaging.keys import Keyring, Sealed
+
+from .models import CODE_PURPOSE, Subscription
+
+KEYRING = Keyring(sealed=(Sealed(Subscription, "access_code", CODE_PURPOSE),))

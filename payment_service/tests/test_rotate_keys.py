@@ -1,0 +1,38 @@
+"""The payment service's codes come over to a new sealing key."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import pytest
+from django.core.management import call_command
+from pytest_django import Settings
+from shared_contracts.messaging import keys, sealing
+from subscriptions.models import CODE_PURPOSE, Subscription
+
+from tests.factories import a_subscription
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_codes_are_shown_without_the_old_key_after_a_rotation(
+    settings: Settings,
+) -> None:
+    def given(sealing_keys: Mapping[str, bytes]) -> None:
+        settings.MESSAGING = {**settings.MESSAGING, "SEALING_KEYS": sealing_keys}
+        keys.check()
+
+    old, new = {"k1": b"1" * 32}, {"k2": b"2" * 32}
+    given(old)
+    waiting, active = a_subscription(), a_subscription()
+    sealed = sealing.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE)
+    Subscription.objects.filter(pk=active.pk).update(access_code=sealed)
+    given({**new, **old})
+    out = io.StringIO()
+    call_command("rotate_keys", stdout=out)
+    given(new)
+
+    codes = {found.pk: found.code for found in Subscription.objects.all()}
+    assert codes == {waiting.pk: None, active.pk: "7K3M-Q9TX-2WBD-H5RN"}
+    assert "k1 may be taken out of SEALING_KEYS." in out.getvalue()

@@ -1,0 +1,117 @@
+"""A process with the wrong keys is refused at its start; one with the right ones never is."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import transaction
+from shared_contracts.events import AccessCodeCreated
+from shared_contracts.messaging import keys, outbox
+from shared_contracts.messaging.models import KeyCanary, OutboxMessage
+from shared_contracts.messaging.testing import an_envelope
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OLD, NEW, OTHER = b"1" * 32, b"2" * 32, b"3" * 32
+
+
+def written():
+    return sorted(KeyCanary.objects.values_list("key_id", flat=True))
+
+
+def publish():
+    with transaction.atomic():
+        outbox.publish(an_envelope(AccessCodeCreated))
+
+
+def test_the_first_start_writes_the_canaries_and_later_ones_change_nothing(messaging):
+    messaging(SEALING_KEYS={"k1": OLD, "k0": OTHER})
+    keys.check()
+    first = list(KeyCanary.objects.values())
+    keys.check()
+
+    assert written() == ["k0", "k1"]
+    assert list(KeyCanary.objects.values()) == first
+
+
+def test_a_start_that_finds_all_in_order_is_one_query(messaging, django_assert_num_queries):
+    keys.check()
+
+    with django_assert_num_queries(1):
+        keys.check()
+
+
+def test_another_key_by_the_same_name_is_refused(messaging):
+    messaging(SEALING_KEYS={"k1": OLD})
+    keys.check()
+    messaging(SEALING_KEYS={"k1": OTHER})
+
+    with pytest.raises(keys.WrongKey, match="expected the key 'k1' that sealed this database's"):
+        keys.check()
+
+
+def test_a_key_that_is_still_needed_cannot_be_taken_away(messaging):
+    messaging(SEALING_KEYS={"k1": OLD})
+    keys.check()
+    messaging(SEALING_KEYS={"k2": NEW})
+
+    with pytest.raises(keys.WrongKey, match="expected also the key 'k1'"):
+        keys.check()
+
+
+def test_a_key_that_waits_behind_leaves_no_canary_until_it_seals(messaging):
+    messaging(SEALING_KEYS={"k1": OLD})
+    keys.check()
+    messaging(SEALING_KEYS={"k1": OLD, "k2": NEW})
+    keys.check()
+    behind = written()
+    messaging(SEALING_KEYS={"k2": NEW, "k1": OLD})
+    keys.check()
+
+    assert (behind, written()) == (["k1"], ["k1", "k2"])
+
+
+def test_an_installation_that_upgrades_with_a_wrong_key_is_refused_too(messaging):
+    messaging(SEALING_KEYS={"k1": OLD})
+    publish()
+    messaging(SEALING_KEYS={"k1": OTHER})
+
+    with pytest.raises(keys.WrongKey, match=r"newest row of messaging_outbox\.body does not open"):
+        keys.check()
+
+    assert written() == []
+
+
+def test_an_installation_that_upgrades_is_not_stopped_by_one_row_that_is_broken(messaging):
+    publish()
+    OutboxMessage.objects.create(event_id="1", type="x", subject="x", body=b"broken")
+    keys.check()
+
+    assert written() == ["k0", "k1"]
+
+
+def test_of_two_first_starts_with_other_keys_one_is_refused(messaging, monkeypatch):
+    """The other writes its canary after we have looked, and before we write ours."""
+    look, looks = keys._known, list[object]()
+
+    def slow():
+        found = look()
+        if not looks:
+            KeyCanary.objects.create(setting="SEALING_KEYS", key_id="k1", value=keys.canary(NEW))
+        looks.append(found)
+        return found
+
+    messaging(SEALING_KEYS={"k1": OLD})
+    monkeypatch.setattr(keys, "_known", slow)
+
+    with pytest.raises(keys.WrongKey):
+        keys.check()
+
+
+@pytest.mark.parametrize("command", ["consume_events", "relay_outbox"])
+def test_a_process_with_a_wrong_key_ends_and_says_which_setting_it_is(start, command):
+    KeyCanary.objects.create(setting="SEALING_KEYS", key_id="k1", value=keys.canary(OTHER))
+    process = start(command)
+
+    assert process.wait() == 1
+    assert process.said("SEALING_KEYS: expected the key 'k1'") == 1
+    assert process.said("Traceback") == 0

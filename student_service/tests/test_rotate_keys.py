@@ -1,0 +1,127 @@
+"""The student service's own sealed columns and look-up hashes come over to new keys."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from access_codes import codes
+from access_codes.models import AccessCode, MailIntent
+from django.core.management import call_command
+from pytest_django import Settings
+from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging import keys, sealing
+from shared_contracts.messaging.testing import an_envelope, deliver
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SEALING = {"k1": b"1" * 32}
+SEALING_NEXT = {"k2": b"2" * 32, **SEALING}
+LOOKUP, LOOKUP_NEXT = b"L" * 32, b"N" * 32
+
+
+Given = Callable[..., None]
+
+
+@pytest.fixture
+def given(settings: Settings) -> Given:
+    """Change the keys, as an operator would who restarts every process with them."""
+
+    def change(
+        sealing_keys: Mapping[str, bytes], lookup: bytes, to_come: bytes | None = None
+    ) -> None:
+        settings.MESSAGING = {**settings.MESSAGING, "SEALING_KEYS": sealing_keys}
+        settings.CODE_LOOKUP_KEY = lookup
+        settings.CODE_LOOKUP_KEY_NEXT = to_come
+        keys.check()
+
+    return change
+
+
+def issue(number: int = 1, **changes: Any) -> list[str]:
+    """New subscriptions; their codes."""
+    before = set(AccessCode.objects.values_list("pk", flat=True))
+    deliver(*(an_envelope(UserSubscribed, **changes) for _ in range(number)))
+    return [row.code for row in AccessCode.objects.exclude(pk__in=before)]
+
+
+def rotate_keys() -> str:
+    out = io.StringIO()
+    call_command("rotate_keys", stdout=out)
+    return out.getvalue()
+
+
+def found(every: list[str]) -> list[str | None]:
+    rows = [codes.find(code.lower()) for code in every]
+    return [row and row.code for row in rows]
+
+
+def test_codes_and_addresses_open_without_the_old_sealing_key(given: Given) -> None:
+    given(SEALING, LOOKUP)
+    [code] = issue(email="ada@example.com")
+    given(SEALING_NEXT, LOOKUP)
+    said = rotate_keys()
+    given({"k2": SEALING_NEXT["k2"]}, LOOKUP)
+
+    assert "k1 may be taken out of SEALING_KEYS." in said
+    assert AccessCode.objects.get().code == code
+    assert MailIntent.objects.get().address == "ada@example.com"
+
+
+def test_a_code_is_found_at_every_step_of_a_change_of_the_look_up_key(given: Given) -> None:
+    given(SEALING, LOOKUP)
+    every = issue(2)
+    given(SEALING, LOOKUP, LOOKUP_NEXT)
+    every += issue(2)
+    assert found(every) == every
+    assert "CODE_LOOKUP_KEY_NEXT may take over" in rotate_keys()
+    assert found(every) == every
+    given(SEALING, LOOKUP_NEXT)
+    every += issue(2)
+    assert found(every) == every
+    # A process that has not been restarted yet finds what the new ones write.
+    given(SEALING, LOOKUP, LOOKUP_NEXT)
+    assert found(every) == every
+    given(SEALING, LOOKUP_NEXT)
+    rotate_keys()
+    assert found(every) == every
+
+    hashes = AccessCode.objects.values_list("lookup_hash", "lookup_hash_next")
+    wanted = {sealing.lookup_hash(code, LOOKUP_NEXT) for code in every}
+    assert {bytes(present) for present, _ in hashes} == wanted
+    assert {to_come for _, to_come in hashes} == {None}
+    with pytest.raises(keys.WrongKey, match="CODE_LOOKUP_KEY: expected the key that made"):
+        given(SEALING, LOOKUP)
+
+
+def test_a_look_up_key_that_was_not_announced_is_refused(given: Given) -> None:
+    given(SEALING, LOOKUP)
+    issue()
+
+    with pytest.raises(keys.WrongKey, match="a new one goes into CODE_LOOKUP_KEY_NEXT first"):
+        given(SEALING, LOOKUP_NEXT)
+
+
+def test_a_key_that_does_not_find_every_row_yet_cannot_take_over(given: Given) -> None:
+    given(SEALING, LOOKUP)
+    issue()
+    given(SEALING, LOOKUP, LOOKUP_NEXT)
+
+    with pytest.raises(keys.WrongKey):
+        given(SEALING, LOOKUP_NEXT)
+
+
+def test_the_mails_of_an_address_are_counted_under_the_new_key_after_the_change(
+    given: Given,
+) -> None:
+    given(SEALING, LOOKUP)
+    issue(email="ada@example.com")
+    given(SEALING, LOOKUP, LOOKUP_NEXT)
+    rotate_keys()
+    given(SEALING, LOOKUP_NEXT)
+    issue(email="Ada@example.com")
+    rotate_keys()
+
+    assert len({bytes(mail.recipient_hash) for mail in MailIntent.objects.all()}) == 1
