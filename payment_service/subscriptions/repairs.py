@@ -39,6 +39,9 @@ Runs = ReconciliationRun.State
 
 KEYS = ("run_id", "subscription_id")
 
+ASKED_FOR = (State.REPAIRING, State.NEEDS_PERSON)
+"""An answer that comes after we have given up is as good."""
+
 
 def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
     """Ask for what mends these subscriptions of the run, by kind. Runs in a transaction."""
@@ -83,7 +86,7 @@ def take_over(messages: Sequence[Envelope[AccessGrantTold]]) -> None:
     }
     runs = _locked({run_id for run_id, _ in told})
     drifts = Drift.objects.filter(
-        run_id__in=runs, subscription_id__in=[key[1] for key in told], state=State.REPAIRING
+        run_id__in=runs, subscription_id__in=[key[1] for key in told], state__in=ASKED_FOR
     )
     open_drifts = [drift for drift in drifts if (drift.run_id, drift.subscription_id) in told]
     ids = [drift.subscription_id for drift in open_drifts]
@@ -138,7 +141,7 @@ def look_again(run: ReconciliationRun) -> None:
     ours = Subscription.objects.filter(id=OuterRef("subscription_id"))
     has_code = Exists(ours.filter(access_code__isnull=False))
     waiting = run.drifts.filter(has_code, kind=Kind.PAID_WITHOUT_CODE)
-    waiting.filter(state__in=[State.REPAIRING, State.NEEDS_PERSON]).update(
+    waiting.filter(state__in=ASKED_FOR).update(
         state=State.REPAIRED, note="its code has come", settled_at=timezone.now()
     )
     recorded = run.drifts.filter(Exists(ours), kind=Kind.CODE_WITHOUT_PAYMENT)

@@ -394,6 +394,18 @@ def test_a_repair_without_an_answer_is_tried_again_and_then_left_to_a_person() -
     assert (now(run).state, run.drifts.get().state) == (Runs.DRIFT, State.NEEDS_PERSON)
 
 
+def test_an_answer_that_comes_after_it_was_given_up_is_taken_all_the_same() -> None:
+    [lost] = paid()
+    run = compared({}, repair=True)
+    for _ in range(5):
+        pass_time(reconciliation.PAUSE)
+        reconciliation.go_on()
+    given_up = now(run).state
+    deliver(told(lost))
+
+    assert (given_up, now(run).state) == (Runs.DRIFT, Runs.REPAIRED)
+
+
 def test_the_sweep_ends_a_run_whose_codes_have_come() -> None:
     [pending] = paid(code=None)
     run = compared({}, repair=True)
