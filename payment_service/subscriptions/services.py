@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -178,9 +178,9 @@ def _event(subscription: Subscription) -> UserSubscribed:
     )
 
 
-def prune() -> dict[str, int]:
-    """Delete what is past its retention; returns how many rows of each table."""
-    pruned = {**retention.prune(), "idempotency": IdempotencyKey.objects.prune()}
+def prune(go_on: Callable[[], bool]) -> dict[str, int]:
+    """Delete what is past its retention while `go_on()`; returns how many rows of each table."""
+    pruned = {**retention.prune(go_on=go_on), "idempotency": IdempotencyKey.objects.prune()}
     if any(pruned.values()):
         logger.info("pruned %s", ", ".join(f"{count} {table}" for table, count in pruned.items()))
     return pruned

@@ -1,9 +1,12 @@
 """What time does: beat sends these, the worker runs them, and the rows say what there is to do."""
 
 from celery import shared_task
-from shared_contracts.celery_app import stopping
+from shared_contracts.celery_app import for_a_run, stopping
+from shared_contracts.messaging import wake
 
 from . import reconciliation, services
+
+PRUNE_SECONDS = 2.0
 
 
 @shared_task(name="payment_service.ask_again")
@@ -14,7 +17,11 @@ def ask_again() -> None:
 
 @shared_task(name="payment_service.prune")
 def prune() -> None:
-    services.prune()
+    """Delete what is past its retention, in short runs: nothing else waits long for the worker."""
+    go_on = for_a_run(PRUNE_SECONDS)
+    services.prune(go_on)
+    if not go_on() and not stopping.is_set():
+        wake.task(prune.name)
 
 
 @shared_task(name="payment_service.reconcile")

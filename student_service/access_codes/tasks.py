@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
-from shared_contracts.celery_app import stopping
+from shared_contracts.celery_app import for_a_run, stopping
 from shared_contracts.messaging import retention, wake
 from student_service.celery import app
 
@@ -13,8 +10,7 @@ from . import mailing
 
 SEND = "student_service.send_pending_mails"
 
-RUN_SECONDS = 30.0
-"""A run ends after this, and another one goes on: no task blocks the worker for long."""
+PRUNE_SECONDS = 2.0
 
 LOOK_AGAIN_SECONDS = 0.05
 """Wake-ups that come close together are sent once, so a look that found mail is not the last."""
@@ -23,7 +19,7 @@ LOOK_AGAIN_SECONDS = 0.05
 @app.task(name=SEND)
 def send_pending_mails() -> None:
     """Send the mails that are due. Woken after a commit, and by beat in case that was lost."""
-    go_on = _for_a_run()
+    go_on = for_a_run()
     while mailing.send_due_mails(go_on) and go_on():
         stopping.wait(LOOK_AGAIN_SECONDS)
     if not go_on() and not stopping.is_set():
@@ -32,11 +28,8 @@ def send_pending_mails() -> None:
 
 @app.task(name="student_service.prune")
 def prune() -> None:
-    """Delete the messages whose retention has ended; what is left over waits for the next run."""
-    retention.prune(go_on=_for_a_run())
-
-
-def _for_a_run() -> Callable[[], bool]:
-    """True until the run's time is up or the worker is told to stop."""
-    end = time.monotonic() + RUN_SECONDS
-    return lambda: time.monotonic() < end and not stopping.is_set()
+    """Delete what is past its retention, in short runs: nothing else waits long for the worker."""
+    go_on = for_a_run(PRUNE_SECONDS)
+    retention.prune(go_on=go_on)
+    if not go_on() and not stopping.is_set():
+        wake.task(prune.name)

@@ -7,11 +7,12 @@ from access_codes import tasks
 from django.utils import timezone
 from shared_contracts.celery_app import stopping
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import wake
+from shared_contracts.messaging import retention, wake
 from shared_contracts.messaging.models import InboxMessage, OutboxMessage
 from shared_contracts.messaging.testing import an_envelope, deliver
 from student_service.celery import app
 
+from shared_contracts import celery_app
 from tests.smtp_server import Mailbox
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +55,7 @@ def test_a_run_that_sends_everything_asks_for_no_other(mailbox: Mailbox, woken: 
 def test_a_run_whose_time_is_up_asks_for_another(
     mailbox: Mailbox, woken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "RUN_SECONDS", 0.5)
+    monkeypatch.setattr(celery_app, "RUN_SECONDS", 0.5)
     mailbox.pause_at_data = 0.2
     subscribe(20)
     woken.clear()
@@ -81,10 +82,28 @@ def test_a_worker_that_is_told_to_stop_asks_for_nothing(mailbox: Mailbox, woken:
 def test_messages_are_pruned_when_their_retention_has_ended() -> None:
     subscribe(2)
     long_ago = timezone.now() - timedelta(days=400)
-    OutboxMessage.objects.update(published_at=long_ago)
+    OutboxMessage.objects.update(created_at=long_ago, published_at=long_ago)
     InboxMessage.objects.update(received_at=long_ago)
     subscribe(1)
 
     tasks.prune()
 
     assert (OutboxMessage.objects.count(), InboxMessage.objects.count()) == (1, 1)
+
+
+def test_pruning_goes_on_in_another_run_until_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch, woken: list[str]
+) -> None:
+    subscribe(3)
+    woken.clear()
+    long_ago = timezone.now() - timedelta(days=91)
+    InboxMessage.objects.update(received_at=long_ago)
+    monkeypatch.setattr(retention, "BATCH", 1)
+    monkeypatch.setattr(tasks, "PRUNE_SECONDS", 0.0)
+    tasks.prune()
+    in_no_time = InboxMessage.objects.count(), list(woken)
+    monkeypatch.setattr(tasks, "PRUNE_SECONDS", 60.0)
+    tasks.prune()
+
+    assert in_no_time == (3, [tasks.prune.name])
+    assert (InboxMessage.objects.count(), woken) == (0, [tasks.prune.name])

@@ -12,8 +12,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +41,15 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 stopping = threading.Event()
 """Set once the worker was told to stop: a task finishes what it has in hand and returns."""
+
+RUN_SECONDS = 30.0
+"""A task ends after this, and another run goes on: none blocks the worker for long."""
+
+
+def for_a_run(seconds: float | None = None) -> Callable[[], bool]:
+    """True until the run's `seconds` are up or the worker is told to stop."""
+    end = time.monotonic() + (RUN_SECONDS if seconds is None else seconds)
+    return lambda: time.monotonic() < end and not stopping.is_set()
 
 
 def make_app(service: str, *, beat_schedule: Mapping[str, float]) -> Celery:
