@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import secrets
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -34,9 +37,10 @@ from tools.servers.found import NotHere
 
 from . import report, stage
 from .faults import FAULTS
-from .plan import plan
+from .plan import Planned, plan
 from .planted import BUGS
 from .run import Options, Result, run
+from .stage import Stage
 
 KEPT = ROOT / "var" / "chaos"
 
@@ -49,17 +53,17 @@ def main() -> None:
         seed=options.seed if options.seed is not None else secrets.randbelow(1_000_000),
         rate=options.rate,
         settle=options.settle,
-        only=options.only,
     )
+    faults = plan(chosen.seed, chosen.seconds, options.kind, only=options.only)
     signal.signal(signal.SIGTERM, _as_ctrl_c)
+    logging.getLogger("amqp").addHandler(logging.NullHandler())  # a broker that dies says much
     where = "its own servers" if options.kind == "servers" else "the embedded default"
     console.print(
         f"\n[bold]Chaos[/]  {chosen.seconds:.0f} s on {where}, "
-        f"{len(plan(chosen.seed, chosen.seconds, options.kind, chosen.only))} faults planned, "
-        f"seed {chosen.seed}\n"
+        f"{len(faults)} faults planned, seed {chosen.seed}\n"
     )
     try:
-        result = torment(console, chosen, options.kind, options.bug)
+        result = torment(console, chosen, faults, options.kind, options.bug)
     except NotHere as error:
         console.print(f"[red]{error}[/]\nApt install rabbitmq-server and postgresql, or try:")
         console.print('  make chaos ARGS="--kind embedded"')
@@ -70,27 +74,38 @@ def main() -> None:
     sys.exit(0 if result.is_clean else 1)
 
 
-def torment(console: Console, options: Options, kind: str, bug: str = "") -> Result:
+def torment(
+    console: Console, options: Options, faults: Sequence[Planned], kind: str, bug: str
+) -> Result:
     """One run in a folder of its own, which is kept if something is found."""
     context = tempfile.TemporaryDirectory(prefix="admit-one-chaos-", ignore_cleanup_errors=True)
     with context as name:
         folder = Path(name)
-        places = {"servers": stage.on_servers, "embedded": stage.embedded}
-        with places[kind](folder, bug) as here:
-            result = run(here, options, report.progress(console))
+        with built(kind, folder, bug) as here:
+            result = run(here, options, faults, report.progress(console))
             report.show(console, result)
             if not result.is_clean:
                 here.save_databases(folder)
                 here.save_logs(folder)
         if not result.is_clean:
-            console.print(f"\nlogs and databases: {_keep(folder, result)}", soft_wrap=True)
+            console.print(f"\nlogs and databases: {_keep(folder, result, faults)}", soft_wrap=True)
     return result
 
 
-def _keep(folder: Path, result: Result) -> Path:
+@contextmanager
+def built(kind: str, folder: Path, bug: str) -> Iterator[Stage]:
+    """A stage of this kind. Raises `NotHere` if there is no server for it."""
+    if kind == "embedded":
+        with stage.embedded(folder, bug) as here:
+            yield here
+        return
+    with stage.private_servers() as servers, stage.on_servers(servers, folder, bug) as here:
+        yield here
+
+
+def _keep(folder: Path, result: Result, faults: Sequence[Planned]) -> Path:
     kept = KEPT / f"seed-{result.options.seed}-{secrets.token_hex(2)}"
-    wanted = plan(result.options.seed, result.options.seconds, result.kind, result.options.only)
-    (folder / "plan.json").write_text(json.dumps([asdict(one) for one in wanted], indent=1))
+    (folder / "plan.json").write_text(json.dumps([asdict(one) for one in faults], indent=1))
     findings = [*result.trouble, *result.verdict.findings()]
     (folder / "findings.txt").write_text("\n".join(findings) + "\n")
     shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("traps", "*-wake", "*.lock"))

@@ -29,7 +29,7 @@ SHORTER = {
 }
 """Constants, by module, with what they are under chaos (seconds)."""
 
-RETRY_DELAYS = (1, 2, 2, 3)
+RETRY_DELAYS = (1, 1, 1, 2)
 
 
 class Changes(importlib.abc.MetaPathFinder):

@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.process import NotReady
 from tools.system import PROCESSES
 
-from .faults import FAULTS, open_broker, open_databases
+from .faults import FAULTS
 from .mail_server import Moods
 from .moments import MOMENTS
 from .plan import Planned
@@ -82,8 +82,8 @@ class Driver:
             if servers is not None:
                 servers.node.wait_ready(max(1.0, deadline - time.monotonic()))
                 servers.cluster.wait_ready(max(1.0, deadline - time.monotonic()))
-                open_broker(servers)
-                open_databases(servers)
+                servers.broker.open()
+                servers.databases.open()
         except NotReady as error:
             raise NotMended(str(error)) from None
         while missing := self._missing():

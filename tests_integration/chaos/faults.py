@@ -26,7 +26,8 @@ MOMENT_SECONDS = (5.0, 5.0)
 class Fault:
     """`begin` and `end` get the target; `end` returns whether it really happened.
 
-    `on` says where it is possible. `doubles_mails` gives how many mails may then come twice.
+    `on` says where it is possible, `weight` how often it comes.
+    `doubles_mails` gives how many mails may then come twice.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Fault:
     begin: Callable[[Stage, str], None]
     end: Callable[[Stage, str], bool]
     on: str = "both"
+    weight: int = 1
     doubles_mails: Callable[[str], int] = lambda _: 0
 
     def touches(self, target: str) -> frozenset[str]:
@@ -139,13 +141,22 @@ NO_DISK = ("set_disk_free_limit", "1000000GB")
 DISK = ("set_disk_free_limit", "50MB")
 
 FAULTS = {
-    "kill": Fault("kill -9", PROCESSES, AT_ONCE, kill, over, doubles_mails=in_the_middle_of_a_mail),
+    "kill": Fault(
+        "kill -9",
+        PROCESSES,
+        AT_ONCE,
+        kill,
+        over,
+        weight=2,
+        doubles_mails=in_the_middle_of_a_mail,
+    ),
     "moment": Fault(
         "kill -9 at a worst moment",
         tuple(f"{name}:{key}" for key, moment in MOMENTS.items() for name in moment.processes),
         MOMENT_SECONDS,
         lay_trap,
         take_trap,
+        weight=4,
         doubles_mails=lambda target: int(MOMENTS[target.partition(":")[2]].doubles_a_mail),
     ),
     "freeze": Fault(
@@ -154,6 +165,7 @@ FAULTS = {
         (1.0, 12.0),
         freeze,
         thaw,
+        weight=2,
         doubles_mails=in_the_middle_of_a_mail,
     ),
     "power cut": Fault(

@@ -31,15 +31,18 @@ class Planned:
     target: str
 
 
-def plan(seed: int, seconds: float, kind: str, only: Sequence[str] = ()) -> list[Planned]:
+def plan(
+    seed: int, seconds: float, kind: str, *, only: Sequence[str] = (), every: float = EVERY
+) -> list[Planned]:
     """The faults of a run of `seconds` on `kind` ("servers" or "embedded").
 
-    Every kind of fault comes before one comes again; so does every target of a kind. `only` keeps
-    to some of them.
+    They are dealt from a deck in which each kind is as often as it weighs; so are the targets of a
+    kind. `only` keeps to some kinds; `every` is how many seconds lie between two, on average.
     """
     draw = random.Random(f"plan {seed}")
     kinds = [name for name, each in FAULTS.items() if each.on in {"both", kind}]
-    faults = dealt([name for name in kinds if not only or name in only], draw)
+    chosen = [name for name in kinds if not only or name in only]
+    faults = dealt([name for name in chosen for _ in range(FAULTS[name].weight)], draw)
     targets = {name: dealt(FAULTS[name].targets, draw) for name in kinds}
     free_at: dict[str, float] = {}
     planned = []
@@ -53,7 +56,7 @@ def plan(seed: int, seconds: float, kind: str, only: Sequence[str] = ()) -> list
         if begin < seconds:
             planned.append(Planned(round(begin, 2), round(until, 2), name, target))
             free_at |= dict.fromkeys(touched, until + BREATH)
-        at += EVERY * draw.uniform(0.5, 1.5)
+        at += every * draw.uniform(0.5, 1.5)
     return sorted(planned, key=lambda one: one.at)
 
 

@@ -19,7 +19,7 @@ MOST_FINDINGS = 30
 
 def progress(console: Console) -> Callable[[float, Result, Sequence[str]], None]:
     """A line that is written anew every second on a terminal, and now and then elsewhere."""
-    last = -SAY_EVERY
+    last = 0.0
 
     def show(seconds: float, result: Result, going_on: Sequence[str]) -> None:
         nonlocal last

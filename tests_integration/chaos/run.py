@@ -18,15 +18,12 @@ from .checker import Verdict, verify
 from .customers import Customers
 from .driver import Driver, NotMended
 from .evidence import Doors, gather, is_quiet
-from .plan import plan
+from .plan import Planned
 from .stage import Stage
 from .strangers import Strangers
 
 NOT_NOW = (OSError, HTTPException, AssertionError, psycopg.Error)
 """What looking at a system may raise that is not itself yet."""
-
-CHANGES_NO_MORE = 8.0
-"""Seconds of quiet after which what is still missing is lost."""
 
 GROWTH = 64 * 2**20
 """Bytes by which a process may be larger in the end than when it was warm."""
@@ -42,8 +39,8 @@ class Options:
     """Things that strangers say on the broker a second."""
     settle: float = 120.0
     """Seconds that the system has, once all faults have ended."""
-    only: Sequence[str] = ()
-    """Kinds of faults; empty for all."""
+    patience: float = 10.0
+    """Seconds of quiet after which what is still missing is lost."""
 
 
 @dataclass
@@ -51,7 +48,6 @@ class Result:
     """All that a run's table shows."""
 
     options: Options
-    kind: str
     faults: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     tries: int = 0
@@ -74,11 +70,11 @@ Progress = Callable[[float, Result, Sequence[str]], None]
 """Shows how far it is: seconds since the load began, what was counted so far, what goes on."""
 
 
-def run(stage: Stage, options: Options, progress: Progress) -> Result:
+def run(
+    stage: Stage, options: Options, plan: Sequence[Planned], progress: Progress = lambda *_: None
+) -> Result:
     """Torment the system on `stage`, and see what is left."""
-    kind = "embedded" if stage.servers is None else "servers"
-    result = Result(options, kind)
-    planned = plan(options.seed, options.seconds, kind, options.only)
+    result = Result(options)
     system = stage.system
     system.migrate()
     payments = Payments(system.payment_url, system.new_api_key())
@@ -88,7 +84,7 @@ def run(stage: Stage, options: Options, progress: Progress) -> Result:
     warm = driver.memory()
     doors = Doors(payments, Mailbox(system.mail_url), stage.database_urls)
     customers = Customers(payments, options.rate, options.seed)
-    strangers = Strangers(stage.broker_url, options.sayings, options.seed)
+    strangers = Strangers(stage.broker_url, system.backends.prefix, options.sayings, options.seed)
     began = time.monotonic()
     next_look = 0.0
 
@@ -103,7 +99,7 @@ def run(stage: Stage, options: Options, progress: Progress) -> Result:
 
     customers.open()
     strangers.open()
-    driver.carry_out(planned, options.seconds, look)
+    driver.carry_out(plan, options.seconds, look)
     customers.close()
     strangers.close()
     healed_at = time.monotonic()
@@ -133,7 +129,11 @@ def run(stage: Stage, options: Options, progress: Progress) -> Result:
                 result.verdict = verify(evidence, result.mails_in_doubt)
                 result.mails = len(evidence.mails)
                 result.settled_after = now - healed_at
-                if result.verdict.is_clean or now - quiet_since > CHANGES_NO_MORE or now > deadline:
+                if (
+                    result.verdict.is_clean
+                    or now - quiet_since > options.patience
+                    or now > deadline
+                ):
                     break
             else:
                 quiet_since = 0.0

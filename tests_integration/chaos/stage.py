@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -22,12 +23,26 @@ from .system import ChaosSystem
 
 @dataclass(frozen=True)
 class Servers:
-    """A RabbitMQ and a PostgreSQL that only this run uses, and the gates on the way to them."""
+    """A RabbitMQ and a PostgreSQL that only chaos uses, and the gates on the way to them."""
 
     node: Node
     cluster: Cluster
     broker: Gate
     databases: Gate
+
+
+@contextmanager
+def private_servers(data: Path | None = None) -> Iterator[Servers]:
+    """Both, started for this and ended with it. Raises `NotHere` if they cannot be had.
+
+    `data` is where the broker keeps its messages.
+    """
+    with ExitStack() as stack:
+        node = Node(stack, data=data)
+        cluster = postgresql.private(stack)
+        broker = stack.enter_context(Gate(node.url))
+        databases = stack.enter_context(Gate(cluster.url))
+        yield Servers(node, cluster, broker, databases)
 
 
 @dataclass(frozen=True)
@@ -82,27 +97,25 @@ class Stage:
 
 
 @contextmanager
-def on_servers(folder: Path, bug: str = "", data: Path | None = None) -> Iterator[Stage]:
-    """A new system on servers that are started for it. Raises `NotHere` if they cannot be had.
-
-    `data` is where the broker keeps its messages.
-    """
-    with ExitStack() as stack:
-        node = Node(stack, data=data)
-        cluster = postgresql.private(stack)
-        urls = {service: postgresql.create(cluster.url, service) for service in SERVICES}
-        broker = stack.enter_context(Gate(node.url))
-        databases = stack.enter_context(Gate(cluster.url))
-        backends = Backends(
-            payment_database_url=databases.way_to(urls["payment_service"]),
-            student_database_url=databases.way_to(urls["student_service"]),
-            broker_url=broker.way_to(node.url),
-        )
-        system = stack.enter_context(ChaosSystem(folder, backends, bug))
-        # Before the system is stopped: nobody says goodbye to a server that does not listen.
-        stack.callback(broker.open)
-        stack.callback(databases.open)
-        yield Stage(system, Servers(node, cluster, broker, databases), node.url, urls)
+def on_servers(servers: Servers, folder: Path, bug: str = "") -> Iterator[Stage]:
+    """A new system on these servers, with databases and a part of the broker of its own."""
+    name = f"chaos_{secrets.token_hex(4)}"
+    urls = {
+        service: postgresql.create(servers.cluster.url, f"{name}_{service}") for service in SERVICES
+    }
+    backends = Backends(
+        payment_database_url=servers.databases.way_to(urls["payment_service"]),
+        student_database_url=servers.databases.way_to(urls["student_service"]),
+        broker_url=servers.broker.way_to(servers.node.url),
+        prefix=f"{name}.",
+    )
+    with ChaosSystem(folder, backends, bug) as system:
+        try:
+            yield Stage(system, servers, servers.node.url, urls)
+        finally:
+            # Nobody says goodbye to a server that does not listen.
+            servers.broker.open()
+            servers.databases.open()
 
 
 @contextmanager

@@ -61,8 +61,9 @@ class Said:
 class Strangers:
     """A thread that hears everything and says `rate` things a second."""
 
-    def __init__(self, url: str, rate: float, seed: int) -> None:
+    def __init__(self, url: str, prefix: str, rate: float, seed: int) -> None:
         self._url = url
+        self._prefix = prefix
         self._rate = rate
         self._draw = random.Random(f"strangers {seed}")
         self._closed = threading.Event()
@@ -91,7 +92,7 @@ class Strangers:
         while in_hand is not None or not self._closed.is_set():
             try:
                 with connected(self._url) as connection:
-                    line = Line(connection, self._hear)
+                    line = Line(connection, self._prefix, self._hear)
                     while in_hand is not None or not self._closed.wait(1 / self._rate):
                         line.listen()
                         in_hand = in_hand or self._think()
@@ -195,15 +196,16 @@ class Strangers:
 class Line:
     """One connection, with a queue of its own that hears all events, and confirms."""
 
-    def __init__(self, connection: Connection, hear: Callable[[bytes], None]) -> None:
+    def __init__(self, connection: Connection, prefix: str, hear: Callable[[bytes], None]) -> None:
         self._connection = connection
+        self._prefix = prefix
         self._hear = hear
         channel: Any = connection.channel()
         channel.auto_decode = False
         queue = f"stranger.{uuid.uuid4()}"
         channel.queue_declare(queue, exclusive=True, auto_delete=True)
         for producer, key in ROUTES.items():
-            channel.queue_bind(queue, f"{producer}.events", key)
+            channel.queue_bind(queue, f"{prefix}{producer}.events", key)
         channel.basic_consume(queue, no_ack=True, callback=self._heard)
         out: Any = connection.channel()
         out.confirm_select()
@@ -229,7 +231,8 @@ class Line:
             properties={"delivery_mode": 2},
         )
         before, deadline = self._confirms, time.monotonic() + ANSWER_SECONDS
-        self._out.basic_publish(message, f"{saying.producer}.events", ROUTES[saying.producer])
+        exchange = f"{self._prefix}{saying.producer}.events"
+        self._out.basic_publish(message, exchange, ROUTES[saying.producer])
         while self._confirms == before:
             left = deadline - time.monotonic()
             if left <= 0:

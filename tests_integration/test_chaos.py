@@ -1,0 +1,96 @@
+"""A short run of the chaos of `make chaos`, and proof that its checker sees what it is to see.
+
+The faults of the short runs are drawn from a fixed seed, so each run of the tests has the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tools.servers.found import NotHere
+
+from .chaos import stage
+from .chaos.plan import Planned, plan
+from .chaos.run import Options, Result, run
+from .chaos.stage import Servers
+
+SEED = 613
+SECONDS = 20.0
+RATE = 15.0
+FAULT_EVERY = 2.0
+
+SHORT = Options(SECONDS, SEED, RATE, settle=60.0)
+BRIEF = replace(SHORT, seconds=6.0, patience=2.0)
+"""For bugs that show themselves at once."""
+
+
+@pytest.fixture(scope="module")
+def private_servers() -> Iterator[Servers]:
+    try:
+        with stage.private_servers() as servers:
+            yield servers
+    except NotHere as reason:
+        pytest.skip(str(reason))
+
+
+def found(result: Result) -> list[str]:
+    return [*result.trouble, *result.verdict.findings()]
+
+
+@pytest.mark.timeout(240)
+def test_nothing_is_lost_or_doubled_whatever_fails_of_processes_servers_and_networks(
+    private_servers: Servers, tmp_path: Path
+) -> None:
+    faults = plan(SEED, SECONDS, "servers", every=FAULT_EVERY)
+    with stage.on_servers(private_servers, tmp_path) as here:
+        result = run(here, SHORT, faults)
+
+    assert found(result) == []
+    assert result.accepted > SECONDS * RATE / 2
+    assert result.faults.total() >= 5
+
+
+@pytest.mark.timeout(240)
+def test_nothing_is_lost_or_doubled_on_the_embedded_default_either(tmp_path: Path) -> None:
+    faults = plan(SEED, SECONDS, "embedded", every=FAULT_EVERY)
+    with stage.embedded(tmp_path) as here:
+        result = run(here, SHORT, faults)
+
+    assert found(result) == []
+    assert result.accepted > SECONDS * RATE / 2
+    assert result.faults.total() >= 5
+
+
+def test_a_consumer_that_acks_before_its_commit_is_found_to_lose_messages(
+    private_servers: Servers, tmp_path: Path
+) -> None:
+    faults = [Planned(2.0, 5.0, "moment", "student-consumer:uncommitted")]
+    with stage.on_servers(private_servers, tmp_path, bug="ack-before-commit") as here:
+        result = run(here, BRIEF, faults)
+
+    assert any("has no code" in what for what in result.verdict.lost)
+    assert any("was never handled" in what for what in result.verdict.unaccounted)
+
+
+def test_a_relay_that_marks_before_the_confirm_is_found_to_lose_messages(
+    private_servers: Servers, tmp_path: Path
+) -> None:
+    faults = [Planned(2.0, 4.0, "broker silent", "broker")]
+    with stage.on_servers(private_servers, tmp_path, bug="mark-before-confirm") as here:
+        result = run(here, BRIEF, faults)
+
+    assert any("has no code" in what for what in result.verdict.lost)
+    assert any("was never handled" in what for what in result.verdict.unaccounted)
+
+
+def test_a_consumer_without_an_inbox_is_found_to_do_things_twice(
+    private_servers: Servers, tmp_path: Path
+) -> None:
+    with stage.on_servers(private_servers, tmp_path, bug="no-inbox") as here:
+        result = run(here, BRIEF, [])
+
+    assert any("was asked for" in what for what in result.verdict.doubled)
