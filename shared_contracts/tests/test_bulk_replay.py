@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -17,6 +21,7 @@ from shared_contracts.messaging.testing import an_envelope
 
 from tests import handlers
 from tests.models import Effect
+from tests.processes import ROOT, database_url, eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -159,3 +164,50 @@ def test_one_that_somebody_else_has_closed_meanwhile_is_left_alone():
 
     assert [answer.verdict for answer in answers] == ["applied", "skipped", "applied"]
     assert Effect.objects.count() == 2
+
+
+def command(*words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "django", "set_aside", *words],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "DATABASE_URL": database_url(),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def test_a_replay_killed_in_its_work_is_finished_by_the_same_command_with_one_effect_each():
+    keep(150)
+    killed = command("replay", "--group", "Transient", "--rate", "200")
+    eventually(lambda: Effect.objects.count() >= 20)
+    killed.kill()
+    killed.communicate(timeout=60)
+    before = Effect.objects.count()
+
+    finished = command("replay", "--group", "Transient")
+    said = finished.communicate(timeout=60)[0]
+
+    assert killed.returncode == -signal.SIGKILL
+    assert before < 150
+    assert (finished.returncode, Effect.objects.count(), dead().count()) == (0, 150, 0)
+    assert f"{150 - before} applied" in " ".join(said.split())
+    told = OperatorAct.objects.filter(result="applied").values_list("set_aside_id", flat=True)
+    assert len(told) == len(set(told)) == 150
+
+
+def test_asked_to_stop_it_finishes_the_message_in_hand_and_says_how_to_go_on():
+    keep(100)
+    stopped = command("replay", "--all", "--rate", "20")
+    eventually(lambda: Effect.objects.count() >= 2)
+
+    stopped.send_signal(signal.SIGTERM)
+    said = stopped.communicate(timeout=60)[0]
+
+    assert stopped.returncode == 3
+    assert "of 100 messages replayed" in said
+    assert OperatorAct.objects.filter(result="").count() == 0

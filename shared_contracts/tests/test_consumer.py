@@ -121,7 +121,7 @@ def test_a_message_that_kills_its_process_ends_dead_while_its_neighbours_are_han
     eventually(lambda: handled() == 20)
     row = SetAside.objects.get()
     assert (row.suspect, row.attempts) == (True, 3)
-    assert row.reason == "the process ended during try 2, the last"
+    assert row.reason == "the process ended during try 1, and during try 2"
     assert empty(prefix)
 
 

@@ -224,6 +224,9 @@ class OperatorAct(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.action} {self.event_id or self.fingerprint} by {self.by}"
+
     @classmethod
     def about(cls, row: SetAside, action: str, *, by: str, reason: str, result: str = "") -> Self:
         """An act on `row`, not yet saved."""
@@ -238,6 +241,3 @@ class OperatorAct(models.Model):
             reason=mask(reason),
             result=result,
         )
-
-    def __str__(self) -> str:
-        return f"{self.action} {self.event_id or self.fingerprint} by {self.by}"

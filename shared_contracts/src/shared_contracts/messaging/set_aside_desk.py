@@ -135,11 +135,11 @@ class Desk:
                 exit_code=3,
             )
         if left := sum(not answer.settles for answer in answers):
-            raise Unfinished(f"{left:,} are not closed; `set_aside list` shows what waits")
+            raise Unfinished(f"not closed: {left:,}; `set_aside list` shows what waits")
 
     def _close(self, ids: Sequence[int], steps: Iterator[int], done: str, *, dry_run: bool) -> None:
         if dry_run:
-            self._say([f"{len(ids):,} messages would be {done}: nothing has changed"])
+            self._say([f"would be {done}: {len(ids):,}; nothing has changed"])
             return
         count = 0
         for some in steps:

@@ -56,7 +56,7 @@ def shown(row: SetAside) -> Iterator[str]:
     due = f"{row.next_attempt_at:%Y-%m-%d %H:%M:%S}" if row.next_attempt_at else "not by itself"
     notes = [
         "may have ended its consumer" if row.suspect else "",
-        f"came back after {row.replays} replays" if row.came_back else "",
+        f"came back, replayed {row.replays} x" if row.came_back else "",
     ]
     noted = ", ".join(filter(None, notes))
     facts = {

@@ -1,0 +1,84 @@
+"""A handler's bug sets a thousand messages aside; operators close them with the commands alone."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from access_codes import codes
+from access_codes.models import AccessCode, MailIntent
+from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.db.models.functions import Now
+from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging import conf, set_aside
+from shared_contracts.messaging.inbox import Received
+from shared_contracts.messaging.models import OperatorAct, SetAside
+from shared_contracts.messaging.testing import an_envelope, deliver, published
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MANY = 1_000
+
+
+@transaction.atomic  # a commit for each try takes a minute, and proves nothing here
+def set_many_aside() -> None:
+    """As the consumer does: what fails is kept, and tried again when due, until it is dead."""
+    for number in range(MANY):
+        asked = an_envelope(UserSubscribed, user_id=f"user-{number}")
+        with pytest.raises(LookupError) as caught, transaction.atomic():
+            deliver(asked)
+        message = Received.read(asked.to_json(), queue="student_service.inbox")
+        set_aside.keep(message, caught.value, dead=False)
+    for _ in conf.current().RETRY_DELAYS:
+        SetAside.objects.update(next_attempt_at=Now() - timedelta(seconds=1))
+        for _ in range(MANY):
+            assert set_aside.retry_one(conf.handlers(), lambda step: step())
+
+
+@pytest.mark.timeout(180)
+def test_they_are_found_understood_rehearsed_replayed_and_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*words: str) -> str:
+        capsys.readouterr()
+        call_command("set_aside", *words)
+        return capsys.readouterr().out
+
+    def make() -> str:
+        raise LookupError("no word list for ada@example.com")
+
+    with monkeypatch.context() as release:
+        release.setattr(codes, "make", make)
+        set_many_aside()
+
+        # found
+        [_, group, example] = said("list").splitlines()
+        name, state, count = group.split()[:3]
+        assert (state, count) == ("dead", "1,000")
+        assert group.endswith("LookupError in services.<dictcomp>")
+        assert example.endswith("user_subscribed: no word list for a…@e….com")
+        # understood
+        found = re.search(r"such as (\d+),", example)
+        assert found is not None
+        shown = said("show", found[1])
+        assert "in make" in shown
+        assert shown.count("LookupError: no word list") >= 1 + len(conf.current().RETRY_DELAYS)
+        assert "example.com" not in shown
+        # the mending is not out yet: a rehearsal says so, and a replay stops itself
+        assert "1,000  would fail again" in said("replay", "--group", name, "--dry-run")
+        with pytest.raises(CommandError, match="999 messages are as they were"):
+            said("replay", "--group", name)
+
+    # mended
+    assert "1,000  would be applied" in said("replay", "--group", name, "--dry-run")
+    assert AccessCode.objects.count() == MailIntent.objects.count() == 0
+    assert "1,000  applied" in said("replay", "--group", name, "--reason", "mended by release 7")
+
+    # closed, and nothing forgotten
+    assert said("list", "--state", "dead") == "nothing is set aside\n"
+    assert AccessCode.objects.count() == MailIntent.objects.count() == len(published()) == MANY
+    acts = OperatorAct.objects.filter(result="applied", reason="mended by release 7")
+    assert acts.values("set_aside_id").distinct().count() == MANY
+    assert OperatorAct.objects.filter(result="failed").count() == 1
