@@ -4,11 +4,17 @@ import os
 import sys
 
 from shared_contracts.api import asgi
-from shared_contracts.messaging import keys
-from shared_contracts.messaging.process import describe
+
+from shared_contracts import logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "student_service.settings")
 
+logs.this_is("student_service", "web")
 application = asgi.application()
+
+# They need Django's apps, which are ready only now.
+from shared_contracts.messaging import keys  # noqa: E402
+from shared_contracts.messaging.process import describe  # noqa: E402
+
 print(describe("web", "says whether it lives"), file=sys.stderr, flush=True)
 keys.guard()
