@@ -189,14 +189,16 @@ class NoSuchClient(ValueError):
     """No API key belongs to the client, so nobody could see what is handed to it."""
 
 
-def adopt(client: str, subscriptions: Sequence[UUID]) -> int:
+def adopt(client: str, subscriptions: Sequence[UUID] | None) -> int:
     """Hand subscriptions that were recorded again to the client who sold them; returns how many.
 
-    Raises `NoSuchClient`.
+    None means all of them. Raises `NoSuchClient`.
     """
     if not ApiKey.objects.filter(client=client).exists():
         raise NoSuchClient(f"no API key belongs to {client!r}; see manage.py api_key list")
-    recovered = Subscription.objects.of(RECOVERED).filter(id__in=subscriptions)
+    recovered = Subscription.objects.of(RECOVERED)
+    if subscriptions is not None:
+        recovered = recovered.filter(id__in=subscriptions)
     return recovered.update(client=client)
 
 

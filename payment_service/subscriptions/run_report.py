@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from .models import Drift, ReconciliationRun
+from .models import Drift, ReconciliationRun, Subscription
+from .repairs import RECOVERED
 
 MOST_LINES = 100
 SHORT_DIGEST = 8
@@ -29,13 +30,15 @@ def report(run: ReconciliationRun) -> Iterator[str]:
     yield f"compared    {run.compared:,} subscriptions"
     yield f"result      {State(run.state).label}"
     yield from _drift(run)
-    if run.state == State.DRIFT and not run.repair:
-        window = f"--from {run.since.isoformat()} --to {run.until.isoformat()}"
-        yield f"next        manage.py reconcile --repair {window}"
-    elif run.ended_at is None:
+    if run.ended_at is None:
         yield f"next        it goes on by itself; manage.py reconcile show {run.id}"
     elif run.state == State.UNANSWERED:
         yield "next        look at the student service's consumer and relay, then run it again"
+    elif run.state == State.DRIFT and not run.repair:
+        window = f"--from {run.since.isoformat()} --to {run.until.isoformat()}"
+        yield f"next        manage.py reconcile --repair {window}"
+    elif run.repair and Subscription.objects.of(RECOVERED).exists():
+        yield "next        manage.py reconcile adopt --client NAME, for what was recorded again"
 
 
 def _drift(run: ReconciliationRun) -> Iterator[str]:
@@ -55,8 +58,8 @@ def _drift(run: ReconciliationRun) -> Iterator[str]:
 
 def _why(drift: Drift) -> str:
     """What is noted, and the digests, which tell two codes apart without telling either."""
-    here, there = (digest[:SHORT_DIGEST] or "-" for digest in (drift.ours, drift.theirs))
-    return f"digest {here} here, {there} there" + (f"; {drift.note}" if drift.note else "")
+    here, there = (digest[:SHORT_DIGEST] or "none" for digest in (drift.ours, drift.theirs))
+    return f"code {here} here, {there} there" + (f"; {drift.note}" if drift.note else "")
 
 
 def _words(state: str) -> str:

@@ -138,7 +138,13 @@ def ask_at_once(subscriptions: Collection[UUID]) -> None:
     published, now = _published(waiting), timezone.now()
     lost = [one for one in waiting if published.get(one.last_event_id, now) is not None]
     asks = [_ask(subscription, now) for subscription in lost]
-    Subscription.objects.bulk_update(lost, ["last_event_id", "asked", "next_ask_at"])
+    asked = ("id", "last_event_id", "asked", "next_ask_at")
+    bulk.update_from(
+        Subscription,
+        [{name: getattr(subscription, name) for name in asked} for subscription in lost],
+        key="id",
+        only_where_null="access_code",
+    )
     outbox.publish(*asks)
 
 

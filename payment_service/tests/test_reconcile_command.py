@@ -100,9 +100,29 @@ def test_what_was_recorded_again_is_handed_to_its_client(shop: Any) -> None:
     unpaid = uuid7()
     compared({unpaid: CODE}, repair=True)
     deliver(told(unpaid))
+    hint, _ = reconcile("show", str(ReconciliationRun.objects.get().id))
     text, code = reconcile("adopt", "--client", "shop", str(unpaid))
     again, code_again = reconcile("adopt", "--client", "shop", str(unpaid))
 
-    assert (text, code) == ("1 of 1 subscriptions now belong to shop\n", 0)
+    assert (text, code) == ("1 subscriptions now belong to shop\n", 0)
+    assert "next        manage.py reconcile adopt --client NAME" in hint
     assert Subscription.objects.get().client == "shop"
-    assert (code_again, "the others do not belong to 'recovered'" in again) == (1, True)
+    assert (code_again, "1 others do not belong to 'recovered'" in again) == (1, True)
+
+
+def test_all_that_was_recorded_again_is_handed_over_at_once_and_nothing_else(shop: Any) -> None:
+    [own] = paid()
+    Subscription.objects.update(client="other shop")
+    unpaid = [uuid7(), uuid7()]
+    compared(codes(unpaid) | codes([own]), repair=True)
+    deliver(*(told(one) for one in unpaid))
+    text, code = reconcile("adopt", "--client", "shop", "--all")
+
+    assert (text, code) == ("2 subscriptions now belong to shop\n", 0)
+    assert set(Subscription.objects.of("shop").values_list("id", flat=True)) == set(unpaid)
+    assert Subscription.objects.get(id=own).client == "other shop"
+
+
+def test_who_is_to_adopt_nothing_is_told_so() -> None:
+    with pytest.raises(CommandError, match="required"):
+        call_command("reconcile", "adopt", "--client", "shop")

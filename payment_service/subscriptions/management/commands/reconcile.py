@@ -24,6 +24,7 @@ examples:
   manage.py reconcile list                       the latest runs
   manage.py reconcile show RUN                   what one has found
   manage.py reconcile adopt --client shop ID ID  hand over what was recorded again
+  manage.py reconcile adopt --client shop --all
 
 exit codes: 0 both sides agree (again), 1 they differ, 2 wrong usage, 3 no answer in time
 """
@@ -72,7 +73,9 @@ class Command(BaseCommand):
         actions.add_parser("show", help="what a run has found").add_argument("run", type=UUID)
         adopt = actions.add_parser("adopt", help="hand over what was recorded again")
         adopt.add_argument("--client", required=True, help="the API client who sold it")
-        adopt.add_argument("id", nargs="+", type=UUID, help="subscriptions")
+        which = adopt.add_mutually_exclusive_group(required=True)
+        which.add_argument("--all", action="store_true", help="all that were recorded again")
+        which.add_argument("id", nargs="*", type=UUID, default=[], help="subscriptions")
 
     def handle(self, *, action: str | None, **options: Any) -> None:
         if action == "list":
@@ -80,7 +83,7 @@ class Command(BaseCommand):
         elif action == "show":
             self._end(options["run"])
         elif action == "adopt":
-            self._adopt(options["client"], options["id"])
+            self._adopt(options["client"], None if options["all"] else options["id"])
         else:
             self._run(options["since"], options["until"], options["repair"], options["wait"])
 
@@ -117,11 +120,12 @@ class Command(BaseCommand):
         if not runs:
             self.stdout.write("nothing was compared yet")
 
-    def _adopt(self, client: str, ids: list[UUID]) -> None:
+    def _adopt(self, client: str, ids: list[UUID] | None) -> None:
         try:
             adopted = repairs.adopt(client, ids)
         except repairs.NoSuchClient as error:
             raise CommandError(str(error), returncode=2) from None
-        self.stdout.write(f"{adopted} of {len(ids)} subscriptions now belong to {client}")
-        if adopted != len(ids):
-            raise CommandError(f"the others do not belong to {repairs.RECOVERED!r}")
+        self.stdout.write(f"{adopted:,} subscriptions now belong to {client}")
+        if ids is not None and adopted != len(ids):
+            others = len(ids) - adopted
+            raise CommandError(f"{others:,} others do not belong to {repairs.RECOVERED!r}")
