@@ -4,12 +4,11 @@ import os
 import sys
 
 from shared_contracts.api import asgi
-
-from shared_contracts import logs
+from shared_contracts.logs import this_is
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "student_service.settings")
 
-logs.this_is("student_service", "web")
+this_is("student_service", "web")
 application = asgi.application()
 
 # They need Django's apps, which are ready only now.

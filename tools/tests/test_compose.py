@@ -100,6 +100,15 @@ def test_the_processes_are_started_as_on_one_machine() -> None:
     assert {"--beat", "threads", "--without-gossip"} <= set(tasks)
 
 
+@pytest.mark.parametrize("role", ["relay", "consumer", "tasks"])
+@pytest.mark.parametrize("side", ["payment", "student"])
+def test_every_process_is_asked_whether_it_works_on_its_own_port(side: str, role: str) -> None:
+    process = COMPOSE["services"][f"{side}-{role}"]
+    port = process["environment"]["HEALTH_PORT"]
+
+    assert f"http://127.0.0.1:{port}/health/ready" in process["healthcheck"]["test"][-1]
+
+
 @has_rabbitmq
 def test_the_brokers_rights_are_enough_for_the_journey_and_for_nothing_else(
     tmp_path: Path, values: Mapping[str, str]
@@ -127,8 +136,13 @@ def test_the_brokers_rights_are_enough_for_the_journey_and_for_nothing_else(
         journey = Journey(system, system.new_api_key())
         steps = [step.name for step, _ in journey.steps()]
         mailed, shown = journey.codes()
+        examined = {service: system.manage(service, "broker_doctor") for service in SERVICES}
 
         assert len(steps) == 5
+        assert ["not compared: this user may not" in said for said in examined.values()] == [
+            True,
+            True,
+        ]
         assert mailed == [shown]
         with pytest.raises(AccessRefused):
             publish_as_payment(settings["student_service"]["BROKER_URL"])

@@ -1,0 +1,182 @@
+"""Every process says whether it works; what the broker does to it is noticed and mended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.commands import Command
+from tools.ports import LOCAL, free_port
+from tools.servers.found import NotHere
+from tools.servers.rabbitmq_node import Node
+from tools.system import PROCESSES, Backends, System
+
+from .eventually import eventually
+from .gate import Gate
+from .payments import Payments, order
+
+ASKED = tuple(name for name in PROCESSES if name.endswith(("relay", "consumer", "tasks")))
+NOTICED = MENDED = 30.0
+"""Seconds: what is promised."""
+
+
+class Watched(System):
+    """A system whose processes each have a health port."""
+
+    def __init__(self, folder: Path, backends: Backends) -> None:
+        super().__init__(folder, backends)
+        self.health = {name: free_port() for name in ASKED}
+
+    def command(self, name: str) -> Command:
+        how = super().command(name)
+        port = {"HEALTH_PORT": str(self.health[name])} if name in self.health else {}
+        return replace(how, environment={**how.environment, **port})
+
+    def restart(self, name: str) -> None:
+        self.stop(name)
+        self.start(name)
+        self.wait_ready(name)
+
+    def ask(self, name: str, path: str) -> tuple[int, dict[str, Any]]:
+        """The status and the answer of a process."""
+        try:
+            url = f"http://{LOCAL}:{self.health[name]}{path}"
+            with urllib.request.urlopen(url, timeout=10) as found:
+                return found.status, json.load(found)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def lacks(self, name: str) -> str:
+        """Why a process is not ready; empty if it is."""
+        status, answer = self.ask(name, "/health/ready")
+        assert self.ask(name, "/health/live")[0] == 200
+        assert (status == 200) == (answer["reasons"] == [])
+        return "; ".join(answer["reasons"])
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    """A broker of our own, which may be tormented."""
+    with ExitStack() as stack:
+        try:
+            yield Node(stack)
+        except NotHere as reason:
+            pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module")
+def gate(node: Node) -> Iterator[Gate]:
+    with Gate(node.url) as gate:
+        yield gate
+
+
+@pytest.fixture(scope="module")
+def system(node: Node, gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder = tmp_path_factory.mktemp("watched")
+    backends = replace(
+        Backends.embedded(folder), broker_url=gate.way_to(node.url), celery_broker_url=""
+    )
+    with Watched(folder, backends) as system:
+        system.migrate()
+        system.start(*PROCESSES)
+        system.wait_ready(timeout=90)
+        yield system
+
+
+@pytest.fixture
+def payments(system: Watched) -> Payments:
+    for name in ASKED:
+        eventually(lambda name=name: system.lacks(name), lambda reason: not reason, within=60)
+    return Payments(system.payment_url, system.new_api_key())
+
+
+def test_every_process_of_a_working_system_is_ready(system: Watched, payments: Payments) -> None:
+    assert {name: system.lacks(name) for name in ASKED} == dict.fromkeys(ASKED, "")
+
+
+def test_a_consumer_whose_channel_the_broker_has_closed_consumes_again(
+    system: Watched, payments: Payments, node: Node
+) -> None:
+    """As an expired `consumer_timeout` does: the channel is closed, the connection is not."""
+    inbox = "student_service.inbox"
+    node.ctl("eval", "application:set_env(rabbit, channel_tick_interval, 500).")
+    node.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1000).")
+    system.restart("student-consumer")  # for a channel that knows these settings
+    system.process("student-consumer").signal(signal.SIGSTOP)
+    subscription = payments.subscribe(order())
+    eventually(lambda: queue(node, inbox), lambda found: found == Queue(ready=0, unacked=1))
+    eventually(lambda: queue(node, inbox), lambda found: found == Queue(ready=1, unacked=0))
+    node.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
+    system.process("student-consumer").signal(signal.SIGCONT)
+
+    eventually(lambda: payments.show(subscription.id).access_code, within=MENDED)
+    eventually(lambda: system.lacks("student-consumer"), lambda reason: not reason, within=MENDED)
+    assert "has timed out waiting for" in "".join(
+        path.read_text(errors="replace") for path in node.folder.glob("*.log")
+    )
+
+
+def test_a_broker_that_blocks_its_publishers_is_told_and_what_was_paid_goes_out_after(
+    system: Watched, payments: Payments, node: Node
+) -> None:
+    node.ctl("set_vm_memory_high_watermark", "0.000001")
+    subscription = payments.subscribe(order())
+
+    eventually(lambda: "alarm" in system.lacks("payment-relay"), within=NOTICED)
+    node.ctl("set_vm_memory_high_watermark", "0.4")
+    eventually(lambda: payments.show(subscription.id).access_code, within=MENDED)
+    eventually(lambda: system.lacks("payment-relay"), lambda reason: not reason, within=MENDED)
+
+
+def test_half_open_connections_are_noticed_by_every_process_and_mended(
+    system: Watched, payments: Payments, gate: Gate
+) -> None:
+    gate.silence()
+    for name in ASKED:
+        eventually(lambda name=name: system.lacks(name), within=NOTICED)
+    gate.open()
+
+    subscription = payments.subscribe(order())
+    for name in ASKED:
+        eventually(lambda name=name: system.lacks(name), lambda reason: not reason, within=60)
+    eventually(lambda: payments.show(subscription.id).access_code, within=MENDED)
+
+
+def test_a_worker_whose_beat_has_died_is_not_ready(system: Watched, payments: Payments) -> None:
+    """It is alive and connected, but nothing tells it to look at its rows."""
+    worker = system.process("student-tasks").pid
+    [beat] = [
+        int(pid) for pid in (Path("/proc") / f"{worker}/task/{worker}/children").read_text().split()
+    ]
+    os.kill(beat, signal.SIGKILL)
+
+    eventually(lambda: "does beat run?" in system.lacks("student-tasks"), within=120)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """How many messages of a queue are where."""
+
+    ready: int
+    unacked: int
+
+
+def queue(node: Node, name: str) -> Queue | None:
+    """None until the node knows it."""
+    columns = ("messages_ready", "messages_unacknowledged")
+    for line in node.ctl("list_queues", "name", *columns).splitlines():
+        found, *numbers = line.split()
+        if found == name:
+            return Queue(*map(int, numbers))
+    return None
