@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 RUN := .venv/bin/python -m
 
-.PHONY: help setup demo test check bench up clean
+.PHONY: help setup demo test check bench why up clean
 
 help:
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-7s %s\n", $$1, $$2 }'
@@ -20,6 +20,9 @@ check: setup ## Check format, lint, types, import rules, lock file and migration
 
 bench: setup ## Measure speed and memory on a real RabbitMQ and PostgreSQL (ARGS="--json FILE")
 	@$(RUN) tools.bench $(ARGS)
+
+why: setup ## Tell what happened to a subscription of the demo, on both sides (ID=…)
+	@$(RUN) tools.why $(ID) $(ARGS)
 
 up: setup ## Run everything in containers (Docker with compose)
 	@$(RUN) tools.up $(ARGS)

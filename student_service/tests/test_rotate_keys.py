@@ -55,7 +55,7 @@ def rotate_keys() -> str:
 
 def found(every: list[str]) -> list[str | None]:
     rows = [codes.find(code.lower()) for code in every]
-    return [row and row.code for row in rows]
+    return [None if row is None else row.code for row in rows]
 
 
 def test_codes_and_addresses_open_without_the_old_sealing_key(given: Given) -> None:

@@ -53,6 +53,8 @@ class Messaging:
     HEALTH_ADDRESS: str = "127.0.0.1"
     """On which of the machine's addresses."""
 
+    TIMELINE: str = ""
+    """Dotted path of what tells the service's own part for `manage.py why` (see timeline.py)."""
     KEYRING: str = ""
     """Dotted path of the service's `keys.Keyring`: its own sealed columns, for rotate_keys."""
 

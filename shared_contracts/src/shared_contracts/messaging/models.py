@@ -14,6 +14,9 @@ from ..masking import mask
 OUTBOX_PURPOSE = "outbox"
 SET_ASIDE_PURPOSE = "set-aside"
 
+NOBODY_BOUND = "nobody is bound to"
+"""How the last error of an unsent event begins if no queue takes its type."""
+
 
 def now_plus(seconds: float) -> models.Expression:
     """`seconds` from now by the database's clock, the only one that all processes share."""

@@ -23,7 +23,7 @@ from . import broker, conf, metrics, sealing, wake, world
 from .backoff import next_delay
 from .broker import ConfirmsMissing, Outgoing, Publisher, Report
 from .loop import Stop
-from .models import OUTBOX_PURPOSE, OutboxMessage
+from .models import NOBODY_BOUND, OUTBOX_PURPOSE, OutboxMessage
 from .pulse import pulse
 
 logger = logging.getLogger(__name__)
@@ -164,16 +164,20 @@ class Relay:
             if message.key in report.refused:
                 self._refuse(message.key, message.message_id, "the broker refused it (nack)")
             elif message.key in report.returned:
-                self._close(message.type)
+                self._close(message)
             elif message.type in self._closed:
                 del self._closed[message.type]
                 logger.warning("somebody is bound to %s again", self._named(message.type))
 
-    def _close(self, key: str) -> None:
+    def _close(self, message: Outgoing) -> None:
+        key = message.type
         if key not in self._closed:
             self._closed[key] = ClosedKey(FIRST_PROBE, time.monotonic() + FIRST_PROBE)
+            # For operators; one row speaks for all of its type, and no try is counted.
+            reason = f"{NOBODY_BOUND} {self._named(key)}"
+            OutboxMessage.objects.filter(id=message.key).update(last_error=reason)
             logger.warning(
-                "nobody is bound to %s: its events wait here until somebody is", self._named(key)
+                "%s %s: its events wait here until somebody is", NOBODY_BOUND, self._named(key)
             )
 
     def _suspect(self, error: Exception) -> None:

@@ -1,0 +1,59 @@
+"""This service's part of what `manage.py why` tells: what was paid, and its code."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from shared_contracts.masking import mask
+from shared_contracts.messaging.models import OutboxMessage
+from shared_contracts.messaging.timeline import Step, Told, Wait, clock
+
+from .models import Subscription
+
+UNSEEN = (
+    "What the student service did with it, and the mail: `manage.py why` there, "
+    "or `make why ID=…` for both."
+)
+
+
+def tell(subject: str) -> Told:
+    """What the subscription's own row says."""
+    found = _find(subject)
+    if found is None:
+        return Told(unseen=[UNSEEN])
+    # The currency says what the smallest unit is; we do not guess how many make one.
+    paid = f"paid: {found.plan}, {found.amount} {found.currency} in its smallest unit"
+    told = Told([Step(found.created_at, f"{paid}, by client {found.client}")], unseen=[UNSEEN])
+    if found.code_issued_at is not None:
+        told.steps.append(Step(found.code_issued_at, "code issued, says the student service"))
+    if found.mail_failed_at is not None:
+        reason = mask(found.mail_failure)
+        told.steps.append(Step(found.mail_failed_at, f"mail given up: {reason}"))
+        told.waits.append(
+            Wait(
+                f"its mail was given up: {reason}",
+                "Nothing by itself; the code is good and shown by the API. The student service "
+                "sends again with `manage.py mails settle`.",
+                stuck=True,
+            )
+        )
+    if found.access_code is None and not _unsent(subject):
+        times = "once" if found.asked == 1 else f"{found.asked} times"
+        told.waits.append(
+            Wait(
+                f"no code yet; it was asked for {times}, and the ask is out",
+                f"It asks again at {clock(found.next_ask_at)}, without end.",
+            )
+        )
+    return told
+
+
+def _find(subject: str) -> Subscription | None:
+    try:
+        return Subscription.objects.filter(pk=UUID(subject)).first()
+    except ValueError:
+        return None
+
+
+def _unsent(subject: str) -> bool:
+    return OutboxMessage.objects.unsent().filter(subject=subject).exists()

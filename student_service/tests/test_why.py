@@ -1,0 +1,84 @@
+"""What `manage.py why` tells on the student side."""
+
+from __future__ import annotations
+
+import pytest
+from access_codes.models import AccessCode, MailIntent
+from django.utils import timezone
+from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging import timeline
+from shared_contracts.messaging.models import OutboxMessage
+from shared_contracts.messaging.testing import an_envelope, deliver
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+State = MailIntent.State
+
+
+@pytest.fixture
+def mail() -> MailIntent:
+    """The mail of a new code, whose reply is out."""
+    deliver(an_envelope(UserSubscribed, email="ada@example.com"))
+    OutboxMessage.objects.update(published_at=timezone.now())
+    return MailIntent.objects.get()
+
+
+def told(mail: MailIntent) -> timeline.Told:
+    return timeline.tell(str(mail.access_code_id))
+
+
+def test_a_code_that_is_issued_and_mailed_is_finished_and_nothing_secret_is_told(
+    mail: MailIntent,
+) -> None:
+    mail.claim(16)
+    mail.sent()
+    answer = told(mail)
+
+    whats = "\n".join(step.what for step in answer.steps)
+    assert answer.waits == []
+    for what in ("user_subscribed handled", "code issued", "mail written", "mail taken by"):
+        assert what in whats
+    assert AccessCode.objects.get().code not in whats
+    assert "ada@example.com" not in whats
+
+
+def test_a_mail_that_was_refused_for_now_tells_why_and_when_it_is_tried_again(
+    mail: MailIntent,
+) -> None:
+    mail.claim(16)
+    mail.put_off("450 ada@example.com: mailbox busy", 60)
+
+    [wait] = told(mail).waits
+
+    assert wait.why == "its mail was refused at attempt 1: 450 a…@e….com: mailbox busy"
+    assert wait.then.startswith("A Celery worker tries again at ")
+
+
+@pytest.mark.parametrize(
+    ("state", "says", "stuck"),
+    [
+        (State.PENDING, "its mail waits to be sent", False),
+        (State.SENDING, "its mail is being sent", False),
+        (State.UNKNOWN, "nobody knows whether its mail was sent", False),
+        (State.FAILED, "its mail failed", True),
+        (State.SUPPRESSED, "its mail was held back", True),
+    ],
+)
+def test_each_state_of_a_mail_has_its_words(
+    mail: MailIntent, state: MailIntent.State, says: str, stuck: bool
+) -> None:
+    MailIntent.objects.update(state=state)
+
+    [wait] = told(mail).waits
+
+    assert wait.why.startswith(says)
+    assert wait.stuck == stuck
+
+
+def test_a_doubt_that_is_left_to_an_operator_says_so(mail: MailIntent) -> None:
+    mail.doubt("the connection broke", None)
+
+    [wait] = told(mail).waits
+
+    assert wait.stuck
+    assert f"manage.py mails settle {mail.pk} --as" in wait.then
