@@ -4,10 +4,10 @@
 .DEFAULT_GOAL := help
 RUN := .venv/bin/python -m
 
-.PHONY: help setup demo test check bench why up clean
+.PHONY: help setup demo test check bench chaos up clean
 
 help:
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-7s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 demo: setup ## See the whole system run; Ctrl-C ends it (ONCE=1: end after one journey)
 	@$(RUN) tools.demo $(if $(ONCE),--once) $(ARGS)
@@ -21,8 +21,8 @@ check: setup ## Check format, lint, types, import rules, lock file and migration
 bench: setup ## Measure speed and memory on a real RabbitMQ and PostgreSQL (ARGS="--json FILE")
 	@$(RUN) tools.bench $(ARGS)
 
-why: setup ## Tell what happened to a subscription of the demo, on both sides (ID=…)
-	@$(RUN) tools.why $(ID) $(ARGS)
+chaos: setup ## Torment the whole system for ten minutes; is anything lost? (DURATION=60 SEED=7)
+	@$(RUN) tests_integration.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 up: setup ## Run everything in containers (Docker with compose)
 	@$(RUN) tools.up $(ARGS)
