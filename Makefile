@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 RUN := .venv/bin/python -m
 
-.PHONY: help setup demo test check bench chaos up clean
+.PHONY: help setup demo test check bench chaos why up clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -23,6 +23,9 @@ bench: setup ## Measure speed and memory on a real RabbitMQ and PostgreSQL (ARGS
 
 chaos: setup ## Torment the whole system for ten minutes; is anything lost? (DURATION=60 SEED=7)
 	@$(RUN) tests_integration.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+why: setup ## Tell what happened to a subscription of the demo, on both sides (ID=…)
+	@$(RUN) tools.why $(ID) $(ARGS)
 
 up: setup ## Run everything in containers (Docker with compose)
 	@$(RUN) tools.up $(ARGS)
