@@ -195,9 +195,9 @@ def test_a_restored_code_is_what_who_asks_again_gets() -> None:
 def test_a_code_that_is_here_stays_and_is_told() -> None:
     [subscription] = issued(1)
     here = AccessCode.objects.get().code
-    deliver(an_envelope(AccessCodeKnown, subscription_id=subscription, access_code=CODE))
+    deliver(an_envelope(AccessCodeKnown, subscription_id=subscription, access_code=CODE, amount=1))
 
-    assert AccessCode.objects.get().code == here
+    assert (AccessCode.objects.get().code, AccessCode.objects.get().amount) == (here, 4900)
     assert MailIntent.objects.count() == 1
     assert [grant.access_code for grant in told()] == [here]
 
