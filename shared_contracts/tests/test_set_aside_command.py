@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
 from django.core.management import CommandError, call_command
 from shared_contracts.errors import Malformed, Transient
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import set_aside
+from shared_contracts.messaging import set_aside, set_aside_desk
 from shared_contracts.messaging.inbox import Received
+from shared_contracts.messaging.loop import Stop
 from shared_contracts.messaging.models import OperatorAct, SetAside
+from shared_contracts.messaging.replay import Order
+from shared_contracts.messaging.set_aside_desk import Choice, Desk
 from shared_contracts.messaging.set_aside_groups import NoSuchGroup, named, short
 from shared_contracts.messaging.testing import an_envelope
 
@@ -79,7 +83,7 @@ def test_the_list_shows_what_waits_for_somebody_first_in_groups_with_a_name_and_
 
     head, dead, example, retrying, another = said("list").splitlines()
 
-    assert head.split() == ["group", "state", "count", "came", "back", "oldest", "cause"]
+    assert head == "group   state       count  came back  oldest (UTC)      cause"
     assert dead.split()[:3] == [short("Malformed"), "dead", "1"]
     assert example.endswith("unreadable: no end")
     assert retrying.split()[:4] == [short("Transient"), "retrying", "3", "-"]
@@ -135,6 +139,14 @@ def test_a_name_that_no_group_or_more_than_one_has_is_refused(monkeypatch):
 @pytest.mark.parametrize("words", [(), (1, "--all"), ("--all", "--group", "x")], ids=str)
 def test_what_is_meant_must_be_said_in_one_way(refused, words):
     assert refused("replay", *words) == (2, "replay needs one of: ids, --group, --all")
+
+
+@pytest.mark.parametrize("rate", [-1, "nan", "inf"])
+def test_a_rate_that_is_none_is_refused(refused, rate):
+    keep()
+
+    assert refused("replay", "--all", "--rate", rate)[0] == 2
+    assert states() == ["dead"]
 
 
 # replay
@@ -211,6 +223,24 @@ def test_by_default_the_operating_system_says_who(said, monkeypatch):
     said("replay", keep().id)
 
     assert OperatorAct.objects.get().by == "grace"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is_and_goes_away(monkeypatch):
+    monkeypatch.setattr(set_aside_desk, "REDRAW", 0.0)
+    keep(4)
+    out, screen = io.StringIO(), Terminal()
+
+    Desk(out, screen, Stop()).replay(Choice(everything=True), Order("ada"), rate=0, dry_run=False)
+
+    drawn = screen.getvalue().split("\r\x1b[K")
+    assert drawn[2] == "[###############...............] 2 of 4, 0 not applied"
+    assert drawn[-1] == ""
+    assert out.getvalue() == "4 of 4 messages replayed\n        4  applied\n"
 
 
 def test_a_replay_with_nothing_to_do_says_so(said):

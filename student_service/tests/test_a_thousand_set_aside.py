@@ -57,7 +57,7 @@ def test_they_are_found_understood_rehearsed_replayed_and_closed(
         [_, group, example] = said("list").splitlines()
         name, state, count = group.split()[:3]
         assert (state, count) == ("dead", "1,000")
-        assert group.endswith("LookupError in services.<dictcomp>")
+        assert group.endswith("LookupError in services._issue")
         assert example.endswith("user_subscribed: no word list for a…@e….com")
         # understood
         found = re.search(r"such as (\d+),", example)

@@ -27,11 +27,16 @@ def fingerprint_of(error: BaseException) -> str:
 
     That is the frame of the service's own code that is nearest to the error: what a library or
     `shared_contracts` did with a wrong argument groups by who gave it. No line number, so that
-    a release that moves the line does not split a group.
+    a release that moves the line does not split a group; and no comprehension or lambda, which
+    is a frame in some versions of Python and not in others.
     """
     package = conf.current().HANDLERS.partition(".")[0]
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if package in Path(frame.filename).parts]
+    ours = [
+        frame
+        for frame in frames
+        if package in Path(frame.filename).parts and not frame.name.startswith("<")
+    ]
     if not ours:
         return type(error).__name__
     return f"{type(error).__name__} in {Path(ours[-1].filename).stem}.{ours[-1].name}"[:255]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +27,13 @@ STATES = {
     "restore": [S.DISCARDED],
 }
 """The states on which each verb works; of a group and of all, the first unless told."""
+
+
+BAR = 30
+"""Characters."""
+
+REDRAW = 0.1
+"""Seconds between two looks of the progress line: drawing it must not take longer than the work."""
 
 
 class Unfinished(MessagingError):
@@ -65,6 +74,7 @@ class Desk:
         self._out = out
         self._screen = progress if progress.isatty() else None
         self._stop = stop
+        self._next_look = 0.0
 
     def groups(self, state: str | None) -> None:
         """What is set aside, in groups with one cause."""
@@ -80,6 +90,8 @@ class Desk:
 
     def replay(self, choice: Choice, order: Order, *, rate: float, dry_run: bool) -> None:
         """Try messages now; `rate` a second at most, 0 for no limit."""
+        if not 0 <= rate < math.inf:
+            raise Unfinished(f"--rate: expected messages a second, got {rate}", exit_code=2)
         if order.again:
             _need(order.reason, "--again")
         ids = bulk_replay.in_order(_chosen("replay", choice))
@@ -144,8 +156,8 @@ class Desk:
         count = 0
         for some in steps:
             count += some
-            self._progress(f"{count:,} of {len(ids):,} {done}")
-        self._progress("")
+            self._progress(count, len(ids), done)
+        self._end_of_progress()
         self._say([f"{count:,} of {len(ids):,} messages {done}"])
         if count < len(ids):
             raise Unfinished("the others are not there, or in a state that does not allow it")
@@ -158,16 +170,24 @@ class Desk:
             for answer in steps:
                 answers.append(answer)
                 back += answer.came_back
-                self._progress(f"{len(answers):,} of {total:,}, {back:,} in vain")
+                self._progress(len(answers), total, f"{back:,} not applied")
         except (bulk_replay.TooManyCameBack, world.LetGo) as error:
             return answers, str(error)
         finally:
-            self._progress("")
+            self._end_of_progress()
         return answers, ""
 
-    def _progress(self, text: str) -> None:
+    def _progress(self, done: int, total: int, what: str) -> None:
+        if self._screen is None or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + REDRAW
+        bar = "#" * (BAR * done // max(1, total))
+        self._screen.write(f"\r\x1b[K[{bar:.<{BAR}}] {done:,} of {total:,}, {what}")
+        self._screen.flush()
+
+    def _end_of_progress(self) -> None:
         if self._screen is not None:
-            self._screen.write(f"\r\x1b[K{text}")
+            self._screen.write("\r\x1b[K")
             self._screen.flush()
 
     def _say(self, lines: Iterable[str]) -> None:

@@ -39,7 +39,7 @@ HAS = {
 
 def listed(groups: Iterable[Group]) -> Iterator[str]:
     """Two lines for each group: how many and since when; and one of them."""
-    yield "group   state       count  came back  oldest            cause"
+    yield "group   state       count  came back  oldest (UTC)      cause"
     for group in groups:
         open_ = group.state in {SetAside.State.DEAD, SetAside.State.RETRYING}
         back = f"{group.tried_by_hand:,}" if open_ and group.tried_by_hand else "-"
@@ -72,7 +72,7 @@ def shown(row: SetAside) -> Iterator[str]:
     }
     for name, value in facts.items():
         yield f"{name:9} {value}"
-    yield "what happened"
+    yield "what happened (UTC)"
     yield from (f"  {at}  {what}" for at, what in sorted(_story(row)))
     if row.traceback:
         yield from row.traceback.rstrip().splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             verb.add_argument("--by", default="", help="who; default: your login name")
 
     def handle(self, *, action: str, **options: Any) -> None:
-        desk = Desk(self.stdout, self.stderr, self._stop())
+        desk = Desk(self.stdout, sys.stderr, self._stop())
         try:
             self._run(desk, action, options)
         except Unfinished as error:
