@@ -14,7 +14,9 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ from .commands import ROOT, SERVICES
 from .demo import backends_from_environment
 from .keys import kept_keys
 from .system import CommandFailed, System
+
+Half = dict[str, Any]
+"""What `manage.py why --json` prints."""
 
 COLOURS = {"payment_service": "cyan", "student_service": "magenta"}
 WIDEST = 80
@@ -55,7 +60,7 @@ def main() -> None:
     sys.exit(exit_code(sides))
 
 
-def ask_both(system: System, given: str) -> list[dict[str, Any]]:
+def ask_both(system: System, given: str) -> list[Half]:
     """Each side's half. The id of an event is known to one side, which tells the subscription."""
     sides = [ask(system, service, given) for service in SERVICES]
     for side in sides:
@@ -64,7 +69,7 @@ def ask_both(system: System, given: str) -> list[dict[str, Any]]:
     return sides
 
 
-def ask(system: System, service: str, given: str) -> dict[str, Any]:
+def ask(system: System, service: str, given: str) -> Half:
     """One side's half. Raises `CommandFailed` if it cannot tell."""
     done = subprocess.run(
         [sys.executable, "manage.py", "why", given, "--json"],
@@ -76,60 +81,63 @@ def ask(system: System, service: str, given: str) -> dict[str, Any]:
         check=False,
     )
     try:
-        half: dict[str, Any] = json.loads(done.stdout)
+        half: Half = json.loads(done.stdout)
     except json.JSONDecodeError:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise CommandFailed(f"{service} cannot tell: {last[0]}") from None
     return half
 
 
-def exit_code(sides: list[dict[str, Any]]) -> int:
+def exit_code(sides: Sequence[Half]) -> int:
     standings = {side["standing"] for side in sides}
     if standings == {"unknown"}:
         return 2
     return 0 if standings == {"finished"} else 1
 
 
-def show(sides: list[dict[str, Any]]) -> None:
+def show(sides: Sequence[Half], console: Console | None = None) -> None:
     """Both halves by time, then what waits; readable from 40 columns, and without colour."""
-    console = Console(highlight=False)
-    console = Console(highlight=False, width=min(console.width, WIDEST))
+    console = console or Console(highlight=False)
+    console.width = min(console.width, WIDEST)
     console.print(Text(sides[0]["subject"], "bold"))
-    steps = sorted(
+    for day, steps in groupby(_steps(sides), key=lambda step: step[0].date()):
+        console.print(Text(f"\n{day:%Y-%m-%d}, UTC", "dim"))
+        table = Table.grid(padding=(0, 1))
+        table.add_column()
+        table.add_column()
+        table.add_column(overflow="fold")
+        for at, service, what in steps:
+            time = Text(f"{at:%H:%M:%S}.{at.microsecond // 1000:03}", "dim")
+            table.add_row(time, Text(_short(service), COLOURS[service]), Text(what))
+        console.print(table)
+    for side in sides:
+        _show_standing(console, side)
+    notes = dict.fromkeys(note for side in sides for note in side["notes"])
+    if exit_code(sides) and notes:
+        console.print()
+        console.print(Text("\n".join(notes), "dim"))
+
+
+def _steps(sides: Sequence[Half]) -> list[tuple[datetime, str, str]]:
+    return sorted(
         (datetime.fromisoformat(step["at"]).astimezone(UTC), side["service"], step["what"])
         for side in sides
         for step in side["steps"]
     )
-    table, day = Table.grid(padding=(0, 1)), None
-    for at, service, what in steps:
-        if at.date() != day:
-            day = at.date()
-            table.add_row("", "", Text(f"{day:%Y-%m-%d}, UTC", "dim"))
-        table.add_row(
-            Text(f"{at:%H:%M:%S}.{at.microsecond // 1000:03}", "dim"),
-            Text(_short(service), COLOURS[service]),
-            Text(what),
-        )
-    console.print(table)
-    for side in sides:
-        _show_standing(console, side)
 
 
-def _show_standing(console: Console, side: dict[str, Any]) -> None:
+def _show_standing(console: Console, side: Half) -> None:
+    name = Text(_short(side["service"]), COLOURS[side["service"]])
     console.print()
-    title = Text(_short(side["service"]), COLOURS[side["service"]])
     if side["standing"] == "unknown":
-        console.print(title, Text("knows nothing of it yet", "bold yellow"))
+        console.print(name, Text("knows nothing of it", "bold yellow"))
     elif side["standing"] == "finished":
-        console.print(title, Text("has finished", "green"))
+        console.print(name, Text("has finished", "green"))
     for wait in side["waits"]:
         style = "bold red" if wait["stuck"] else "bold yellow"
-        console.print(title, Text("is stuck" if wait["stuck"] else "waits", style))
-        console.print(Padding(Text(wait["why"]), (0, 0, 0, 2)))
-        console.print(Padding(Text(f"→ {wait['then']}"), (0, 0, 0, 2)))
-    if side["waits"] or side["standing"] == "unknown":
-        for note in side["notes"]:
-            console.print(Padding(Text(note, "dim"), (0, 0, 0, 2)))
+        console.print(name, Text("is stuck" if wait["stuck"] else "waits", style))
+        for line in (wait["why"], f"→ {wait['then']}"):
+            console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 
 def _short(service: str) -> str:

@@ -21,9 +21,8 @@ def tell(subject: str) -> Told:
     found = _find(subject)
     if found is None:
         return Told(unseen=[UNSEEN])
-    # The currency says what the smallest unit is; we do not guess how many make one.
-    paid = f"paid: {found.plan}, {found.amount} {found.currency} in its smallest unit"
-    told = Told([Step(found.created_at, f"{paid}, by client {found.client}")], unseen=[UNSEEN])
+    paid = f"paid: {found.plan}, {found.amount} {found.currency} (minor units)"
+    told = Told([Step(found.created_at, f"{paid}, client {found.client}")], unseen=[UNSEEN])
     if found.code_issued_at is not None:
         told.steps.append(Step(found.code_issued_at, "code issued, says the student service"))
     if found.mail_failed_at is not None:

@@ -49,6 +49,6 @@ def _notes(connection: Connection) -> Iterator[str]:
             continue  # nobody needs to be told what this user may not see
         waiting, consumers = found.message_count, found.consumer_count
         if not consumers:
-            yield f"{name} is consumed by nobody, and {waiting:,} messages wait in it."
+            yield f"Nobody consumes {name}" + (f": {waiting:,} wait there." if waiting else ".")
         elif waiting:
-            yield f"{waiting:,} messages wait in {name}; {consumers} consumers take them."
+            yield f"{waiting:,} wait in {name}; consumers: {consumers}."
