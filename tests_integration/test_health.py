@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ class Watched(System):
         assert (status == 200) == (answer["reasons"] == [])
         return "; ".join(answer["reasons"])
 
+    def wait_until_all_work(self) -> None:
+        for name in ASKED:
+            eventually(partial(self.lacks, name), lambda reason: not reason, within=2 * MENDED)
+
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
@@ -96,8 +101,7 @@ def system(node: Node, gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def payments(system: Watched) -> Payments:
-    for name in ASKED:
-        eventually(lambda name=name: system.lacks(name), lambda reason: not reason, within=60)
+    system.wait_until_all_work()
     return Payments(system.payment_url, system.new_api_key())
 
 
@@ -144,12 +148,11 @@ def test_half_open_connections_are_noticed_by_every_process_and_mended(
 ) -> None:
     gate.silence()
     for name in ASKED:
-        eventually(lambda name=name: system.lacks(name), within=NOTICED)
+        eventually(partial(system.lacks, name), within=NOTICED)
     gate.open()
 
     subscription = payments.subscribe(order())
-    for name in ASKED:
-        eventually(lambda name=name: system.lacks(name), lambda reason: not reason, within=60)
+    system.wait_until_all_work()
     eventually(lambda: payments.show(subscription.id).access_code, within=MENDED)
 
 

@@ -58,7 +58,7 @@ def examined(capsys):
         try:
             call_command("broker_doctor", "--no-color")
         except SystemExit as ended:
-            code = ended.code
+            code = int(ended.code or 0)
         said: dict[str, str] = {}
         for line in capsys.readouterr().out.splitlines():
             verdict, _, rest = line.partition(" ")

@@ -10,6 +10,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import transaction
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
 from shared_contracts.messaging import outbox, pulse, watch
@@ -238,7 +239,7 @@ def test_a_process_is_not_ready_before_it_has_begun():
 @pytest.fixture
 def rabbitmq():
     require_rabbitmq()
-    broker = Broker(str(rabbit.settings.BROKER_URL))
+    broker = Broker(str(settings.BROKER_URL))
     yield broker
     broker.clean()
 
