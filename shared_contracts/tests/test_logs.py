@@ -149,3 +149,14 @@ def test_a_consumer_that_writes_json_names_the_event_that_failed_and_leaks_nothi
         ("student_service", "consumer")
     }
     assert ADDRESS not in "".join(process.lines)
+
+
+def test_a_message_that_is_tried_again_is_named_in_what_is_said_of_it(start, prefix):
+    failing = an_envelope(UserSubscribed, user_id="fail")
+    rabbit.send(prefix, failing.to_json())
+    process = start("consume_events", LOG_FORMAT="json", TEST_RETRY_DELAYS="0,0")
+    eventually(lambda: process.said("dead after try"))
+
+    [dead] = [json.loads(line) for line in process.lines if "dead after try" in line]
+    assert dead["event_id"] == failing.id
+    assert dead["subscription_id"] == failing.subject

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from django.db import transaction
 from django.db.models.functions import Now
 
+from .. import logs
 from ..errors import Transient
 from ..events import Event
 from ..masking import mask
@@ -95,6 +96,12 @@ def retry_one(handlers: Mapping[type[Event], Handler], persist: Persist) -> bool
     row = persist(_claim)
     if row is None:
         return False
+    with logs.about(event_id=row.event_id, event_type=row.type, subscription_id=row.subject):
+        _retry(row, handlers, persist)
+    return True
+
+
+def _retry(row: SetAside, handlers: Mapping[type[Event], Handler], persist: Persist) -> None:
     last = row.attempts >= len(conf.current().RETRY_DELAYS)
     if last and row.unanswered > 2:
         # One try may stay without an answer because the process was stopped or its database was
@@ -102,7 +109,7 @@ def retry_one(handlers: Mapping[type[Event], Handler], persist: Persist) -> bool
         made = row.attempts - 1
         error = Transient(f"the process ended during try {made - 1}, and during try {made}")
         persist(lambda: _failed(row, error, dead=True))
-        return True
+        return
     try:
         persist(lambda: _try(row, handlers, last=last))
     except world.LetGo:
@@ -110,7 +117,6 @@ def retry_one(handlers: Mapping[type[Event], Handler], persist: Persist) -> bool
     except Exception as error:  # noqa: BLE001 (a handler may raise anything; it is kept, not lost)
         fault = error  # the name `error` ends with this block
         persist(lambda: _failed(row, fault, dead=last))
-    return True
 
 
 def _claim() -> SetAside | None:
