@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,12 +20,17 @@ from shared_contracts.events import UserSubscribed
 
 from tools.system import PROCESSES
 
+from .chaos.faults import FAULTS
+from .chaos.stage import Stage, private_servers
+from .chaos.stage import on_servers as on_private_servers
 from .eventually import eventually
 from .house import Account, House
 from .kinds import on_servers
 from .payments import Subscription, order
+from .places import Place
 
 ROUNDS = 3
+FEW = 6
 CUSTOMERS = 20
 """So many come at once in each round; something dies when some of their events have been said."""
 
@@ -122,6 +127,71 @@ def test_each_has_one_code_whatever_dies(house: House, failure: str) -> None:
 @pytest.mark.parametrize("failure", FAILURES_OF_SERVERS)
 def test_each_has_one_code_whatever_connection_breaks(house: House, failure: str) -> None:
     survive(house, FAILURES_OF_SERVERS[failure])
+
+
+@dataclass(frozen=True)
+class Tormented:
+    """A system whose processes can be made to die at any moment, on servers that may be harmed."""
+
+    house: House
+    stage: Stage
+
+
+@pytest.fixture(scope="module")
+def tormented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tormented]:
+    folder = tmp_path_factory.mktemp("tormented")
+    with private_servers() as servers, on_private_servers(servers, folder) as stage:
+        system = stage.system
+        system.migrate()
+        place = Place(folder, system.backends, servers.node.url, servers.broker, servers.databases)
+        house = House(system, place, system.new_api_key())
+        house.start()
+        yield Tormented(house, stage)
+
+
+HAPPENS_TO = {
+    name: fault.targets
+    for name, fault in FAULTS.items()
+    if fault.on != "embedded" and name not in {"kill", "power cut"}  # those are above
+}
+MAILS_IN_DOUBT = {"mail late", "mail hang up"}
+"""A server that takes mails and does not say so leaves each of them in doubt."""
+
+HAPPENINGS = [
+    pytest.param(name, target, id=f"{name}-{target}".replace(" ", "-").replace(":", "-"))
+    for name, targets in HAPPENS_TO.items()
+    for target in targets
+]
+
+
+@pytest.mark.parametrize(("name", "target"), HAPPENINGS)
+def test_each_has_one_code_whatever_happens(tormented: Tormented, name: str, target: str) -> None:
+    house, stage = tormented.house, tormented.stage
+    house.mend()
+    fault = FAULTS[name]
+    with ThreadPoolExecutor(CUSTOMERS) as customers:
+        before = [customers.submit(house.payments.subscribe, order()) for _ in range(FEW)]
+        fault.begin(stage, target)
+        meanwhile = [customers.submit(house.payments.subscribe, order()) for _ in range(FEW)]
+        if name == "moment":
+            process = target.partition(":")[0]
+            eventually(house.system.running, lambda names: process not in names, within=20)
+        else:
+            time.sleep(fault.seconds[0])  # this waits for nothing: so long does it last
+        happened = fault.end(stage, target)
+        house.mend()
+        paid = [customer.result() for customer in [*before, *meanwhile]]
+    accounts = house.accounts(paid)
+    mails = [len(account.mails) for account in accounts]
+
+    assert happened
+    assert recorded_twice(house, paid) == []
+    assert {len(account.codes) for account in accounts} == {1}
+    assert len({account.subscription.access_code for account in accounts}) == len(accounts)
+    assert {len({mail.message_id for mail in account.mails}) for account in accounts} == {1}
+    assert sum(mails) - len(mails) <= (
+        len(mails) if name in MAILS_IN_DOUBT else fault.doubles_mails(target)
+    )
 
 
 def survive(house: House, failure: Failure) -> None:
