@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 RUN := .venv/bin/python -m
 
-.PHONY: help setup demo test check bench chaos why up clean
+.PHONY: help setup demo test check bench chaos chaos-disk why up clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -26,6 +26,9 @@ chaos: setup ## Torment the whole system for ten minutes; is anything lost? (DUR
 
 why: setup ## Tell what happened to a subscription of the demo, on both sides (ID=…)
 	@$(RUN) tools.why $(ID) $(ARGS)
+
+chaos-disk: setup ## The broker's disk is really full, then its data is gone: reconcile mends it (root)
+	@$(RUN) tests_integration.chaos --kind disk $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 up: setup ## Run everything in containers (Docker with compose)
 	@$(RUN) tools.up $(ARGS)

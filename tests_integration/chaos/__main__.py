@@ -3,6 +3,8 @@
     make chaos                            ten minutes on a RabbitMQ and a PostgreSQL of its own
     make chaos DURATION=60 SEED=7         a minute, with the faults of seed 7
     make chaos ARGS="--kind embedded"     the same plan on SQLite and the embedded broker
+    make chaos-disk                       a minute in which the broker's disk is really full, and
+                                          then all its data is gone; ends with a reconciliation
 
 Customers order and look, strangers repeat and poison messages, and meanwhile processes, servers
 and networks fail by a plan that is drawn from the seed. Then all faults end, the system has two
@@ -10,7 +12,7 @@ minutes to settle, and a checker compares both APIs, both databases and the mail
 A failed run leaves its logs and databases in var/chaos.
 
 Exit codes: 0 nothing lost, doubled or unaccounted for; 1 something was;
-2 there is no RabbitMQ or PostgreSQL to start; 130 Ctrl-C.
+2 there is no RabbitMQ, no PostgreSQL or no small disk to start with; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -39,31 +41,56 @@ from . import report, stage
 from .faults import FAULTS
 from .plan import Planned, plan
 from .planted import BUGS
+from .room import NoRoom, small_disk
 from .run import Options, Result, run
 from .stage import Stage
 
 KEPT = ROOT / "var" / "chaos"
 
+WHERE = {
+    "servers": "its own servers",
+    "embedded": "the embedded default",
+    "disk": "its own servers, the broker on a small disk",
+}
+
+DISK_MEGABYTES = 300
+DISK_SECONDS = 40.0
+FORGETFUL = [
+    Planned(4.0, 12.0, "freeze", "student-consumer"),
+    Planned(6.0, 14.0, "broker disk full", "broker"),
+    Planned(24.0, 30.0, "freeze", "student-consumer"),
+    Planned(28.0, 29.0, "broker wiped", "broker"),
+]
+"""What waits in a queue when the disk is full, and when the data goes, is lost."""
+
 
 def main() -> None:
     options = _parser().parse_args()
     console = Console(highlight=False)
+    on_small_disk = options.kind == "disk"
     chosen = Options(
-        seconds=options.duration,
+        seconds=DISK_SECONDS if on_small_disk else options.duration,
         seed=options.seed if options.seed is not None else secrets.randbelow(1_000_000),
         rate=options.rate,
         settle=options.settle,
+        repair=on_small_disk,
+        sayings=0.0 if on_small_disk else Options.sayings,
     )
     faults = plan(chosen.seed, chosen.seconds, options.kind, only=options.only)
+    if on_small_disk:
+        faults = FORGETFUL
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     logging.getLogger("amqp").addHandler(logging.NullHandler())  # a broker that dies says much
-    where = "its own servers" if options.kind == "servers" else "the embedded default"
     console.print(
-        f"\n[bold]Chaos[/]  {chosen.seconds:.0f} s on {where}, "
-        f"{len(faults)} faults planned, seed {chosen.seed}\n"
+        f"\n[bold]Chaos[/]  {chosen.seconds:.0f} s on {WHERE[options.kind]}, "
+        f"{len(faults)} faults planned, seed {chosen.seed}\n",
+        soft_wrap=True,
     )
     try:
         result = torment(console, chosen, faults, options.kind, options.bug)
+    except NoRoom as error:
+        console.print(f"[red]{error}[/]\nIt takes Linux, and root.")
+        sys.exit(2)
     except NotHere as error:
         console.print(f"[red]{error}[/]\nApt install rabbitmq-server and postgresql, or try:")
         console.print('  make chaos ARGS="--kind embedded"')
@@ -99,6 +126,14 @@ def built(kind: str, folder: Path, bug: str) -> Iterator[Stage]:
         with stage.embedded(folder, bug) as here:
             yield here
         return
+    if kind == "disk":
+        with (
+            small_disk(DISK_MEGABYTES) as room,
+            stage.private_servers(room) as servers,
+            stage.on_servers(servers, folder, bug) as here,
+        ):
+            yield here
+        return
     with stage.private_servers() as servers, stage.on_servers(servers, folder, bug) as here:
         yield here
 
@@ -127,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="of the plan; without one it is drawn, and shown")
     add("--rate", type=float, default=45.0, help="orders a second")
     add("--settle", type=float, default=120.0, metavar="SECONDS", help="at most, at the end")
-    add("--kind", choices=["servers", "embedded"], default="servers")
+    add("--kind", choices=list(WHERE), default="servers")
     add("--only", nargs="+", choices=list(FAULTS), default=[], metavar="FAULT", help="these kinds")
     add("--bug", choices=list(BUGS), default="", help="plant a bug, to see it found")
     return parser

@@ -33,6 +33,8 @@ class Verdict:
     unaccounted: list[str] = field(default_factory=list)
     unknown_mails: int = 0
     """Mails that came more than once because nobody could know that they had come."""
+    forgotten: int = 0
+    """Events that the broker had confirmed and nobody ever got; fine only where they may be."""
 
     @property
     def is_clean(self) -> bool:
@@ -47,12 +49,16 @@ class Verdict:
                 yield f"{kind}: … and {len(found) - SHOWN_AT_MOST:,} more"
 
 
-def verify(evidence: Evidence, mails_in_doubt: int) -> Verdict:
-    """Compare all that is known. At most `mails_in_doubt` mails may have come again."""
+def verify(evidence: Evidence, mails_in_doubt: int, *, broker_forgets: bool = False) -> Verdict:
+    """Compare all that is known. At most `mails_in_doubt` mails may have come again.
+
+    Where the broker may have lost what it had confirmed, what was said on it need not be handled:
+    what it was to bring about must be there all the same.
+    """
     verdict = Verdict()
     _codes(evidence, verdict)
     _mails(evidence, verdict, mails_in_doubt)
-    _messages(evidence, verdict)
+    _messages(evidence, verdict, broker_forgets=broker_forgets)
     _poison(evidence, verdict)
     _replies(evidence, verdict)
     verdict.unaccounted += [f"a customer: {what}" for what in evidence.wrong]
@@ -115,13 +121,15 @@ def _mails(evidence: Evidence, verdict: Verdict, mails_in_doubt: int) -> None:
         verdict.unaccounted.append(f"mail {message_id} came, and nobody has written it")
 
 
-def _messages(evidence: Evidence, verdict: Verdict) -> None:
+def _messages(evidence: Evidence, verdict: Verdict, *, broker_forgets: bool) -> None:
     for producer, events in evidence.sent.items():
         receiver = OTHER[producer]
         handled = {message.event_id for message in evidence.handled[receiver]}
         for event in events:
             if not event.published:
                 verdict.unaccounted.append(f"{event.type} {event.event_id} waits in the outbox")
+            elif event.event_id not in handled and broker_forgets:
+                verdict.forgotten += 1
             elif event.event_id not in handled:
                 verdict.unaccounted.append(f"{event.type} {event.event_id} was never handled")
     requests = {message.event_id for message in evidence.handled["student_service"]}

@@ -9,10 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
+
 from tools.process import NotReady
+from tools.servers.rabbitmq_node import CtlFailed
 from tools.system import PROCESSES
 
-from .faults import FAULTS
+from .faults import FAULTS, end_alarms
 from .mail_server import Moods
 from .moments import MOMENTS
 from .plan import Planned
@@ -82,9 +85,10 @@ class Driver:
             if servers is not None:
                 servers.node.wait_ready(max(1.0, deadline - time.monotonic()))
                 servers.cluster.wait_ready(max(1.0, deadline - time.monotonic()))
+                end_alarms(servers)
                 servers.broker.open()
                 servers.databases.open()
-        except NotReady as error:
+        except (NotReady, CtlFailed) as error:
             raise NotMended(str(error)) from None
         while missing := self._missing():
             if time.monotonic() > deadline:
@@ -117,13 +121,23 @@ class Driver:
         name = one.target.partition(":")[0]
         if name in PROCESSES and name not in self._stage.system.running():
             return  # it is down already
-        fault.begin(self._stage, one.target)
+        servers = self._stage.servers
+        if one.target == "broker" and servers is not None and not servers.node.is_up:
+            return  # it is still coming back from the last one
+        try:
+            fault.begin(self._stage, one.target)
+        except psycopg.OperationalError:
+            return  # so is the database
         self._going_on.append(one)
 
     def _end(self, one: Planned) -> None:
         self._going_on.remove(one)
         fault = FAULTS[one.fault]
-        if fault.end(self._stage, one.target):
+        try:
+            happened = fault.end(self._stage, one.target)
+        except CtlFailed:  # what is left of it is for `mend`
+            happened = True
+        if happened:
             self.happened[self._name(one)] += 1
             self.mails_in_doubt += fault.doubles_mails(one.target)
 

@@ -135,10 +135,35 @@ def let_databases_go(stage: Stage, _: str) -> bool:
     return True
 
 
+def fill_disk(servers: Servers) -> None:
+    if servers.room is not None:
+        servers.node.ctl("set_disk_free_limit", "1000")  # nothing warns the publishers in time
+        servers.room.fill()
+
+
+def free_disk(servers: Servers) -> None:
+    """Make room, and start the broker again: it may have given up."""
+    if servers.room is not None:
+        servers.room.free()
+        servers.node.kill()
+        servers.node.start()
+
+
+def wipe(servers: Servers) -> None:
+    servers.node.kill()
+    servers.node.wipe()
+
+
 NO_MEMORY = ("set_vm_memory_high_watermark", "absolute", "1")
 MEMORY = ("set_vm_memory_high_watermark", "0.4")
 NO_DISK = ("set_disk_free_limit", "1000000GB")
 DISK = ("set_disk_free_limit", "50MB")
+
+
+def end_alarms(servers: Servers) -> None:
+    servers.node.ctl(*MEMORY)
+    servers.node.ctl(*DISK)
+
 
 FAULTS = {
     "kill": Fault(
@@ -235,6 +260,22 @@ FAULTS = {
         on(lambda servers: servers.node.ctl(*NO_DISK)),
         after(lambda servers: servers.node.ctl(*DISK)),
         on="servers",
+    ),
+    "broker disk full": Fault(
+        "RabbitMQ: its disk is full",
+        ("broker",),
+        (5.0, 10.0),
+        on(fill_disk),
+        after(free_disk),
+        on="a small disk",
+    ),
+    "broker wiped": Fault(
+        "RabbitMQ: all its data is gone",
+        ("broker",),
+        (1.0, 2.0),
+        on(wipe),
+        after(lambda servers: servers.node.start()),
+        on="a small disk",
     ),
     "database crash": Fault(
         "PostgreSQL crashes, restarted",

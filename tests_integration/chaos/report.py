@@ -48,6 +48,10 @@ def show(console: Console, result: Result) -> None:
     for row in rows(result):
         table.add_row(*row)
     console.print(table)
+    if result.repaired:
+        console.print(Text("\nmanage.py reconcile --repair", "bold"))
+        for line in result.repaired:
+            console.print(Text(f"  {line}"), soft_wrap=True)
     console.print()
     for what in [*result.trouble, *result.verdict.findings()][:MOST_FINDINGS]:
         console.print(Text.assemble(("✗ ", "red"), what), soft_wrap=True)
@@ -65,21 +69,34 @@ def rows(result: Result) -> list[tuple[str | Text, str | Text]]:
         ("  subscriptions accepted", f"{result.accepted:,}"),
         ("  POSTs sent for them", f"{result.tries:,}"),
         ("  mails that came", f"{result.mails:,}"),
-        (Text("Said by strangers on the broker", "bold"), f"{result.said.total():,}"),
+        *(
+            [(Text("Said by strangers on the broker", "bold"), f"{result.said.total():,}")]
+            if said
+            else []
+        ),
         *said,
         (Text("Faults", "bold"), f"{result.faults.total():,}"),
         *faults,
         ("  processes started again", f"{result.restarts:,}"),
         (Text("Found", "bold"), ""),
         _found("  lost", len(verdict.lost)),
+        *_repaired(result),
         _found("  doubled", len(verdict.doubled)),
         _found("  unaccounted for", len(verdict.unaccounted)),
         (
-            f"  mails that came again (at most {result.mails_in_doubt} may)",
+            f"  mails that came again, of {result.mails_in_doubt} that may",
             f"{verdict.unknown_mails:,}",
         ),
         ("  time to settle", f"{result.settled_after:.1f} s"),
         ("  seed", str(result.options.seed)),
+    ]
+
+
+def _repaired(result: Result) -> list[tuple[str, str]]:
+    if not result.options.repair:
+        return []
+    return [
+        ("  confirmed by the broker, and lost", f"{result.verdict.forgotten:,}"),
     ]
 
 

@@ -10,7 +10,7 @@ from http.client import HTTPException
 
 import psycopg
 
-from tools.system import PROCESSES
+from tools.system import PROCESSES, CommandFailed
 
 from ..mailbox import Mailbox
 from ..payments import Payments
@@ -21,6 +21,7 @@ from .evidence import Doors, gather, is_quiet
 from .plan import Planned
 from .stage import Stage
 from .strangers import Strangers
+from .system import ChaosSystem
 
 NOT_NOW = (OSError, HTTPException, AssertionError, psycopg.Error)
 """What looking at a system may raise that is not itself yet."""
@@ -41,6 +42,8 @@ class Options:
     """Seconds that the system has, once all faults have ended."""
     patience: float = 10.0
     """Seconds of quiet after which what is still missing is lost."""
+    repair: bool = False
+    """Whether the broker may lose what it had confirmed; then both sides are reconciled."""
 
 
 @dataclass
@@ -58,6 +61,8 @@ class Result:
     settled_after: float = 0.0
     verdict: Verdict = field(default_factory=Verdict)
     mails_in_doubt: int = 0
+    repaired: list[str] = field(default_factory=list)
+    """What `reconcile --repair` said."""
     trouble: list[str] = field(default_factory=list)
     """Processes that are not back, or grew."""
 
@@ -98,7 +103,8 @@ def run(
         progress(time.monotonic() - began, result, driver.going_on)
 
     customers.open()
-    strangers.open()
+    if options.sayings:
+        strangers.open()
     driver.carry_out(plan, options.seconds, look)
     customers.close()
     strangers.close()
@@ -109,7 +115,10 @@ def run(
     except NotMended as error:
         result.trouble.append(str(error))
     customers.finish(max(0.0, deadline - time.monotonic()))
-    strangers.finish(max(0.0, deadline - time.monotonic()))
+    if options.sayings:
+        strangers.finish(max(0.0, deadline - time.monotonic()))
+    if options.repair:
+        result.repaired = reconcile(system, result)
 
     quiet_since = 0.0
     while True:
@@ -126,7 +135,9 @@ def run(
                     wrong=customers.wrong,
                 )
                 result.mails_in_doubt = driver.mails_in_doubt + system.moods.withheld
-                result.verdict = verify(evidence, result.mails_in_doubt)
+                result.verdict = verify(
+                    evidence, result.mails_in_doubt, broker_forgets=options.repair
+                )
                 result.mails = len(evidence.mails)
                 result.settled_after = now - healed_at
                 if (
@@ -151,6 +162,16 @@ def run(
     result.trouble += grown(warm, driver.memory())
     result.trouble += [f"{name} does not run" for name in set(PROCESSES) - set(system.running())]
     return result
+
+
+def reconcile(system: ChaosSystem, result: Result) -> list[str]:
+    """Let an operator bring both sides together; returns what is said of it."""
+    try:
+        said = system.manage("payment_service", "reconcile", "--repair", "--wait", "90")
+    except CommandFailed as error:
+        result.trouble.append(f"reconcile --repair: {error}")
+        return []
+    return [line for line in said.splitlines() if line.startswith(("compared", "result", "differ"))]
 
 
 def grown(warm: dict[str, int], now: dict[str, int]) -> list[str]:

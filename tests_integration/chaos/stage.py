@@ -18,7 +18,11 @@ from tools.servers.rabbitmq_node import Node
 from tools.system import PROCESSES, SERVICES, Backends
 
 from ..gate import Gate
+from .room import Room
 from .system import ChaosSystem
+
+AT_ONCE = {"payment_service": {"RECONCILE_SETTLED_AFTER": "0"}}
+"""What was paid a moment ago is compared, too."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +33,19 @@ class Servers:
     cluster: Cluster
     broker: Gate
     databases: Gate
+    room: Room | None = None
+    """The broker's disk, if it has a small one of its own."""
 
 
 @contextmanager
-def private_servers(data: Path | None = None) -> Iterator[Servers]:
-    """Both, started for this and ended with it. Raises `NotHere` if they cannot be had.
-
-    `data` is where the broker keeps its messages.
-    """
+def private_servers(room: Room | None = None) -> Iterator[Servers]:
+    """Both, started for this and ended with it. Raises `NotHere` if they cannot be had."""
     with ExitStack() as stack:
-        node = Node(stack, data=data)
+        node = Node(stack, data=room.folder / "rabbitmq" if room else None)
         cluster = postgresql.private(stack)
         broker = stack.enter_context(Gate(node.url))
         databases = stack.enter_context(Gate(cluster.url))
-        yield Servers(node, cluster, broker, databases)
+        yield Servers(node, cluster, broker, databases, room)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,9 @@ def on_servers(servers: Servers, folder: Path, bug: str = "") -> Iterator[Stage]
         broker_url=servers.broker.way_to(servers.node.url),
         prefix=f"{name}.",
     )
-    with ChaosSystem(folder, backends, bug) as system:
+    # Where the broker loses what it had confirmed, a person reconciles both sides at once.
+    settings = AT_ONCE if servers.room is not None else {}
+    with ChaosSystem(folder, backends, bug, settings) as system:
         try:
             yield Stage(system, servers, servers.node.url, urls)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,15 @@ SETTINGS = {
 class ChaosSystem(System):
     """Every process is a `child`, all of them with the planted `bug` if there is one."""
 
-    def __init__(self, folder: Path, backends: Backends, bug: str = "") -> None:
-        super().__init__(folder, backends, keys=new_keys(), settings=SETTINGS)
+    def __init__(
+        self,
+        folder: Path,
+        backends: Backends,
+        bug: str = "",
+        settings: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        own = {**SETTINGS, **(settings or {})}
+        super().__init__(folder, backends, keys=new_keys(), settings=own)
         self._bug = bug
         self.moods = Moods(self.folder)
         (self.folder / "traps").mkdir(exist_ok=True)

@@ -64,11 +64,20 @@ class Node:
         for _ in wait_ready([self._process], timeout):
             pass
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it takes connections."""
+        return self._process is not None and answers(self._port)
+
     def kill(self) -> None:
         """SIGKILL, for all it has started: no chance to finish anything. Harmless if it is down."""
         if self._process is not None:
             self._process.end(0)
             self._process = None
+
+    def wipe(self) -> None:
+        """Delete all that it keeps, while it is down: its next start is its first."""
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl on this node; returns what it said. Raises `CtlFailed`."""

@@ -1,0 +1,187 @@
+"""What the checker of chaos says of a whole run, and of each thing that may be missing in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from .chaos.checker import verify
+from .chaos.evidence import Aside, Evidence, Handled, Intent, Sent
+from .chaos.plan import plan
+from .chaos.strangers import Said
+from .mailbox import Mail
+
+ONE, TWO = "subscription one", "subscription two"
+REQUESTS = [Sent("r1", "user_subscribed", ONE, True), Sent("r2", "user_subscribed", TWO, True)]
+REPLIES = [
+    Sent("a1", "access_code_created", ONE, True),
+    Sent("a2", "access_code_created", TWO, True),
+]
+MAILS = [Mail("1@example.com", "<m1>", ("C-1",)), Mail("2@example.com", "<m2>", ("C-2",))]
+POISON = Aside("poison 1", "dead", "", "not JSON")
+
+
+def handled(events: list[Sent]) -> list[Handled]:
+    return [Handled(event.event_id, event.type, event.subject) for event in events]
+
+
+def a_whole_run() -> Evidence:
+    said = Said()
+    said.poison["student_service"].add("poison 1")
+    return Evidence(
+        accepted={ONE: "u1", TWO: "u2"},
+        shown={ONE: "C-1", TWO: "C-2"},
+        recorded={ONE: "u1", TWO: "u2"},
+        issued=[ONE, TWO],
+        intents=[Intent(ONE, "<m1>", "sent", 1), Intent(TWO, "<m2>", "sent", 1)],
+        mails=MAILS,
+        sent={"payment_service": REQUESTS, "student_service": REPLIES},
+        handled={"payment_service": handled(REPLIES), "student_service": handled(REQUESTS)},
+        aside={"payment_service": [], "student_service": [POISON]},
+        said=said,
+        wrong=[],
+    )
+
+
+def test_a_whole_run_is_clean() -> None:
+    assert list(verify(a_whole_run(), 0).findings()) == []
+
+
+def sent(**changes: list[Sent]) -> dict[str, list[Sent]]:
+    return {"payment_service": REQUESTS, "student_service": REPLIES, **changes}
+
+
+def took(**changes: list[Sent]) -> dict[str, list[Handled]]:
+    every = {"payment_service": REPLIES, "student_service": REQUESTS, **changes}
+    return {service: handled(events) for service, events in every.items()}
+
+
+def aside(*rows: Aside) -> dict[str, list[Aside]]:
+    return {"payment_service": [], "student_service": list(rows)}
+
+
+WRONG: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
+    "a subscription without a code": (
+        lambda run: replace(run, shown={ONE: "C-1", TWO: None}),
+        "lost: subscription two has no code",
+    ),
+    "an accepted subscription that is gone": (
+        lambda run: replace(run, recorded={ONE: "u1"}, shown={ONE: "C-1"}, issued=[ONE]),
+        "lost: subscription two was accepted, and is not known any more",
+    ),
+    "one code for two": (
+        lambda run: replace(run, shown={ONE: "C-1", TWO: "C-1"}),
+        "doubled: 2 subscriptions have one code",
+    ),
+    "an order recorded twice": (
+        lambda run: replace(run, recorded={ONE: "u1", TWO: "u1"}),
+        "doubled: the one order of u1 was recorded 2 times",
+    ),
+    "a code that nobody has paid for": (
+        lambda run: replace(run, issued=[ONE, TWO, "three"]),
+        "unaccounted: there is a code for three, which nobody has paid for",
+    ),
+    "a mail that did not come": (
+        lambda run: replace(run, mails=MAILS[:1]),
+        "lost: mail <m2> is sent, and did not come",
+    ),
+    "a mail with another code": (
+        lambda run: replace(run, mails=[MAILS[0], Mail("2@example.com", "<m2>", ("C-3",))]),
+        "doubled: mail <m2> brings another code than the API",
+    ),
+    "a mail that came twice by itself": (
+        lambda run: replace(run, mails=[*MAILS, MAILS[0]]),
+        "doubled: mail <m1> came 2 times in 1 attempts",
+    ),
+    "a mail that nobody has written": (
+        lambda run: replace(run, mails=[*MAILS, Mail("x@example.com", "<m3>", ())]),
+        "unaccounted: mail <m3> came, and nobody has written it",
+    ),
+    "two mails for one code": (
+        lambda run: replace(
+            run,
+            intents=[*run.intents, Intent(ONE, "<m3>", "sent", 1)],
+            mails=[*MAILS, Mail("1@example.com", "<m3>", ("C-1",))],
+        ),
+        "doubled: 2 mails are written for subscription one",
+    ),
+    "an event that waits": (
+        lambda run: replace(
+            run, sent=sent(payment_service=[REQUESTS[0], REQUESTS[1]._replace(published=False)])
+        ),
+        "unaccounted: user_subscribed r2 waits in the outbox",
+    ),
+    "an event that never arrived": (
+        lambda run: replace(run, handled=took(payment_service=REPLIES[:1])),
+        "unaccounted: access_code_created a2 was never handled",
+    ),
+    "a reply too many": (
+        lambda run: replace(
+            run,
+            sent=sent(student_service=[*REPLIES, REPLIES[0]]),
+        ),
+        "doubled: subscription one was asked for 1 times, and told 2",
+    ),
+    "a good message among the dead": (
+        lambda run: replace(run, aside=aside(POISON, Aside("", "dead", "r9", "a bug"))),
+        "unaccounted: r9 of student_service is dead: a bug",
+    ),
+    "poison that was swallowed": (
+        lambda run: replace(run, aside=aside()),
+        "unaccounted: poison 1 of student_service was set aside 0 times",
+    ),
+    "poison without a reason": (
+        lambda run: replace(run, aside=aside(POISON._replace(reason=""))),
+        "unaccounted: poison 1 of student_service is dead without a reason",
+    ),
+    "a message that waits to be tried again": (
+        lambda run: replace(run, aside=aside(POISON._replace(state="retrying"))),
+        "unaccounted: poison 1 of student_service is retrying: not JSON",
+    ),
+    "what a customer has noticed": (
+        lambda run: replace(run, wrong=["POST was answered with 500"]),
+        "unaccounted: a customer: POST was answered with 500",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong_is_found_and_named(what: str) -> None:
+    change, finding = WRONG[what]
+
+    assert finding in list(verify(change(a_whole_run()), 0).findings())
+
+
+def test_a_mail_in_doubt_may_come_twice_but_no_more_of_them_than_were_in_doubt() -> None:
+    again = replace(
+        a_whole_run(),
+        intents=[Intent(ONE, "<m1>", "sent", 2), Intent(TWO, "<m2>", "sent", 1)],
+        mails=[*MAILS, MAILS[0]],
+    )
+
+    assert list(verify(again, 1).findings()) == []
+    assert verify(again, 1).unknown_mails == 1
+    assert list(verify(again, 0).findings()) == [
+        "doubled: mails came 1 times more than once, and only 0 were in doubt"
+    ]
+
+
+def test_what_a_broker_forgot_is_counted_where_it_may_forget() -> None:
+    forgot = replace(a_whole_run(), handled=took(payment_service=REPLIES[:1]))
+
+    verdict = verify(forgot, 0, broker_forgets=True)
+
+    assert list(verdict.findings()) == []
+    assert verdict.forgotten == 1
+
+
+def test_a_seed_is_a_plan_and_ten_minutes_are_a_hundred_faults() -> None:
+    assert plan(7, 600, "servers") == plan(7, 600, "servers")
+    assert plan(7, 600, "servers") != plan(8, 600, "servers")
+    assert len(plan(7, 600, "servers")) >= 120
+    assert {one.fault for one in plan(7, 600, "embedded")} & {
+        "broker killed",
+        "broker wiped",
+    } == set()
