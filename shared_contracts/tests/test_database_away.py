@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
 from shared_contracts.messaging import outbox
-from shared_contracts.messaging.models import OutboxMessage, SetAside
+from shared_contracts.messaging.models import KeyCanary, OutboxMessage, SetAside
 from shared_contracts.messaging.testing import an_envelope
 
 from tests import rabbit
@@ -176,3 +176,33 @@ def test_a_database_error_that_is_the_message_s_own_sets_aside_only_that_message
 
     assert SetAside.objects.get().error == "DataError"
     assert process.stop()[0] == 0
+
+
+# keys
+
+
+def test_a_process_that_may_start_without_its_database_ends_when_that_is_back_and_a_key_is_wrong(
+    start, database_proxy
+):
+    KeyCanary.objects.create(setting="SEALING_KEYS", key_id="k1", value=b"of another key")
+    database_proxy.refuse()
+    process = start("guarded", DATABASE_URL=database_url(database_proxy.port)).until_ready()
+    waited = process.exit_code is None
+    database_proxy.listen_again()
+
+    assert process.wait() == 1
+    assert waited
+    assert process.said("SEALING_KEYS: expected the key 'k1'") == 1
+
+
+def test_a_relay_that_starts_without_its_database_compares_its_keys_once_that_is_back(
+    start, database_proxy
+):
+    KeyCanary.objects.create(setting="SEALING_KEYS", key_id="k1", value=b"of another key")
+    database_proxy.refuse()
+    process = start("relay_outbox", DATABASE_URL=database_url(database_proxy.port))
+    process.until(" waits: ")
+    database_proxy.listen_again()
+
+    assert process.wait() == 1
+    assert process.said("SEALING_KEYS: expected the key 'k1'") == 1

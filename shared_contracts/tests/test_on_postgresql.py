@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from shared_contracts.errors import Malformed
-from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import conf, set_aside
+from shared_contracts.events import AccessCodeCreated, UserSubscribed
+from shared_contracts.messaging import conf, keys, outbox, rotation, set_aside
 from shared_contracts.messaging.bulk import update_from
 from shared_contracts.messaging.inbox import Received, Result
-from shared_contracts.messaging.models import InboxMessage, SetAside
+from shared_contracts.messaging.models import InboxMessage, KeyCanary, OutboxMessage, SetAside
 from shared_contracts.messaging.testing import an_envelope, deliver
 
 from tests.models import Effect
@@ -165,3 +165,34 @@ def test_a_lock_is_not_waited_for_without_end():
             done.set()
 
     in_threads(hold, want)
+
+
+def test_a_rotation_passes_by_what_another_holds_and_says_so(messaging):
+    """Such as a relay, which holds its rows until the broker has answered."""
+    messaging(SEALING_KEYS={"k1": b"1" * 32})
+    keys.check()
+    with transaction.atomic():
+        outbox.publish(*(an_envelope(AccessCodeCreated) for _ in range(20)))
+    messaging(SEALING_KEYS={"k2": b"2" * 32, "k1": b"1" * 32})
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            list(OutboxMessage.objects.order_by("id").select_for_update()[:5])
+            held.set()
+            assert done.wait(20)
+
+    def rotate():
+        assert held.wait(20)
+        try:
+            return rotation.rotate(lambda *_: None)[0]
+        finally:
+            done.set()
+
+    _, first = in_threads(hold, rotate)
+    kept = KeyCanary.objects.filter(key_id="k1").exists()
+    second = rotation.rotate(lambda *_: None)[0]
+
+    assert (first.renewed, first.held["k1"], kept) == (15, 5, True)
+    assert (second.renewed, second.held.total()) == (5, 0)
+    assert not KeyCanary.objects.filter(key_id="k1").exists()
