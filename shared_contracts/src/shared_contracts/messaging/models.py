@@ -177,6 +177,12 @@ class SetAside(models.Model):
                 name="messaging_set_aside_due",
                 condition=models.Q(state="retrying"),
             ),
+            # The groups that nobody has settled, counted without a look at those that are.
+            models.Index(
+                fields=["state", "fingerprint"],
+                name="messaging_set_aside_open",
+                condition=models.Q(state__in=["retrying", "dead"]),
+            ),
         ]
 
     def __str__(self) -> str:
