@@ -1,0 +1,36 @@
+"""What Prometheus reads of subscriptions is how long customers wait."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import REGISTRY
+from shared_contracts.messaging.testing import deliver
+from subscriptions import metrics
+
+from tests.factories import a_code_for, a_subscription
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COUNT = "subscriptions_paid_to_code_seconds_count"
+
+
+def told(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
+
+
+def waiting() -> float:
+    [family] = metrics.waiting()
+    [sample] = family.samples
+    return sample.value
+
+
+def test_a_batch_of_codes_is_observed_once_and_a_repetition_never() -> None:
+    one, other = a_subscription(), a_subscription()
+    before = told(COUNT)
+    assert waiting() == 2
+    codes = a_code_for(one.id), a_code_for(other.id)
+    deliver(*codes)
+    deliver(*codes)
+
+    assert told(COUNT) - before == 1
+    assert waiting() == 0

@@ -1,0 +1,60 @@
+"""What Prometheus reads of mails is what became of them."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+import pytest
+from access_codes import mailing, metrics
+from prometheus_client import REGISTRY
+from pytest_django import Settings
+from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging.testing import an_envelope, deliver
+from uuid_utils.compat import uuid7
+
+from tests.smtp_server import Mailbox
+
+PAID_TO_MAIL = "access_codes_paid_to_mail_seconds"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def told(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def open_mails() -> dict[str, float]:
+    [family] = metrics.open_mails()
+    return {sample.labels["state"]: sample.value for sample in family.samples}
+
+
+def paid(seconds_ago: float) -> UUID:
+    """The id, of version 7, of a subscription that was paid so long ago."""
+    moment = int((time.time() - seconds_ago) * 1000)
+    return UUID(int=(moment << 80) | (uuid7().int & ((1 << 80) - 1)))
+
+
+def test_a_sent_mail_is_counted_with_the_time_since_the_payment(mailbox: Mailbox) -> None:
+    count, total = (
+        "access_codes_paid_to_mail_seconds_count",
+        "access_codes_paid_to_mail_seconds_sum",
+    )
+    before = told(count), told(total), told("access_codes_mails_total", state="sent")
+    deliver(an_envelope(UserSubscribed, subscription_id=paid(100)))
+    assert open_mails() == {"pending": 1}
+    mailing.send_due_mails(lambda: True)
+
+    assert told("access_codes_mails_total", state="sent") - before[2] == 1
+    assert told(count) - before[0] == 1
+    assert told(total) - before[1] == pytest.approx(100, abs=30)
+    assert open_mails() == {}
+
+
+def test_a_mail_that_was_held_back_is_counted_as_such(mailbox: Mailbox, settings: Settings) -> None:
+    settings.MAIL_DAILY_CAP = 1
+    before = told("access_codes_mails_total", state="suppressed")
+    deliver(an_envelope(UserSubscribed), an_envelope(UserSubscribed))
+    mailing.send_due_mails(lambda: True)
+
+    assert told("access_codes_mails_total", state="suppressed") - before == 1
