@@ -1,6 +1,6 @@
 """Run all tests, against a real RabbitMQ and a real PostgreSQL.
 
-    make test                                everything, two suites at a time
+    make test                                everything, three suites at a time
     make test ARGS="--suite student_service" one folder's tests, on both databases
     make test ARGS="-k relay -x"             what is left over goes to pytest
     make test ARGS="--broker native"         a private RabbitMQ, although there is another
@@ -28,7 +28,7 @@ from .commands import ROOT
 from .process import Process
 from .servers import NoServer, Servers, postgresql, rabbitmq
 
-AT_A_TIME = 2
+AT_A_TIME = 3
 """Suites; most tests wait for processes rather than compute."""
 
 NOTHING_CHOSEN = 5
@@ -41,21 +41,31 @@ WITHOUT_A_DATABASE = (
 """Tests of `shared_contracts` to which it makes no difference: once is enough."""
 
 
+FAILURES = ("chaos", "health", "reconcile", "what_each_failure_costs")
+"""Tests of the whole system that harm it: half of the time of all of those."""
+
+
 @dataclass(frozen=True)
 class Suite:
-    """One folder's tests, on one kind of database if they have one of their own."""
+    """One folder's tests or a part of them, on one kind of database if they have their own."""
 
     folder: str
     database: str = ""
     options: Sequence[str] = ()
+    part: str = ""
 
     @property
     def title(self) -> str:
-        return f"{self.folder} on {self.database}" if self.database else self.folder
+        title = f"{self.folder}, {self.part}" if self.part else self.folder
+        return f"{title} on {self.database}" if self.database else title
 
 
 SUITES = (
-    Suite("tests_integration"),  # takes longest: first, so that the others run beside it
+    # Those that take longest come first, so that the others run beside them.
+    Suite("tests_integration", options=[f"test_{n}.py" for n in FAILURES], part="failures"),
+    Suite(
+        "tests_integration", options=[f"--ignore=test_{n}.py" for n in FAILURES], part="journeys"
+    ),
     Suite("shared_contracts", "SQLite"),
     Suite(
         "shared_contracts",

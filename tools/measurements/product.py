@@ -74,6 +74,9 @@ class Product:
         with self._system(self._payment, self._student) as system:
             system.migrate()
             self.api_key = system.new_api_key("bench")
+            # The first processes leave a mark of the keys, so that none tries the made-up old rows.
+            system.start("payment-web", "student-web")
+            system.wait_ready()
 
     def prepare_backlog(self, count: int) -> None:
         """Make a payment database with `count` subscriptions that nobody was told of yet."""
