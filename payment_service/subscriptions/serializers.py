@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError as Invalid
 from django.core.validators import EmailValidator
 from rest_framework import serializers
 from shared_contracts.api.serializers import StrictSerializer, VisibleText, WholeNumber
-from shared_contracts.events import EMAIL_PATTERN, MAX_AMOUNT
+from shared_contracts.fields import EMAIL_PATTERN, MAX_AMOUNT
 
 from .models import Subscription
 

@@ -6,7 +6,7 @@ import pytest
 from access_codes import codes
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_contracts.events import CODE_PATTERN
+from shared_contracts.fields import CODE_PATTERN
 
 
 def test_a_new_code_is_what_the_contract_promises() -> None:

@@ -13,7 +13,8 @@ from uuid_utils import uuid7
 
 from . import strict_json
 from .errors import Malformed, UnknownEvent
-from .events import EVENTS, Event, Moment
+from .events import EVENTS, Event
+from .fields import Moment
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R", bound=Event)

@@ -7,78 +7,19 @@ Everything else is a successor with a name of its own (`user_subscribed.v2`).
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
-MAX_AMOUNT = 2**53 - 1
-"""The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
-
-CODE_PATTERN = r"^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}$"
-"""80 bits in Crockford's base32, in four groups."""
-
-EMAIL_PATTERN = r"^[^@\s<>(),:;\"\\\[\]\x00-\x1f\x7f]{1,64}@[^@\s<>(),:;\"\\\[\]\x00-\x1f\x7f]+$"
-"""One address and nothing else: no list, no display name, no line break (RFC 5321 lengths)."""
+from .fields import Amount, Code, Currency, Email, Moment, UserId, Visible
 
 MOST_DIGESTS = 1_000
 """Entries of one `access_digest`: about 110 bytes each, so all fit in one message."""
 
 MOST_GRANTS = 100
 """Subscriptions that one `access_grants_requested` asks for."""
-
-
-def _number_as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-_RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9:]{8}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
-
-
-def _only_rfc3339(value: Any) -> Any:
-    """A number could be seconds or milliseconds, a date could be any hour of it: no guessing."""
-    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
-        return value
-    raise ValueError("expected a date, time and offset as in RFC 3339")
-
-
-def _in_utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("expected a moment of the years 1 to 9999 in UTC") from None
-
-
-def _to_rfc3339(value: datetime) -> str:
-    return value.isoformat().replace("+00:00", "Z")
-
-
-Visible = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
-UserId = Annotated[
-    str,
-    BeforeValidator(_number_as_text, json_schema_input_type=str | int),
-    Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$"),
-]
-Email = Annotated[str, Field(max_length=254, pattern=EMAIL_PATTERN)]
-Moment = Annotated[
-    AwareDatetime,
-    BeforeValidator(_only_rfc3339),
-    AfterValidator(_in_utc),
-    PlainSerializer(_to_rfc3339, when_used="json"),
-]
 
 
 class Event(BaseModel):
@@ -116,8 +57,8 @@ class UserSubscribed(Event):
     user_id: UserId
     email: Email
     plan: Visible
-    amount: int = Field(ge=0, le=MAX_AMOUNT, strict=True)
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    amount: Amount
+    currency: Currency
     occurred_at: Moment
 
 
@@ -130,7 +71,7 @@ class AccessCodeCreated(Event):
 
     subscription_id: UUID
     user_id: UserId
-    access_code: str = Field(pattern=CODE_PATTERN)
+    access_code: Code
     issued_at: Moment
 
 
@@ -228,11 +169,11 @@ class AccessGrantTold(Event):
     user_id: UserId
     email: Email
     plan: Visible
-    amount: int | None = Field(default=None, ge=0, le=MAX_AMOUNT, strict=True)
+    amount: Amount | None = None
     """None if it was never told: codes that an early release has issued."""
-    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
+    currency: Currency | None = None
     occurred_at: Moment
-    access_code: str = Field(pattern=CODE_PATTERN)
+    access_code: Code
     issued_at: Moment
 
 
@@ -248,10 +189,10 @@ class AccessCodeKnown(Event):
     user_id: UserId
     email: Email
     plan: Visible
-    amount: int = Field(ge=0, le=MAX_AMOUNT, strict=True)
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    amount: Amount
+    currency: Currency
     occurred_at: Moment
-    access_code: str = Field(pattern=CODE_PATTERN)
+    access_code: Code
     issued_at: Moment
 
 
