@@ -181,6 +181,7 @@ def test_each_failed_try_waits_longer_and_the_last_one_is_the_last(handle):
 
     assert waits == [5, 30, 120, 600]
     assert (row.state, row.attempts, row.next_attempt_at) == ("dead", 4, None)
+    assert {entry["error"] for entry in row.history[1:]} == {row.error} == {"ValueError"}
     assert len(row.history) == 5
     assert retry() == 0
 
