@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import secrets
+from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
+from shared_contracts.events import AccessCodeKnown, UserSubscribed
 from shared_contracts.messaging import sealing
 
-from .models import AccessCode
+from .models import CODE_PURPOSE, AccessCode
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32: no I, L, O and U, so that no two characters look alike."""
@@ -55,6 +58,22 @@ def find(typed: str) -> AccessCode | None:
     return AccessCode.objects.filter(
         Q(lookup_hash__in=hashes) | Q(lookup_hash_next__in=hashes)
     ).first()
+
+
+def row(event: UserSubscribed | AccessCodeKnown, code: str, issued_at: datetime) -> dict[str, Any]:
+    """What is kept of a code and of what was paid for it, as a row of `AccessCode`."""
+    return {
+        "subscription_id": event.subscription_id,
+        "user_id": event.user_id,
+        "plan": event.plan,
+        "lookup_hash": lookup(code),
+        "lookup_hash_next": lookup_next(code),
+        "sealed_code": sealing.seal(code.encode(), CODE_PURPOSE),
+        "issued_at": issued_at,
+        "amount": event.amount,
+        "currency": event.currency,
+        "occurred_at": event.occurred_at,
+    }
 
 
 def _in_groups(characters: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
 from uuid import UUID
 
 from shared_contracts.envelope import Envelope
@@ -18,10 +17,10 @@ from shared_contracts.events import (
     Position,
     code_digest,
 )
-from shared_contracts.messaging import bulk, outbox, sealing
+from shared_contracts.messaging import bulk, outbox
 
 from . import codes, mailing
-from .models import CODE_PURPOSE, AccessCode
+from .models import AccessCode
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ def restore_codes(messages: Sequence[Envelope[AccessCodeKnown]]) -> None:
         subscription
         for (subscription,) in bulk.insert_new(
             AccessCode,
-            [_row(event) for event in events],
+            [codes.row(event, event.access_code, event.issued_at) for event in events],
             conflict=["subscription_id"],
             returning=["subscription_id"],
         )
@@ -106,21 +105,6 @@ def restore_codes(messages: Sequence[Envelope[AccessCodeKnown]]) -> None:
             for message in messages
         )
     )
-
-
-def _row(event: AccessCodeKnown) -> dict[str, Any]:
-    return {
-        "subscription_id": event.subscription_id,
-        "user_id": event.user_id,
-        "plan": event.plan,
-        "lookup_hash": codes.lookup(event.access_code),
-        "lookup_hash_next": codes.lookup_next(event.access_code),
-        "sealed_code": sealing.seal(event.access_code.encode(), CODE_PURPOSE),
-        "issued_at": event.issued_at,
-        "amount": event.amount,
-        "currency": event.currency,
-        "occurred_at": event.occurred_at,
-    }
 
 
 def _note_what_was_paid(row: AccessCode, event: AccessCodeKnown) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
 from shared_contracts.envelope import Envelope
 from shared_contracts.errors import Rejected
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
-from shared_contracts.messaging import bulk, outbox, sealing
+from shared_contracts.messaging import bulk, outbox
 
 from . import codes, mailing
-from .models import CODE_PURPOSE, AccessCode
+from .models import AccessCode
 
 
 class Issued(NamedTuple):
@@ -62,7 +62,7 @@ def _issue(asked: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
         subscription
         for (subscription,) in bulk.insert_new(
             AccessCode,
-            [_code_row(asked[subscription], code, now) for subscription, code in drafts.items()],
+            [codes.row(asked[subscription], code, now) for subscription, code in drafts.items()],
             conflict=["subscription_id"],
             returning=["subscription_id"],
         )
@@ -77,19 +77,4 @@ def _issue(asked: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
     } | {
         subscription: Issued(row.code, row.user_id, row.issued_at)
         for subscription, row in known.items()
-    }
-
-
-def _code_row(event: UserSubscribed, code: str, now: datetime) -> dict[str, Any]:
-    return {
-        "subscription_id": event.subscription_id,
-        "user_id": event.user_id,
-        "plan": event.plan,
-        "lookup_hash": codes.lookup(code),
-        "lookup_hash_next": codes.lookup_next(code),
-        "sealed_code": sealing.seal(code.encode(), CODE_PURPOSE),
-        "issued_at": now,
-        "amount": event.amount,
-        "currency": event.currency,
-        "occurred_at": event.occurred_at,
     }
