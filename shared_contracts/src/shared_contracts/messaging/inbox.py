@@ -174,7 +174,7 @@ def _repetitions(
 
 def _fingerprints(identities: Iterable[Identity]) -> dict[Identity, bytes]:
     rows = InboxMessage.objects.filter(event_id__in=[event_id for event_id, _ in identities])
-    return {(i, s): f for i, s, f in rows.values_list("event_id", "source", "fingerprint")}
+    return {(i, s): bytes(f) for i, s, f in rows.values_list("event_id", "source", "fingerprint")}
 
 
 def _repetition(*, same: bool) -> Outcome:
