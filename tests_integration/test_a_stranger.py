@@ -39,8 +39,9 @@ def mails_for(house: House, asked: Event) -> list[Mail]:
 
 def set_aside(house: House, service: str, state: str) -> int:
     """How many messages a service has set aside, as it tells its operators."""
-    lines = house.system.manage(service, "set_aside", "list").splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(state))
+    lines = house.system.manage(service, "set_aside", "list", "--state", state).splitlines()
+    groups = [line.split() for line in lines if f" {state} " in line]
+    return sum(int(count.replace(",", "")) for _, shown, count, *_ in groups if shown == state)
 
 
 def test_a_strangers_request_is_answered_to_the_stranger_and_mailed(

@@ -97,8 +97,8 @@ def test_ten_thousand_bad_messages_are_each_set_aside_with_a_reason_and_nothing_
         mixed.insert(n * (ONE_GOOD_IN + 1), (body, {}))
 
     send(mixed)
-    eventually(lambda: Effect.objects.count() == len(handled) + len(neighbours), seconds=45)
-    eventually(lambda: SetAside.objects.count() >= len(expected), seconds=15)
+    eventually(lambda: Effect.objects.count() == len(handled) + len(neighbours), seconds=120)
+    eventually(lambda: SetAside.objects.count() >= len(expected), seconds=60)
 
     assert consumer.stop()[0] == 0
     # None reached a handler: what was done is for the good ones, and once each.
