@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import struct
 import urllib.error
 import urllib.request
 from typing import Any
@@ -192,6 +193,19 @@ def test_what_a_relay_counts_is_what_it_did(asked, prefix):
     eventually(lambda: one.number("messaging_published_total") == 3)
     eventually(lambda: one.number("messaging_outbox_unsent") == 0)
     assert OutboxMessage.objects.unsent().count() == 0
+
+
+def test_whoever_asks_and_goes_away_or_talks_nonsense_costs_no_line_in_the_log(asked):
+    one = asked("relay_outbox")
+    one.process.until_ready()
+    said = len(one.process.lines)
+    for words in (b"GET /metrics HTTP/1.0\r\n\r\n", b"\x16\x03\x01 nonsense\r\n\r\n", b""):
+        with socket.create_connection(("127.0.0.1", one.port)) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.sendall(words)
+
+    assert one.reasons == ""
+    assert one.process.lines[said:] == []
 
 
 def test_a_taken_port_ends_the_process_with_its_setting_s_name(start):

@@ -11,7 +11,9 @@ that hangs cannot keep anybody from hearing that it hangs.
 from __future__ import annotations
 
 import json
+import logging
 import os
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -21,6 +23,8 @@ from .. import logs
 from . import conf, metrics
 from .numbers import numbers
 from .pulse import pulse
+
+logger = logging.getLogger(__name__)
 
 REGISTRY.register(numbers)
 
@@ -36,6 +40,12 @@ class Server(ThreadingHTTPServer):
     def __init__(self, address: str, port: int, role: str) -> None:
         self.about = {"service": conf.current().SERVICE, "role": role}
         super().__init__((address, port), Handler)
+
+    def handle_error(self, *_: object) -> None:
+        """Say so in the log, unless whoever asked has only gone away or talks something else."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            logger.error("a question about health was not answered", exc_info=error)
 
 
 class Handler(BaseHTTPRequestHandler):
