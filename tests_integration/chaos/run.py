@@ -19,6 +19,7 @@ from .customers import Customers
 from .driver import Driver, NotMended
 from .evidence import Doors, gather, is_quiet
 from .plan import Planned
+from .readers import Readers
 from .stage import Stage
 from .strangers import Strangers
 from .system import ChaosSystem
@@ -34,7 +35,7 @@ GROWTH = 64 * 2**20
 class Options:
     seconds: float
     seed: int
-    rate: float = 45.0
+    rate: float = 50.0
     """Orders a second."""
     sayings: float = 8.0
     """Things that strangers say on the broker a second."""
@@ -102,6 +103,8 @@ def run(
         result.said = strangers.said.by_kind
         progress(time.monotonic() - began, result, driver.going_on)
 
+    readers = Readers(doors.mailbox)
+    readers.open()
     customers.open()
     if options.sayings:
         strangers.open()
@@ -117,6 +120,7 @@ def run(
     customers.finish(max(0.0, deadline - time.monotonic()))
     if options.sayings:
         strangers.finish(max(0.0, deadline - time.monotonic()))
+    readers.finish()
     if options.repair:
         result.repaired = reconcile(system, result)
 
