@@ -15,7 +15,8 @@ from tools.process import NotReady
 from tools.servers.rabbitmq_node import CtlFailed
 from tools.system import PROCESSES
 
-from .faults import FAULTS, end_alarms
+from .acts import end_alarms
+from .faults import FAULTS
 from .mail_server import Moods
 from .moments import MOMENTS
 from .plan import Planned

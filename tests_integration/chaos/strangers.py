@@ -11,17 +11,13 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from amqp.exceptions import AMQPError
-from kombu import Connection
 from kombu.exceptions import KombuError
-from shared_contracts.envelope import CONTENT_TYPE
 from shared_contracts.topology import SERVICES
 
-from shared_contracts import sqlite_transport  # noqa: F401  (makes sqlite:////path a broker URL)
-
 from ..stranger import Event, asked_again, request
+from .line import Line, connected
 
 MARK = "chaos"
 """The header by which poison is known again where it was set aside."""
@@ -29,11 +25,8 @@ MARK = "chaos"
 AWAY = (AMQPError, KombuError, OSError)
 """What a broker that is away raises."""
 
-ANSWER_SECONDS = 3.0
 REMEMBERED = 500
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-ROUTES = {"payment_service": "user_subscribed", "student_service": "access_code_created"}
-"""What each publishes to the other."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,8 @@ class Strangers:
                         line.listen()
                         in_hand = in_hand or self._think()
                         if in_hand is not None:
-                            line.say(in_hand)
+                            headers = {MARK: in_hand.mark} if in_hand.mark else {}
+                            line.say(in_hand.producer, in_hand.body, headers)
                             self._confirmed(in_hand)
                             in_hand = None
             except AWAY:
@@ -191,71 +185,6 @@ class Strangers:
     def _poison(self, kind: str, producer: str, what: Event | bytes) -> Saying:
         body = what if isinstance(what, bytes) else encoded(what)
         return Saying(kind, producer, body, mark=f"poison {next(self._numbers)}")
-
-
-class Line:
-    """One connection, with a queue of its own that hears all events, and confirms."""
-
-    def __init__(self, connection: Connection, prefix: str, hear: Callable[[bytes], None]) -> None:
-        self._connection = connection
-        self._prefix = prefix
-        self._hear = hear
-        channel: Any = connection.channel()
-        channel.auto_decode = False
-        queue = f"stranger.{uuid.uuid4()}"
-        channel.queue_declare(queue, exclusive=True, auto_delete=True)
-        for producer, key in ROUTES.items():
-            channel.queue_bind(queue, f"{prefix}{producer}.events", key)
-        channel.basic_consume(queue, no_ack=True, callback=self._heard)
-        out: Any = connection.channel()
-        out.confirm_select()
-        out.events["basic_ack"].add(self._acked)
-        self._out = out
-        self._confirms = 0
-
-    def listen(self) -> None:
-        """Hear what has arrived."""
-        try:
-            while True:
-                self._connection.drain_events(timeout=0.001)
-        except TimeoutError:
-            pass
-
-    def say(self, saying: Saying) -> None:
-        """Publish, and wait for the confirm. Raises what a broker that is away raises."""
-        message = self._out.prepare_message(
-            saying.body,
-            content_type=CONTENT_TYPE,
-            content_encoding="utf-8",
-            headers={MARK: saying.mark} if saying.mark else {},
-            properties={"delivery_mode": 2},
-        )
-        before, deadline = self._confirms, time.monotonic() + ANSWER_SECONDS
-        exchange = f"{self._prefix}{saying.producer}.events"
-        self._out.basic_publish(message, exchange, ROUTES[saying.producer])
-        while self._confirms == before:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise ConnectionError("the broker did not confirm")
-            try:
-                self._connection.drain_events(timeout=left)
-            except TimeoutError:
-                continue
-
-    def _acked(self, *_: Any) -> None:
-        self._confirms += 1
-
-    def _heard(self, message: Any) -> None:
-        # Our own poison is heard as well: only what a service has said has its properties.
-        if message.properties.get("app_id") in SERVICES:
-            self._hear(bytes(message.body))
-
-
-def connected(url: str) -> Connection:
-    """A connection on which no wait is endless."""
-    waits = {"read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
-    options = {} if url.startswith("sqlite") else waits
-    return Connection(url, connect_timeout=2, transport_options=options)
 
 
 def encoded(event: Event) -> bytes:
