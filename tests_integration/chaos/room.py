@@ -57,4 +57,5 @@ def _ran(*command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except FileNotFoundError:
         return f"there is no {command[0]}"
-    return (done.stderr.strip() or f"exit code {done.returncode}") if done.returncode else ""
+    said = done.stderr.strip() or f"exit code {done.returncode}"
+    return said.splitlines()[0] if done.returncode else ""
