@@ -161,35 +161,39 @@ def _send(connection: mail.Connection, intent: MailIntent) -> mail.Outcome:
 
 
 def _settle(intent: MailIntent, outcome: mail.Outcome, *, first_pause: float = FIRST_PAUSE) -> None:
-    _note(intent, outcome, first_pause)
-    transaction.on_commit(partial(metrics.mail_settled, intent))
-
-
-def _note(intent: MailIntent, outcome: mail.Outcome, first_pause: float) -> None:
-    if outcome.result is mail.Result.SENT:
-        intent.sent()
-        return
-    logger.warning("mail %s: %s: %s", intent.message_id, outcome.result.name, outcome.answer)
-    if outcome.result is mail.Result.REFUSED:
-        _give_up(intent, intent.failed, outcome.answer)
-    elif outcome.result is mail.Result.LOST and settings.MAIL_WHEN_UNKNOWN == "ask":
-        intent.doubt(outcome.answer, pause=None)
-    elif intent.attempts >= MOST_ATTEMPTS:
-        reason = f"given up after {intent.attempts} attempts: {outcome.answer}"
-        _give_up(intent, intent.failed, reason)
+    if outcome.result is not mail.Result.SENT:
+        logger.warning("mail %s: %s: %s", intent.message_id, outcome.result.name, outcome.answer)
+    if _note(intent, outcome, first_pause):
+        transaction.on_commit(partial(metrics.mail_settled, intent))
     else:
-        pause = next_delay(intent.attempts, first=first_pause, most=LONGEST_PAUSE)
-        lost = outcome.result is mail.Result.LOST
-        (intent.doubt if lost else intent.put_off)(outcome.answer, pause)
+        logger.warning("mail %s: settled by somebody else meanwhile", intent.message_id)
 
 
-def _give_up(intent: MailIntent, settle: Callable[[str], None], reason: str) -> None:
+def _note(intent: MailIntent, outcome: mail.Outcome, first_pause: float) -> bool:
+    """Write it down; returns whether the mail was still ours."""
+    lost = outcome.result is mail.Result.LOST
+    if outcome.result is mail.Result.SENT:
+        return intent.sent()
+    if outcome.result is mail.Result.REFUSED:
+        return _give_up(intent, intent.failed, outcome.answer)
+    if lost and settings.MAIL_WHEN_UNKNOWN == "ask":
+        return intent.doubt(outcome.answer, pause=None)
+    if intent.attempts >= MOST_ATTEMPTS:
+        reason = f"given up after {intent.attempts} attempts: {outcome.answer}"
+        return _give_up(intent, intent.failed, reason)
+    pause = next_delay(intent.attempts, first=first_pause, most=LONGEST_PAUSE)
+    return (intent.doubt if lost else intent.put_off)(outcome.answer, pause)
+
+
+def _give_up(intent: MailIntent, settle: Callable[[str], bool], reason: str) -> bool:
     """Settle a mail that will not arrive, and tell the payment side, in one transaction."""
-    settle(reason)
+    if not settle(reason):
+        return False
     told = AccessCodeUndeliverable(
         subscription_id=intent.access_code_id, reason=reason[:300], failed_at=timezone.now()
     )
     outbox.publish(Envelope.of(told))
+    return True
 
 
 SETTLEMENTS: Mapping[str, tuple[State, ...]] = {

@@ -135,6 +135,9 @@ class MailIntent(models.Model):
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="", db_default="")
 
+    _claimed = 0
+    """The attempt for which this process has it, if it has."""
+
     objects = MailIntentQuerySet.as_manager()
 
     class Meta:
@@ -159,32 +162,37 @@ class MailIntent(models.Model):
         """The recipient in clear. Raises `Unsealable` if its key is gone."""
         return sealing.unseal(self.recipient, RECIPIENT_PURPOSE).decode()
 
+    # Each of these returns whether it was written. A worker that comes back after its lease finds
+    # its mail settled by somebody else, and what it has to say comes too late.
+
     def claim(self, lease: float) -> None:
         """A worker has it now, for `lease` seconds; the attempt is counted before it is made."""
         self.attempts += 1
+        self._claimed = 0
         self._become(
             self.State.SENDING,
             attempts=self.attempts,
             tried_at=Now(),
             next_attempt_at=Now() + timedelta(seconds=lease),
         )
+        self._claimed = self.attempts
 
-    def release(self) -> None:
+    def release(self) -> bool:
         """Nothing was tried after all: due again at once, and the attempt does not count."""
         self.attempts -= 1
-        self._become(self.State.PENDING, attempts=self.attempts, next_attempt_at=Now())
+        return self._become(self.State.PENDING, attempts=self.attempts, next_attempt_at=Now())
 
-    def sent(self) -> None:
-        self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error="")
+    def sent(self) -> bool:
+        return self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error="")
 
-    def put_off(self, error: str, pause: float) -> None:
+    def put_off(self, error: str, pause: float) -> bool:
         """Due again after `pause` seconds."""
         due = Now() + timedelta(seconds=pause)
-        self._become(self.State.PENDING, next_attempt_at=due, last_error=error)
+        return self._become(self.State.PENDING, next_attempt_at=due, last_error=error)
 
-    def doubt(self, error: str, pause: float | None) -> None:
+    def doubt(self, error: str, pause: float | None) -> bool:
         """Nobody knows whether it was sent: due after `pause` seconds, or when somebody says so."""
-        self._become(
+        return self._become(
             self.State.UNKNOWN,
             doubts=models.F("doubts") + 1,
             next_attempt_at=None if pause is None else Now() + timedelta(seconds=pause),
@@ -202,15 +210,20 @@ class MailIntent(models.Model):
         """Somebody knows that it was delivered."""
         self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error=note)
 
-    def failed(self, error: str) -> None:
-        self._become(self.State.FAILED, next_attempt_at=None, last_error=error)
+    def failed(self, error: str) -> bool:
+        return self._become(self.State.FAILED, next_attempt_at=None, last_error=error)
 
-    def suppress(self, reason: str) -> None:
-        self._become(self.State.SUPPRESSED, next_attempt_at=None, last_error=reason)
+    def suppress(self, reason: str) -> bool:
+        return self._become(self.State.SUPPRESSED, next_attempt_at=None, last_error=reason)
 
-    def _become(self, state: MailIntent.State, **changes: Any) -> None:
-        """Write the fields of this change and no others."""
-        self.state = state
+    def _become(self, state: MailIntent.State, **changes: Any) -> bool:
+        """Write the fields of this change and no others, if nobody else has the mail by now."""
         if "last_error" in changes:
             changes["last_error"] = changes["last_error"][:500]
-        MailIntent.objects.filter(pk=self.pk).update(state=state, **changes)
+        row = MailIntent.objects.filter(pk=self.pk)
+        if self._claimed:
+            row = row.filter(state=self.State.SENDING, attempts=self._claimed)
+        if not row.update(state=state, **changes):
+            return False
+        self.state = state
+        return True

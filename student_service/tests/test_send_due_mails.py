@@ -310,6 +310,32 @@ def test_the_mail_of_a_worker_that_died_goes_again_with_its_message_id(mailbox: 
     assert [mail["Message-ID"] for mail in mailbox.mails] == [intent.message_id]
 
 
+@pytest.mark.parametrize("settled", ["sent", "failed"])
+@pytest.mark.parametrize("late", ["sent", "put_off", "doubt", "release", "failed"])
+def test_a_worker_that_comes_back_after_its_lease_changes_nothing_of_a_settled_mail(
+    settled: str, late: str
+) -> None:
+    subscribe("ada@example.com")
+    stopped = MailIntent.objects.get()
+    stopped.claim(lease=-1)
+    other = MailIntent.objects.get()
+    other.doubt("the worker that was sending it ended", pause=0)
+    other.claim(lease=60)
+    other.sent() if settled == "sent" else other.failed("550 no")
+    before = MailIntent.objects.values().get()
+
+    changes: dict[str, Callable[[], bool]] = {
+        "sent": stopped.sent,
+        "put_off": lambda: stopped.put_off("451 later", 30),
+        "doubt": lambda: stopped.doubt("cut", 30),
+        "release": stopped.release,
+        "failed": lambda: mailing._give_up(stopped, stopped.failed, "550 no"),
+    }
+    assert not changes[late]()
+    assert MailIntent.objects.values().get() == before
+    assert undeliverable() == []
+
+
 def test_a_recipient_gets_no_more_mails_a_day_than_the_cap(
     mailbox: Mailbox, settings: Settings
 ) -> None:
