@@ -95,7 +95,7 @@ def note_undeliverable_codes(
         found = Subscription.objects.filter(id=told.subscription_id)
         unknown_or_older = Q(mail_failed_at__isnull=True) | Q(mail_failed_at__lt=told.failed_at)
         noted = found.filter(unknown_or_older).update(
-            mail_failed_at=told.failed_at, mail_failure=mask(told.reason)
+            mail_failed_at=told.failed_at, mail_failure=mask(told.reason)[:300]
         )
         if not noted and not found.exists():
             yield Rejected(message, f"there is no subscription {message.subject}")

@@ -19,8 +19,9 @@ def ask_again() -> None:
 def prune() -> None:
     """Delete what is past its retention, in short runs: nothing else waits long for the worker."""
     go_on = for_a_run(PRUNE_SECONDS)
-    services.prune(go_on)
-    if not go_on() and not stopping.is_set():
+    pruned = services.prune(go_on)
+    # Nothing went in a whole run: what stands first is kept, and an hour later will do.
+    if any(pruned.values()) and not go_on() and not stopping.is_set():
         wake.task(prune.name)
 
 

@@ -30,6 +30,7 @@ def send_pending_mails() -> None:
 def prune() -> None:
     """Delete what is past its retention, in short runs: nothing else waits long for the worker."""
     go_on = for_a_run(PRUNE_SECONDS)
-    retention.prune(go_on=go_on)
-    if not go_on() and not stopping.is_set():
+    pruned = retention.prune(go_on=go_on)
+    # Nothing went in a whole run: what stands first is kept, and an hour later will do.
+    if any(pruned.values()) and not go_on() and not stopping.is_set():
         wake.task(prune.name)

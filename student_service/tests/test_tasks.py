@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from access_codes import tasks
 from django.utils import timezone
-from shared_contracts.celery_app import stopping
+from shared_contracts.celery_app import for_a_run, stopping
 from shared_contracts.events import UserSubscribed
 from shared_contracts.messaging import retention, wake
 from shared_contracts.messaging.models import InboxMessage, OutboxMessage
@@ -99,11 +99,12 @@ def test_pruning_goes_on_in_another_run_until_nothing_is_left(
     long_ago = timezone.now() - timedelta(days=91)
     InboxMessage.objects.update(received_at=long_ago)
     monkeypatch.setattr(retention, "BATCH", 1)
-    monkeypatch.setattr(tasks, "PRUNE_SECONDS", 0.0)
+    two_batches = iter([True, True])
+    monkeypatch.setattr(tasks, "for_a_run", lambda _: lambda: next(two_batches, False))
     tasks.prune()
     in_no_time = InboxMessage.objects.count(), list(woken)
-    monkeypatch.setattr(tasks, "PRUNE_SECONDS", 60.0)
+    monkeypatch.setattr(tasks, "for_a_run", for_a_run)
     tasks.prune()
 
-    assert in_no_time == (3, [tasks.prune.name])
+    assert in_no_time == (2, [tasks.prune.name])
     assert (InboxMessage.objects.count(), woken) == (0, [tasks.prune.name])
