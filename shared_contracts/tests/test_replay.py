@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 from django.db.models.functions import Now
 from shared_contracts.errors import Malformed, Rejected, Transient
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
@@ -128,6 +128,25 @@ def test_a_process_that_ends_after_the_effect_leaves_neither_effect_nor_answer(m
     assert Effect.objects.count() == InboxMessage.objects.count() == 0
     monkeypatch.undo()
     assert replay.replay(row.id, ADA).verdict == Verdict.APPLIED
+
+
+@pytest.mark.parametrize("order", [ADA, AGAIN])
+def test_a_commit_whose_answer_is_lost_is_not_made_a_second_time(monkeypatch, order):
+    row = kept()
+    lost = [OperationalError("the connection broke after the commit")]
+    whole = replay._applied
+
+    def answer_lost(*arguments):
+        answer = whole(*arguments)
+        if lost:
+            raise lost.pop()
+        return answer
+
+    monkeypatch.setattr(replay, "_applied", answer_lost)
+
+    assert replay.replay(row.id, order).verdict == Verdict.APPLIED
+    assert OperatorAct.objects.get().result == "applied"
+    assert Effect.objects.count() == 1
 
 
 def test_an_error_of_the_database_that_the_message_causes_is_its_own(handle):

@@ -297,6 +297,24 @@ def test_fewer_retries_after_a_deploy_are_no_death_of_a_process(messaging):
     assert SetAside.objects.get().state == "replayed"
 
 
+def test_what_an_operator_settles_while_it_is_tried_stays_settled(handle, caplog):
+    row = kept()
+    handle(fail)
+    SetAside.objects.update(attempts=len(conf.current().RETRY_DELAYS) - 1)
+    make_due()
+    steps = iter(["claim", "try", "note that it failed"])
+
+    def discarded_meanwhile(step):
+        if next(steps) == "note that it failed":
+            SetAside.objects.filter(id=row.id).update(state="discarded", next_attempt_at=None)
+        return step()
+
+    set_aside.retry_one(conf.handlers(), discarded_meanwhile)
+
+    assert SetAside.objects.get().state == "discarded"
+    assert "dead after try" not in caplog.text
+
+
 def test_one_failing_message_does_not_keep_others_from_their_try(handle):
     bad = an_envelope(UserSubscribed)
     for envelope in (bad, an_envelope(UserSubscribed), an_envelope(UserSubscribed)):

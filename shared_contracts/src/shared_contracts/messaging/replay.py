@@ -144,6 +144,9 @@ def _applied(row: SetAside, act: OperatorAct, order: Order) -> Answer:
     with transaction.atomic():
         # Two operators at once: the second one waits here, and finds it settled.
         row = SetAside.objects.select_for_update().get(id=row.id)
+        before = OperatorAct.objects.get(id=act.id)
+        if before.result:  # it was committed, and the answer to that was lost on the way
+            return Answer(row.id, Verdict(before.result), before.detail)
         if unfit := _unfit(row, order):
             answer, error = Answer(row.id, Verdict.SKIPPED, unfit), None
         else:

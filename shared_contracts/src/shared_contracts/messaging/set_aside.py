@@ -167,7 +167,9 @@ def _failed(row: SetAside, error: BaseException, *, dead: bool) -> None:
     }
     if dead:
         changes |= {"state": SetAside.State.DEAD, "next_attempt_at": None}
-    SetAside.objects.filter(id=row.id).update(**changes)
+    # An operator may have settled it while it was tried: that stays.
+    if not SetAside.objects.open().filter(id=row.id).update(**changes):
+        return
     logger.warning(
         "%s after try %d: %s %s: %s",
         "dead" if dead else "still failing",
