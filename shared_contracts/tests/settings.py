@@ -34,6 +34,7 @@ MESSAGING = {
     "BROKER_URL": BROKER_URL,
     "BROKER_PREFIX": environment.text("BROKER_PREFIX", ""),
     "HEALTH_PORT": environment.whole("HEALTH_PORT", 0, minimum=0, maximum=65_535),
+    "KEYRING": environment.text("TEST_KEYRING", ""),
     "SEALING_KEYS": {"k1": b"1" * 32, "k0": b"0" * 32},
     "RETRY_DELAYS": tuple(map(int, environment.names("TEST_RETRY_DELAYS", "5,30,120,600"))),
 }

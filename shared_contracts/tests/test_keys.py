@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 from shared_contracts.events import AccessCodeCreated
-from shared_contracts.messaging import keys, outbox
+from shared_contracts.messaging import keys, outbox, set_aside
+from shared_contracts.messaging.inbox import Received
 from shared_contracts.messaging.models import KeyCanary, OutboxMessage
 from shared_contracts.messaging.testing import an_envelope
 
@@ -89,6 +90,15 @@ def test_an_installation_that_upgrades_is_not_stopped_by_one_row_that_is_broken(
     assert written() == ["k0", "k1"]
 
 
+def test_an_installation_that_upgrades_is_not_stopped_by_what_strangers_sent(messaging):
+    """A body that is set aside may be any bytes."""
+    message = Received.read(b"\xff\0{", queue="q")
+    set_aside.keep(message, message.fault, dead=True)
+    keys.check()
+
+    assert written() == ["k0", "k1"]
+
+
 def test_of_two_first_starts_with_other_keys_one_is_refused(messaging, monkeypatch):
     """The other writes its canary after we have looked, and before we write ours."""
     look, looks = keys._known, list[object]()
@@ -115,3 +125,11 @@ def test_a_process_with_a_wrong_key_ends_and_says_which_setting_it_is(start, com
     assert process.wait() == 1
     assert process.said("SEALING_KEYS: expected the key 'k1'") == 1
     assert process.said("Traceback") == 0
+
+
+def test_a_process_whose_keys_cannot_be_compared_ends_and_says_why(start):
+    process = start("guarded", TEST_KEYRING="tests.no_such_keyring")
+
+    assert process.wait() == 1
+    assert process.said("the keys could not be compared with the database's") == 1
+    assert process.said("no_such_keyring") > 0

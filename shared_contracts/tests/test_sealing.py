@@ -77,6 +77,14 @@ def test_a_key_that_is_no_longer_listed_is_named(messaging):
         sealing.unseal(sealed, "outbox")
 
 
+@pytest.mark.parametrize("data", [b"\x07ada@exa", b"\x40" + b"7" * 64, b"\x03\xff\0\x1b", b""])
+def test_what_cannot_be_the_name_of_a_key_is_not_shown_as_one(data):
+    with pytest.raises(Unsealable) as refused:
+        sealing.unseal(data, "outbox")
+
+    assert (str(refused.value), sealing.key_id(data)) == ("sealed with an unknown key", "")
+
+
 def test_a_fingerprint_matches_its_bytes_only_and_survives_a_rotation(messaging):
     messaging(SEALING_KEYS={"old": OLD})
     known = sealing.fingerprint(b"body")

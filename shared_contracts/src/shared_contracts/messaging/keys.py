@@ -122,7 +122,8 @@ def check() -> None:
 def guard() -> None:
     """`check` for a process that is to start even if its database is away.
 
-    It goes on in a thread until the database answers, and ends the process if a key is wrong.
+    It goes on in a thread until the database answers, and ends the process if a key is wrong or
+    cannot be checked.
     """
     asking = threading.Thread(target=_ask_until_answered, name="keys", daemon=True)
     asking.start()
@@ -141,6 +142,10 @@ def _ask_until_answered() -> None:
             tries += 1
             world.forget_connection()
             threading.Event().wait(next_delay(tries, first=0.5, most=10.0))
+        except Exception:
+            # Else only this thread would end, and a process go on that nobody has checked.
+            logger.critical("the keys could not be compared with the database's", exc_info=True)
+            os._exit(1)
         else:
             world.forget_connection()
             return
@@ -200,10 +205,10 @@ def _try_newest() -> None:
 def _fault(each: Sealed, row: Any, lookup: str) -> str:
     """Why this row cannot be from our keys, or nothing."""
     try:
-        value = sealing.unseal(getattr(row, each.column), each.purpose).decode()
+        value = sealing.unseal(getattr(row, each.column), each.purpose)
     except sealing.Unsealable as error:
         return f"{SEALING}: the newest row of {each} does not open: {error}"
     for column, hashed in each.hashes.items():
-        if getattr(row, column) not in {None, hashed(value)}:
+        if getattr(row, column) not in {None, hashed(value.decode())}:
             return f"{lookup}: expected the key that made the hashes in {each}, got another"
     return ""

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from . import conf, keys, rotation, sealing
 from .rotation import Column
 
+UNKNOWN = "unknown"
+"""What names no key."""
+
 
 def lines(columns: Sequence[Column], *, dry_run: bool) -> Iterator[str]:
     """The whole report, a line at a time, for narrow screens too."""
@@ -14,13 +17,14 @@ def lines(columns: Sequence[Column], *, dry_run: bool) -> Iterator[str]:
     yield f"{conf.current().SERVICE}: {active} seals"
     yield ""
     for column in columns:
-        counts = [f"{kid} {n:,}" for kid, n in sorted(column.by_key.items())]
+        counts = [f"{kid or UNKNOWN} {n:,}" for kid, n in sorted(column.by_key.items())]
         yield f"{column.sealed}"
         yield f"  {', '.join(counts) or 'nothing'}"
         if column.hashes:
             yield f"  hashes of another key: {column.hashes:,}"
         for kid, n in sorted(column.unreadable.items()):
-            yield f"  not to be opened with any key {kid!r} that is listed: {n:,}"
+            which = repr(kid) if kid else f"({UNKNOWN})"
+            yield f"  not to be opened with any key {which} that is listed: {n:,}"
         if not dry_run and column.renewed:
             yield f"  renewed: {column.renewed:,}"
         if column.held:

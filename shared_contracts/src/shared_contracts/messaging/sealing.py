@@ -19,6 +19,8 @@ from . import conf
 
 NONCE_BYTES = 12
 FINGERPRINT_BYTES = 16
+LONGEST_KEY_ID = 16
+"""Letters or digits."""
 
 
 class Unsealable(MessagingError):
@@ -38,6 +40,8 @@ def unseal(sealed: bytes | memoryview, purpose: str) -> bytes:
     sealed = bytes(sealed)  # drivers may hand out memoryviews
     kid, rest = _split(sealed)
     key = conf.current().SEALING_KEYS.get(kid)
+    if not kid:
+        raise Unsealable("sealed with an unknown key")
     if key is None:
         raise Unsealable(f"sealed with key {kid!r}, which SEALING_KEYS does not list")
     try:
@@ -47,7 +51,7 @@ def unseal(sealed: bytes | memoryview, purpose: str) -> bytes:
 
 
 def key_id(sealed: bytes | memoryview) -> str:
-    """Which of SEALING_KEYS has made a sealed value or a fingerprint."""
+    """Which of SEALING_KEYS has made a sealed value or a fingerprint; empty if none can have."""
     return _split(bytes(sealed))[0]
 
 
@@ -85,7 +89,9 @@ def _active() -> tuple[str, bytes]:
 
 def _split(value: bytes) -> tuple[str, bytes]:
     end = 1 + value[0] if value else 0
-    return value[1:end].decode("utf-8", "replace"), value[end:]
+    kid = value[1:end].decode("utf-8", "replace")
+    # What cannot be a key id is some of the value itself: it must not be shown as one.
+    return (kid if kid.isalnum() and len(kid) <= LONGEST_KEY_ID else ""), value[end:]
 
 
 @lru_cache(maxsize=16)
