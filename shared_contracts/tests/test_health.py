@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import select
 import signal
 import socket
 import struct
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import transaction
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
-from shared_contracts.messaging import outbox, pulse, watch
+from shared_contracts.messaging import health, outbox, pulse, watch
 from shared_contracts.messaging.models import InboxMessage, OutboxMessage
 from shared_contracts.messaging.pulse import Pulse
 from shared_contracts.messaging.testing import an_envelope
@@ -214,6 +218,52 @@ def test_a_taken_port_ends_the_process_with_its_setting_s_name(start):
 
         assert process.wait() == 1
     assert process.said("HEALTH_PORT: expected a port for this process alone on 127.0.0.1")
+
+
+# who asks slowly
+
+
+@pytest.fixture
+def port(monkeypatch) -> Iterator[int]:
+    """A port with little patience and room for two."""
+    monkeypatch.setattr(health, "PATIENCE", 1.0)
+    monkeypatch.setattr(health, "PLACES", 2)
+    server = health.Server("127.0.0.1", 0, "relay")
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+def answer(port: int) -> bytes:
+    """What comes for one request; nothing if it is turned away."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock, suppress(OSError):
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        return sock.recv(100)
+    return b""
+
+
+def test_who_sends_a_byte_now_and_then_is_cut_off_all_the_same(port):
+    def cut() -> bool:
+        try:
+            dripping.sendall(b"x")
+            readable, _, _ = select.select([dripping], [], [], 0.05)
+            return bool(readable) and not dripping.recv(1)
+        except OSError:
+            return True
+
+    with socket.create_connection(("127.0.0.1", port)) as dripping:
+        eventually(cut, 5.0)
+
+
+def test_who_comes_while_all_places_are_taken_is_turned_away_until_one_is_free(port):
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+
+    turned_away = answer(port)
+    eventually(lambda: answer(port).startswith(b"HTTP/1.0 404"))
+    for sock in silent:
+        sock.close()
+    assert turned_away == b""
 
 
 # the pulse

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import socket
 import time
@@ -10,6 +12,7 @@ import pytest
 from django.db import transaction
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
 from shared_contracts.messaging import outbox
+from shared_contracts.messaging.loop import Stop
 from shared_contracts.messaging.testing import an_envelope
 
 from tests import rabbit
@@ -128,3 +131,17 @@ def test_a_second_signal_ends_it_at_once(start, prefix):
     assert code == 128 + signal.SIGTERM
     assert seconds < 1
     eventually(lambda: rabbit.depth(f"{prefix}student_service.inbox") == 1)
+
+
+def test_a_process_with_thousands_of_descriptors_waits_as_any_other():
+    near, far = os.pipe()
+    high = fcntl.fcntl(near, fcntl.F_DUPFD, 1024)
+    try:
+        os.write(far, b"\0")
+        started = time.monotonic()
+        Stop().wait(20.0, high)
+    finally:
+        for one in (near, far, high):
+            os.close(one)
+
+    assert time.monotonic() - started < 10.0

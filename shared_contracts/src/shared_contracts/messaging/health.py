@@ -13,9 +13,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import sys
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import BoundedSemaphore, Thread, Timer
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
@@ -29,17 +32,37 @@ logger = logging.getLogger(__name__)
 REGISTRY.register(numbers)
 
 PATIENCE = 5.0
-"""Seconds that whoever asks may take for one request."""
+"""Seconds that whoever asks may take for one request, answer included."""
+
+PLACES = 32
+"""Requests at a time; who comes while all are taken is turned away, and may ask again."""
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on one port. Slow or silent askers take a thread each, and nobody's place."""
+    """Listens on one port. A slow or silent asker takes a thread and a place, and not for long."""
 
     daemon_threads = True
 
     def __init__(self, address: str, port: int, role: str) -> None:
         self.about = {"service": conf.current().SERVICE, "role": role}
+        self._places = BoundedSemaphore(PLACES)
         super().__init__((address, port), Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started that would give the place back
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, *_: object) -> None:
         """Say so in the log, unless whoever asked has only gone away or talks something else."""
@@ -52,8 +75,22 @@ class Handler(BaseHTTPRequestHandler):
     """One request."""
 
     server: Server
-    timeout = PATIENCE
     server_version, sys_version = "health", ""
+
+    def setup(self) -> None:
+        """A socket's timeout is not enough: who sends a byte now and then starts it anew."""
+        super().setup()
+        self._deadline = Timer(PATIENCE, self._cut)
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def _cut(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def finish(self) -> None:
+        self._deadline.cancel()
+        super().finish()
 
     def do_GET(self) -> None:
         if self.path == "/health/live":

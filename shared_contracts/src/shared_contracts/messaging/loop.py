@@ -7,6 +7,7 @@ A second signal ends the process at once.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import signal
@@ -77,7 +78,10 @@ class Stop:
 
     def wait(self, seconds: float, *others: int) -> None:
         """Wait so long, or until asked to stop, or until one of the `others` (fds) is readable."""
-        select.select([self._reader, *others], [], [], max(0.0, seconds))
+        ready = select.poll()  # not select(), which fails at the 1,024th descriptor
+        for one in (self._reader, *others):
+            ready.register(one, select.POLLIN)
+        ready.poll(math.ceil(max(0.0, seconds) * 1000))
 
 
 REMINDER = 60.0
