@@ -29,7 +29,7 @@ from .kinds import on_servers
 from .payments import Subscription, order
 from .places import Place
 
-ROUNDS = 3
+ROUNDS = 2
 FEW = 6
 CUSTOMERS = 20
 """So many come at once in each round; something dies when some of their events have been said."""
@@ -157,10 +157,13 @@ HAPPENS_TO = {
 MAILS_IN_DOUBT = {"mail late", "mail hang up"}
 """A server that takes mails and does not say so leaves each of them in doubt."""
 
+STAND_STILL = ("payment-relay", "student-consumer", "student-tasks")
+"""That is enough: who stands still is not harmed, and `make chaos` does it to all."""
+
 HAPPENINGS = [
     pytest.param(name, target, id=f"{name}-{target}".replace(" ", "-").replace(":", "-"))
     for name, targets in HAPPENS_TO.items()
-    for target in targets
+    for target in (STAND_STILL if name == "freeze" else targets)
 ]
 
 

@@ -35,14 +35,16 @@ NOTHING_CHOSEN = 5
 """pytest's exit code if no test was left after its options had chosen."""
 
 WITHOUT_A_DATABASE = (
-    "adding_an_event", "backoff", "broker_conformance", "contract", "embedded", "environment",
-    "masking", "mended_amqp", "sqlite_transport", "stopping", "strict_json", "topology",
+    "adding_an_event", "backoff", "bad_input", "broker_conformance", "contract", "embedded",
+    "environment", "masking", "mended_amqp", "sqlite_transport", "stopping", "strict_json",
+    "topology",
 )  # fmt: skip
 """Tests of `shared_contracts` to which it makes no difference: once is enough."""
 
 
-FAILURES = ("chaos", "health", "reconcile", "what_each_failure_costs")
-"""Tests of the whole system that harm it: half of the time of all of those."""
+FAILURES = ("what_each_failure_costs",)
+TORMENTS = ("chaos", "health", "reconcile")
+"""Tests of the whole system that harm it: most of the time of all of those."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,13 @@ class Suite:
 SUITES = (
     # Those that take longest come first, so that the others run beside them.
     Suite("tests_integration", options=[f"test_{n}.py" for n in FAILURES], part="failures"),
-    Suite(
-        "tests_integration", options=[f"--ignore=test_{n}.py" for n in FAILURES], part="journeys"
-    ),
+    Suite("tests_integration", options=[f"test_{n}.py" for n in TORMENTS], part="torments"),
     Suite("shared_contracts", "SQLite"),
+    Suite(
+        "tests_integration",
+        options=[f"--ignore=test_{n}.py" for n in (*FAILURES, *TORMENTS)],
+        part="journeys",
+    ),
     Suite(
         "shared_contracts",
         "PostgreSQL",
@@ -76,7 +81,8 @@ SUITES = (
     Suite("payment_service", "SQLite"),
     Suite("payment_service", "PostgreSQL"),
     Suite("student_service", "SQLite"),
-    Suite("student_service", "PostgreSQL"),
+    # A thousand messages by hand take their time, and it is the same time twice.
+    Suite("student_service", "PostgreSQL", ["--ignore=tests/test_a_thousand_set_aside.py"]),
 )
 
 
