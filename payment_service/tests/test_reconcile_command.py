@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
+from shared_contracts.messaging.keys import canary
+from shared_contracts.messaging.models import KeyCanary
 from shared_contracts.messaging.testing import deliver
 from subscriptions.models import ReconciliationRun, Subscription
 from uuid_utils.compat import uuid7
@@ -126,3 +129,15 @@ def test_all_that_was_recorded_again_is_handed_over_at_once_and_nothing_else(sho
 def test_who_is_to_adopt_nothing_is_told_so() -> None:
     with pytest.raises(CommandError, match="required"):
         call_command("reconcile", "adopt", "--client", "shop")
+
+
+def test_nothing_is_asked_with_another_key_than_the_services_have(settings: Settings) -> None:
+    [kid, *_] = settings.MESSAGING["SEALING_KEYS"]
+    other = canary(b"of another key")
+    KeyCanary.objects.create(setting="SEALING_KEYS", key_id=kid, value=other)
+
+    text, code = reconcile("--wait", "0")
+
+    assert code == 2
+    assert f"SEALING_KEYS: expected the key {kid!r}" in text
+    assert not ReconciliationRun.objects.exists()

@@ -93,7 +93,7 @@ def test_a_dry_run_counts_by_key_and_changes_nothing(messaging):
     assert "  k1 4, k2 2\n" in said
     assert "k1 is needed: 4 rows are sealed with it; rotate_keys seals them anew." in said
     assert sealed_with() == {"k1", "k2"}
-    assert KeyCanary.objects.filter(key_id="k1").exists()
+    assert set(KeyCanary.objects.values_list("key_id", flat=True)) == {"k1"}
 
 
 def test_a_rotation_that_is_ended_goes_on_where_it_was(messaging, monkeypatch):
@@ -116,19 +116,35 @@ def test_a_rotation_that_is_ended_goes_on_where_it_was(messaging, monkeypatch):
 
 def test_rows_that_no_listed_key_opens_are_left_told_and_keep_their_canary(messaging):
     messaging(SEALING_KEYS={"k0": OTHER})
-    keys.check()
     publish(1)
     messaging(SEALING_KEYS=BEFORE)
-    publish(1)
+    publish(2)
+    changed = OutboxMessage.objects.earliest("-id")
+    OutboxMessage.objects.filter(id=changed.id).update(body=bytes(changed.body)[:-1])
     messaging(SEALING_KEYS=BETWEEN)
-    KeyCanary.objects.create(setting="SEALING_KEYS", key_id="k1", value=keys.canary(OLD))
 
     code, said = rotate_keys()
 
     assert code == 1
     assert "not to be opened with any key 'k0' that is listed: 1" in said
-    assert sealed_with() == {"k0", "k2"}
-    assert set(KeyCanary.objects.values_list("key_id", flat=True)) == {"k0"}
+    assert sealed_with() == {"k0", "k1", "k2"}
+    assert set(KeyCanary.objects.values_list("key_id", flat=True)) == {"k1", "k2"}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
+def test_a_rotation_with_another_key_than_the_services_have_is_refused(messaging, arguments):
+    messaging(SEALING_KEYS=BETWEEN)
+    keys.check()
+    publish(1)
+    messaging(SEALING_KEYS=BEFORE)
+    publish(1)
+    messaging(SEALING_KEYS={"k2": OTHER, "k1": OLD})
+
+    with pytest.raises(keys.WrongKey, match="expected the key 'k2' that sealed"):
+        rotate_keys(*arguments)
+
+    messaging(SEALING_KEYS=BETWEEN)
+    assert (len(published()), sealed_with()) == (2, {"k1", "k2"})
 
 
 def test_the_inbox_still_tells_a_repetition_from_another_body_until_its_key_is_gone(messaging):

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from shared_contracts.errors import Malformed, Transient
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import set_aside, set_aside_desk
+from shared_contracts.messaging import keys, set_aside, set_aside_desk
 from shared_contracts.messaging.inbox import Received
 from shared_contracts.messaging.loop import Stop
 from shared_contracts.messaging.models import OperatorAct, SetAside
@@ -241,6 +241,19 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_goes_away(monkeypatch):
     assert drawn[2] == "[###############...............] 2 of 4, 0 not applied"
     assert drawn[-1] == ""
     assert out.getvalue() == "4 of 4 messages replayed\n        4  applied\n"
+
+
+@pytest.mark.parametrize("words", [["--all"], ["--all", "--dry-run"]])
+def test_a_replay_with_another_key_than_the_services_have_is_refused(refused, messaging, words):
+    keep()
+    keys.check()
+    messaging(SEALING_KEYS={"k1": b"2" * 32, "k0": b"0" * 32})
+
+    code, text = refused("replay", *words)
+
+    assert code == 1
+    assert "SEALING_KEYS: expected the key 'k1'" in text
+    assert (states(), OperatorAct.objects.count()) == (["dead"], 0)
 
 
 def test_a_replay_with_nothing_to_do_says_so(said):

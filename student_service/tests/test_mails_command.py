@@ -10,6 +10,8 @@ from access_codes.models import MailIntent
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
+from shared_contracts.messaging.keys import WrongKey, canary
+from shared_contracts.messaging.models import KeyCanary
 from shared_contracts.messaging.testing import an_envelope, deliver, published
 
 from tests.smtp_server import Mailbox
@@ -91,3 +93,13 @@ def test_what_is_said_of_a_mail_keeps_no_address(intent: MailIntent) -> None:
     assert intent.sent_at is not None
     assert intent.sent_at <= timezone.now()
     assert "ada@example.com" not in intent.last_error
+
+
+def test_nothing_is_settled_with_another_key_than_the_services_have(intent: MailIntent) -> None:
+    KeyCanary.objects.create(setting="CODE_LOOKUP_KEY", key_id="", value=canary(b"of another key"))
+
+    with pytest.raises(WrongKey, match="CODE_LOOKUP_KEY: expected the key"):
+        settle(intent, "give-up")
+
+    intent.refresh_from_db()
+    assert intent.state == State.UNKNOWN

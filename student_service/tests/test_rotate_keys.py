@@ -12,7 +12,7 @@ from access_codes.models import AccessCode, MailIntent
 from django.core.management import call_command
 from pytest_django import Settings
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import keys, sealing
+from shared_contracts.messaging import keys, rotation, sealing
 from shared_contracts.messaging.testing import an_envelope, deliver
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,6 +111,30 @@ def test_a_key_that_does_not_find_every_row_yet_cannot_take_over(given: Given) -
 
     with pytest.raises(keys.WrongKey):
         given(SEALING, LOOKUP_NEXT)
+
+
+def test_a_rotation_that_ends_early_after_a_forgotten_one_leaves_the_key_in_force(
+    given: Given,
+) -> None:
+    third = b"T" * 32
+    given(SEALING, LOOKUP)
+    every = issue()
+    given(SEALING, LOOKUP, LOOKUP_NEXT)
+    rotate_keys()
+    given(SEALING, LOOKUP_NEXT)
+    every += issue()
+    given(SEALING, LOOKUP_NEXT, third)
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rotation.rotate(end)
+    given(SEALING, LOOKUP_NEXT, third)
+    assert found(every) == every
+    assert "CODE_LOOKUP_KEY_NEXT may take over" in rotate_keys()
+    given(SEALING, third)
+    assert found(every) == every
 
 
 def test_the_mails_of_an_address_are_counted_under_the_new_key_after_the_change(

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from shared_contracts.messaging import keys
 from shared_contracts.messaging.loop import Stop
 
 from ... import reconciliation, repairs
@@ -26,7 +27,7 @@ examples:
   manage.py reconcile adopt --client shop ID ID  hand over what was recorded again
   manage.py reconcile adopt --client shop --all
 
-exit codes: 0 both sides agree (again), 1 they differ, 2 wrong usage, 3 no answer in time
+exit codes: 0 both sides agree (again), 1 they differ, 2 wrong usage or keys, 3 no answer in time
 """
 EXITS = {
     ReconciliationRun.State.CLEAN: 0,
@@ -91,8 +92,9 @@ class Command(BaseCommand):
         self, since: datetime | None, until: datetime | None, repair: bool, wait: float
     ) -> None:
         try:
+            keys.check()
             run = reconciliation.start(since=since, until=until, repair=repair)
-        except reconciliation.NotSettled as error:
+        except (keys.WrongKey, reconciliation.NotSettled) as error:
             raise CommandError(str(error), returncode=2) from None
         stop, deadline, said = Stop().on_signals(), time.monotonic() + wait, time.monotonic()
         while not stop and run.ended_at is None and time.monotonic() < deadline:

@@ -16,7 +16,7 @@ from django.db.models import Max
 
 from . import conf, sealing
 from .bulk import insert_new, update_from
-from .keys import NEXT, SEALING, Keyring, Sealed, canary, keyring, lookup_keys
+from .keys import NEXT, SEALING, Keyring, Sealed, canary, check, compare, keyring, lookup_keys
 from .models import InboxMessage, KeyCanary
 
 WINDOW = 500
@@ -58,7 +58,8 @@ class Column:
 
 
 def survey(progress: Progress) -> list[Column]:
-    """Count the rows by their keys, and change nothing."""
+    """Count the rows by their keys, and change nothing. Raises `WrongKey`."""
+    compare()
     return [_pass(Column(each), progress, renew=False) for each in keyring().sealed]
 
 
@@ -66,7 +67,9 @@ def rotate(progress: Progress) -> list[Column]:
     """Renew every row that the keys in force have not made; returns what was found and done.
 
     When nothing needs a key any more, its canary goes: a start without that key is fine then.
+    Raises `WrongKey`, before anything is sealed with a key that no other process has.
     """
+    check()
     ring = keyring()
     _announce_nothing(ring)
     columns = [_renewed(each, progress) for each in ring.sealed]
@@ -170,12 +173,22 @@ def _renew(each: Sealed, keys: Sequence[Any]) -> set[Any]:
 
 
 def _announce_nothing(ring: Keyring) -> None:
-    """Another key to come than the one that was announced: it cannot take over yet."""
-    if ring.lookup:
-        to_come = lookup_keys(ring.lookup)[1]
-        announced = KeyCanary.objects.filter(setting=ring.lookup, key_id=NEXT)
-        if to_come is not None:
-            announced.exclude(value=canary(to_come)).delete()
+    """Another key to come than the one that was announced: it cannot take over yet.
+
+    Where the one announced has taken over, and no rotation has said so, its canary takes the place
+    of the old key's: it is in force, and if we end here it must not be refused.
+    """
+    if not ring.lookup:
+        return
+    present, to_come = lookup_keys(ring.lookup)
+    if to_come is None:
+        return
+    canaries = KeyCanary.objects.filter(setting=ring.lookup)
+    announced = canaries.filter(key_id=NEXT).exclude(value=canary(to_come))
+    with transaction.atomic():
+        if announced.filter(value=canary(present)).exists():
+            canaries.filter(key_id="").update(value=canary(present))
+        announced.delete()
 
 
 def _settle_canaries(ring: Keyring, columns: Sequence[Column]) -> None:

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from ..errors import MessagingError
 from ..masking import mask
-from . import bulk_replay, closing, set_aside_groups, set_aside_report, world
+from . import bulk_replay, closing, keys, set_aside_groups, set_aside_report, world
 from .loop import Stop
 from .models import SetAside
 from .replay import Answer, Order, trial
@@ -67,7 +67,8 @@ class Screen(Protocol):
 class Desk:
     """Does what the operator says and tells what came of it. Progress goes to a terminal only.
 
-    Its verbs raise `Unfinished`, and `NoSuchGroup` for a name that no group has.
+    Its verbs raise `Unfinished`, and `NoSuchGroup` for a name that no group has; a replay with
+    other keys than the database's raises `WrongKey`.
     """
 
     def __init__(self, out: Screen, progress: Screen, stop: Stop) -> None:
@@ -123,6 +124,8 @@ class Desk:
         self._say([f"for an hour, consumers set aside what fails with {cause} without holding it"])
 
     def _rehearse(self, ids: Sequence[int], order: Order) -> None:
+        keys.compare()
+
         def tried() -> Iterator[Answer]:
             for row_id in ids:
                 if self._stop:
@@ -136,6 +139,7 @@ class Desk:
             raise Unfinished(ended or "stopped before the end", exit_code=3)
 
     def _replay(self, ids: Sequence[int], order: Order, rate: float) -> None:
+        keys.check()  # a handler may seal and send
         steps = bulk_replay.replayed(ids, order, self._stop, rate=rate)
         answers, ended = self._watched(steps, len(ids))
         self._say([f"{len(answers):,} of {len(ids):,} messages replayed"])

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
+from shared_contracts.messaging import keys
 
 from ... import mailing
 from ...models import MailIntent
@@ -65,6 +66,7 @@ class Command(BaseCommand):
             self.stdout.write(f"no mail is {state}")
 
     def _settle(self, id: list[UUID], settlement: str, reason: str, by: str, **_: Any) -> None:  # noqa: A002 (the argument's name)
+        keys.check()
         refused = 0
         for one in id:
             try:
