@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import bz2
+import select
 import struct
 import time
 import zlib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import amqp
 import pytest
 from amqp import basic_message
+from django.db.models.functions import Now
+from shared_contracts.errors import Transient
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import breaker
+from shared_contracts.messaging import breaker, broker, conf, pulse, set_aside
+from shared_contracts.messaging.consumer import BatchConsumer
+from shared_contracts.messaging.inbox import Received
+from shared_contracts.messaging.loop import Stop
 from shared_contracts.messaging.models import InboxMessage, SetAside
 from shared_contracts.messaging.testing import an_envelope
 
@@ -94,6 +101,32 @@ def test_a_message_set_aside_is_tried_again_by_the_running_consumer(start, prefi
 
     assert SetAside.objects.get().attempts == 2
     assert process.said("dead after try 2") == 1
+
+
+def test_between_retries_the_broker_and_the_pulse_hear_that_the_consumer_lives(prefix, handle):
+    for one in requests(3):
+        message = Received.read(one.to_json(), queue="student_service.inbox")
+        set_aside.keep(message, Transient("later"), dead=False)
+    SetAside.objects.update(next_attempt_at=Now() - timedelta(seconds=1))
+    connection, stop = broker.connect("test"), Stop()
+    beats: list[float] = []
+    came: list[int] = []
+
+    def slow(messages):
+        beats.append(pulse.pulse._beat_at)
+        came.append(broker.frames(connection))
+        rabbit.send(prefix, b"{}")  # the broker has something to say during each retry
+        if len(beats) == 3:
+            stop.ask()
+        select.select([connection.connection.transport.sock], [], [], 10)
+
+    handle(slow)
+    try:
+        BatchConsumer(connection, conf.handlers(), stop, breaker.Breaker()).run(lambda: None)
+    finally:
+        broker.close(connection)
+
+    assert len(set(beats)) == len(set(came)) == 3
 
 
 def ended_or_dead(process, event_id):

@@ -230,6 +230,7 @@ class BatchConsumer:
             for _ in range(RETRIES_A_TURN):
                 if self._stop or not set_aside.retry_one(self._handlers, self._while_world_is_away):
                     break
+                self._stay_alive()
         if not self._arrived:
             self._watch.look()
         pulse.worked(broker.frames(self._connection))
