@@ -62,7 +62,7 @@ def _ours(run: ReconciliationRun, end: Place | None) -> Iterator[Subscription]:
 
 def _missing(here: Sequence[Subscription], settled: datetime) -> Iterator[Found]:
     for one in here:
-        code = one.code
+        code = one.code_if_it_opens
         if code is None:
             yield Found(one.id, Kind.PAID_WITHOUT_CODE)
         elif one.code_issued_at is None or one.code_issued_at <= settled:
@@ -73,7 +73,7 @@ def _different(theirs: Mapping[UUID, str]) -> Iterator[Found]:
     ours = Subscription.objects.in_bulk(list(theirs))
     for subscription_id, digest in theirs.items():
         known = ours.get(subscription_id)
-        code = known.code if known else None
+        code = known.code_if_it_opens if known else None
         if known is None:
             yield Found(subscription_id, Kind.CODE_WITHOUT_PAYMENT, theirs=digest)
         elif code is None:

@@ -62,6 +62,10 @@ def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
 
 def _known(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[AccessCodeKnown]:
     for one in Subscription.objects.filter(id__in=subscriptions, access_code__isnull=False):
+        code = one.code_if_it_opens
+        if not code:
+            logger.error("%s: its code does not open, and so it cannot be told", one)
+            continue
         yield AccessCodeKnown(
             subscription_id=one.id,
             run_id=run.id,
@@ -71,7 +75,7 @@ def _known(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[Ac
             amount=one.amount,
             currency=one.currency,
             occurred_at=one.created_at,
-            access_code=one.code or "",
+            access_code=code,
             issued_at=one.code_issued_at or one.created_at,
         )
 
@@ -108,7 +112,7 @@ def _agree(told: AccessGrantTold, ours: Subscription | None) -> tuple[str, str]:
         return State.REPAIRED, f"recorded again, for the client {RECOVERED!r}"
     if ours.user_id != told.user_id:
         return State.NEEDS_PERSON, "the student side has its code for another user"
-    if ours.code == told.access_code:
+    if ours.code_if_it_opens == told.access_code:
         return State.REPAIRED, "both sides have the same code"
     ours.access_code = sealing.seal(told.access_code.encode(), CODE_PURPOSE)
     ours.code_issued_at = told.issued_at

@@ -23,6 +23,7 @@ from shared_contracts.events import (
     UserSubscribed,
     code_digest,
 )
+from shared_contracts.messaging import sealing
 from shared_contracts.messaging.models import OutboxMessage
 from shared_contracts.messaging.testing import an_event, deliver, published
 from subscriptions import comparison, reconciliation, repairs, tasks
@@ -325,6 +326,40 @@ def test_where_the_codes_differ_the_one_of_the_student_side_is_taken_over() -> N
         code_digest(differs, OTHER_CODE),
     )
     assert now(run).state == Runs.REPAIRED
+
+
+def lock(subscription: UUID) -> None:
+    """Its code does not open any more."""
+    Subscription.objects.filter(pk=subscription).update(access_code=sealing.seal(b"", "another"))
+
+
+def test_a_code_that_does_not_open_here_is_taken_over_from_the_student_side() -> None:
+    locked, _ = ids = paid(2)
+    lock(locked)
+    run = compared(codes(ids), repair=True)
+    found = drift(run)
+    deliver(told(locked))
+
+    assert found == {locked: (Kind.CODE_DIFFERS, State.REPAIRING)}
+    assert Subscription.objects.get(pk=locked).code == CODE
+    assert now(run).state == Runs.REPAIRED
+
+
+def test_a_lost_code_that_does_not_open_here_is_left_to_a_person_and_the_others_are_told() -> None:
+    locked, lost = paid(2)
+    lock(locked)
+    run = compared({}, repair=True)
+    first = [known.subscription_id for known in asked(AccessCodeKnown)]
+    deliver(told(lost))
+    for _ in range(5):
+        pass_time(reconciliation.PAUSE)
+        reconciliation.go_on()
+
+    assert first == [lost]
+    assert drift(run) == {
+        locked: (Kind.CODE_LOST, State.NEEDS_PERSON),
+        lost: (Kind.CODE_LOST, State.REPAIRED),
+    }
 
 
 def test_a_code_of_another_user_is_never_taken_over() -> None:

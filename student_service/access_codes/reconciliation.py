@@ -17,7 +17,7 @@ from shared_contracts.events import (
     Position,
     code_digest,
 )
-from shared_contracts.messaging import bulk, outbox
+from shared_contracts.messaging import bulk, outbox, sealing
 
 from . import codes, mailing
 from .models import AccessCode
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 ACTIVE = "active"
 """The state of every code, as none can be taken back."""
+
+UNREADABLE = "0" * 32
+"""Told as the digest of a code that does not open, so that the sides differ in this one only."""
 
 RESTORED = "restored from the payment side; it may have been sent before"
 
@@ -48,12 +51,19 @@ def _digest(asked: AccessDigestRequested) -> AccessDigest:
             DigestEntry(
                 subscription_id=row.subscription_id,
                 state=ACTIVE,
-                digest=code_digest(row.subscription_id, row.code),
+                digest=_digest_of(row),
             )
             for row in here
         ),
         next=_position(here[-1]) if more else None,
     )
+
+
+def _digest_of(row: AccessCode) -> str:
+    try:
+        return code_digest(row.subscription_id, row.code)
+    except sealing.Unsealable:
+        return UNREADABLE
 
 
 def _position(row: AccessCode) -> Position:
@@ -68,10 +78,11 @@ def tell_grants(messages: Sequence[Envelope[AccessGrantsRequested]]) -> None:
     known = _known(asked)
     outbox.publish(
         *(
-            message.follow(_told(known[subscription], message.data.run_id))
+            message.follow(told)
             for message in messages
             for subscription in message.data.subscription_ids
             if subscription in known
+            and (told := _told(known[subscription], message.data.run_id)) is not None
         )
     )
 
@@ -101,8 +112,10 @@ def restore_codes(messages: Sequence[Envelope[AccessCodeKnown]]) -> None:
         _note_what_was_paid(known[event.subscription_id], event)
     outbox.publish(
         *(
-            message.follow(_told(known[message.data.subscription_id], message.data.run_id))
+            message.follow(grant)
             for message in messages
+            if (grant := _told(known[message.data.subscription_id], message.data.run_id))
+            is not None
         )
     )
 
@@ -113,7 +126,8 @@ def _note_what_was_paid(row: AccessCode, event: AccessCodeKnown) -> None:
         "currency": event.currency,
         "occurred_at": event.occurred_at,
     }
-    if row.code == event.access_code and any(getattr(row, n) != v for n, v in paid.items()):
+    same = _digest_of(row) == code_digest(row.subscription_id, event.access_code)
+    if same and any(getattr(row, n) != v for n, v in paid.items()):
         AccessCode.objects.filter(pk=row.pk).update(**paid)
 
 
@@ -122,18 +136,24 @@ def _known(subscriptions: Iterable[UUID]) -> dict[UUID, AccessCode]:
     return {row.subscription_id: row for row in rows}
 
 
-def _told(row: AccessCode, run_id: UUID) -> AccessGrantTold:
+def _told(row: AccessCode, run_id: UUID) -> AccessGrantTold | None:
+    """None if it does not open: without an answer, the payment side leaves it to a person."""
     # The first mail's address is the one that the first request gave.
     first = min(row.mails.all(), key=lambda mail: mail.id)
+    try:
+        code, address = row.code, first.address
+    except sealing.Unsealable as error:
+        logger.warning("%s cannot be told: %s", row, error)
+        return None
     return AccessGrantTold(
         subscription_id=row.subscription_id,
         run_id=run_id,
         user_id=row.user_id,
-        email=first.address,
+        email=address,
         plan=row.plan,
         amount=row.amount,
         currency=row.currency,
         occurred_at=row.occurred_at or row.issued_at,
-        access_code=row.code,
+        access_code=code,
         issued_at=row.issued_at,
     )

@@ -21,6 +21,7 @@ from shared_contracts.events import (
     UserSubscribed,
     code_digest,
 )
+from shared_contracts.messaging import sealing
 from shared_contracts.messaging.testing import an_envelope, an_event, deliver, published
 from shared_contracts.strict_json import MAX_BYTES
 from uuid_utils.compat import uuid7
@@ -212,6 +213,39 @@ def test_of_a_code_that_is_here_what_was_paid_is_noted() -> None:
 
     row = AccessCode.objects.get()
     assert (row.amount, row.currency, row.occurred_at) == (4900, "EUR", known.data.occurred_at)
+
+
+def lock(subscription: UUID) -> None:
+    """Its code does not open any more."""
+    AccessCode.objects.filter(pk=subscription).update(sealed_code=sealing.seal(b"", "another"))
+
+
+def test_a_code_that_does_not_open_costs_the_others_of_its_page_nothing() -> None:
+    locked, fine = issued(2)
+    lock(locked)
+    [page] = digests()
+
+    code = AccessCode.objects.get(pk=fine).code
+    assert [e.digest for e in page.entries] == ["0" * 32, code_digest(fine, code)]
+
+
+def test_of_codes_that_do_not_open_nothing_is_told_but_which_they_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    locked, without_address, fine = issued(3)
+    lock(locked)
+    MailIntent.objects.filter(access_code=without_address).update(
+        recipient=sealing.seal(b"", "another")
+    )
+    deliver(
+        an_envelope(AccessGrantsRequested, subscription_ids=[locked, without_address, fine]),
+        an_envelope(AccessCodeKnown, subscription_id=locked, access_code=CODE, amount=1),
+    )
+
+    assert [grant.subscription_id for grant in told()] == [fine]
+    assert AccessCode.objects.get(pk=locked).amount == 4900
+    assert f"code of {locked} cannot be told" in caplog.text
+    assert f"code of {without_address} cannot be told" in caplog.text
 
 
 def test_no_code_and_no_address_is_logged(caplog: pytest.LogCaptureFixture) -> None:
