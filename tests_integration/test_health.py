@@ -164,7 +164,10 @@ def test_a_worker_whose_beat_has_died_is_not_ready(system: Watched, payments: Pa
     ]
     os.kill(beat, signal.SIGKILL)
 
-    eventually(lambda: "does beat run?" in system.lacks("student-tasks"), within=120)
+    try:
+        eventually(lambda: "does beat run?" in system.lacks("student-tasks"), within=120)
+    finally:
+        system.restart("student-tasks")
 
 
 @dataclass(frozen=True)
