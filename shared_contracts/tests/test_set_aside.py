@@ -105,6 +105,48 @@ def test_of_a_body_too_long_to_be_read_the_beginning_is_kept():
     assert row.reason == "the body has 3,000,000 bytes, expected at most 262,144"
 
 
+ZIPPED = "content_encoding: expected utf-8 and nothing compressed, got 'gzip'"
+
+
+def test_a_message_with_broken_properties_is_refused_at_every_try_whatever_its_body_says():
+    message = received(broken=ZIPPED)
+    set_aside.keep(message, Transient("delivered too often"), dead=False, suspect=True)
+    tried = retry()
+
+    row = SetAside.objects.get()
+    assert (tried, row.state, row.reason) == (1, "dead", ZIPPED)
+    assert Effect.objects.count() == 0
+
+
+@pytest.mark.parametrize("broken", ["\0\ud83d", "for ada@example.com " + "x" * 5_000])
+def test_properties_broken_in_any_way_are_kept_as_bounded_text_without_addresses(broken):
+    set_aside.keep(received(broken=broken), Transient(), dead=True)
+
+    row = SetAside.objects.get()
+    assert set_aside.read(row).fault is not None
+    assert "ada@example.com" not in str(row.headers)
+    assert len(str(row.headers)) < 1_100
+
+
+def test_the_same_body_with_good_properties_is_another_message_and_is_handled():
+    envelope = an_envelope(UserSubscribed)
+    for changes in ({"broken": ZIPPED}, {}):
+        set_aside.keep(received(envelope, **changes), Transient(), dead=False)
+    retry()
+
+    assert list(SetAside.objects.order_by("id").values_list("state", flat=True)) == [
+        "dead",
+        "replayed",
+    ]
+
+
+def test_a_strangers_header_does_not_make_a_message_a_broken_one():
+    set_aside.keep(received(headers={set_aside.BROKEN: "yes"}), Transient(), dead=False)
+    retry()
+
+    assert SetAside.objects.get().state == "replayed"
+
+
 @pytest.mark.parametrize("character", ["\0", "\ud83d"])
 def test_an_error_with_a_character_that_no_database_takes_is_kept_all_the_same(character):
     row = kept(ValueError(f"plan {character} is no plan"))

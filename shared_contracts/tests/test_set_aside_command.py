@@ -168,6 +168,17 @@ def test_a_dry_run_tells_what_would_be_with_examples_and_changes_nothing(said, h
     assert OperatorAct.objects.count() == 0
 
 
+def test_a_dry_run_says_so_of_a_message_whose_properties_were_broken(said):
+    body = an_envelope(UserSubscribed).to_json()
+    message = Received.read(body, queue="student_service.inbox", broken="content_type: got 'x/y'")
+    set_aside.keep(message, message.fault, dead=True)
+
+    text = said("replay", "--all", "--dry-run")
+
+    assert "1  still unreadable  (Malformed)\n" in text
+    assert "content_type: got 'x/y'" in text
+
+
 def test_a_group_is_replayed_and_closed(said):
     keep(30)
     other = keep_unreadable()

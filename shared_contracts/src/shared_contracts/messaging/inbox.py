@@ -52,6 +52,8 @@ class Received:
     headers: Mapping[str, Any] = field(default_factory=dict)
     envelope: Envelope[Any] | None = None
     fault: Malformed | UnknownEvent | None = None
+    broken: str = ""
+    """The fault, if it is one of the properties: nothing in the body tells it."""
 
     @classmethod
     def read(
@@ -68,7 +70,7 @@ class Received:
                 raise Malformed(broken)
             envelope = Envelope.from_json(body)
         except (Malformed, UnknownEvent) as fault:
-            return cls(body, queue, headers or {}, fault=fault)
+            return cls(body, queue, headers or {}, fault=fault, broken=broken)
         except Exception as error:  # noqa: BLE001 (a fault of our reader must cost one message only)
             unread = Malformed(f"reading it failed with {type(error).__name__}")
             return cls(body, queue, headers or {}, fault=unread)

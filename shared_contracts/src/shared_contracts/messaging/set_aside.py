@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from .. import logs
-from ..errors import Transient
+from ..errors import Malformed, Transient
 from ..events import Event
 from ..masking import mask
 from ..strict_json import MAX_BYTES
@@ -31,6 +31,9 @@ LONGEST_BODY = MAX_BYTES + 1
 
 30 MB would take the database longer than a statement may, and the message would come for ever.
 """
+
+BROKEN = "(broken properties)"
+"""Stands among the kept headers with the fault of the properties, which are not kept themselves."""
 
 T = TypeVar("T")
 
@@ -61,7 +64,7 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
         "type": envelope.type if envelope else "",
         "subject": envelope.subject if envelope else "",
         "body": sealing.seal(message.body[:LONGEST_BODY], SET_ASIDE_PURPOSE),
-        "headers": failure.printable(message.headers),
+        "headers": _headers(message),
         "suspect": suspect,
         **failure.told(error),
         "attempts": 0,
@@ -84,7 +87,8 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
 def read(row: SetAside) -> Received:
     """The message as it came. Raises `Unsealable` if its key is gone."""
     body = sealing.unseal(row.body, SET_ASIDE_PURPOSE)
-    return Received.read(body, queue=row.queue, headers=row.headers)
+    broken = row.headers.get(BROKEN, "")
+    return Received.read(body, queue=row.queue, headers=row.headers, broken=broken)
 
 
 def retry_one(handlers: Mapping[type[Event], Handler], persist: Persist) -> bool:
@@ -203,5 +207,19 @@ def _kept_before(row: dict[str, Any], error: BaseException) -> None:
 
 
 def _delivery(message: Received) -> str:
-    """The same for the same bytes from the same queue, however often they are delivered."""
-    return sealing.fingerprint(message.queue.encode() + b"\0" + message.body).hex()
+    """The same for the same bytes from the same queue, however often they are delivered.
+
+    With broken properties they are another message, whose row a good one must not be lost in.
+    """
+    parts = [message.queue, _broken(message)] if message.broken else [message.queue]
+    return sealing.fingerprint("\0".join([*parts, ""]).encode() + message.body).hex()
+
+
+def _headers(message: Received) -> dict[str, str]:
+    headers = failure.printable(message.headers)
+    headers.pop(BROKEN, None)  # a stranger may have sent one
+    return {**headers, BROKEN: _broken(message)} if message.broken else headers
+
+
+def _broken(message: Received) -> str:
+    return failure.reason_of(Malformed(message.broken))
