@@ -131,6 +131,18 @@ def test_rows_that_no_listed_key_opens_are_left_told_and_keep_their_canary(messa
     assert set(KeyCanary.objects.values_list("key_id", flat=True)) == {"k1", "k2"}
 
 
+def test_of_a_row_that_names_no_key_nothing_is_shown(messaging):
+    messaging(SEALING_KEYS=BEFORE)
+    publish(1)
+    OutboxMessage.objects.create(event_id="1", type="x", subject="x", body=b"\x07ada@example.com")
+
+    code, said = rotate_keys()
+
+    assert code == 1
+    assert "  unknown 1, k1 1\n  not to be opened with any key (unknown) that is listed: 1" in said
+    assert "ada@" not in said
+
+
 @pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
 def test_a_rotation_with_another_key_than_the_services_have_is_refused(messaging, arguments):
     messaging(SEALING_KEYS=BETWEEN)

@@ -171,7 +171,7 @@ def test_a_dry_run_tells_what_would_be_with_examples_and_changes_nothing(said, h
 def test_a_dry_run_says_so_of_a_message_whose_properties_were_broken(said):
     body = an_envelope(UserSubscribed).to_json()
     message = Received.read(body, queue="student_service.inbox", broken="content_type: got 'x/y'")
-    set_aside.keep(message, message.fault, dead=True)
+    set_aside.keep(message, Malformed("got 'x/y'"), dead=True)
 
     text = said("replay", "--all", "--dry-run")
 
