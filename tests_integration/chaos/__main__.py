@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--duration", type=float, default=600.0, metavar="SECONDS", help="of load and faults")
     add("--seed", type=int, help="of the plan; without one it is drawn, and shown")
-    add("--rate", type=float, default=50.0, help="orders a second")
+    add("--rate", type=float, default=36.0, help="orders a second")
     add("--settle", type=float, default=120.0, metavar="SECONDS", help="at most, at the end")
     add("--kind", choices=list(WHERE), default="servers")
     add("--only", nargs="+", choices=list(FAULTS), default=[], metavar="FAULT", help="these kinds")

@@ -120,7 +120,6 @@ def run(
     customers.finish(max(0.0, deadline - time.monotonic()))
     if options.sayings:
         strangers.finish(max(0.0, deadline - time.monotonic()))
-    readers.finish()
     if options.repair:
         result.repaired = reconcile(system, result)
 
@@ -132,6 +131,7 @@ def run(
         try:
             if is_quiet(stage.database_urls) or now > deadline:
                 quiet_since = quiet_since or now
+                readers.finish()
                 evidence = gather(
                     doors,
                     accepted={one: str(o.body["user_id"]) for one, o in customers.accepted.items()},
