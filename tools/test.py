@@ -36,8 +36,8 @@ NOTHING_CHOSEN = 5
 
 WITHOUT_A_DATABASE = (
     "adding_an_event", "backoff", "bad_input", "broker_conformance", "contract", "embedded",
-    "environment", "masking", "mended_amqp", "sqlite_transport", "stopping", "strict_json",
-    "topology",
+    "environment", "health", "logs", "masking", "mended_amqp", "sqlite_transport", "stopping",
+    "strict_json", "topology",
 )  # fmt: skip
 """Tests of `shared_contracts` to which it makes no difference: once is enough."""
 
