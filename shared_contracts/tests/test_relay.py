@@ -188,9 +188,10 @@ def test_a_row_that_does_not_unseal_is_paused_and_those_behind_it_go_out(
 
 
 def test_a_row_that_the_broker_refuses_is_counted_and_paused_and_its_neighbours_are_sent(
-    prefix, publisher
+    prefix, publisher, monkeypatch
 ):
     """A full queue that rejects publishes answers with a nack, as a stranger's may."""
+    monkeypatch.setattr("shared_contracts.messaging.relay.FIRST_PAUSE", 60.0)
     full = f"{prefix}stranger"
     with rabbit.channel() as channel:
         channel.queue_declare(
