@@ -6,7 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.apps import apps
+from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
+from django.db.models.signals import pre_migrate
 from shared_contracts.errors import Malformed
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
 from shared_contracts.messaging import conf, keys, outbox, rotation, set_aside
@@ -31,6 +34,27 @@ def in_threads(*functions):
 
     with ThreadPoolExecutor(len(functions)) as pool:
         return list(pool.map(run, functions))
+
+
+def the_limit_of_a_statement():
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        return cursor.fetchone()[0]
+
+
+def test_a_migration_may_take_longer_than_a_statement_of_the_processes():
+    seen = []
+
+    def look(**_):
+        seen.append(the_limit_of_a_statement())
+
+    pre_migrate.connect(look, sender=apps.get_app_config("tests"))
+    try:
+        call_command("migrate", verbosity=0)
+    finally:
+        pre_migrate.disconnect(look, sender=apps.get_app_config("tests"))
+
+    assert (seen, the_limit_of_a_statement()) == (["0"], "8s")
 
 
 def test_a_text_too_long_for_its_column_is_an_error_and_not_cut():
