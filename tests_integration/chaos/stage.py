@@ -89,7 +89,8 @@ class Stage:
     def hold_databases(self) -> None:
         """Take the write lock of each SQLite database."""
         for url in self.database_urls.values():
-            connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=5)
+            # A process that another fault has frozen may hold it just now.
+            connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60)
             self._held.append(connection)
             connection.execute("BEGIN IMMEDIATE")
 
