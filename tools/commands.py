@@ -44,15 +44,15 @@ def command(name: str, ports: Ports, mails: Path) -> Command:
             f"expected mail, or payment or student, a hyphen and one of {', '.join(_ROLES)}; "
             f"got {name!r}"
         )
-    port = ports.payment if side == "payment" else ports.student
-    is_ready = _answers_ready(port) if role == "web" else says(f" {role} ready")
+    port: int = getattr(ports, side if role != "operators" else f"{side}_operators")
+    is_ready = _answers_ready(port) if role in _WEB else says(f" {role} ready")
     return Command(
         service, ROOT / service, [sys.executable, *_ROLES[role](service, port)], is_ready
     )
 
 
-def _web(service: str, port: int) -> list[str]:
-    server = ["-m", "uvicorn", f"{service}.asgi:application", "--host", LOCAL, "--port", str(port)]
+def _web(application: str, port: int) -> list[str]:
+    server = ["-m", "uvicorn", f"{application}:application", "--host", LOCAL, "--port", str(port)]
     return [*server, "--log-level", "warning", "--no-access-log"]
 
 
@@ -66,13 +66,26 @@ def _tasks(service: str, _: int) -> list[str]:
 
 
 _ROLES: dict[str, Callable[[str, int], list[str]]] = {
-    "web": _web,
+    "web": lambda service, port: _web(f"{service}.asgi", port),
     "relay": lambda *_: ["manage.py", "relay_outbox"],
     "consumer": lambda *_: ["manage.py", "consume_events"],
     "tasks": _tasks,
+    "operators": lambda service, port: _web(f"{service}.operators.asgi", port),
 }
+_WEB = ("web", "operators")
 
-PROCESSES = ("mail", *(f"{side}-{role}" for side in ("payment", "student") for role in _ROLES))
+OPERATORS = ("payment-operators", "student-operators")
+"""The pages for operators, without which everything works."""
+
+PROCESSES = (
+    "mail",
+    *(
+        f"{side}-{role}"
+        for side in ("payment", "student")
+        for role in _ROLES
+        if role != "operators"
+    ),
+)
 
 
 def _mail(ports: Ports, mails: Path) -> list[str]:

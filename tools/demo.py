@@ -2,7 +2,8 @@
 
     make demo                     start everything, follow one subscription, stay up
     make demo ONCE=1              end after the journey; exit code 0 if the codes agree
-    PAYMENT_PORT=9000 make demo   also STUDENT_PORT, SMTP_PORT, MAIL_PORT
+    PAYMENT_PORT=9000 make demo   also STUDENT_PORT, SMTP_PORT, MAIL_PORT,
+                                  PAYMENT_OPERATORS_PORT, STUDENT_OPERATORS_PORT
 
 On real servers, with databases that exist:
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import signal
 import sys
 import time
@@ -29,7 +31,7 @@ from typing import NoReturn
 
 from . import rest, screen
 from .backends import Backends
-from .commands import PROCESSES, ROOT
+from .commands import OPERATORS, PROCESSES, ROOT
 from .journey import Journey, Stuck
 from .keys import kept_keys, write_private
 from .logs import Follower
@@ -38,6 +40,7 @@ from .process import NotReady
 from .system import CommandFailed, System
 
 KEY_FILE = "api_key"
+OPERATOR_FILE = "operator_login"
 SHORT_LIFE = 10.0
 """Seconds; a process that ends sooner than that is not started again."""
 
@@ -86,7 +89,8 @@ def demo(folder: Path, *, once: bool) -> int:
         if once:
             return 1 if problem else 0
         try:
-            screen.how_to_go_on(system, folder / KEY_FILE)
+            login = open_operators_pages(system, folder / OPERATOR_FILE)
+            screen.how_to_go_on(system, folder / KEY_FILE, login)
             stay_up(system)
         except KeyboardInterrupt:
             screen.stopping()
@@ -125,6 +129,18 @@ def api_key(system: System, file: Path) -> str:
     return key
 
 
+def open_operators_pages(system: System, file: Path) -> str:
+    """Start the pages for operators; name and password of the demo's operator, kept in `file`."""
+    system.migrate("operators.settings")
+    if not file.exists():
+        name, password = f"demo-{secrets.token_hex(2)}", secrets.token_urlsafe(9)
+        system.new_operator(name, password)
+        write_private(file, f"{name} {password}")
+    system.start(*OPERATORS)
+    system.wait_ready(*OPERATORS)
+    return file.read_text()
+
+
 def follow_one(system: System, key: str) -> str:
     """One subscription from the POST to the code. Returns what went wrong, or nothing."""
     try:
@@ -145,7 +161,7 @@ def follow_one(system: System, key: str) -> str:
 def stay_up(system: System) -> NoReturn:
     """Show what the processes say, and start again what was killed, until Ctrl-C."""
     follower = Follower(system.folder / "logs")
-    started = dict.fromkeys(PROCESSES, time.monotonic())
+    started = dict.fromkeys(system.running(), time.monotonic())
     while True:
         for name, line in follower.new_lines():
             screen.log(name, line)

@@ -11,10 +11,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def are_applied(folder: Path, service: str, database_url: str) -> bool:
+def are_applied(folder: Path, service: str, settings: str, database_url: str) -> bool:
     """Whether this database file had these very migrations. A server is always asked: False."""
     path = database_url.removeprefix("sqlite:///")
-    note = _note(folder, service)
+    note = _note(folder, service, settings)
     return (
         path != database_url
         and Path(path).exists()
@@ -23,13 +23,13 @@ def are_applied(folder: Path, service: str, database_url: str) -> bool:
     )
 
 
-def note_applied(folder: Path, service: str) -> None:
-    """Remember that the embedded database of `service` in `folder` is up to date."""
-    _note(folder, service).write_text(_digest(service))
+def note_applied(folder: Path, service: str, settings: str) -> None:
+    """Remember that the embedded database of `service` has all tables of these settings."""
+    _note(folder, service, settings).write_text(_digest(service))
 
 
-def _note(folder: Path, service: str) -> Path:
-    return folder / f"{service}.migrations"
+def _note(folder: Path, service: str, settings: str) -> Path:
+    return folder / f"{service}.{settings}.migrations"
 
 
 def _digest(service: str) -> str:

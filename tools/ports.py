@@ -21,15 +21,17 @@ class Ports:
     student: int = 8001
     smtp: int = 1025
     mail: int = 8025
+    payment_operators: int = 8010
+    student_operators: int = 8011
 
     @classmethod
     def free(cls) -> Ports:
         """Ports nobody uses, for tests."""
-        return cls(payment=free_port(), student=free_port(), smtp=free_port(), mail=free_port())
+        return cls(**{field.name: free_port() for field in fields(cls)})
 
     @classmethod
     def from_environment(cls) -> Ports:
-        """PAYMENT_PORT, STUDENT_PORT, SMTP_PORT, MAIL_PORT, or the usual ones.
+        """PAYMENT_PORT, STUDENT_PORT, SMTP_PORT and so on, or the usual ones.
 
         Raises `PortTaken` for the first that is in use, `ValueError` for what is not a port.
         """

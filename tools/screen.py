@@ -70,7 +70,7 @@ def same_code(code: str) -> None:
     console.print(f"  [green]✓[/] [bold]{code}[/] is in the mail and in the payment API")
 
 
-def how_to_go_on(system: System, key_file: Path) -> None:
+def how_to_go_on(system: System, key_file: Path, operator: str) -> None:
     console.print()
     console.print("[bold]Go on playing[/]")
     console.print()
@@ -79,8 +79,11 @@ def how_to_go_on(system: System, key_file: Path) -> None:
         ("the payment API, described", f"{system.payment_url}/v1/docs"),
         ("is payment ready?", f"{system.payment_url}/health/ready"),
         ("is student ready?", f"{system.student_url}/health/ready"),
+        ("payment, for operators", system.operators_urls["payment_service"]),
+        ("student, for operators", system.operators_urls["student_service"]),
+        ("log in there as", operator),
     ):
-        console.print(f"  [dim]{what:<28}[/]{url}")
+        console.print(f"  [dim]{what:<28}[/]{escape(url)}")
     lines = f"""
   KEY=$(cat {shown_path(key_file)})
   curl -H "Authorization: Bearer $KEY" {system.payment_url}/v1/subscriptions

@@ -27,7 +27,7 @@ from .process import Process, wait_ready
 
 __all__ = ["PROCESSES", "SERVICES", "Backends", "CommandFailed", "Ports", "System"]
 
-STOP_ORDER = (("web",), ("relay", "consumer", "tasks"), ("mail",))
+STOP_ORDER = (("web", "operators"), ("relay", "consumer", "tasks"), ("mail",))
 """First nothing new comes in, then what is in hand is finished, and mail is taken to the end."""
 
 PATIENCE = 12.0
@@ -77,6 +77,14 @@ class System:
         return f"http://{LOCAL}:{self.ports.student}"
 
     @property
+    def operators_urls(self) -> dict[str, str]:
+        """Where the pages for operators of each service are."""
+        return {
+            "payment_service": f"http://{LOCAL}:{self.ports.payment_operators}",
+            "student_service": f"http://{LOCAL}:{self.ports.student_operators}",
+        }
+
+    @property
     def mail_url(self) -> str:
         return f"http://{LOCAL}:{self.ports.mail}"
 
@@ -99,30 +107,52 @@ class System:
             own["EMAIL_FROM"] = "Admit One <codes@admit-one.example>"
         return _passed_on() | own | dict(self._settings.get(service, {}))
 
-    def migrate(self) -> None:
-        """Bring both databases up to date, at the same time. Raises `CommandFailed`."""
+    def migrate(self, settings: str = "settings") -> None:
+        """Bring both databases up to date, at the same time. Raises `CommandFailed`.
+
+        With "operators.settings", the tables of the pages for operators as well.
+        """
         running = {
-            service: self._manage(service, "migrate", "--no-input")
+            service: self._manage(
+                service, "migrate", "--no-input", "--settings", f"{service}.{settings}"
+            )
             for service in SERVICES
-            if not migrations.are_applied(self.folder, service, self.backends.database_url(service))
+            if not migrations.are_applied(
+                self.folder, service, settings, self.backends.database_url(service)
+            )
         }
         for service, migrating in running.items():
             _result(migrating)
-            migrations.note_applied(self.folder, service)
+            migrations.note_applied(self.folder, service, settings)
 
     def new_api_key(self, name: str = "local") -> str:
         """A new key for the payment API."""
         return self.manage("payment_service", "api_key", "create", "--name", name).split()[-1]
 
+    def new_operator(self, name: str, password: str) -> None:
+        """Somebody who may do everything on the pages of both services."""
+        running = [
+            self._manage(
+                service,
+                *("createsuperuser", "--no-input", "--username", name),
+                *("--email", f"{name}@admit-one.example"),
+                *("--settings", f"{service}.operators.settings"),
+                DJANGO_SUPERUSER_PASSWORD=password,
+            )
+            for service in SERVICES
+        ]
+        for creating in running:
+            _result(creating)
+
     def manage(self, service: str, *arguments: str) -> str:
         """Run `manage.py` of a service; returns what it printed. Raises `CommandFailed`."""
         return _result(self._manage(service, *arguments))
 
-    def _manage(self, service: str, *arguments: str) -> subprocess.Popen[str]:
+    def _manage(self, service: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT / service,
-            env=self.environment(service),
+            env=self.environment(service) | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

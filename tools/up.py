@@ -74,15 +74,17 @@ def fresh(name: str) -> str:
 
 def how_to_go_on(settings: Path) -> str:
     """Where everything is, once it runs."""
-    values = dict(
-        line.split("=", 1)
-        for line in settings.read_text().splitlines()
-        if "=" in line and not line.startswith("#")
-    )
+    # A .env of an earlier version lacks what is new.
+    values = _values(ROOT / ".env.example") | _values(settings)
     return f"""
   the payment API   http://localhost:{values["PAYMENT_PORT"]}/v1/docs
   the mailbox       http://localhost:{values["MAIL_PORT"]}
   RabbitMQ          http://localhost:{values["RABBITMQ_PORT"]}   operator, password in .env
+  payment operators http://localhost:{values["PAYMENT_OPERATORS_PORT"]}
+  student operators http://localhost:{values["STUDENT_OPERATORS_PORT"]}
+
+  docker compose exec payment-operators python manage.py createsuperuser
+  docker compose exec student-operators python manage.py createsuperuser
 
   KEY=$(docker compose exec payment-web python manage.py api_key create --name me | tail -n 1)
   curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
@@ -90,6 +92,14 @@ def how_to_go_on(settings: Path) -> str:
          "amount": 4900, "currency": "EUR"}}' \\
     http://localhost:{values["PAYMENT_PORT"]}/v1/subscriptions
 """
+
+
+def _values(file: Path) -> dict[str, str]:
+    return dict(
+        line.split("=", 1)
+        for line in file.read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import os
 import tempfile
 import uuid
 
+from shared_contracts.operators.settings import *  # noqa: F403 (the pages of test_admin.py)
+
 from shared_contracts import environment
 
 TEST_DATABASE = f"admit_one_test_{uuid.uuid4().hex[:12]}"
@@ -19,7 +21,7 @@ os.environ.setdefault(
 
 SECRET_KEY = "only-for-tests-" + "x" * 32
 USE_TZ = True
-INSTALLED_APPS = ["shared_contracts.messaging", "tests"]
+INSTALLED_APPS = [*OPERATORS_APPS, "shared_contracts.messaging", "tests"]  # noqa: F405
 DATABASES = {"default": environment.database("DATABASE_URL")}
 if "sqlite" in DATABASES["default"]["ENGINE"]:
     # A file, as with the real service: threads and processes share it.

@@ -14,31 +14,15 @@ from shared_contracts.messaging.inbox import Received
 from shared_contracts.messaging.loop import Stop
 from shared_contracts.messaging.models import OperatorAct, SetAside
 from shared_contracts.messaging.replay import Order
-from shared_contracts.messaging.set_aside_desk import Choice, Desk
+from shared_contracts.messaging.set_aside_choice import Choice
+from shared_contracts.messaging.set_aside_desk import Desk
 from shared_contracts.messaging.set_aside_groups import NoSuchGroup, named, short
 from shared_contracts.messaging.testing import an_envelope
 
 from tests.models import Effect
+from tests.set_aside_rows import fail, keep, keep_unreadable, states
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def keep(number=1, *, error=None, dead=True, suspect=False):
-    for _ in range(number):
-        body = an_envelope(UserSubscribed).to_json()
-        message = Received.read(body, queue="student_service.inbox", headers={"a": 1})
-        set_aside.keep(message, error or Transient("later"), dead=dead, suspect=suspect)
-    return SetAside.objects.latest("id")
-
-
-def keep_unreadable():
-    bad = Received.read(b"{", queue="student_service.inbox")
-    set_aside.keep(bad, Malformed("no end"), dead=True)
-    return SetAside.objects.latest("id")
-
-
-def fail(messages):
-    raise ValueError("no such plan")
 
 
 @pytest.fixture
@@ -64,10 +48,6 @@ def refused(capsys):
         return caught.value.returncode, f"{capsys.readouterr().out}{caught.value}"
 
     return run
-
-
-def states():
-    return list(SetAside.objects.order_by("id").values_list("state", flat=True))
 
 
 # list and show
@@ -162,7 +142,7 @@ def test_a_dry_run_tells_what_would_be_with_examples_and_changes_nothing(said, h
     assert lines[0] == "6 messages tried and rolled back: nothing has changed"
     assert lines[1] == "        1  still unreadable  (Malformed)"
     assert lines[2].startswith(f"           {unreadable.id}: ")
-    assert "        5  would fail again  (ValueError in test_set_aside_command.fail)" in lines
+    assert "        5  would fail again  (ValueError in set_aside_rows.fail)" in lines
     assert "           and 2 more" in lines
     assert states() == ["dead"] * 6
     assert OperatorAct.objects.count() == 0

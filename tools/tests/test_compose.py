@@ -17,7 +17,7 @@ from amqp.exceptions import AccessRefused
 from kombu import Connection
 
 from tools.backends import Backends
-from tools.commands import PROCESSES, ROOT, SERVICES
+from tools.commands import OPERATORS, PROCESSES, ROOT, SERVICES
 from tools.journey import Journey
 from tools.keys import new_keys
 from tools.servers import rabbitmq
@@ -65,7 +65,7 @@ def test_no_two_secrets_that_are_made_are_the_same(values: Mapping[str, str]) ->
 
 
 def test_compose_runs_every_process_but_our_own_mail_catcher() -> None:
-    assert set(PROCESSES) - {"mail"} <= COMPOSE["services"].keys()
+    assert {*PROCESSES, *OPERATORS} - {"mail"} <= COMPOSE["services"].keys()
 
 
 @pytest.mark.parametrize("side", ["payment", "student"])
@@ -73,7 +73,7 @@ def test_no_service_is_given_a_secret_of_the_other(side: str) -> None:
     other = {"payment": "STUDENT_", "student": "PAYMENT_"}[side]
     own = [part for name, part in COMPOSE["services"].items() if name.startswith(side)]
 
-    assert len(own) == 7
+    assert len(own) == 8
     assert other not in json.dumps(own)
 
 

@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from tools.commands import PROCESSES, ROOT
-from tools.ports import LOCAL, free_port
+from tools.ports import LOCAL, Ports, free_port
 
 from .test_process import is_running, within
 
@@ -27,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(**further: str) -> Mapping[str, str]:
-    ports = {f"{name}_PORT": str(free_port()) for name in ("PAYMENT", "STUDENT", "SMTP", "MAIL")}
+    ports = {f"{field.name.upper()}_PORT": str(free_port()) for field in fields(Ports)}
     return os.environ | ports | {"NO_COLOR": "1", "COLUMNS": "80"} | further
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import fields
 
 import pytest
 
@@ -11,8 +12,8 @@ from tools.ports import LOCAL, Ports, PortTaken, free_port
 
 @pytest.fixture(autouse=True)
 def free_ports_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PAYMENT_PORT", "STUDENT_PORT", "SMTP_PORT", "MAIL_PORT"):
-        monkeypatch.setenv(name, str(free_port()))
+    for field in fields(Ports):
+        monkeypatch.setenv(f"{field.name.upper()}_PORT", str(free_port()))
 
 
 def test_a_taken_port_is_named_with_the_variable_that_chooses_another(

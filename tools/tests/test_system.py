@@ -53,7 +53,9 @@ def test_every_process_has_a_command_and_a_second_one_of_it_has_the_same() -> No
 
 
 def test_an_unknown_process_is_answered_with_what_there_is() -> None:
-    with pytest.raises(ValueError, match="web, relay, consumer, tasks; got 'payment-worker'"):
+    with pytest.raises(
+        ValueError, match="web, relay, consumer, tasks, operators; got 'payment-worker'"
+    ):
         command("payment-worker", Ports.free(), Path("mails"))
 
 
@@ -78,21 +80,23 @@ def test_the_mail_catcher_is_started_and_stopped_in_order(tmp_path: Path) -> Non
 def test_a_database_that_is_up_to_date_is_known_without_asking_it(tmp_path: Path) -> None:
     url = Backends.embedded(tmp_path).payment_database_url
     (tmp_path / "payment.sqlite3").touch()
-    before = migrations.are_applied(tmp_path, "payment_service", url)
-    migrations.note_applied(tmp_path, "payment_service")
+    before = migrations.are_applied(tmp_path, "payment_service", "settings", url)
+    migrations.note_applied(tmp_path, "payment_service", "settings")
 
     assert not before
-    assert migrations.are_applied(tmp_path, "payment_service", url)
+    assert migrations.are_applied(tmp_path, "payment_service", "settings", url)
 
 
 def test_a_database_that_was_removed_is_not_up_to_date(tmp_path: Path) -> None:
     url = Backends.embedded(tmp_path).payment_database_url
-    migrations.note_applied(tmp_path, "payment_service")
+    migrations.note_applied(tmp_path, "payment_service", "settings")
 
-    assert not migrations.are_applied(tmp_path, "payment_service", url)
+    assert not migrations.are_applied(tmp_path, "payment_service", "settings", url)
 
 
 def test_a_database_server_is_always_asked(tmp_path: Path) -> None:
-    migrations.note_applied(tmp_path, "payment_service")
+    migrations.note_applied(tmp_path, "payment_service", "settings")
 
-    assert not migrations.are_applied(tmp_path, "payment_service", "postgres://host/payment")
+    assert not migrations.are_applied(
+        tmp_path, "payment_service", "settings", "postgres://host/payment"
+    )

@@ -24,6 +24,11 @@ def mask(text: str) -> str:
     return _CODE.sub("****-****-****-****", text)
 
 
+def harmless(text: str) -> str:
+    """One masked line of a stranger's text, without a character that tells a terminal anything."""
+    return "".join(one if one.isprintable() else "?" for one in mask(text))
+
+
 def mask_address(address: str) -> str:
     """`ada@example.com` as `a…@e….com`: enough to recognise, not enough to write to."""
     local, _, domain = address.rpartition("@")

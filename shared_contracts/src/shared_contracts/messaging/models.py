@@ -171,6 +171,11 @@ class SetAside(models.Model):
 
     class Meta:
         db_table = "messaging_set_aside"
+        verbose_name = "set-aside message"
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("work_on_setaside", "Can replay, discard and restore set-aside messages"),
+        ]
         indexes: ClassVar = [
             models.Index(
                 fields=["next_attempt_at", "id"],
@@ -224,6 +229,7 @@ class OperatorAct(models.Model):
 
     class Meta:
         db_table = "messaging_operator_act"
+        default_permissions = ("view",)
         indexes: ClassVar = [
             # Asked by a consumer for each message that it would else hold.
             models.Index(

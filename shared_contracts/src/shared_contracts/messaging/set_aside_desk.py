@@ -7,27 +7,23 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from django.db.models import QuerySet
-
 from ..errors import MessagingError
-from ..masking import mask
-from . import bulk_replay, closing, keys, set_aside_groups, set_aside_report, world
+from ..masking import harmless
+from . import (
+    bulk_replay,
+    closing,
+    keys,
+    set_aside_choice,
+    set_aside_groups,
+    set_aside_report,
+    world,
+)
 from .loop import Stop
 from .models import SetAside
 from .replay import Answer, Order, trial
-
-S = SetAside.State
-Rows = QuerySet[SetAside]
-STATES = {
-    "replay": [S.DEAD, S.RETRYING, S.REPLAYED],
-    "discard": [S.DEAD, S.RETRYING],
-    "restore": [S.DISCARDED],
-}
-"""The states on which each verb works; of a group and of all, the first unless told."""
-
+from .set_aside_choice import Choice
 
 BAR = 30
 """Characters."""
@@ -44,16 +40,6 @@ class Unfinished(MessagingError):
         self.exit_code = exit_code
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The messages that a verb is for: these ids, a group, or everything; and in which state."""
-
-    ids: Sequence[int] = ()
-    group: str | None = None
-    everything: bool = False
-    state: str | None = None
-
-
 class Screen(Protocol):
     """What lines are written to: a file, or Django's wrapper of one."""
 
@@ -67,8 +53,8 @@ class Screen(Protocol):
 class Desk:
     """Does what the operator says and tells what came of it. Progress goes to a terminal only.
 
-    Its verbs raise `Unfinished`, and `NoSuchGroup` for a name that no group has; a replay with
-    other keys than the database's raises `WrongKey`.
+    Its verbs raise `Unfinished`, and `NoSuchGroup` and `NoSuchMessage` for what is not there; a
+    replay with other keys than the database's raises `WrongKey`.
     """
 
     def __init__(self, out: Screen, progress: Screen, stop: Stop) -> None:
@@ -95,7 +81,7 @@ class Desk:
             raise Unfinished(f"--rate: expected messages a second, got {rate}", exit_code=2)
         if order.again:
             _need(order.reason, "--again")
-        ids = bulk_replay.in_order(_chosen("replay", choice))
+        ids = bulk_replay.in_order(choice.rows("replay"))
         if not ids:
             self._say(["there is nothing to replay"])
         elif dry_run:
@@ -106,13 +92,13 @@ class Desk:
     def discard(self, choice: Choice, order: Order, *, dry_run: bool) -> None:
         """Give messages up."""
         _need(order.reason, "discard")
-        ids = _ids(_chosen("discard", choice))
+        ids = set_aside_choice.in_order(choice.rows("discard"))
         steps = closing.discard(ids, by=order.by, reason=order.reason)
         self._close(ids, steps, "discarded", dry_run=dry_run)
 
     def restore(self, choice: Choice, order: Order, *, dry_run: bool) -> None:
         """Take messages back that were given up."""
-        ids = _ids(_chosen("restore", choice))
+        ids = set_aside_choice.in_order(choice.rows("restore"))
         steps = closing.restore(ids, by=order.by, reason=order.reason)
         self._close(ids, steps, "restored", dry_run=dry_run)
 
@@ -196,7 +182,7 @@ class Desk:
 
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self._out.write(f"{_harmless(line)}\n")
+            self._out.write(f"{harmless(line)}\n")
 
 
 def login() -> str:
@@ -207,29 +193,6 @@ def login() -> str:
         return f"uid {os.getuid()}"
 
 
-def _harmless(line: str) -> str:
-    """A stranger's text must tell a terminal nothing, and us neither address nor code."""
-    return "".join(one if one.isprintable() else "?" for one in mask(line))
-
-
 def _need(reason: str, what: str) -> None:
     if not reason.strip():
         raise Unfinished(f'{what} needs --reason "…": it is kept with the message for ever')
-
-
-def _chosen(verb: str, choice: Choice) -> Rows:
-    if sum([bool(choice.ids), choice.group is not None, choice.everything]) != 1:
-        raise Unfinished(f"{verb} needs one of: ids, --group, --all", exit_code=2)
-    if choice.ids:
-        rows = SetAside.objects.filter(id__in=choice.ids)
-        if missing := sorted(set(choice.ids) - set(_ids(rows))):
-            raise Unfinished(f"no message {', '.join(map(str, missing))}; see `set_aside list`")
-        return rows.filter(state=choice.state) if choice.state else rows
-    rows = SetAside.objects.all()
-    if choice.group is not None:
-        rows = rows.filter(fingerprint=set_aside_groups.named(choice.group))
-    return rows.filter(state=choice.state or STATES[verb][0])
-
-
-def _ids(rows: Rows) -> list[int]:
-    return list(rows.order_by("id").values_list("id", flat=True))

@@ -11,6 +11,8 @@ from django.db.models import Count, Max, Min, Q
 from ..errors import MessagingError
 from .models import SetAside
 
+S = SetAside.State
+
 SHORT = 6
 """Hexadecimal digits by which a group is called."""
 
@@ -27,13 +29,18 @@ class Group:
     fingerprint: str
     count: int
     tried_by_hand: int
-    """How many of them an operator has had tried; those that are still open came back."""
+    """How many of them an operator has had tried."""
     oldest: datetime
     example: SetAside
 
     @property
     def name(self) -> str:
         return short(self.fingerprint)
+
+    @property
+    def came_back(self) -> int:
+        """How many failed again after an operator had them tried."""
+        return self.tried_by_hand if self.state in {S.DEAD, S.RETRYING} else 0
 
 
 def short(fingerprint: str) -> str:
@@ -49,7 +56,7 @@ def groups() -> list[Group]:
         oldest=Min("created_at"),
         example=Max("id"),
     )
-    counted = sorted(found, key=lambda group: (group[0] != SetAside.State.DEAD, -group[2]))
+    counted = sorted(found, key=lambda group: (group[0] != S.DEAD, -group[2]))
     # Not the whole rows: a body of each would be read.
     light = SetAside.objects.only("type", "error", "reason")
     examples = light.in_bulk([group[-1] for group in counted])

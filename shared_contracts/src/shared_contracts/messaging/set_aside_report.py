@@ -41,25 +41,34 @@ def listed(groups: Iterable[Group]) -> Iterator[str]:
     """Two lines for each group: how many and since when; and one of them."""
     yield "group   state       count  came back  oldest (UTC)      cause"
     for group in groups:
-        open_ = group.state in {SetAside.State.DEAD, SetAside.State.RETRYING}
-        back = f"{group.tried_by_hand:,}" if open_ and group.tried_by_hand else "-"
+        back = f"{group.came_back:,}" if group.came_back else "-"
         yield (
             f"{group.name:6}  {group.state:9}  {group.count:>6,}  {back:>9}  "
             f"{_minute(group.oldest)}  {group.fingerprint}"
         )
         one = group.example
-        yield f"        such as {one.id}, {one.type or 'unreadable'}: {_cut(one.reason)}"
+        yield f"        such as {one.id}, {one.type or 'unreadable'}: {cut(one.reason)}"
 
 
 def shown(row: SetAside) -> Iterator[str]:
     """All that is known of one message, and everything that happened to it, in order."""
+    for name, value in facts(row).items():
+        yield f"{name:9} {value}"
+    yield "what happened (UTC)"
+    yield from (f"  {at}  {what}" for at, what in story(row))
+    if row.traceback:
+        yield from row.traceback.rstrip().splitlines()
+
+
+def facts(row: SetAside) -> dict[str, str]:
+    """What one message is, where it stands and why, by name."""
     due = f"{row.next_attempt_at:%Y-%m-%d %H:%M:%S}" if row.next_attempt_at else "not by itself"
     notes = [
         "may have ended its consumer" if row.suspect else "",
         f"came back, replayed {row.replays} x" if row.came_back else "",
     ]
     noted = ", ".join(filter(None, notes))
-    facts = {
+    return {
         "state": f"{row.state} ({noted})" if noted else row.state,
         "group": f"{short(row.fingerprint)}  {row.fingerprint}",
         "event": f"{row.type or 'unreadable'} {row.event_id} from {row.source or '?'}",
@@ -70,18 +79,20 @@ def shown(row: SetAside) -> Iterator[str]:
         "next try": due,
         "headers": str(row.headers),
     }
-    for name, value in facts.items():
-        yield f"{name:9} {value}"
-    yield "what happened (UTC)"
-    yield from (f"  {at}  {what}" for at, what in sorted(_story(row)))
-    if row.traceback:
-        yield from row.traceback.rstrip().splitlines()
 
 
-def _story(row: SetAside) -> Iterator[tuple[str, str]]:
+def story(row: SetAside) -> list[tuple[str, str]]:
+    """Each try and each act of an operator: when (ISO 8601, UTC) and what came of it, in order."""
+    return sorted([*_tries(row), *_acts(row)])
+
+
+def _tries(row: SetAside) -> Iterator[tuple[str, str]]:
     for entry in row.history:
         what = entry.get("result") or f"{entry['error']}: {entry['reason']}"
         yield entry["at"].partition("+")[0], what
+
+
+def _acts(row: SetAside) -> Iterator[tuple[str, str]]:
     for act in OperatorAct.objects.filter(set_aside_id=row.id):
         why = f", because: {act.reason}" if act.reason else ""
         what = act.result or "no answer: its process ended, or its database went away"
@@ -101,15 +112,16 @@ def summed_up(answers: Iterable[Answer], words: dict[Verdict, str]) -> Iterator[
         if found[0].settles:
             continue
         for answer in found[:EXAMPLES]:
-            yield f"           {answer.id}: {_cut(answer.reason)}"
+            yield f"           {answer.id}: {cut(answer.reason)}"
         if len(found) > EXAMPLES:
             yield f"           and {len(found) - EXAMPLES:,} more"
 
 
-def _minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """`text` as one line of at most `WIDEST` characters."""
     line = " ".join(text.split())
     return line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

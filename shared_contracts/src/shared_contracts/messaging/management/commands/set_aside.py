@@ -11,7 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from ...loop import Stop
 from ...models import SetAside
 from ...replay import Order
-from ...set_aside_desk import STATES, Choice, Desk, Unfinished, login
+from ...set_aside_choice import STATES, Choice, NoSuchMessage
+from ...set_aside_desk import Desk, Unfinished, login
 from ...set_aside_groups import NoSuchGroup
 
 EXAMPLES = """
@@ -64,7 +65,7 @@ class Command(BaseCommand):
             self._run(desk, action, options)
         except Unfinished as error:
             raise CommandError(str(error), returncode=error.exit_code) from None
-        except NoSuchGroup as error:
+        except (NoSuchGroup, NoSuchMessage) as error:
             raise CommandError(str(error)) from None
 
     def _run(self, desk: Desk, action: str, given: dict[str, Any]) -> None:
@@ -78,7 +79,7 @@ class Command(BaseCommand):
         if action == "go-on":
             desk.go_on(given["group"], order)
             return
-        choice = Choice(given["ids"], given["group"], given["all"], given["state"])
+        choice = _choice(action, given)
         if action == "replay":
             desk.replay(choice, order, rate=given["rate"], dry_run=given["dry_run"])
         else:
@@ -89,3 +90,9 @@ class Command(BaseCommand):
         """Signals are for processes of our own, not for whoever calls this as a function."""
         stop = Stop()
         return stop.on_signals() if getattr(self, "_called_from_command_line", False) else stop
+
+
+def _choice(verb: str, given: dict[str, Any]) -> Choice:
+    if sum([bool(given["ids"]), given["group"] is not None, given["all"]]) != 1:
+        raise Unfinished(f"{verb} needs one of: ids, --group, --all", exit_code=2)
+    return Choice(given["ids"], given["group"], given["all"], given["state"])

@@ -1,0 +1,162 @@
+"""What an operator orders on a web page: the work of `manage.py set_aside`, some seconds at a time.
+
+A request must end. What it did not get to is as it was, and the same order goes on with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from django.core.exceptions import BadRequest
+
+from ..errors import MessagingError
+from ..masking import harmless
+from . import bulk_replay, closing, keys, set_aside_choice, set_aside_groups, set_aside_report
+from .loop import Stop
+from .replay import Answer, Order, trial
+from .set_aside_choice import Choice
+
+T = TypeVar("T")
+
+PATIENCE = 4.0
+"""Seconds that an order works; less than a web server that is told to stop waits for a request."""
+
+MOST_IDS = 200
+"""In one address. More messages than that are chosen by their group."""
+
+_NOBODY_ASKS = Stop()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an order, in lines; why it ended early; and how many it did not get to."""
+
+    lines: list[str] = field(default_factory=list)
+    problem: str = ""
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """An order about some messages. `rate` is in messages a second, 0 for no limit."""
+
+    choice: Choice
+    order: Order
+    rate: float = 0.0
+
+
+def chosen(query: Mapping[str, str]) -> Choice:
+    """The messages that an address names: `ids=1,2`, `group=3f9a12` or `all=1`, and a `state`.
+
+    Raises `BadRequest`.
+    """
+    ids, group, everything = (query.get(name, "") for name in ("ids", "group", "all"))
+    if sum(map(bool, (ids, group, everything))) != 1:
+        raise BadRequest("expected one of: ids, group, all")
+    numbers = ids.split(",") if ids else []
+    if len(numbers) > MOST_IDS or not all(n.isdecimal() and len(n) < 19 for n in numbers):
+        raise BadRequest(f"expected {MOST_IDS} ids at most, with commas between them")
+    state = query.get("state") or None
+    if state not in {None, *set_aside_choice.S.values}:
+        raise BadRequest(f"expected one of {', '.join(set_aside_choice.S.values)}")
+    return Choice([int(number) for number in numbers], group or None, bool(everything), state)
+
+
+def rehearse(work: Work) -> Outcome:
+    """What a replay would do; nothing changes."""
+    keys.compare()
+    ids = bulk_replay.in_order(work.choice.rows("replay"))
+    answers, problem = _answers(trial(row_id, work.order) for row_id in ids)
+    return Outcome(
+        [
+            f"{len(answers):,} of {len(ids):,} messages tried and rolled back: nothing has changed",
+            *set_aside_report.summed_up(answers, set_aside_report.WOULD),
+        ],
+        problem,
+    )
+
+
+def replay(work: Work) -> Outcome:
+    """Try the messages, in growing batches."""
+    keys.check()  # a handler may seal and send
+    ids = bulk_replay.in_order(work.choice.rows("replay"))
+    steps = bulk_replay.replayed(ids, work.order, _NOBODY_ASKS, rate=work.rate)
+    answers, problem = _answers(steps)
+    return Outcome(
+        [
+            f"{len(answers):,} of {len(ids):,} messages replayed",
+            *set_aside_report.summed_up(answers, set_aside_report.HAS),
+        ],
+        problem,
+        len(ids) - len(answers),
+    )
+
+
+def discard(work: Work) -> Outcome:
+    """Give the messages up."""
+    ids = set_aside_choice.in_order(work.choice.rows("discard"))
+    order = work.order
+    return _closed(closing.discard(ids, by=order.by, reason=order.reason), len(ids), "discarded")
+
+
+def restore(work: Work) -> Outcome:
+    """Take the messages back that were given up."""
+    ids = set_aside_choice.in_order(work.choice.rows("restore"))
+    order = work.order
+    return _closed(closing.restore(ids, by=order.by, reason=order.reason), len(ids), "restored")
+
+
+def go_on(work: Work) -> Outcome:
+    """Let a consumer that holds set aside what fails with this group's cause."""
+    cause = set_aside_groups.named(work.choice.group or "")
+    closing.go_on(cause, by=work.order.by, reason=work.order.reason)
+    return Outcome([f"for an hour, consumers set aside what fails with {harmless(cause)}"])
+
+
+DO: Mapping[str, Callable[[Work], Outcome]] = {
+    "rehearse": rehearse,
+    "replay": replay,
+    "discard": discard,
+    "restore": restore,
+    "go-on": go_on,
+}
+
+
+def done(what: str, work: Work) -> Outcome:
+    """The outcome of one of `DO`; all that can go wrong with it is told there."""
+    try:
+        outcome = DO[what](work)
+    except (MessagingError, keys.WrongKey) as error:
+        return Outcome(problem=harmless(str(error)))
+    return Outcome([harmless(line) for line in outcome.lines], outcome.problem, outcome.left)
+
+
+def _answers(steps: Iterator[Answer]) -> tuple[list[Answer], str]:
+    """All answers there was time for, and why there are no more if that was not it."""
+    answers: list[Answer] = []
+    try:
+        for answer in _while_there_is_time(steps):
+            answers.append(answer)  # noqa: PERF402 (those before an error are wanted, too)
+    except MessagingError as error:
+        return answers, harmless(str(error))
+    return answers, ""
+
+
+def _closed(steps: Iterator[int], total: int, verb: str) -> Outcome:
+    batches = list(_while_there_is_time(steps))
+    reached = min(total, closing.BATCH * len(batches))
+    lines = [f"{sum(batches):,} of {total:,} messages {verb}"]
+    if others := reached - sum(batches):
+        lines.append(f"{others:,} are in a state that does not allow it")
+    return Outcome(lines, left=total - reached)
+
+
+def _while_there_is_time(steps: Iterable[T]) -> Iterator[T]:
+    end = time.monotonic() + PATIENCE
+    for step in steps:
+        yield step
+        if time.monotonic() > end:
+            return

@@ -1,0 +1,101 @@
+"""The pages for operators, as a browser sees them: two services on one host, a process each."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.cookiejar import CookieJar
+from urllib.parse import urlencode
+
+import pytest
+from kombu import Connection
+
+from shared_contracts import sqlite_transport  # noqa: F401  (makes sqlite:////path a broker URL)
+from tools.commands import OPERATORS
+from tools.system import SERVICES, Backends, System
+
+from .eventually import eventually
+
+PASSWORD = "correct horse battery"
+
+
+class Browser:
+    """Keeps cookies and follows redirections."""
+
+    def __init__(self) -> None:
+        self._open = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(CookieJar())
+        ).open
+
+    def get(self, url: str) -> str:
+        with self._open(url, timeout=20) as page:
+            return str(page.read().decode())
+
+    def send(self, url: str, **fields: str) -> str:
+        """Fill in the form that is at `url`, and send it."""
+        [token] = set(re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get(url))[-1:])
+        data = urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
+        with self._open(url, data=data, timeout=20) as page:
+            return str(page.read().decode())
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("operators")
+    with System(folder, Backends.embedded(folder)) as system:
+        system.migrate("operators.settings")
+        system.new_operator("ada", PASSWORD)
+        system.start("student-consumer", *OPERATORS)
+        system.wait_ready()
+        yield system
+
+
+@pytest.fixture
+def browser(system: System) -> Browser:
+    """Somebody who is logged in on both sides."""
+    browser = Browser()
+    for url in system.operators_urls.values():
+        browser.send(f"{url}/login/?next=/", username="ada", password=PASSWORD)
+    return browser
+
+
+def test_who_is_logged_in_on_one_side_stays_so_when_logging_in_on_the_other(
+    system: System, browser: Browser
+) -> None:
+    for service in SERVICES:
+        page = browser.get(system.operators_urls[service])
+        assert f"Admit One: {service}" in page
+        assert "Set-aside messages" in page
+        assert 'name="password"' not in page
+
+
+def test_the_public_web_process_has_no_pages_for_operators(system: System) -> None:
+    system.start("payment-web")
+    system.wait_ready("payment-web")
+
+    for path in ("/login/", "/messaging/setaside/", "/admin/"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            Browser().get(f"{system.payment_url}{path}")
+
+
+def test_an_operator_finds_a_message_understands_it_and_gives_it_up(
+    system: System, browser: Browser
+) -> None:
+    pages = f"{system.operators_urls['student_service']}/messaging/setaside"
+    with Connection(system.backends.broker_url) as connection:
+        connection.Producer().publish(
+            b'{"specversion"', exchange="payment_service.events", routing_key="user_subscribed"
+        )
+
+    page = eventually(lambda: browser.get(f"{pages}/"), lambda page: "order/discard" in page)
+    [discard] = re.findall(r'href="/messaging/setaside(/order/discard/[^"]*)"', page)
+    [example] = set(re.findall(r'such as <a href="(\d+)/change/"', page))
+    told = browser.get(f"{pages}/{example}/change/")
+    done = browser.send(f"{pages}{discard}".replace("&amp;", "&"), reason="a test of ours")
+
+    assert "unreadable" in told
+    assert "1 of 1 messages discarded" in done
+    kept = system.manage("student_service", "set_aside", "show", example)
+    assert "discard by ada (admin), because: a test of ours: done" in kept
