@@ -69,9 +69,12 @@ def test_a_consumer_that_acks_before_its_commit_is_found_to_lose_messages(
     private_servers: Servers, tmp_path: Path
 ) -> None:
     faults = [Planned(2.0, 5.0, "moment", "student-consumer:uncommitted")]
+    # No strangers: the messages that it holds when it dies are all somebody's only ones.
+    alone = replace(BRIEF, sayings=0.0)
     with stage.on_servers(private_servers, tmp_path, bug="ack-before-commit") as here:
-        result = run(here, BRIEF, faults)
+        result = run(here, alone, faults)
 
+    assert result.faults.total() == 1
     assert any("has no code" in what for what in result.verdict.lost)
     assert any("was never handled" in what for what in result.verdict.unaccounted)
 

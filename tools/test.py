@@ -68,14 +68,14 @@ SUITES = (
     Suite("tests_integration", options=[f"test_{n}.py" for n in TORMENTS], part="torments"),
     Suite("shared_contracts", "SQLite"),
     Suite(
-        "tests_integration",
-        options=[f"--ignore=test_{n}.py" for n in (*FAILURES, *TORMENTS)],
-        part="journeys",
-    ),
-    Suite(
         "shared_contracts",
         "PostgreSQL",
         [f"--ignore=tests/test_{name}.py" for name in WITHOUT_A_DATABASE],
+    ),
+    Suite(
+        "tests_integration",
+        options=[f"--ignore=test_{n}.py" for n in (*FAILURES, *TORMENTS)],
+        part="journeys",
     ),
     Suite("tools"),
     Suite("payment_service", "SQLite"),

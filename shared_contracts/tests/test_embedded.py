@@ -9,8 +9,8 @@ import pytest
 from django.db import transaction
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
 from shared_contracts.messaging import broker, outbox
-from shared_contracts.messaging.broker import Outgoing, Publisher
 from shared_contracts.messaging.models import InboxMessage, OutboxMessage, SetAside
+from shared_contracts.messaging.publisher import Outgoing, Publisher
 from shared_contracts.messaging.testing import an_envelope
 from shared_contracts.topology import PAYMENT, STUDENT
 

@@ -15,8 +15,8 @@ from shared_contracts.envelope import Envelope
 from shared_contracts.events import AccessCodeCreated
 from shared_contracts.messaging import broker, outbox
 from shared_contracts.messaging import relay as relay_module
-from shared_contracts.messaging.broker import ConfirmsMissing, Outgoing, Publisher
 from shared_contracts.messaging.models import NOBODY_BOUND, OutboxMessage
+from shared_contracts.messaging.publisher import ConfirmsMissing, Outgoing, Publisher
 from shared_contracts.messaging.relay import Relay
 from shared_contracts.messaging.testing import an_envelope
 

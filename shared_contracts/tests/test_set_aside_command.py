@@ -148,6 +148,17 @@ def test_a_dry_run_tells_what_would_be_with_examples_and_changes_nothing(said, h
     assert OperatorAct.objects.count() == 0
 
 
+def test_a_dry_run_tells_on_request_what_would_become_of_each_message(said):
+    row = keep(2)
+    unreadable = keep_unreadable()
+
+    lines = said("replay", "--all", "--dry-run", "--each").splitlines()
+
+    assert lines[1:3] == [f"{n:>9}  would be applied" for n in (row.id - 1, row.id)]
+    assert lines[3].startswith(f"{unreadable.id:>9}  still unreadable: the body is not JSON")
+    assert "        2  would be applied" in lines
+
+
 def test_a_dry_run_says_so_of_a_message_whose_properties_were_broken(said):
     body = an_envelope(UserSubscribed).to_json()
     message = Received.read(body, queue="student_service.inbox", broken="content_type: got 'x/y'")

@@ -15,6 +15,7 @@ from shared_contracts.events import AccessCodeCreated, UserSubscribed
 from shared_contracts.messaging import broker, inbox, outbox, queues, set_aside
 from shared_contracts.messaging.inbox import Received
 from shared_contracts.messaging.models import OutboxMessage
+from shared_contracts.messaging.publisher import Publisher
 from shared_contracts.messaging.relay import Relay
 from shared_contracts.messaging.testing import an_envelope
 from shared_contracts.topology import STUDENT
@@ -112,7 +113,7 @@ def test_it_says_that_nobody_is_bound(embedded):
     OutboxMessage.objects.update(created_at=timezone.now() - timedelta(minutes=10))
     connection = broker.connect("relay")
     name = STUDENT.events().name
-    Relay().relay_batch(broker.Publisher(connection, name, STUDENT.name))
+    Relay().relay_batch(Publisher(connection, name, STUDENT.name))
     broker.close(connection)
 
     for each in (envelope, behind):

@@ -37,14 +37,14 @@ MOMENTS = {
     "unpublished": Moment(
         "after commit, before publish",
         RELAYS,
-        "shared_contracts.messaging.broker",
+        "shared_contracts.messaging.publisher",
         "Publisher.publish",
         before=True,
     ),
     "unmarked": Moment(
         "after publish, before mark",
         RELAYS,
-        "shared_contracts.messaging.broker",
+        "shared_contracts.messaging.publisher",
         "Publisher.publish",
     ),
     "uncommitted": Moment(

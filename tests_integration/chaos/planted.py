@@ -68,6 +68,6 @@ def no_inbox(module: ModuleType) -> None:
 
 BUGS: dict[str, tuple[str, Change]] = {
     "ack-before-commit": ("shared_contracts.messaging.consumer", ack_before_commit),
-    "mark-before-confirm": ("shared_contracts.messaging.broker", mark_before_confirm),
+    "mark-before-confirm": ("shared_contracts.messaging.publisher", mark_before_confirm),
     "no-inbox": ("shared_contracts.messaging.inbox", no_inbox),
 }

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
-import psycopg
 from django.db import connections, models, router
 
 Row = Mapping[str, Any]
@@ -141,7 +140,7 @@ def _cursor(connection: Any) -> Any:
         return connection.cursor()
     connection.ensure_connection()
     wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    return wrap(psycopg.Cursor(connection.connection))
+    return wrap(connection.Database.Cursor(connection.connection))  # psycopg, if it is in use
 
 
 def _columns(

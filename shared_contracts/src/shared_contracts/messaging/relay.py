@@ -21,9 +21,9 @@ from kombu import Connection
 from .. import logs
 from . import broker, conf, metrics, sealing, wake, world
 from .backoff import next_delay
-from .broker import ConfirmsMissing, Outgoing, Publisher, Report
 from .loop import Stop
 from .models import NOBODY_BOUND, OUTBOX_PURPOSE, OutboxMessage
+from .publisher import ConfirmsMissing, Outgoing, Publisher, Report
 from .pulse import pulse
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from . import (
 )
 from .loop import Stop
 from .models import SetAside
-from .replay import Answer, Order, trial
+from .replay import Answer, Order, Verdict, trial
 from .set_aside_choice import Choice
 
 BAR = 30
@@ -57,8 +57,10 @@ class Desk:
     replay with other keys than the database's raises `WrongKey`.
     """
 
-    def __init__(self, out: Screen, progress: Screen, stop: Stop) -> None:
+    def __init__(self, out: Screen, progress: Screen, stop: Stop, *, each: bool = False) -> None:
+        """With `each`, an answer is told for each message, not only summed up."""
         self._out = out
+        self._each = each
         self._screen = progress if progress.isatty() else None
         self._stop = stop
         self._next_look = 0.0
@@ -120,7 +122,7 @@ class Desk:
 
         answers, ended = self._watched(tried(), len(ids))
         self._say([f"{len(answers):,} messages tried and rolled back: nothing has changed"])
-        self._say(set_aside_report.summed_up(answers, set_aside_report.WOULD))
+        self._tell(answers, set_aside_report.WOULD)
         if ended or len(answers) < len(ids):
             raise Unfinished(ended or "stopped before the end", exit_code=3)
 
@@ -129,7 +131,7 @@ class Desk:
         steps = bulk_replay.replayed(ids, order, self._stop, rate=rate)
         answers, ended = self._watched(steps, len(ids))
         self._say([f"{len(answers):,} of {len(ids):,} messages replayed"])
-        self._say(set_aside_report.summed_up(answers, set_aside_report.HAS))
+        self._tell(answers, set_aside_report.HAS)
         if ended or len(answers) < len(ids):
             raise Unfinished(
                 f"{ended or 'asked to stop'}: {len(ids) - len(answers):,} messages are as they "
@@ -138,6 +140,11 @@ class Desk:
             )
         if left := sum(not answer.settles for answer in answers):
             raise Unfinished(f"not closed: {left:,}; `set_aside list` shows what waits")
+
+    def _tell(self, answers: Sequence[Answer], words: dict[Verdict, str]) -> None:
+        if self._each:
+            self._say(set_aside_report.each(answers, words))
+        self._say(set_aside_report.summed_up(answers, words))
 
     def _close(self, ids: Sequence[int], steps: Iterator[int], done: str, *, dry_run: bool) -> None:
         if dry_run:

@@ -117,6 +117,13 @@ def summed_up(answers: Iterable[Answer], words: dict[Verdict, str]) -> Iterator[
             yield f"           and {len(found) - EXAMPLES:,} more"
 
 
+def each(answers: Iterable[Answer], words: dict[Verdict, str]) -> Iterator[str]:
+    """A line for each message."""
+    for answer in answers:
+        reason = f": {cut(answer.reason)}" if answer.reason else ""
+        yield f"{answer.id:>9}  {words[answer.verdict]}{reason}"
+
+
 def cut(text: str) -> str:
     """`text` as one line of at most `WIDEST` characters."""
     line = " ".join(text.split())

@@ -20,6 +20,7 @@ examples:
   manage.py set_aside list                                what waits, in groups with one cause
   manage.py set_aside show 17                             all that is known of one message
   manage.py set_aside replay --group 3f9a12 --dry-run     what a replay would do; changes nothing
+  manage.py set_aside replay --all --dry-run --each       the same, with a line for each message
   manage.py set_aside replay --group 3f9a12               do it; the same command goes on if stopped
   manage.py set_aside replay 17 --again --reason "..."    apply one that was handled already
   manage.py set_aside discard 17 18 --reason "..."        give them up; `restore` takes them back
@@ -45,6 +46,7 @@ class Command(BaseCommand):
         replay.add_argument(
             "--again", action="store_true", help="apply what was handled already; needs --reason"
         )
+        replay.add_argument("--each", action="store_true", help="a line for each message")
         discard = verbs.add_parser("discard", help="give messages up; they stay readable")
         restore = verbs.add_parser("restore", help="take discarded messages back")
         on = verbs.add_parser("go-on", help="let the consumer set aside what it holds, for an hour")
@@ -60,7 +62,7 @@ class Command(BaseCommand):
             verb.add_argument("--by", default="", help="who; default: your login name")
 
     def handle(self, *, action: str, **options: Any) -> None:
-        desk = Desk(self.stdout, sys.stderr, self._stop())
+        desk = Desk(self.stdout, sys.stderr, self._stop(), each=options.get("each", False))
         try:
             self._run(desk, action, options)
         except Unfinished as error:
