@@ -173,6 +173,16 @@ def test_a_rehearsal_tells_what_would_be_and_changes_nothing(operator, handle):
     assert OperatorAct.objects.count() == 0
 
 
+def test_a_rehearsal_that_has_no_time_for_all_says_so(operator, monkeypatch):
+    keep(5)
+    monkeypatch.setattr(set_aside_orders, "PATIENCE", -1.0)
+
+    said = order(operator, "replay", "all=1", rehearse="yes")
+
+    assert "1 of 5 messages tried and rolled back" in said
+    assert "No time for the others" in said
+
+
 def test_a_group_is_replayed_and_closed_and_it_is_kept_who_did_it(operator):
     keep(30)
     other = keep_unreadable()

@@ -40,6 +40,14 @@ VERBS = {
     "restore": "Restore",
     "go-on": "Go on",
 }
+EXPLAINED = {
+    "replay": "Each goes the way of every message once more, in growing batches. "
+    "It stops by itself when too many come back.",
+    "discard": "They are given up: nobody tries them again. They stay readable, and Restore takes "
+    "them back.",
+    "restore": "They are taken back: they are dead again, and wait for somebody.",
+    "go-on": "For an hour, consumers set aside what fails with this cause, instead of holding it.",
+}
 NEED_A_REASON = {"discard", "go-on"}
 
 
@@ -209,6 +217,7 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
             **self._context(request, VERBS[verb]),
             "form": form,
             "verb": verb,
+            "explained": EXPLAINED[verb],
             "outcome": outcome,
             **_meant(verb, choice),
         }

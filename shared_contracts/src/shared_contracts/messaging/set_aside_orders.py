@@ -70,13 +70,13 @@ def rehearse(work: Work) -> Outcome:
     keys.compare()
     ids = bulk_replay.in_order(work.choice.rows("replay"))
     answers, problem = _answers(trial(row_id, work.order) for row_id in ids)
-    return Outcome(
-        [
-            f"{len(answers):,} of {len(ids):,} messages tried and rolled back: nothing has changed",
-            *set_aside_report.summed_up(answers, set_aside_report.WOULD),
-        ],
-        problem,
-    )
+    lines = [
+        f"{len(answers):,} of {len(ids):,} messages tried and rolled back: nothing has changed",
+        *set_aside_report.summed_up(answers, set_aside_report.WOULD),
+    ]
+    if not problem and len(answers) < len(ids):
+        lines.append("No time for the others; `set_aside replay --dry-run` has all the time.")
+    return Outcome(lines, problem)
 
 
 def replay(work: Work) -> Outcome:

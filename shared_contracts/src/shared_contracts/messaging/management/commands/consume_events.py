@@ -23,6 +23,9 @@ class Command(BaseCommand):
         "Several may run: each event is handled once all the same."
     )
 
+    # The addresses of the API are not its business, and to import them takes as long as the rest.
+    requires_system_checks = ("messaging",)
+
     def handle(self, **_: Any) -> None:
         stop = Stop().on_signals()
         health.serve("consumer")

@@ -21,6 +21,9 @@ class Command(BaseCommand):
         "Several may run: on PostgreSQL they share the rows, on SQLite one works and others wait."
     )
 
+    # The addresses of the API are not its business, and to import them takes as long as the rest.
+    requires_system_checks = ("messaging",)
+
     def handle(self, **_: Any) -> None:
         stop = Stop().on_signals()
         health.serve("relay")
