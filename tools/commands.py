@@ -53,7 +53,9 @@ def command(name: str, ports: Ports, mails: Path) -> Command:
 
 def _web(application: str, port: int) -> list[str]:
     server = ["-m", "uvicorn", f"{application}:application", "--host", LOCAL, "--port", str(port)]
-    return [*server, "--log-level", "warning", "--no-access-log"]
+    return [
+        *server, "--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "5",
+    ]  # fmt: skip
 
 
 def _tasks(service: str, _: int) -> list[str]:

@@ -35,12 +35,11 @@ from .commands import OPERATORS, PROCESSES, ROOT
 from .journey import Journey, Stuck
 from .keys import kept_keys, write_private
 from .logs import Follower
-from .ports import Ports, PortTaken
+from .ports import OPERATORS_PORTS, Ports, PortTaken
 from .process import NotReady
 from .system import CommandFailed, System
 
 KEY_FILE = "api_key"
-OPERATOR_FILE = "operator_login"
 SHORT_LIFE = 10.0
 """Seconds; a process that ends sooner than that is not started again."""
 
@@ -72,7 +71,7 @@ def _end(number: int, _: FrameType | None) -> NoReturn:
 def demo(folder: Path, *, once: bool) -> int:
     """Start everything, follow one subscription, and stay up unless `once`."""
     began = time.monotonic()
-    ports = Ports.from_environment()
+    ports = Ports.from_environment(but=OPERATORS_PORTS if once else ())
     folder.mkdir(parents=True, exist_ok=True)
     keys = kept_keys(folder / "keys.json")
     backends = backends_from_environment(folder)
@@ -89,7 +88,7 @@ def demo(folder: Path, *, once: bool) -> int:
         if once:
             return 1 if problem else 0
         try:
-            login = open_operators_pages(system, folder / OPERATOR_FILE)
+            login = open_operators_pages(system)
             screen.how_to_go_on(system, folder / KEY_FILE, login)
             stay_up(system)
         except KeyboardInterrupt:
@@ -129,16 +128,14 @@ def api_key(system: System, file: Path) -> str:
     return key
 
 
-def open_operators_pages(system: System, file: Path) -> str:
-    """Start the pages for operators; name and password of the demo's operator, kept in `file`."""
+def open_operators_pages(system: System) -> str:
+    """Start the pages for operators; name and password of somebody new who may do everything."""
     system.migrate("operators.settings")
-    if not file.exists():
-        name, password = f"demo-{secrets.token_hex(2)}", secrets.token_urlsafe(9)
-        system.new_operator(name, password)
-        write_private(file, f"{name} {password}")
     system.start(*OPERATORS)
+    name, password = f"demo-{secrets.token_hex(3)}", secrets.token_urlsafe(9)
+    system.new_operator(name, password)
     system.wait_ready(*OPERATORS)
-    return file.read_text()
+    return f"{name} {password}"
 
 
 def follow_one(system: System, key: str) -> str:

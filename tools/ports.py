@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 LOCAL = "127.0.0.1"
+
+
+OPERATORS_PORTS = ("payment_operators", "student_operators")
 
 
 class PortTaken(Exception):
@@ -30,12 +34,14 @@ class Ports:
         return cls(**{field.name: free_port() for field in fields(cls)})
 
     @classmethod
-    def from_environment(cls) -> Ports:
+    def from_environment(cls, *, but: Collection[str] = ()) -> Ports:
         """PAYMENT_PORT, STUDENT_PORT, SMTP_PORT and so on, or the usual ones.
 
         Raises `PortTaken` for the first that is in use, `ValueError` for what is not a port.
+        What `but` names is not needed, and may be in use.
         """
-        return cls(**{field.name: _chosen(field.name, field.default) for field in fields(cls)})
+        needed = [field for field in fields(cls) if field.name not in but]
+        return cls(**{field.name: _chosen(field.name, field.default) for field in needed})
 
 
 def _chosen(name: str, default: object) -> int:

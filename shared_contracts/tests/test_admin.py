@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import OperationalError
+from django.db.models.functions import Now
 from shared_contracts.errors import Transient
-from shared_contracts.messaging import keys, set_aside_orders
+from shared_contracts.events import UserSubscribed
+from shared_contracts.messaging import bulk_replay, keys, set_aside, set_aside_orders, world
+from shared_contracts.messaging.inbox import Received
 from shared_contracts.messaging.models import OperatorAct, SetAside
+from shared_contracts.messaging.replay import replay
 from shared_contracts.messaging.set_aside_groups import short
+from shared_contracts.messaging.testing import an_envelope
 
 from tests.models import Effect
 from tests.set_aside_rows import fail, keep, keep_unreadable, states
@@ -79,6 +87,15 @@ def test_who_may_only_look_is_offered_nothing_else_and_refused(client, log_in):
         != 302
     )
     assert OperatorAct.objects.count() == 0
+
+
+def test_who_may_work_but_not_look_can_do_nothing(client, log_in):
+    keep()
+    log_in("work_on_setaside")
+
+    assert client.get(LIST).status_code == 403
+    assert client.post(f"{LIST}order/discard/?all=1", {"reason": "x"}).status_code == 403
+    assert states() == ["dead"]
 
 
 def test_who_may_not_look_sees_nothing(client, log_in):
@@ -152,6 +169,31 @@ def test_one_message_is_shown_with_everything_but_its_body_and_addresses(operato
     assert b"<b>now" not in answer.content
 
 
+def test_an_address_that_a_stranger_made_an_id_of_is_shown_nowhere(operator):
+    body = an_envelope(UserSubscribed).to_json().decode()
+    identity = json.loads(body)["id"]
+    message = Received.read(body.replace(identity, "eve@example.com").encode(), queue="q")
+    set_aside.keep(message, Transient("later"), dead=True)
+    row = SetAside.objects.get()
+    order(operator, "discard", f"ids={row.id}", reason="a test")
+    act = OperatorAct.objects.get()
+
+    acts = "/messaging/operatoract/"
+    pages = [LIST, f"{LIST}{row.id}/change/", f"{LIST}{row.id}/history/"]
+    pages += [acts, f"{acts}{act.id}/change/", f"{acts}{act.id}/history/"]
+    assert row.event_id == "eve@example.com"
+    assert [page for page in pages if b"eve@example.com" in operator.get(page).content] == []
+
+
+@pytest.mark.parametrize(
+    "question", ["body__contains=x", "reason__regex=(", "state__exact=%00", "headers__has_key=a"]
+)
+def test_a_list_is_asked_for_what_it_offers_only(operator, question):
+    keep()
+
+    assert operator.get(f"{LIST}?{question}").status_code == 400
+
+
 def test_a_number_that_nothing_has_is_not_found(operator):
     assert operator.get(f"{LIST}99999/change/").status_code == 404
     assert "no message 99999" in text(operator.get(f"{LIST}order/replay/?ids=99999"))
@@ -204,7 +246,7 @@ def test_a_replay_of_which_too_many_come_back_stops_itself_and_says_so(operator,
     said = order(operator, "replay", "all=1")
 
     assert "It has stopped: 1 of a batch of 1 came back" in said
-    assert "39 were not reached" in said
+    assert "39 are as they were." in said
 
 
 def test_what_a_page_has_no_time_for_is_left_and_the_same_order_goes_on(operator, monkeypatch):
@@ -234,6 +276,56 @@ def test_what_was_handled_is_replayed_only_with_again_and_a_reason(operator):
     assert Effect.objects.count() == 2
 
 
+def test_what_is_sent_twice_or_goes_on_is_applied_again_once_for_one_reason(operator, monkeypatch):
+    keep(5)
+    order(operator, "replay", "all=1")
+    again = {"again": "on", "reason": "restored a backup"}
+    monkeypatch.setattr(set_aside_orders, "PATIENCE", -1.0)
+    for _ in range(3):
+        order(operator, "replay", "all=1&state=replayed", **again)
+    monkeypatch.undo()
+
+    for _ in range(2):
+        order(operator, "replay", "all=1&state=replayed", **again)
+
+    assert Effect.objects.count() == 10
+    order(operator, "replay", "all=1&state=replayed", again="on", reason="another backup")
+    assert Effect.objects.count() == 15
+
+
+def test_what_will_not_be_tried_does_not_stand_in_the_way_of_what_will(operator, monkeypatch):
+    keep(3)
+    SetAside.objects.update(created_at=Now() - timedelta(days=100))
+    keep(2)
+    monkeypatch.setattr(set_aside_orders, "PATIENCE", -1.0)
+
+    order(operator, "replay", "group=Transient")
+    said = order(operator, "replay", "group=Transient")
+
+    assert "1 of 1 messages replayed 1 applied" in said
+    assert "3 others are not tried: handled already, discarded, or older" in said
+    assert Effect.objects.count() == 2
+
+
+@pytest.mark.parametrize("error", [world.LetGo("the database is away"), OperationalError("gone")])
+def test_a_database_that_goes_away_meanwhile_is_told_with_what_was_done(
+    operator, monkeypatch, error
+):
+    keep(3)
+
+    def once(row_id, order):
+        if Effect.objects.exists():
+            raise error
+        return replay(row_id, order)
+
+    monkeypatch.setattr(bulk_replay, "replay", once)
+    said = order(operator, "replay", "all=1")
+
+    assert "It has stopped: the database is away" in said
+    assert "1 of 3 messages replayed 1 applied" in said
+    assert "2 are as they were." in said
+
+
 def test_messages_are_given_up_for_a_reason_and_taken_back(operator):
     keep(3)
 
@@ -246,8 +338,32 @@ def test_messages_are_given_up_for_a_reason_and_taken_back(operator):
     assert OperatorAct.objects.filter(action="discard", reason="a test").count() == 3
 
 
-def test_a_held_consumer_is_let_go_on_for_a_reason(operator):
+@pytest.mark.parametrize("choice", ["all=1", "ids=1", "group=nobody"])
+def test_only_the_cause_of_a_group_can_be_gone_on_with(operator, choice):
     keep()
+
+    operator.post(f"{LIST}order/go-on/?{choice}", {"reason": "x"})
+
+    assert OperatorAct.objects.count() == 0
+
+
+@pytest.mark.parametrize("verb", ["discard", "restore"])
+def test_what_is_done_is_not_offered_again(operator, verb):
+    row = keep()
+    order(operator, "discard", f"ids={row.id}", reason="a test")
+    if verb == "restore":
+        order(operator, "restore", f"ids={row.id}")
+
+    page = operator.get(f"{LIST}order/{verb}/?ids={row.id}")
+
+    assert "no message is in a state that allows it" in text(page)
+    assert b"<textarea" not in page.content
+
+
+@pytest.mark.parametrize("dead", [True, False])
+def test_a_held_consumer_is_let_go_on_for_a_reason(operator, dead):
+    keep(dead=dead)
+    assert b"<textarea" in operator.get(f"{LIST}order/go-on/?group=Transient").content
 
     said = order(operator, "go-on", "group=Transient", reason="known")
 

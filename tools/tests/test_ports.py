@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import pytest
 
-from tools.ports import LOCAL, Ports, PortTaken, free_port
+from tools.ports import LOCAL, OPERATORS_PORTS, Ports, PortTaken, free_port
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,16 @@ def test_ports_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PAYMENT_PORT", str(port))
 
     assert Ports.from_environment().payment == port
+
+
+def test_a_port_that_is_not_needed_may_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server((LOCAL, 0)) as somebody:
+        taken = somebody.getsockname()[1]
+        monkeypatch.setenv("PAYMENT_OPERATORS_PORT", str(taken))
+
+        with pytest.raises(PortTaken, match="PAYMENT_OPERATORS_PORT"):
+            Ports.from_environment()
+        assert Ports.from_environment(but=OPERATORS_PORTS)
 
 
 @pytest.mark.parametrize("value", ["0", "65536", "http", "-1"])

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models.functions import Now
 
-from ..masking import mask
+from ..masking import harmless, mask
 
 OUTBOX_PURPOSE = "outbox"
 SET_ASIDE_PURPOSE = "set-aside"
@@ -191,7 +191,8 @@ class SetAside(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.type or 'unreadable'} {self.event_id} ({self.state})"
+        # In masked words: a stranger may have put anything there.
+        return harmless(f"{self.type or 'unreadable'} {self.event_id} ({self.state})")
 
     @property
     def came_back(self) -> bool:
@@ -240,7 +241,7 @@ class OperatorAct(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action} {self.event_id or self.fingerprint} by {self.by}"
+        return harmless(f"{self.action} {self.event_id or self.fingerprint} by {self.by}")
 
     @classmethod
     def about(cls, row: SetAside, action: str, *, by: str, reason: str, result: str = "") -> Self:

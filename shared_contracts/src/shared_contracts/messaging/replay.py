@@ -17,9 +17,10 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from ..errors import MessagingError
+from ..masking import mask
 from . import conf, failure, inbox, set_aside, world
 from .inbox import Result
-from .models import OperatorAct, SetAside, now_plus
+from .models import OperatorAct, SetAside, SetAsideQuerySet, now_plus
 
 T = TypeVar("T")
 
@@ -74,7 +75,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Order:
-    """Who wants messages tried, and why. `again`: although they were handled."""
+    """Who wants messages tried, and why. `again`: although they were handled.
+
+    Such an order is done once: the same one, given anew after it was stopped, goes on.
+    """
 
     by: str
     reason: str = ""
@@ -184,12 +188,27 @@ def _keep(row: SetAside, act: OperatorAct, answer: Answer, error: BaseException 
         OperatorAct.objects.filter(id=act.id).update(result=answer.verdict, detail=answer.reason)
 
 
+def worth_a_try(rows: SetAsideQuerySet, order: Order) -> SetAsideQuerySet:
+    """`rows` without those that are known, all at once, to be not tried; see `_unfit`."""
+    if order.again:
+        return rows.exclude(state=SetAside.State.DISCARDED)
+    days = conf.current().INBOX_DAYS
+    return rows.open().filter(created_at__gte=now_plus(-days * 86_400.0))
+
+
 def _unfit(row: SetAside, order: Order) -> str:
     """Why it must not be tried, in words; empty if it may."""
     if row.state == SetAside.State.DISCARDED:
         return "it was discarded: restore it first"
     if order.again:
-        return ""
+        done = OperatorAct.objects.filter(
+            set_aside_id=row.id,
+            action=OperatorAct.Action.AGAIN,
+            by=order.by,
+            reason=mask(order.reason),
+            result=Verdict.APPLIED,
+        )
+        return "it was applied again for this reason already" if done.exists() else ""
     if row.state == SetAside.State.REPLAYED:
         return "it was handled already; --again --reason applies it once more"
     # A copy of it may have been handled after it was set aside; the inbox knows, for so long.

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
-
 from ..errors import MessagingError
 from . import set_aside_groups
-from .models import SetAside
-
-Rows = QuerySet[SetAside]
+from .models import SetAside, SetAsideQuerySet
 
 S = SetAside.State
 STATES = {
@@ -35,7 +31,7 @@ class Choice:
     everything: bool = False
     state: str | None = None
 
-    def rows(self, verb: str) -> Rows:
+    def rows(self, verb: str) -> SetAsideQuerySet:
         """The messages that `verb` is for. Raises `NoSuchMessage` and `NoSuchGroup`."""
         if self.ids:
             rows = SetAside.objects.filter(id__in=self.ids)
@@ -51,6 +47,6 @@ class Choice:
         return rows.filter(state=self.state or STATES[verb][0])
 
 
-def in_order(rows: Rows) -> list[int]:
+def in_order(rows: SetAsideQuerySet) -> list[int]:
     """Their ids, the oldest first."""
     return list(rows.order_by("id").values_list("id", flat=True))

@@ -10,16 +10,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from django.core.exceptions import BadRequest
-
 from ..errors import MessagingError
 from ..masking import harmless
-from . import bulk_replay, closing, keys, set_aside_choice, set_aside_groups, set_aside_report
+from . import (
+    bulk_replay,
+    closing,
+    keys,
+    set_aside_choice,
+    set_aside_groups,
+    set_aside_report,
+    world,
+)
 from .loop import Stop
-from .replay import Answer, Order, trial
+from .replay import Answer, Order, trial, worth_a_try
 from .set_aside_choice import Choice
 
 T = TypeVar("T")
+
+AWAY = (world.LetGo, *world.DATABASE_ERRORS)
 
 PATIENCE = 4.0
 """Seconds that an order works; less than a web server that is told to stop waits for a request."""
@@ -28,6 +36,10 @@ MOST_IDS = 200
 """In one address. More messages than that are chosen by their group."""
 
 _NOBODY_ASKS = Stop()
+
+
+class NotUnderstood(MessagingError):
+    """An address that names no messages."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +63,29 @@ class Work:
 def chosen(query: Mapping[str, str]) -> Choice:
     """The messages that an address names: `ids=1,2`, `group=3f9a12` or `all=1`, and a `state`.
 
-    Raises `BadRequest`.
+    Raises `NotUnderstood`.
     """
     ids, group, everything = (query.get(name, "") for name in ("ids", "group", "all"))
     if sum(map(bool, (ids, group, everything))) != 1:
-        raise BadRequest("expected one of: ids, group, all")
+        raise NotUnderstood("expected one of: ids, group, all")
     numbers = ids.split(",") if ids else []
     if len(numbers) > MOST_IDS or not all(n.isdecimal() and len(n) < 19 for n in numbers):
-        raise BadRequest(f"expected {MOST_IDS} ids at most, with commas between them")
+        raise NotUnderstood(f"expected {MOST_IDS} ids at most, with commas between them")
     state = query.get("state") or None
     if state not in {None, *set_aside_choice.S.values}:
-        raise BadRequest(f"expected one of {', '.join(set_aside_choice.S.values)}")
+        raise NotUnderstood(f"expected one of {', '.join(set_aside_choice.S.values)}")
     return Choice([int(number) for number in numbers], group or None, bool(everything), state)
 
 
 def rehearse(work: Work) -> Outcome:
     """What a replay would do; nothing changes."""
     keys.compare()
-    ids = bulk_replay.in_order(work.choice.rows("replay"))
+    ids, others = _to_be_tried(work)
     answers, problem = _answers(trial(row_id, work.order) for row_id in ids)
     lines = [
         f"{len(answers):,} of {len(ids):,} messages tried and rolled back: nothing has changed",
         *set_aside_report.summed_up(answers, set_aside_report.WOULD),
+        *others,
     ]
     if not problem and len(answers) < len(ids):
         lines.append("No time for the others; `set_aside replay --dry-run` has all the time.")
@@ -82,17 +95,29 @@ def rehearse(work: Work) -> Outcome:
 def replay(work: Work) -> Outcome:
     """Try the messages, in growing batches."""
     keys.check()  # a handler may seal and send
-    ids = bulk_replay.in_order(work.choice.rows("replay"))
+    ids, others = _to_be_tried(work)
     steps = bulk_replay.replayed(ids, work.order, _NOBODY_ASKS, rate=work.rate)
     answers, problem = _answers(steps)
     return Outcome(
         [
             f"{len(answers):,} of {len(ids):,} messages replayed",
             *set_aside_report.summed_up(answers, set_aside_report.HAS),
+            *others,
         ],
         problem,
         len(ids) - len(answers),
     )
+
+
+def _to_be_tried(work: Work) -> tuple[list[int], list[str]]:
+    """Ids in the order of a replay, and a word about others that will not be tried."""
+    rows = work.choice.rows("replay")
+    if work.choice.ids:  # few; each is told what is the matter with it
+        return bulk_replay.in_order(rows), []
+    ids = bulk_replay.in_order(worth_a_try(rows, work.order))
+    others = rows.count() - len(ids)
+    why = "handled already, discarded, or older than the memory of what was handled"
+    return ids, [f"{others:,} others are not tried: {why}"] if others else []
 
 
 def discard(work: Work) -> Outcome:
@@ -129,8 +154,8 @@ def done(what: str, work: Work) -> Outcome:
     """The outcome of one of `DO`; all that can go wrong with it is told there."""
     try:
         outcome = DO[what](work)
-    except (MessagingError, keys.WrongKey) as error:
-        return Outcome(problem=harmless(str(error)))
+    except (MessagingError, keys.WrongKey, *AWAY) as error:
+        return Outcome(problem=in_words(error))
     return Outcome([harmless(line) for line in outcome.lines], outcome.problem, outcome.left)
 
 
@@ -140,9 +165,16 @@ def _answers(steps: Iterator[Answer]) -> tuple[list[Answer], str]:
     try:
         for answer in _while_there_is_time(steps):
             answers.append(answer)  # noqa: PERF402 (those before an error are wanted, too)
-    except MessagingError as error:
-        return answers, harmless(str(error))
+    except (MessagingError, *AWAY) as error:
+        return answers, in_words(error)
     return answers, ""
+
+
+def in_words(error: Exception) -> str:
+    """What an operator is told of an error."""
+    if isinstance(error, world.DATABASE_ERRORS):
+        return f"the database is away ({type(error).__name__})"
+    return harmless(str(error))
 
 
 def _closed(steps: Iterator[int], total: int, verb: str) -> Outcome:

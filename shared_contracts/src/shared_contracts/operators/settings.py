@@ -65,11 +65,14 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True
 
 SESSION_COOKIE_AGE = 8 * 3_600
 """Seconds: a working day."""
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+# A link to a group in somebody's chat opens it; orders are forms with a token.
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not environment.development()
 """Browsers send such cookies by https, and to this machine's own addresses."""
 X_FRAME_OPTIONS = "DENY"
