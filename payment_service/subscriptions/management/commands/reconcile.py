@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from shared_contracts.messaging import keys
 from shared_contracts.messaging.loop import Stop
+from shared_contracts.messaging.management.service_command import ServiceCommand
 
 from ... import reconciliation, repairs
 from ...models import ReconciliationRun
@@ -51,7 +52,7 @@ def moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Compare what was paid with the codes that the student side has, by events."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

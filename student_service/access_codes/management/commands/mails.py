@@ -7,9 +7,10 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db.models import Count
 from shared_contracts.messaging import keys
+from shared_contracts.messaging.management.service_command import ServiceCommand
 
 from ... import mailing
 from ...models import MailIntent
@@ -24,7 +25,7 @@ examples:
 MOST_LINES = 100
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Mails by state, and what an operator knows of those in doubt."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

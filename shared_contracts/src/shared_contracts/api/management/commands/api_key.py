@@ -12,6 +12,7 @@ from ...models import ApiKey
 
 class Command(BaseCommand):
     help = "Create, list and revoke API keys. A new key is printed once and cannot be shown again."
+    requires_system_checks = ()  # to import every view takes longer than this command
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)

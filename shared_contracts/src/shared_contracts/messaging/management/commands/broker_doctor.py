@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ....masking import mask
 from ... import broker
 from ...doctor import Finding, Verdict, examine
 from ...process import describe
+from ..service_command import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Compare what this service needs on the broker with what is there, and say how to mend "
         "each difference. It changes nothing. "

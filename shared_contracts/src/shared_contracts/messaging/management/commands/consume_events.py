@@ -5,26 +5,22 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from ... import conf, health
 from ...breaker import Breaker
 from ...consumer import BatchConsumer
 from ...loop import Stop
 from ...process import describe, run_connected
 from ...pulse import pulse
+from ..service_command import ServiceCommand
 
 logger = logging.getLogger(__name__)
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Consume the events in this service's inbox queue, until SIGTERM or Ctrl-C. "
         "Several may run: each event is handled once all the same."
     )
-
-    # The addresses of the API are not its business, and to import them takes as long as the rest.
-    requires_system_checks = ("messaging",)
 
     def handle(self, **_: Any) -> None:
         stop = Stop().on_signals()

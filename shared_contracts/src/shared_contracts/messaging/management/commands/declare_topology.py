@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ....topology import exchange_of
 from ... import broker, conf
+from ..service_command import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Make this service's exchange, queues and bindings on the broker, and unbind retired keys. "
         "Run it at deploy, with a broker user that may configure; running it again changes nothing."

@@ -5,12 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from ... import retention
+from ..service_command import ServiceCommand
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Delete settled messages past their retention (OUTBOX_DAYS, INBOX_DAYS, SET_ASIDE_DAYS)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -5,24 +5,20 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from ... import conf, health
 from ...loop import Stop
 from ...process import describe, only_one_on_sqlite, run_connected
 from ...relay import Relay
+from ..service_command import ServiceCommand
 
 logger = logging.getLogger(__name__)
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Carry the events of this service's outbox to the broker, until SIGTERM or Ctrl-C. "
         "Several may run: on PostgreSQL they share the rows, on SQLite one works and others wait."
     )
-
-    # The addresses of the API are not its business, and to import them takes as long as the rest.
-    requires_system_checks = ("messaging",)
 
     def handle(self, **_: Any) -> None:
         stop = Stop().on_signals()

@@ -6,11 +6,10 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from ... import rotation
 from ...keys import Sealed
 from ...rotation_report import lines
+from ..service_command import ServiceCommand
 
 EXAMPLES = """
 A new key is put into SEALING_KEYS in two steps: behind the old one, and, when every process of
@@ -24,7 +23,7 @@ Exit code: 0 if all is done, 1 if there are rows that are left.
 """
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Seal everything anew with the first of SEALING_KEYS, in small batches."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

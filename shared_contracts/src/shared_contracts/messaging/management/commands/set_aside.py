@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ...loop import Stop
 from ...models import SetAside
@@ -14,6 +14,7 @@ from ...replay import Order
 from ...set_aside_choice import STATES, Choice, NoSuchMessage
 from ...set_aside_desk import Desk, Unfinished, login
 from ...set_aside_groups import NoSuchGroup
+from ..service_command import ServiceCommand
 
 EXAMPLES = """
 examples:
@@ -31,7 +32,7 @@ exit code: 0 all is done, 1 something is left as it was or came back, 2 not unde
 """
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Messages that could not be handled: find, understand, replay and close them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -8,9 +8,8 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from ...why import answer
+from ..service_command import ServiceCommand
 
 EXAMPLES = """
 examples:
@@ -24,7 +23,7 @@ Exit code: 0 finished, 1 something waits or is stuck, 2 not known here.
 WIDEST = 80
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Tell what happened to a subscription here, what it waits for, and what happens next."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
