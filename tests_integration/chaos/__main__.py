@@ -7,7 +7,7 @@
                                           then all its data is gone; ends with a reconciliation
 
 Customers order and look, strangers repeat and poison messages, and meanwhile processes, servers
-and networks fail by a plan that is drawn from the seed. Then all faults end, the system has two
+and networks fail by a plan that is drawn from the seed. Then all faults end, the system has four
 minutes to settle, and a checker compares both APIs, both databases and the mailbox.
 A failed run leaves its logs and databases in var/chaos.
 
@@ -161,7 +161,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--duration", type=float, default=600.0, metavar="SECONDS", help="of load and faults")
     add("--seed", type=int, help="of the plan; without one it is drawn, and shown")
     add("--rate", type=float, default=36.0, help="orders a second")
-    add("--settle", type=float, default=120.0, metavar="SECONDS", help="at most, at the end")
+    add(
+        "--settle",
+        type=float,
+        default=Options.settle,
+        metavar="SECONDS",
+        help="at most, at the end",
+    )
     add("--kind", choices=list(WHERE), default="servers")
     add("--only", nargs="+", choices=list(FAULTS), default=[], metavar="FAULT", help="these kinds")
     add("--bug", choices=list(BUGS), default="", help="plant a bug, to see it found")

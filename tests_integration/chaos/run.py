@@ -39,7 +39,7 @@ class Options:
     """Orders a second."""
     sayings: float = 8.0
     """Things that strangers say on the broker a second."""
-    settle: float = 120.0
+    settle: float = 240.0
     """Seconds that the system has, once all faults have ended."""
     patience: float = 10.0
     """Seconds of quiet after which what is still missing is lost."""
@@ -129,7 +129,8 @@ def run(
         look()
         now = time.monotonic()
         try:
-            if is_quiet(stage.database_urls) or now > deadline:
+            quiet = is_quiet(stage.database_urls)
+            if quiet or now > deadline:
                 quiet_since = quiet_since or now
                 readers.finish()
                 evidence = gather(
@@ -149,6 +150,9 @@ def run(
                     or now - quiet_since > options.patience
                     or now > deadline
                 ):
+                    if not quiet:
+                        within = f"{options.settle:.0f} s"
+                        result.trouble.append(f"not settled within {within}: it was still at work")
                     break
             else:
                 quiet_since = 0.0
