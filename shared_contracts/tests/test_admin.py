@@ -194,6 +194,20 @@ def test_a_list_is_asked_for_what_it_offers_only(operator, question):
     assert operator.get(f"{LIST}?{question}").status_code == 400
 
 
+@pytest.mark.parametrize("page", [LIST, "/messaging/operatoract/"])
+def test_every_filter_that_a_list_offers_can_be_asked(operator, page):
+    row = keep()
+    order(operator, "replay", f"ids={row.id}")
+    keep()
+    keep_unreadable()
+    order(operator, "discard", "all=1", reason="a test")
+
+    offered = set(re.findall(r'href="(\?[^"]+)"', operator.get(page).content.decode()))
+
+    assert len(offered) > 5
+    assert [one for one in offered if operator.get(page + unescape(one)).status_code != 200] == []
+
+
 def test_a_number_that_nothing_has_is_not_found(operator):
     assert operator.get(f"{LIST}99999/change/").status_code == 404
     assert "no message 99999" in text(operator.get(f"{LIST}order/replay/?ids=99999"))

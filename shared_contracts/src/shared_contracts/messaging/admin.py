@@ -62,7 +62,7 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
     ordering = ("-id",)
     list_per_page = 100
     show_full_result_count = False
-    lookups = ("state__exact", "type__exact", "suspect__exact", "fingerprint__exact")
+    lookups = ("state__exact", "type", "suspect__exact", "fingerprint__exact")
     actions = ("replay_chosen", "discard_chosen", "restore_chosen")
 
     @admin.display(description="state", ordering="state")
@@ -177,7 +177,7 @@ class OperatorActAdmin(NotByHand, OperatorActBase):
     list_display = ("when", "action", "who", "event", "result", "why", "set_aside_id")
     fields = ("when", "action", "who", "event", "result", "why", "set_aside_id")
     readonly_fields = fields
-    lookups = ("action__exact", "result__exact")
+    lookups = ("action__exact", "result")
     list_filter = ("action", "result")
     search_fields = ("=event_id", "=subject", "=by")
     search_help_text = "An event's id, a subscription's, or who did it"
