@@ -7,7 +7,7 @@
                                           then all its data is gone; ends with a reconciliation
 
 Customers order and look, strangers repeat and poison messages, and meanwhile processes, servers
-and networks fail by a plan that is drawn from the seed. Then all faults end, the system has four
+and networks fail by a plan that is drawn from the seed. Then all faults end, the system has two
 minutes to settle, and a checker compares both APIs, both databases and the mailbox.
 A failed run leaves its logs and databases in var/chaos.
 

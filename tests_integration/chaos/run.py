@@ -39,7 +39,7 @@ class Options:
     """Orders a second."""
     sayings: float = 8.0
     """Things that strangers say on the broker a second."""
-    settle: float = 240.0
+    settle: float = 120.0
     """Seconds that the system has, once all faults have ended."""
     patience: float = 10.0
     """Seconds of quiet after which what is still missing is lost."""
