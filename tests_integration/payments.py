@@ -39,6 +39,8 @@ class Subscription:
     access_code: str | None
     mail_failure: Mapping[str, str] | None
     created_at: str
+    cancelled_at: str | None
+    code_revoked_at: str | None
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,10 @@ class Payments:
     def post(self, order: Order) -> Answer:
         """Send an order once. Raises one of `NO_ANSWER`."""
         return self.call("POST", "/v1/subscriptions", order.body, {"Idempotency-Key": order.key})
+
+    def cancel(self, subscription_id: str) -> Answer:
+        """Cancel a subscription once. Raises one of `NO_ANSWER`."""
+        return self.call("POST", f"/v1/subscriptions/{subscription_id}/cancel")
 
     def subscribe(self, order: Order) -> Subscription:
         """Send an order, again with the same key while there is no answer or a 503.

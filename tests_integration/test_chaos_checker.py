@@ -35,6 +35,10 @@ def a_whole_run() -> Evidence:
         shown={ONE: "C-1", TWO: "C-2"},
         recorded={ONE: "u1", TWO: "u2"},
         issued=[ONE, TWO],
+        cancelled=set(),
+        shown_cancelled=set(),
+        revoked=set(),
+        confirmed=set(),
         intents=[Intent(ONE, "<m1>", "sent", 1), Intent(TWO, "<m2>", "sent", 1)],
         mails=MAILS,
         sent={"payment_service": REQUESTS, "student_service": REPLIES},
@@ -43,6 +47,34 @@ def a_whole_run() -> Evidence:
         said=said,
         wrong=[],
     )
+
+
+def a_cancelled_run() -> Evidence:
+    """The second subscription was cancelled before its mail was sent."""
+    run, two = a_whole_run(), {TWO}
+    cancel = Sent("r3", "subscription_cancelled", TWO, True)
+    confirm = Sent("a3", "access_code_revoked", TWO, True)
+    return replace(
+        run,
+        cancelled=two,
+        shown_cancelled=two,
+        revoked=two,
+        confirmed=two,
+        intents=[run.intents[0], Intent(TWO, "<m2>", "withdrawn", 0)],
+        mails=MAILS[:1],
+        sent={"payment_service": [*REQUESTS, cancel], "student_service": [*REPLIES, confirm]},
+        handled={
+            "payment_service": handled([*REPLIES, confirm]),
+            "student_service": handled([*REQUESTS, cancel]),
+        },
+    )
+
+
+def test_a_run_with_a_cancellation_is_clean_whether_its_mail_was_sent_or_withdrawn() -> None:
+    withdrawn, whole = a_cancelled_run(), a_whole_run()
+    mailed = replace(withdrawn, intents=whole.intents, mails=whole.mails)
+
+    assert [*verify(withdrawn, 0).findings(), *verify(mailed, 0).findings()] == []
 
 
 def test_a_whole_run_is_clean() -> None:
@@ -107,6 +139,41 @@ WRONG: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
         ),
         "doubled: 2 mails are written for subscription one",
     ),
+    "a cancelled one that is shown as if it were not": (
+        lambda _: replace(a_cancelled_run(), shown_cancelled=set()),
+        "lost: subscription two was cancelled, and the API does not show it",
+    ),
+    "a code that outlives its subscription": (
+        lambda _: replace(a_cancelled_run(), revoked=set()),
+        "lost: subscription two was cancelled, and its code still lets in",
+    ),
+    "a revoked code of what nobody has cancelled": (
+        lambda run: replace(run, revoked={ONE}),
+        "unaccounted: subscription one is cancelled, and no customer wanted that",
+    ),
+    "a revocation that the payment side never heard of": (
+        lambda _: replace(a_cancelled_run(), confirmed=set()),
+        "lost: that the code of subscription two is revoked was not confirmed",
+    ),
+    "a mail that is withdrawn without a cancellation": (
+        lambda run: replace(
+            run, intents=[run.intents[0], Intent(TWO, "<m2>", "withdrawn", 0)], mails=MAILS[:1]
+        ),
+        "lost: mail <m2> is withdrawn, and did not come",
+    ),
+    "a cancellation that was answered twice": (
+        lambda _: replace(
+            a_cancelled_run(),
+            sent={
+                "payment_service": a_cancelled_run().sent["payment_service"],
+                "student_service": [
+                    *a_cancelled_run().sent["student_service"],
+                    Sent("a3", "access_code_revoked", TWO, True),
+                ],
+            },
+        ),
+        "doubled: subscription two was asked for 1 times, and told 2 (access_code_revoked)",
+    ),
     "an event that waits": (
         lambda run: replace(
             run, sent=sent(payment_service=[REQUESTS[0], REQUESTS[1]._replace(published=False)])
@@ -122,7 +189,7 @@ WRONG: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
             run,
             sent=sent(student_service=[*REPLIES, REPLIES[0]]),
         ),
-        "doubled: subscription one was asked for 1 times, and told 2",
+        "doubled: subscription one was asked for 1 times, and told 2 (access_code_created)",
     ),
     "a good message among the dead": (
         lambda run: replace(run, aside=aside(POISON, Aside("", "dead", "r9", "a bug"))),
@@ -185,3 +252,12 @@ def test_a_seed_is_a_plan_and_ten_minutes_are_a_hundred_faults() -> None:
         "broker killed",
         "broker wiped",
     } == set()
+
+
+def test_a_code_that_the_broker_lost_is_not_missed_where_it_was_mailed_and_then_cancelled() -> None:
+    whole, cancelled = a_whole_run(), a_cancelled_run()
+    lost = replace(
+        cancelled, shown={ONE: "C-1", TWO: None}, intents=whole.intents, mails=whole.mails
+    )
+
+    assert list(verify(lost, 0, broker_forgets=True).findings()) == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,12 +18,13 @@ from kombu import Connection
 from psycopg import sql
 from shared_contracts.topology import STUDENT, Service
 
+from tools.rows import Rows
 from tools.servers.postgresql import of_database
 from tools.system import PROCESSES, CommandFailed
 
 from .conftest import place
 from .eventually import eventually
-from .house import SETTINGS, House, moved_in
+from .house import SETTINGS, Account, House, moved_in
 from .payments import order
 from .places import forget
 from .test_what_each_failure_costs import kept_by_the_student_side
@@ -113,6 +115,43 @@ def test_a_student_database_that_was_restored_gets_back_the_codes_that_it_had(
     assert "both sides agree\n" in reconcile(house)
 
 
+def test_a_student_database_that_was_restored_revokes_again_what_was_cancelled(
+    house: House,
+) -> None:
+    accounts = house.accounts(house.subscribe(order() for _ in range(COUNT)))
+    stop(house, *SERVED)
+    restore = backup(house, "student_service")
+    house.mend()
+    cancel(house, accounts)
+    stop(house, *SERVED)
+    restore()
+    house.mend()
+
+    with pytest.raises(CommandFailed, match="cancelled, and the code still lets in"):
+        reconcile(house)
+    text = reconcile(house, "--repair")
+
+    assert f"cancelled, and the code still lets in: {COUNT} repaired" in text
+    assert "both sides agree\n" in reconcile(house)
+
+
+def test_a_payment_database_that_was_restored_gets_back_what_was_cancelled(house: House) -> None:
+    accounts = house.accounts(house.subscribe(order() for _ in range(COUNT)))
+    stop(house, *SERVED)
+    restore = backup(house, "payment_service")
+    house.mend()
+    cancel(house, accounts)
+    stop(house, *SERVED)
+    restore()
+    house.mend()
+
+    text = reconcile(house, "--repair")
+
+    assert f"a revoked code, and no cancellation is known: {COUNT} repaired" in text
+    assert {house.payments.show(a.subscription.id).status for a in accounts} == {"cancelled"}
+    assert "both sides agree\n" in reconcile(house)
+
+
 def test_a_payment_database_that_was_restored_gets_back_what_was_paid(house: House) -> None:
     house.accounts(house.subscribe(order() for _ in range(COUNT)))
     stop(house, *SERVED)
@@ -135,6 +174,20 @@ def test_a_payment_database_that_was_restored_gets_back_what_was_paid(house: Hou
     assert adopted == f"{COUNT} subscriptions now belong to local\n"
     assert house.accounts([account.subscription for account in accounts]) == accounts
     assert "both sides agree\n" in reconcile(house)
+
+
+def cancel(house: House, accounts: list[Account]) -> None:
+    """Cancel these, and wait until the student side has confirmed each."""
+    ids = [account.subscription.id for account in accounts]
+    statuses = {house.payments.cancel(one).status for one in ids}
+    with closing(Rows(house.place.backends.database_url("payment_service"))) as rows:
+        unconfirmed = (
+            "SELECT 1 FROM subscriptions_subscription "
+            "WHERE cancelled_at IS NOT NULL AND code_revoked_at IS NULL LIMIT 1"
+        )
+        eventually(lambda: not rows.exist(unconfirmed))
+
+    assert statuses == {202}
 
 
 def backup(house: House, service: str) -> Callable[[], None]:

@@ -41,6 +41,31 @@ def test_the_reply_names_the_request_as_its_cause(house: House) -> None:
     assert request["correlationid"] == reply["correlationid"] == posted.id
 
 
+def test_a_cancelled_subscription_has_its_code_revoked_and_the_payment_side_is_told(
+    house: House,
+) -> None:
+    [account] = house.accounts(house.subscribe([order()]))
+    subscription = account.subscription
+    with house.wire() as wire:
+        answer = house.payments.cancel(subscription.id)
+        cancelled, revoked = eventually(
+            lambda: wire.heard(subscription.id), lambda heard: len(heard) == 2
+        )
+        revoked_here = eventually(
+            lambda: (
+                "code revoked, says the student service"
+                in house.system.manage("payment_service", "why", subscription.id)
+            )
+        )
+
+    shown = house.payments.show(subscription.id)
+    assert answer.status == 202
+    assert (shown.status, shown.access_code) == ("cancelled", subscription.access_code)
+    assert (cancelled["type"], revoked["type"]) == ("subscription_cancelled", "access_code_revoked")
+    assert revoked["causationid"] == cancelled["id"]
+    assert revoked_here
+
+
 def test_the_same_key_is_answered_the_same_and_creates_nothing(house: House) -> None:
     placed = order()
     first = house.payments.post(placed)

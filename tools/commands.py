@@ -61,10 +61,7 @@ def _web(application: str, port: int) -> list[str]:
 def _tasks(service: str, _: int) -> list[str]:
     # Threads leave no grandchildren behind; gossip and mingle are talk among many workers.
     worker = ["-m", "celery", "-A", service, "worker", "--beat", "--pool", "threads"]
-    return [
-        *worker, "--concurrency", "1", "--without-gossip", "--without-mingle",
-        "--loglevel", "WARNING",
-    ]  # fmt: skip
+    return [*worker, "--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
 
 
 _ROLES: dict[str, Callable[[str, int], list[str]]] = {

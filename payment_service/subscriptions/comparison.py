@@ -7,7 +7,14 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from shared_contracts.events import MOST_DIGESTS, AccessDigest, Position, code_digest
+from shared_contracts.events import (
+    MOST_DIGESTS,
+    REVOKED,
+    AccessDigest,
+    DigestEntry,
+    Position,
+    code_digest,
+)
 
 from .models import Drift, ReconciliationRun, Subscription
 
@@ -36,16 +43,17 @@ class Page(NamedTuple):
 def compare(run: ReconciliationRun, digest: AccessDigest, *, settled: datetime) -> Page:
     """Compare the page that the run waits for. It reads two pages of rows, whatever was lost.
 
-    Codes issued after `settled` may be missing in the digest without being lost.
+    Codes issued after `settled` may be missing in the digest without being lost, and what was
+    cancelled after it may not be revoked yet.
     """
-    theirs = {entry.subscription_id: entry.digest for entry in digest.entries}
+    theirs = {entry.subscription_id: entry for entry in digest.entries}
     end = place(digest.next)
     here = list(_ours(run, end))
     if len(here) == MOST_DIGESTS:
         # They may have lost more than a page: ours goes on where this one ends.
         end = here[-1].created_at, here[-1].id
     missing = _missing([one for one in here if one.id not in theirs], settled)
-    return Page([*missing, *_different(theirs)], len(here), end)
+    return Page([*missing, *_different(theirs, settled)], len(here), end)
 
 
 def place(position: Position | None) -> Place | None:
@@ -63,20 +71,38 @@ def _ours(run: ReconciliationRun, end: Place | None) -> Iterator[Subscription]:
 def _missing(here: Sequence[Subscription], settled: datetime) -> Iterator[Found]:
     for one in here:
         code = one.code_if_it_opens
+        if one.cancelled_at is not None:
+            continue  # what they do not have lets nobody in
         if code is None:
             yield Found(one.id, Kind.PAID_WITHOUT_CODE)
         elif one.code_issued_at is None or one.code_issued_at <= settled:
-            yield Found(one.id, Kind.CODE_LOST, ours=code_digest(one.id, code))
+            yield Found(one.id, Kind.CODE_LOST, ours=_digest(one))
 
 
-def _different(theirs: Mapping[UUID, str]) -> Iterator[Found]:
+def _different(theirs: Mapping[UUID, DigestEntry], settled: datetime) -> Iterator[Found]:
     ours = Subscription.objects.in_bulk(list(theirs))
-    for subscription_id, digest in theirs.items():
+    for subscription_id, entry in theirs.items():
         known = ours.get(subscription_id)
-        code = known.code_if_it_opens if known else None
         if known is None:
-            yield Found(subscription_id, Kind.CODE_WITHOUT_PAYMENT, theirs=digest)
-        elif code is None:
-            yield Found(subscription_id, Kind.PAID_WITHOUT_CODE, theirs=digest)
-        elif (own := code_digest(subscription_id, code)) != digest:
-            yield Found(subscription_id, Kind.CODE_DIFFERS, ours=own, theirs=digest)
+            yield Found(subscription_id, Kind.CODE_WITHOUT_PAYMENT, theirs=entry.digest)
+        elif known.cancelled_at is not None:
+            # It may have been revoked since the digest was made.
+            since = known.code_revoked_at or known.cancelled_at
+            if entry.state != REVOKED and since <= settled:
+                yield _found(Kind.CANCELLED_BUT_VALID, known, entry)
+        elif entry.state == REVOKED:
+            yield _found(Kind.CANCELLATION_LOST, known, entry)
+        elif known.access_code is None:
+            yield _found(Kind.PAID_WITHOUT_CODE, known, entry)
+        elif _digest(known) != entry.digest:
+            yield _found(Kind.CODE_DIFFERS, known, entry)
+
+
+def _found(kind: Kind, known: Subscription, entry: DigestEntry) -> Found:
+    return Found(known.id, kind, ours=_digest(known), theirs=entry.digest)
+
+
+def _digest(known: Subscription) -> str:
+    """The digest of our code; empty if there is none."""
+    code = known.code_if_it_opens
+    return "" if code is None else code_digest(known.id, code)

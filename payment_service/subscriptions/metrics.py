@@ -1,23 +1,30 @@
-"""What Prometheus reads of subscriptions: how many wait for a code, and how long they waited."""
+"""What Prometheus reads of subscriptions: how many wait, how long, and where both sides differ."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter as Tally
 from collections.abc import Collection, Iterator
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, Min, OuterRef
+from django.utils import timezone
 from prometheus_client import Histogram, Metric
 from shared_contracts.messaging.metrics import WAITS
-from shared_contracts.messaging.numbers import AT_MOST, count, gauge, numbers
+from shared_contracts.messaging.numbers import AT_MOST, count, gauge, gauges, numbers
 
-from .models import Subscription
+from .models import UNANSWERED, Drift, ReconciliationRun, Subscription
 
 PAID_TO_CODE = Histogram(
     "subscriptions_paid_to_code_seconds",
     "From the payment to when the code is shown; of each batch, the one that waited longest.",
     buckets=WAITS,
 )
+
+
+UNSETTLED = (Drift.State.FOUND, Drift.State.REPAIRING, Drift.State.NEEDS_PERSON)
 
 
 def codes_came(subscriptions: Collection[UUID]) -> None:
@@ -27,13 +34,51 @@ def codes_came(subscriptions: Collection[UUID]) -> None:
     transaction.on_commit(lambda: PAID_TO_CODE.observe(max(0.0, time.time() - paid_at)))
 
 
-def waiting() -> Iterator[Metric]:
-    """By the index of subscriptions without a code."""
+def open_subscriptions() -> Iterator[Metric]:
+    """By the index of subscriptions that wait for the student side."""
+    waiting = Subscription.objects.filter(UNANSWERED)
     yield gauge(
         "subscriptions_without_code",
         f"Subscriptions that wait for their access code, {AT_MOST} at most.",
-        count(Subscription.objects.filter(access_code__isnull=True)),
+        count(waiting.filter(cancelled_at__isnull=True)),
+    )
+    oldest = waiting.filter(cancelled_at__isnull=False).aggregate(at=Min("cancelled_at"))["at"]
+    yield gauge(
+        "subscriptions_oldest_unrevoked_seconds",
+        "Age of the oldest cancellation whose code may still let in, 0 if there is none.",
+        _age(oldest),
     )
 
 
-numbers.readings.append(waiting)
+def _age(moment: datetime | None) -> float:
+    return 0.0 if moment is None else max(0.0, (timezone.now() - moment).total_seconds())
+
+
+def drift() -> Iterator[Metric]:
+    """What the latest daily comparison has found, and nobody has repaired since.
+
+    Not that of any comparison: one of another window, or without an answer, knows nothing of it.
+    """
+    daily = ReconciliationRun.objects.filter(scheduled_for__isnull=False, ended_at__isnull=False)
+    latest = daily.exclude(state=ReconciliationRun.State.UNANSWERED).order_by("-scheduled_for")
+    repaired = Drift.objects.filter(
+        subscription_id=OuterRef("subscription_id"),
+        state=Drift.State.REPAIRED,
+        settled_at__gt=OuterRef("found_at"),
+    )
+    unsettled = Drift.objects.filter(~Exists(repaired), run__in=latest[:1], state__in=UNSETTLED)
+    found = Tally(unsettled.order_by().values_list("kind", flat=True)[:AT_MOST])
+    yield gauge(
+        "subscriptions_compared_age_seconds",
+        "Since when both sides were last compared by the daily run, 0 if they never were.",
+        _age(latest.values_list("ended_at", flat=True).first()),
+    )
+    yield gauges(
+        "subscriptions_drift",
+        f"Subscriptions on which both sides differ, as last compared, {AT_MOST} at most.",
+        ("kind",),
+        {(kind,): found[kind] for kind in Drift.Kind.values},
+    )
+
+
+numbers.readings += [open_subscriptions, drift]

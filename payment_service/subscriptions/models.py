@@ -22,16 +22,20 @@ def ask_delay(asked: int) -> timedelta:
     return ASK_AGAIN_AFTER[min(asked, len(ASK_AGAIN_AFTER)) - 1]
 
 
+UNANSWERED = models.Q(access_code__isnull=True, cancelled_at__isnull=True) | models.Q(
+    cancelled_at__isnull=False, code_revoked_at__isnull=True
+)
+"""Waits for the student side: for its code, or for the word that its code is revoked."""
+
+
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     def of(self, client: str) -> Self:
         """What this client's keys have created; the rest does not exist for it."""
         return self.filter(client=client)
 
     def waiting_too_long(self) -> Self:
-        """Those without a code whose time to ask again has come, the longest waiting first."""
-        return self.filter(access_code__isnull=True, next_ask_at__lte=timezone.now()).order_by(
-            "next_ask_at"
-        )
+        """Those that wait and whose time to ask again has come, the longest waiting first."""
+        return self.filter(UNANSWERED, next_ask_at__lte=timezone.now()).order_by("next_ask_at")
 
     def paid_between(
         self, since: datetime, until: datetime, after: tuple[datetime, UUID] | None = None
@@ -50,7 +54,11 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
 
 class Subscription(models.Model):
-    """One paid subscription of a user. A user may hold several."""
+    """One paid subscription of a user. A user may hold several.
+
+    What it waits for is asked for again, at `next_ask_at`: first its code, and once it is
+    cancelled, that its code is revoked.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     client = models.CharField(max_length=64, help_text="the API client that it belongs to")
@@ -64,12 +72,15 @@ class Subscription(models.Model):
     access_code = models.BinaryField(null=True, help_text="sealed; none until it came")
     code_issued_at = models.DateTimeField(null=True)
 
+    cancelled_at = models.DateTimeField(null=True, help_text="for good")
+    code_revoked_at = models.DateTimeField(null=True, help_text="none until that was confirmed")
+
     mail_failed_at = models.DateTimeField(null=True, help_text="when a mail with it was given up")
     mail_failure = models.CharField(max_length=300, default="", db_default="", blank=True)
 
     first_event_id = models.CharField(max_length=36, help_text="the first ask, cause of the others")
     last_event_id = models.CharField(max_length=36)
-    asked = models.PositiveIntegerField(default=1)
+    asked = models.PositiveIntegerField(default=0, help_text="how often for what it waits for")
     next_ask_at = models.DateTimeField()
 
     objects = SubscriptionQuerySet.as_manager()
@@ -82,9 +93,7 @@ class Subscription(models.Model):
             models.Index(fields=["client", "-id"], name="subscription_of_client"),
             models.Index(fields=["created_at", "id"], name="subscription_paid"),
             models.Index(
-                fields=["next_ask_at"],
-                name="subscription_waiting",
-                condition=models.Q(access_code__isnull=True),
+                fields=["next_ask_at"], name="subscription_unanswered", condition=UNANSWERED
             ),
         ]
 
@@ -93,11 +102,16 @@ class Subscription(models.Model):
 
     @property
     def status(self) -> str:
+        if self.cancelled_at is not None:
+            return "cancelled"
         return "pending" if self.access_code is None else "active"
 
     @property
     def code(self) -> str | None:
-        """The access code in clear: for its owner only, never for a log. Raises `Unsealable`."""
+        """The access code in clear, also if it is revoked: for its owner only, never for a log.
+
+        Raises `Unsealable`.
+        """
         if self.access_code is None:
             return None
         return sealing.unseal(self.access_code, CODE_PURPOSE).decode()
@@ -168,6 +182,8 @@ class Drift(models.Model):
         CODE_LOST = "code_lost", "the student side has lost the code"
         CODE_WITHOUT_PAYMENT = "code_without_payment", "a code, and no payment is known"
         CODE_DIFFERS = "code_differs", "the student side has another code"
+        CANCELLED_BUT_VALID = "cancelled_but_valid", "cancelled, and the code still lets in"
+        CANCELLATION_LOST = "cancellation_lost", "a revoked code, and no cancellation is known"
 
     class State(models.TextChoices):
         FOUND = "found", "nothing was done about it"

@@ -24,7 +24,7 @@ from shared_contracts.events import (
 )
 from shared_contracts.messaging import bulk, outbox
 
-from . import comparison, repairs
+from . import comparison, outcome, repairs
 from .comparison import Found
 from .models import Drift, ReconciliationRun, Subscription
 
@@ -134,7 +134,7 @@ def _compare(run: ReconciliationRun, message: Envelope[AccessDigest]) -> None:
     if page.end is None:
         run.state = Runs.REPAIRING
         run.save()
-        repairs.conclude(run)
+        outcome.conclude(run)
     else:
         run.after_paid_at, run.after_id = page.end
         run.asked = 0
@@ -171,7 +171,7 @@ def go_on() -> None:
                 continue
             if run.state == Runs.REPAIRING:
                 repairs.repeat(run, pause=PAUSE, at_most=MOST_TRIES, batch=MOST_DIGESTS)
-                repairs.conclude(run)
+                outcome.conclude(run)
             elif run.state == Runs.COMPARING and run.asked_at <= timezone.now() - PAUSE:
                 _ask_again(run)
 
@@ -190,5 +190,5 @@ def look(run_id: UUID) -> ReconciliationRun | None:
     """The run as it stands now, looked at again against our rows; none if there is none."""
     run = ReconciliationRun.objects.select_for_update().filter(id=run_id).first()
     if run is not None:
-        repairs.conclude(run)
+        outcome.conclude(run)
     return run

@@ -4,6 +4,8 @@ paid without code       a new ask; it is answered with the code that is there, o
 code lost               the student side is told the code, and keeps it
 code without payment    the student side tells what was paid, and it is recorded again
 code differs            the student side tells its code, which is the one that works
+cancelled but valid     the cancellation is told again, until the student side has confirmed it
+cancellation lost       the student side tells when it was cancelled, and it is cancelled again
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef
+from django.db.models import F
 from django.utils import timezone
 from shared_contracts.api.models import ApiKey
 from shared_contracts.envelope import Envelope
@@ -26,7 +28,7 @@ from shared_contracts.events import (
 )
 from shared_contracts.messaging import bulk, outbox, sealing
 
-from . import services
+from . import asking, outcome
 from .models import CODE_PURPOSE, Drift, ReconciliationRun, Subscription
 
 logger = logging.getLogger(__name__)
@@ -35,12 +37,11 @@ RECOVERED = "recovered"
 """The client that owns what was recorded again, until somebody hands it to the one who sold it."""
 
 Kind, State = Drift.Kind, Drift.State
-Runs = ReconciliationRun.State
 
 KEYS = ("run_id", "subscription_id")
 
-ASKED_FOR = (State.REPAIRING, State.NEEDS_PERSON)
-"""An answer that comes after we have given up is as good."""
+TOLD = (Kind.CODE_WITHOUT_PAYMENT, Kind.CODE_DIFFERS, Kind.CANCELLATION_LOST)
+"""What is mended by what the student side tells of it."""
 
 
 def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
@@ -48,8 +49,9 @@ def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
     by_kind: dict[str, list[UUID]] = {kind: [] for kind in Kind}
     for subscription, kind in sorted(drifts.items()):
         by_kind[kind].append(subscription)
-    services.ask_at_once(by_kind[Kind.PAID_WITHOUT_CODE])
-    to_be_told = by_kind[Kind.CODE_WITHOUT_PAYMENT] + by_kind[Kind.CODE_DIFFERS]
+    asking.ask_at_once(by_kind[Kind.PAID_WITHOUT_CODE])
+    asking.revoke_at_once(by_kind[Kind.CANCELLED_BUT_VALID])
+    to_be_told = [one for kind in TOLD for one in by_kind[kind]]
     messages: list[AccessCodeKnown | AccessGrantsRequested] = [
         *_known(run, by_kind[Kind.CODE_LOST]),
         *(
@@ -90,7 +92,7 @@ def take_over(messages: Sequence[Envelope[AccessGrantTold]]) -> None:
     }
     runs = _locked({run_id for run_id, _ in told})
     drifts = Drift.objects.filter(
-        run_id__in=runs, subscription_id__in=[key[1] for key in told], state__in=ASKED_FOR
+        run_id__in=runs, subscription_id__in=[key[1] for key in told], state__in=outcome.ASKED_FOR
     )
     open_drifts = [drift for drift in drifts if (drift.run_id, drift.subscription_id) in told]
     ids = [drift.subscription_id for drift in open_drifts]
@@ -101,7 +103,7 @@ def take_over(messages: Sequence[Envelope[AccessGrantTold]]) -> None:
         drift.settled_at = timezone.now()
     Drift.objects.bulk_update(open_drifts, ["state", "note", "settled_at"])
     for run in runs.values():
-        conclude(run)
+        outcome.conclude(run)
 
 
 def _agree(told: AccessGrantTold, ours: Subscription | None) -> tuple[str, str]:
@@ -112,6 +114,11 @@ def _agree(told: AccessGrantTold, ours: Subscription | None) -> tuple[str, str]:
         return State.REPAIRED, f"recorded again, for the client {RECOVERED!r}"
     if ours.user_id != told.user_id:
         return State.NEEDS_PERSON, "the student side has its code for another user"
+    if told.cancelled_at is not None and ours.cancelled_at is None:
+        # Who tells of it has revoked the code.
+        ours.cancelled_at, ours.code_revoked_at = told.cancelled_at, timezone.now()
+        ours.save(update_fields=["cancelled_at", "code_revoked_at"])
+        return State.REPAIRED, "cancelled here again"
     if ours.code_if_it_opens == told.access_code:
         return State.REPAIRED, "both sides have the same code"
     ours.access_code = sealing.seal(told.access_code.encode(), CODE_PURPOSE)
@@ -132,61 +139,14 @@ def _recovered(told: AccessGrantTold) -> dict[str, Any]:
         "created_at": told.occurred_at,
         "access_code": sealing.seal(told.access_code.encode(), CODE_PURPOSE),
         "code_issued_at": told.issued_at,
-        # Its asks were lost with the row; it has its code, so it needs no other.
+        "cancelled_at": told.cancelled_at,
+        "code_revoked_at": timezone.now() if told.cancelled_at else None,
+        # Its asks were lost with the row; it waits for nothing, so it needs no other.
         "first_event_id": "",
         "last_event_id": "",
         "asked": 0,
         "next_ask_at": told.occurred_at,
     }
-
-
-def look_again(run: ReconciliationRun) -> None:
-    """Note what our rows say by now: codes that came, subscriptions that are there again."""
-    ours = Subscription.objects.filter(id=OuterRef("subscription_id"))
-    has_code = Exists(ours.filter(access_code__isnull=False))
-    waiting = run.drifts.filter(has_code, kind=Kind.PAID_WITHOUT_CODE)
-    waiting.filter(state__in=ASKED_FOR).update(
-        state=State.REPAIRED, note="its code has come", settled_at=timezone.now()
-    )
-    recorded = run.drifts.filter(Exists(ours), kind=Kind.CODE_WITHOUT_PAYMENT)
-    for healed in (waiting, recorded):
-        healed.filter(state=State.FOUND).update(state=State.HEALED, settled_at=timezone.now())
-
-
-def conclude(run: ReconciliationRun) -> None:
-    """Once all pages are compared, say how the run ends, or that repairs are under way.
-
-    The caller holds the run's row.
-    """
-    if run.state in {Runs.COMPARING, Runs.UNANSWERED}:
-        return
-    look_again(run)
-    found = counts(run)
-    before = run.state
-    if found.get(State.REPAIRING):
-        run.state = Runs.REPAIRING
-    elif found.get(State.FOUND) or found.get(State.NEEDS_PERSON):
-        run.state = Runs.DRIFT
-    else:
-        run.state = Runs.REPAIRED if found.get(State.REPAIRED) else Runs.CLEAN
-    if run.state != Runs.REPAIRING:
-        run.ended_at = run.ended_at or timezone.now()
-    run.save(update_fields=["state", "ended_at"])
-    if run.state != before:
-        _say(run, found)
-
-
-def _say(run: ReconciliationRun, found: Mapping[str, int]) -> None:
-    levels = {Runs.DRIFT: logging.ERROR, Runs.CLEAN: logging.INFO}
-    how = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in found.items())
-    logger.log(
-        levels.get(Runs(run.state), logging.WARNING),
-        "%s: %s: %s subscriptions compared%s",
-        run,
-        Runs(run.state).label,
-        f"{run.compared:,}",
-        f"; {how}; see manage.py reconcile show {run.id}" if how else "",
-    )
 
 
 class NoSuchClient(ValueError):
@@ -206,14 +166,9 @@ def adopt(client: str, subscriptions: Sequence[UUID] | None) -> int:
     return recovered.update(client=client)
 
 
-def counts(run: ReconciliationRun) -> dict[str, int]:
-    """How many subscriptions of the run are in which state."""
-    rows = run.drifts.values_list("state").annotate(count=Count("id")).order_by("state")
-    return dict(rows)
-
-
 def repeat(run: ReconciliationRun, *, pause: timedelta, at_most: int, batch: int) -> None:
     """Ask once more for repairs without an answer for `pause`; after `at_most` it is a person's."""
+    outcome.look_again(run)  # what has worked is not asked for once more
     late = run.drifts.filter(state=State.REPAIRING, tried_at__lte=timezone.now() - pause)
     late.filter(tries__gte=at_most).update(
         state=State.NEEDS_PERSON, note=f"asked {at_most} times, and no answer has mended it"

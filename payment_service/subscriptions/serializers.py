@@ -94,10 +94,16 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     plan = serializers.CharField()
     amount = serializers.IntegerField(help_text="in minor units of the currency")
     currency = serializers.CharField()
-    status = serializers.ChoiceField(choices=["pending", "active"])
-    access_code = serializers.CharField(allow_null=True, help_text="null until it has come")
+    status = serializers.ChoiceField(choices=["pending", "active", "cancelled"])
+    access_code = serializers.CharField(
+        allow_null=True, help_text="null until it has come; of no use once cancelled"
+    )
     mail_failure = MailFailure(allow_null=True, help_text="null unless its mail was given up")
     created_at = serializers.DateTimeField()
+    cancelled_at = serializers.DateTimeField(allow_null=True, help_text="null unless it was")
+    code_revoked_at = serializers.DateTimeField(
+        allow_null=True, help_text="since when the code lets nobody in; null until that is known"
+    )
 
 
 class SubscriptionPage(serializers.Serializer[Any]):
@@ -120,14 +126,16 @@ def shown(subscription: Subscription) -> dict[str, Any]:
         "access_code": subscription.code,
         "mail_failure": _mail_failure(subscription),
         "created_at": _as_text(subscription.created_at),
+        "cancelled_at": _as_text(subscription.cancelled_at),
+        "code_revoked_at": _as_text(subscription.code_revoked_at),
     }
 
 
-def _mail_failure(subscription: Subscription) -> dict[str, str] | None:
+def _mail_failure(subscription: Subscription) -> dict[str, str | None] | None:
     if subscription.mail_failed_at is None:
         return None
     return {"at": _as_text(subscription.mail_failed_at), "reason": subscription.mail_failure}
 
 
-def _as_text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
+def _as_text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

@@ -4,14 +4,14 @@ from celery import shared_task
 from shared_contracts.celery_app import for_a_run, stopping
 from shared_contracts.messaging import wake
 
-from . import reconciliation, services
+from . import asking, reconciliation, services
 
 PRUNE_SECONDS = 2.0
 
 
 @shared_task(name="payment_service.ask_again")
 def ask_again() -> None:
-    while not stopping.is_set() and services.ask_again():
+    while not stopping.is_set() and asking.ask_again():
         pass
 
 

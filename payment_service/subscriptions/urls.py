@@ -8,4 +8,5 @@ urlpatterns = [
     path(
         "subscriptions/<str:subscription_id>", views.OneSubscription.as_view(), name="subscription"
     ),
+    path("subscriptions/<str:subscription_id>/cancel", views.Cancellation.as_view(), name="cancel"),
 ]

@@ -11,6 +11,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -50,7 +51,7 @@ class Subscriptions(APIView):
                 "Location",
                 location=OpenApiParameter.HEADER,
                 response=[202],
-                description="Look here until `status` is `active`.",
+                description="Look here until `status` is not `pending` any more.",
             ),
             OpenApiParameter(
                 "Idempotency-Replayed",
@@ -98,11 +99,39 @@ class OneSubscription(APIView):
         responses={200: SubscriptionAnswer, **problems(401, 404, 503)},
     )
     def get(self, request: Request, subscription_id: str) -> Response:
-        """One subscription. `status` is `active` and `access_code` is there once the code came."""
-        if not UUID_TEXT.fullmatch(subscription_id):
-            raise Http404
+        """One subscription. `status` is `active` once its code came, until it is `cancelled`."""
         mine = Subscription.objects.of(client_of(request))
-        subscription = mine.filter(id=UUID(subscription_id)).first()
+        subscription = mine.filter(id=_id(subscription_id)).first()
         if subscription is None:
             raise Http404
         return Response(shown(subscription))
+
+
+@unstored
+class Cancellation(APIView):
+    @extend_schema(
+        operation_id="cancel_subscription",
+        request=None,
+        parameters=[OpenApiParameter("subscription_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
+        responses={202: SubscriptionAnswer, **problems(400, 401, 404, 413, 415, 503)},
+    )
+    def post(self, request: Request, subscription_id: str) -> Response:
+        """Cancel a subscription for good. To cancel again changes nothing.
+
+        Its code lets nobody in once `code_revoked_at` is there.
+        """
+        if request.data != {}:
+            raise ParseError("expected no body, or {}: what is cancelled stands in the path")
+        subscription = services.cancel_subscription(
+            client=client_of(request), subscription_id=_id(subscription_id)
+        )
+        if subscription is None:
+            raise Http404
+        return Response(shown(subscription), status=202)
+
+
+def _id(text: str) -> UUID:
+    """Raises 404: a malformed id is a thing that does not exist."""
+    if not UUID_TEXT.fullmatch(text):
+        raise Http404
+    return UUID(text)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from shared_contracts.celery_app import stopping
 from shared_contracts.messaging.models import OutboxMessage
 from shared_contracts.messaging.testing import deliver, published
-from subscriptions import services, tasks
+from subscriptions import asking, tasks
 from subscriptions.models import Subscription
 
 from tests.factories import a_code_for, a_subscription
@@ -45,7 +45,7 @@ def test_asks_again_after_15_minutes_an_hour_6_hours_and_then_daily() -> None:
         pass_time(15 * MINUTE)
         waited += 15 * MINUTE
         before = len(published())
-        services.ask_again()
+        asking.ask_again()
         if len(published()) > before:
             asked_after.append(waited)
             waited = timedelta()
@@ -63,7 +63,7 @@ def test_an_ask_is_a_new_event_with_the_same_words_and_the_first_as_its_cause() 
     for wait in (15 * MINUTE, 60 * MINUTE):
         publish_all()
         pass_time(wait)
-        services.ask_again()
+        asking.ask_again()
 
     first, second, third = published()
     assert len({first.id, second.id, third.id}) == 3
@@ -75,7 +75,7 @@ def test_an_ask_is_a_new_event_with_the_same_words_and_the_first_as_its_cause() 
 def test_does_not_ask_again_while_the_last_ask_is_in_the_outbox() -> None:
     a_subscription()
     pass_time(timedelta(days=2))
-    services.ask_again()
+    asking.ask_again()
 
     assert len(published()) == 1
 
@@ -85,10 +85,10 @@ def test_after_an_outage_the_answer_gets_its_time_from_when_the_ask_went_out() -
     a_subscription()
     pass_time(timedelta(days=2))
     publish_all()
-    services.ask_again()
+    asking.ask_again()
     asked_at_once = len(published())
     pass_time(15 * MINUTE)
-    services.ask_again()
+    asking.ask_again()
 
     assert (asked_at_once, len(published())) == (1, 2)
 
@@ -99,7 +99,7 @@ def test_an_ask_that_retention_has_deleted_counts_as_sent() -> None:
     subscription = a_subscription()
     OutboxMessage.objects.all().delete()
     Subscription.objects.update(created_at=long_ago, next_ask_at=long_ago)
-    services.ask_again()
+    asking.ask_again()
 
     [ask] = published()
     assert ask.causationid == subscription.first_event_id
@@ -112,12 +112,12 @@ def test_does_not_ask_for_what_is_there() -> None:
     deliver(a_code_for(subscription.id))
     pass_time(timedelta(days=2))
 
-    assert services.ask_again() == 0
+    assert asking.ask_again() == 0
 
 
 @pytest.mark.django_db
 def test_the_task_goes_on_until_all_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "ASK_BATCH", 2)
+    monkeypatch.setattr(asking, "BATCH", 2)
     for _ in range(5):
         a_subscription()
     publish_all()
@@ -129,7 +129,7 @@ def test_the_task_goes_on_until_all_were_asked_for(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "ASK_BATCH", 3)
+    monkeypatch.setattr(asking, "BATCH", 3)
     for _ in range(12):
         a_subscription()
     publish_all()

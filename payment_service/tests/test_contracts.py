@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from shared_contracts.envelope import Envelope
 from shared_contracts.events import AccessDigest
 from shared_contracts.messaging.testing import deliver, published
-from subscriptions import reconciliation
+from subscriptions import reconciliation, services
 from subscriptions.models import ReconciliationRun, Subscription
 
 from tests.factories import a_code_for, a_subscription
@@ -41,6 +41,27 @@ def test_the_golden_mail_failure_is_noted() -> None:
 
     noted = Subscription.objects.get()
     assert (noted.mail_failure, noted.mail_failed_at) == (expected.reason, expected.failed_at)
+
+
+def test_a_cancellation_has_the_form_of_the_golden_subscription_cancelled() -> None:
+    promised = json.loads(golden("subscription_cancelled"))
+    subscription = a_subscription()
+    services.cancel_subscription(client="shop", subscription_id=subscription.id)
+
+    written = json.loads(published()[-1].to_json())
+    assert written.keys() == promised.keys()
+    assert written["data"].keys() == promised["data"].keys()
+    assert (written["type"], written["source"]) == (promised["type"], promised["source"])
+
+
+def test_the_golden_access_code_revoked_confirms_a_cancellation() -> None:
+    told = Envelope.from_json(golden("access_code_revoked")).data
+    subscription = a_subscription()
+    services.cancel_subscription(client="shop", subscription_id=subscription.id)
+    Subscription.objects.update(id=told.subscription_id)
+    deliver(golden("access_code_revoked"))
+
+    assert Subscription.objects.get().code_revoked_at == told.revoked_at
 
 
 def test_what_is_published_has_the_form_of_the_golden_event() -> None:

@@ -19,7 +19,7 @@ def told(name: str) -> float:
 
 
 def waiting() -> float:
-    [family] = metrics.waiting()
+    family, _ = metrics.open_subscriptions()
     [sample] = family.samples
     return sample.value
 

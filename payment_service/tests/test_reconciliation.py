@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from pytest_django import Settings
 from shared_contracts.envelope import Envelope
 from shared_contracts.events import (
     AccessCodeKnown,
+    AccessCodeRevoked,
     AccessDigest,
     AccessDigestRequested,
     AccessGrantsRequested,
@@ -20,13 +21,14 @@ from shared_contracts.events import (
     DigestEntry,
     Event,
     Position,
+    SubscriptionCancelled,
     UserSubscribed,
     code_digest,
 )
 from shared_contracts.messaging import sealing
 from shared_contracts.messaging.models import OutboxMessage
-from shared_contracts.messaging.testing import an_event, deliver, published
-from subscriptions import comparison, reconciliation, repairs, tasks
+from shared_contracts.messaging.testing import an_envelope, an_event, deliver, published
+from subscriptions import comparison, metrics, reconciliation, repairs, services, tasks
 from subscriptions.models import Drift, ReconciliationRun, Subscription
 from uuid_utils.compat import uuid7
 
@@ -60,14 +62,22 @@ def asked(event: type[Event] = AccessDigestRequested) -> list[Any]:
     return [message.data for message in published() if type(message.data) is event]
 
 
-def answer(theirs: dict[UUID, str], next: Position | None = None) -> Envelope[AccessDigest]:  # noqa: A002
+def answer(
+    theirs: dict[UUID, str],
+    next: Position | None = None,  # noqa: A002 (the field's name)
+    revoked: Collection[UUID] = (),
+) -> Envelope[AccessDigest]:
     """What the student side says to the latest request for a page."""
     request = [m for m in published() if isinstance(m.data, AccessDigestRequested)][-1]
     page = AccessDigest(
         run_id=request.data.run_id,
         after=request.data.after,
         entries=tuple(
-            DigestEntry(subscription_id=i, state="active", digest=code_digest(i, code))
+            DigestEntry(
+                subscription_id=i,
+                state="revoked" if i in revoked else "active",
+                digest=code_digest(i, code),
+            )
             for i, code in theirs.items()
         ),
         next=next,
@@ -80,11 +90,27 @@ def place_of(subscription: UUID) -> Position:
     return Position(occurred_at=row.created_at, subscription_id=row.id)
 
 
-def compared(theirs: dict[UUID, str], *, repair: bool = False) -> ReconciliationRun:
+def compared(
+    theirs: dict[UUID, str],
+    *,
+    repair: bool = False,
+    revoked: Collection[UUID] = (),
+    **window: datetime,
+) -> ReconciliationRun:
     """A run of one page with this answer."""
-    run = reconciliation.start(repair=repair)
-    deliver(answer(theirs))
+    run = reconciliation.start(repair=repair, **window)
+    deliver(answer(theirs, revoked=revoked))
     return now(run)
+
+
+def cancelled(*ids: UUID, before: timedelta = LONG_AGO) -> None:
+    """Cancel these, and have all said and confirmed as it was at that time."""
+    at = timezone.now() - before
+    for one in ids:
+        services.cancel_subscription(client="shop", subscription_id=one)
+        deliver(an_envelope(AccessCodeRevoked, subscription_id=one, revoked_at=at))
+    Subscription.objects.filter(id__in=ids).update(cancelled_at=at)
+    OutboxMessage.objects.update(published_at=timezone.now())
 
 
 def now(run: ReconciliationRun) -> ReconciliationRun:
@@ -235,6 +261,121 @@ def test_subscriptions_of_one_moment_are_each_compared_once(
     assert (now(run).state, now(run).compared) == (Runs.CLEAN, 5)
 
 
+def test_a_cancelled_one_is_drift_only_while_its_code_lets_in() -> None:
+    valid, revoked, lost, codeless = ids = [*paid(3), *paid(1, code=None)]
+    cancelled(*ids)
+    run = compared({valid: CODE, revoked: OTHER_CODE, codeless: CODE}, revoked=[revoked, codeless])
+
+    assert drift(run) == {valid: (Kind.CANCELLED_BUT_VALID, State.FOUND)}
+    assert (run.state, run.compared) == (Runs.DRIFT, 4)
+    assert lost not in drift(run)
+
+
+def test_a_cancellation_that_is_on_its_way_is_no_drift() -> None:
+    [just_cancelled] = paid()
+    cancelled(just_cancelled, before=timedelta(0))
+
+    assert compared(codes([just_cancelled])).state == Runs.CLEAN
+
+
+def test_a_revoked_code_of_what_is_not_cancelled_here_is_drift() -> None:
+    with_code, without = ids = [*paid(), *paid(code=None)]
+    run = compared(codes(ids), revoked=ids)
+
+    assert drift(run) == {
+        with_code: (Kind.CANCELLATION_LOST, State.FOUND),
+        without: (Kind.CANCELLATION_LOST, State.FOUND),
+    }
+
+
+def test_a_revocation_that_was_confirmed_before_it_was_lost_does_not_count_as_healing() -> None:
+    [valid] = paid()
+    cancelled(valid)
+    run = compared(codes([valid]))
+    unhealed = now(run).state
+    Subscription.objects.update(code_revoked_at=timezone.now())
+
+    assert (unhealed, now(run).state) == (Runs.DRIFT, Runs.CLEAN)
+
+
+def drift_told() -> dict[str, float]:
+    """What Prometheus reads."""
+    _, family = metrics.drift()
+    return {s.labels["kind"]: s.value for s in family.samples if s.value}
+
+
+def test_prometheus_reads_what_the_latest_daily_run_has_found() -> None:
+    paid(2)
+    before = drift_told()
+    reconciliation.start_daily()
+    deliver(answer({}))
+
+    age, _ = metrics.drift()
+    assert (before, drift_told()) == ({}, {"code_lost": 2})
+    assert 0 < age.samples[0].value < 60
+
+
+def test_a_run_without_an_answer_or_of_another_window_hides_no_drift(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paid()
+    reconciliation.start_daily()
+    deliver(answer({}))
+    long_ago = timezone.now() - timedelta(days=300)
+    compared({}, since=long_ago, until=long_ago + timedelta(days=1))
+    tomorrow = reconciliation.start(scheduled_for=timezone.now().date() + timedelta(days=1))
+    monkeypatch.setattr(reconciliation, "PAUSE", timedelta(0))
+    monkeypatch.setattr(reconciliation, "MOST_ASKS", 1)
+    reconciliation.go_on()
+
+    assert now(tomorrow).state == Runs.UNANSWERED
+    assert drift_told() == {"code_lost": 1}
+
+
+def test_what_was_repaired_since_is_no_drift_any_more() -> None:
+    [lost] = paid()
+    reconciliation.start_daily()
+    deliver(answer({}))
+    found = drift_told()
+    compared({}, repair=True)
+    deliver(told(lost, access_code=CODE))
+
+    assert (found, drift_told()) == ({"code_lost": 1}, {})
+
+
+def test_a_code_that_was_revoked_after_its_digest_was_made_is_no_drift() -> None:
+    """Whether that was confirmed just before the page is compared, or just after."""
+    before, after = ids = paid(2)
+    for one in ids:
+        services.cancel_subscription(client="shop", subscription_id=one)
+    Subscription.objects.update(cancelled_at=timezone.now() - LONG_AGO)
+    run = reconciliation.start()
+    page = answer(codes(ids))
+    a_moment_ago = timezone.now() - timedelta(seconds=5)
+    deliver(an_envelope(AccessCodeRevoked, subscription_id=before, revoked_at=a_moment_ago))
+    deliver(page)
+    found = drift(run)
+    deliver(an_envelope(AccessCodeRevoked, subscription_id=after, revoked_at=a_moment_ago))
+
+    assert found == {after: (Kind.CANCELLED_BUT_VALID, State.FOUND)}
+    assert now(run).state == Runs.CLEAN
+
+
+def test_where_the_shop_has_cancelled_since_no_code_is_drift() -> None:
+    _, differs, forgotten = ids = paid(3)
+    run = compared({differs: OTHER_CODE, forgotten: CODE}, revoked=[forgotten])
+    found = run.state
+    for one in ids:
+        services.cancel_subscription(client="shop", subscription_id=one)
+
+    assert (found, now(run).state) == (Runs.DRIFT, Runs.CLEAN)
+    assert {kind for kind, _ in drift(run).values()} == {
+        Kind.CODE_LOST,
+        Kind.CODE_DIFFERS,
+        Kind.CANCELLATION_LOST,
+    }
+
+
 # repairs
 
 
@@ -312,6 +453,66 @@ def test_what_nobody_has_told_the_student_side_needs_a_person() -> None:
 
     assert now(run).state == Runs.DRIFT
     assert drift(run) == {unpaid: (Kind.CODE_WITHOUT_PAYMENT, State.NEEDS_PERSON)}
+
+
+def test_a_code_that_outlives_its_subscription_is_revoked_again_until_that_is_confirmed() -> None:
+    [valid] = paid()
+    cancelled(valid)
+    first = asked(SubscriptionCancelled)
+    run = compared(codes([valid]), repair=True)
+    again = asked(SubscriptionCancelled)
+    repairing = run.state
+    deliver(an_envelope(AccessCodeRevoked, subscription_id=valid))
+
+    assert (len(first), len(again)) == (1, 2)
+    assert (repairing, now(run).state) == (Runs.REPAIRING, Runs.REPAIRED)
+    assert run.drifts.get().note == "its code is revoked"
+
+
+def test_a_repair_that_has_worked_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    [valid] = paid()
+    cancelled(valid)
+    run = compared(codes([valid]), repair=True)
+    deliver(an_envelope(AccessCodeRevoked, subscription_id=valid))
+    OutboxMessage.objects.update(published_at=timezone.now())
+    monkeypatch.setattr(reconciliation, "PAUSE", timedelta(0))
+    reconciliation.go_on()
+
+    assert len(asked(SubscriptionCancelled)) == 2
+    assert now(run).state == Runs.REPAIRED
+
+
+def test_a_lost_cancellation_is_told_and_taken_over() -> None:
+    [forgotten] = paid()
+    at = timezone.now() - LONG_AGO
+    run = compared(codes([forgotten]), repair=True, revoked=[forgotten])
+    [request] = asked(AccessGrantsRequested)
+    deliver(told(forgotten, access_code=CODE, cancelled_at=at))
+    row = Subscription.objects.get()
+
+    assert request.subscription_ids == (forgotten,)
+    assert (row.status, row.cancelled_at) == ("cancelled", at)
+    assert row.code_revoked_at is not None
+    assert now(run).state == Runs.REPAIRED
+
+
+def test_what_is_recorded_again_is_as_cancelled_as_it_was() -> None:
+    unpaid, at = uuid7(), timezone.now() - LONG_AGO
+    run = compared({unpaid: CODE}, repair=True, revoked=[unpaid])
+    deliver(told(unpaid, cancelled_at=at))
+
+    row = Subscription.objects.get()
+    assert (row.status, row.cancelled_at) == ("cancelled", at)
+    assert row.code_revoked_at is not None
+    assert now(run).state == Runs.REPAIRED
+
+
+def test_what_is_cancelled_while_it_waits_for_its_code_needs_none() -> None:
+    [pending] = paid(code=None)
+    run = compared({}, repair=True)
+    services.cancel_subscription(client="shop", subscription_id=pending)
+
+    assert now(run).state == Runs.REPAIRED
 
 
 def test_where_the_codes_differ_the_one_of_the_student_side_is_taken_over() -> None:

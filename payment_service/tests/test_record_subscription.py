@@ -23,6 +23,8 @@ def test_a_post_is_answered_with_the_pending_subscription_and_where_to_look(shop
         "access_code": None,
         "mail_failure": None,
         "created_at": ANY,
+        "cancelled_at": None,
+        "code_revoked_at": None,
     }
     assert response["Location"] == f"/v1/subscriptions/{response.json()['id']}"
     assert shop.get(response["Location"]).json() == response.json()

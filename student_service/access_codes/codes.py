@@ -49,14 +49,15 @@ def lookup_next(code: str) -> bytes | None:
 
 
 def find(typed: str) -> AccessCode | None:
-    """The code that a person typed, also while one look-up key takes over from another.
+    """The code that a person typed, if it lets in: none if it is unknown or revoked.
 
+    It is found also while one look-up key takes over from another.
     Raises `ValueError`, as `normalise` does.
     """
     code = normalise(typed)
     hashes = [made for made in (lookup(code), lookup_next(code)) if made is not None]
     return AccessCode.objects.filter(
-        Q(lookup_hash__in=hashes) | Q(lookup_hash_next__in=hashes)
+        Q(lookup_hash__in=hashes) | Q(lookup_hash_next__in=hashes), revocation__isnull=True
     ).first()
 
 

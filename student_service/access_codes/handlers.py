@@ -4,6 +4,7 @@ from shared_contracts.events import (
     AccessCodeKnown,
     AccessDigestRequested,
     AccessGrantsRequested,
+    SubscriptionCancelled,
     UserSubscribed,
 )
 
@@ -11,6 +12,7 @@ from . import reconciliation, services
 
 HANDLERS = {
     UserSubscribed: services.issue_access_codes,
+    SubscriptionCancelled: services.revoke_access_codes,
     AccessDigestRequested: reconciliation.tell_digests,
     AccessGrantsRequested: reconciliation.tell_grants,
     AccessCodeKnown: reconciliation.restore_codes,

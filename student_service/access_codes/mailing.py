@@ -123,7 +123,7 @@ def _settle_and_claim(
             if settle is not None:
                 settle()
                 settle = None
-            intent = MailIntent.objects.take() if go_on() else None
+            intent = MailIntent.objects.take(cap=settings.MAIL_DAILY_CAP) if go_on() else None
             if intent is None or _claim(intent):
                 return intent
 
@@ -134,7 +134,12 @@ def _claim(intent: MailIntent) -> bool:
         lost = mail.Outcome(mail.Result.LOST, "the worker that was sending it ended")
         _settle(intent, lost, first_pause=FIRST_PAUSE_AFTER_DEATH)
         return False
-    if MailIntent.objects.tried_today(intent, settings.MAIL_DAILY_CAP) >= settings.MAIL_DAILY_CAP:
+    if intent.access_code.is_revoked:
+        # The payment side knows, so it is not told of a mail that was given up.
+        intent.withdraw("its subscription was cancelled")
+        transaction.on_commit(partial(metrics.mail_settled, intent))
+        return False
+    if intent.capped:
         _give_up(
             intent, intent.suppress, f"{settings.MAIL_DAILY_CAP} mails to this address in 24 hours"
         )

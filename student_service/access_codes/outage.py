@@ -10,7 +10,7 @@ from shared_contracts.messaging.backoff import next_delay
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 10.0
-"""Seconds; the sweep comes as often, so a server that is back is found back by the next one."""
+"""Seconds; a run outlasts it, so a server that is back is found back after one pause at most."""
 
 
 class Outage:
@@ -23,10 +23,17 @@ class Outage:
     @property
     def resting(self) -> bool:
         """Whether it is too early to try again."""
-        return time.monotonic() < self._rest_until
+        return self.rest > 0.0
+
+    @property
+    def rest(self) -> float:
+        """Seconds until it is time to try again."""
+        return max(0.0, self._rest_until - time.monotonic())
 
     def begin(self, reason: str) -> None:
-        """The server failed (again)."""
+        """The server failed (again). Mails that were on their way together fail as one."""
+        if self.resting:
+            return
         self._failures += 1
         pause = next_delay(self._failures, first=1.0, most=LONGEST_PAUSE)
         self._rest_until = time.monotonic() + pause

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from shared_contracts.envelope import Envelope
 from shared_contracts.events import (
+    ACTIVE,
+    REVOKED,
     AccessCodeKnown,
     AccessDigest,
     AccessDigestRequested,
@@ -24,9 +26,6 @@ from .models import AccessCode
 
 logger = logging.getLogger(__name__)
 
-ACTIVE = "active"
-"""The state of every code, as none can be taken back."""
-
 UNREADABLE = "0" * 32
 """Told as the digest of a code that does not open, so that the sides differ in this one only."""
 
@@ -42,7 +41,7 @@ def tell_digests(messages: Sequence[Envelope[AccessDigestRequested]]) -> None:
 def _digest(asked: AccessDigestRequested) -> AccessDigest:
     after = (asked.after.occurred_at, asked.after.subscription_id) if asked.after else None
     rows = AccessCode.objects.paid_between(asked.since, asked.until, after)
-    page = list(rows[: asked.limit + 1])
+    page = list(rows.select_related("revocation")[: asked.limit + 1])
     here, more = page[: asked.limit], page[asked.limit :]
     return AccessDigest(
         run_id=asked.run_id,
@@ -50,7 +49,7 @@ def _digest(asked: AccessDigestRequested) -> AccessDigest:
         entries=tuple(
             DigestEntry(
                 subscription_id=row.subscription_id,
-                state=ACTIVE,
+                state=REVOKED if row.is_revoked else ACTIVE,
                 digest=_digest_of(row),
             )
             for row in here
@@ -132,7 +131,8 @@ def _note_what_was_paid(row: AccessCode, event: AccessCodeKnown) -> None:
 
 
 def _known(subscriptions: Iterable[UUID]) -> dict[UUID, AccessCode]:
-    rows = AccessCode.objects.filter(pk__in=list(subscriptions)).prefetch_related("mails")
+    found = AccessCode.objects.filter(pk__in=list(subscriptions))
+    rows = found.select_related("revocation").prefetch_related("mails")
     return {row.subscription_id: row for row in rows}
 
 
@@ -156,4 +156,5 @@ def _told(row: AccessCode, run_id: UUID) -> AccessGrantTold | None:
         occurred_at=row.occurred_at or row.issued_at,
         access_code=code,
         issued_at=row.issued_at,
+        cancelled_at=row.revocation.cancelled_at if row.is_revoked else None,
     )

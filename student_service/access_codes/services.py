@@ -1,4 +1,4 @@
-"""What happens here: a subscription gets its one code, its mail is written, and the reply goes."""
+"""What happens here: a subscription gets its one code, its mail is written; codes are revoked."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from uuid import UUID
 from django.utils import timezone
 from shared_contracts.envelope import Envelope
 from shared_contracts.errors import Rejected
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
+from shared_contracts.events import (
+    AccessCodeCreated,
+    AccessCodeRevoked,
+    SubscriptionCancelled,
+    UserSubscribed,
+)
 from shared_contracts.messaging import bulk, outbox
 
 from . import codes, mailing
-from .models import AccessCode
+from .models import AccessCode, Revocation
 
 
 class Issued(NamedTuple):
@@ -52,6 +57,35 @@ def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rej
         replies.append(message.follow(reply))
     outbox.publish(*replies)
     return rejected
+
+
+def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> None:
+    """Revoke the code of each cancelled subscription, even one that is not issued yet, and reply.
+
+    A code that is revoked already stays so since then. Runs in the inbox's transaction.
+    """
+    now = timezone.now()
+    cancelled = {message.data.subscription_id: message.data.cancelled_at for message in messages}
+    bulk.insert_new(
+        Revocation,
+        [
+            {"access_code_id": subscription, "cancelled_at": cancelled_at, "revoked_at": now}
+            for subscription, cancelled_at in sorted(cancelled.items())
+        ],
+        conflict=["access_code_id"],
+        returning=["access_code_id"],
+    )
+    revoked = Revocation.objects.in_bulk(list(cancelled))
+    replies = (
+        message.follow(
+            AccessCodeRevoked(
+                subscription_id=message.data.subscription_id,
+                revoked_at=revoked[message.data.subscription_id].revoked_at,
+            )
+        )
+        for message in messages
+    )
+    outbox.publish(*replies)
 
 
 def _issue(asked: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:

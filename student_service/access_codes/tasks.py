@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from shared_contracts.celery_app import for_a_run, stopping
-from shared_contracts.messaging import retention, wake
+from shared_contracts.masking import mask
+from shared_contracts.messaging import retention, wake, world
+from shared_contracts.messaging.backoff import next_delay
 from student_service.celery import app
 
 from . import mailing
+
+logger = logging.getLogger(__name__)
 
 SEND = "student_service.send_pending_mails"
 
@@ -15,13 +21,41 @@ PRUNE_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.05
 """Wake-ups that come close together are sent once, so a look that found mail is not the last."""
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 2.0
+"""Seconds before a look at a database that is away."""
+
+MOST_FAILURES = 8
+"""Looks at it in a row, within about ten seconds; then the run fails, as everybody may know."""
+
 
 @app.task(name=SEND)
 def send_pending_mails() -> None:
-    """Send the mails that are due. Woken after a commit, and by beat in case that was lost."""
+    """Send the mails that are due. Woken after a commit, and by beat in case that was lost.
+
+    A run outlasts a mail server or a database that is away for a while: other wake-ups have come
+    to nothing meanwhile, and the broker that brings new ones is often away with them.
+    """
     go_on = for_a_run()
-    while mailing.send_due_mails(go_on) and go_on():
-        stopping.wait(LOOK_AGAIN_SECONDS)
+    failures = 0
+    while go_on():
+        try:
+            settled = mailing.send_due_mails(go_on)
+        except world.DATABASE_ERRORS as error:
+            world.forget_connection()
+            failures += 1
+            if failures == MOST_FAILURES or not go_on():
+                raise
+            if failures == 1:
+                logger.warning("database away, mails wait: %s", mask(str(error)))
+            stopping.wait(next_delay(failures, first=FIRST_PAUSE, most=LONGEST_PAUSE))
+            continue
+        failures = 0
+        if mailing.outage.resting:
+            stopping.wait(mailing.outage.rest)
+        elif settled:
+            stopping.wait(LOOK_AGAIN_SECONDS)
+        else:
+            break
     if not go_on() and not stopping.is_set():
         wake.task(SEND)
 

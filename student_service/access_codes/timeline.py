@@ -8,7 +8,7 @@ from uuid import UUID
 from shared_contracts.masking import mask
 from shared_contracts.messaging.timeline import Step, Told, Wait, clock
 
-from .models import AccessCode, MailIntent
+from .models import AccessCode, MailIntent, Revocation
 
 State = MailIntent.State
 
@@ -22,15 +22,19 @@ def tell(subject: str) -> Told:
     """What the rows of the code and of its mails say."""
     told = Told(unseen=[UNSEEN])
     try:
-        found = AccessCode.objects.filter(pk=UUID(subject)).first()
+        subscription = UUID(subject)
     except ValueError:
-        found = None
+        return told
+    for revocation in Revocation.objects.filter(pk=subscription):
+        told.steps.append(Step(revocation.revoked_at, "code revoked, as it was cancelled"))
+    found = AccessCode.objects.filter(pk=subscription).first()
     if found is None:
         return told
     told.steps.append(Step(found.issued_at, f"code issued for {found.plan}"))
     for intent in found.mails.order_by("created_at"):
         told.steps += _steps(intent)
-        told.waits += _waits(intent)
+        if not found.is_revoked:
+            told.waits += _waits(intent)
     return told
 
 

@@ -32,6 +32,8 @@ class Mailbox:
     stall_at_data: bool = False
     pause_at_data: float = 0.0
     data_begun: bool = False
+    in_hand: int = 0
+    most_in_hand: int = 0
     mails_per_connection: int = 1_000_000
 
     async def handle_EHLO(  # noqa: N802
@@ -71,7 +73,10 @@ class Mailbox:
         self, server: SMTP, session: Any, envelope: Envelope
     ) -> str:
         self.data_begun = True
+        self.in_hand += 1
+        self.most_in_hand = max(self.most_in_hand, self.in_hand)
         await asyncio.sleep(self.pause_at_data)
+        self.in_hand -= 1
         if self.stall_at_data:
             await asyncio.sleep(3600)
         if self.answer_data:

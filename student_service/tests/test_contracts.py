@@ -57,6 +57,20 @@ def test_it_tells_of_a_given_up_mail_in_the_form_of_the_golden_access_code_undel
     jsonschema.validate(wire, json.loads(schema_path("access_code_undeliverable").read_text()))
 
 
+def test_it_answers_the_golden_subscription_cancelled_in_the_form_of_access_code_revoked() -> None:
+    deliver(golden("user_subscribed"))
+    deliver(golden("subscription_cancelled"))
+
+    wire = json.loads(published()[-1].to_json())
+    promised = json.loads(golden("access_code_revoked"))
+    assert wire.keys() == promised.keys()
+    assert wire["data"].keys() == promised["data"].keys()
+    for name in ("source", "type", "subject", "correlationid", "causationid"):
+        assert wire[name] == promised[name]
+    jsonschema.validate(wire, json.loads(schema_path("access_code_revoked").read_text()))
+    assert AccessCode.objects.get().is_revoked
+
+
 def test_it_answers_the_golden_access_digest_requested_in_the_form_of_the_golden_digest() -> None:
     promised = json.loads(golden("access_digest"))
     deliver(golden("user_subscribed"))

@@ -18,6 +18,7 @@ from shared_contracts.events import (
     AccessGrantsRequested,
     AccessGrantTold,
     Position,
+    SubscriptionCancelled,
     UserSubscribed,
     code_digest,
 )
@@ -85,6 +86,20 @@ def test_an_entry_tells_two_codes_apart_and_does_not_tell_the_code() -> None:
     assert page.entries[0].digest == code_digest(subscription, code)
     assert page.entries[0].state == "active"
     assert code not in page.model_dump_json()
+
+
+def test_a_revoked_code_is_told_as_such_and_when_it_was_cancelled() -> None:
+    kept, revoked = issued(2)
+    at = START + timedelta(days=30)
+    deliver(an_envelope(SubscriptionCancelled, subscription_id=revoked, cancelled_at=at))
+    [page] = digests()
+    deliver(an_envelope(AccessGrantsRequested, subscription_ids=[kept, revoked]))
+
+    assert {e.subscription_id: e.state for e in page.entries} == {
+        kept: "active",
+        revoked: "revoked",
+    }
+    assert {g.subscription_id: g.cancelled_at for g in told()} == {kept: None, revoked: at}
 
 
 def test_the_window_begins_with_since_and_ends_before_until() -> None:

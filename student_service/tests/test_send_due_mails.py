@@ -8,7 +8,8 @@ from email.message import EmailMessage
 import pytest
 from access_codes import mailing
 from access_codes.models import AccessCode, MailIntent
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
@@ -88,6 +89,19 @@ def test_many_mails_go_over_one_connection(mailbox: Mailbox) -> None:
 
     assert mailbox.recipients == [f"user{n}@example.com" for n in range(20)]
     assert mailbox.connections == 1
+
+
+def test_a_mail_costs_three_questions_to_the_database(mailbox: Mailbox) -> None:
+    """Each is a round trip, of which a worker on a busy machine makes few in a second."""
+    subscribe(*(f"user{n}@example.com" for n in range(11)))
+    asked = []
+    for mails in (1, 10):
+        with CaptureQueriesContext(connection) as queries:
+            assert mailing.send_due_mails(times(mails + 1)) == mails
+        said = [query["sql"].split()[0] for query in queries.captured_queries]
+        asked.append(sum(verb in {"SELECT", "UPDATE"} for verb in said))
+
+    assert asked[1] - asked[0] == 9 * 3
 
 
 def test_a_server_that_ends_each_connection_after_some_mails_gets_them_all(
@@ -289,6 +303,15 @@ def test_an_outage_is_said_once(
         record.getMessage() for record in caplog.records if "mail server" in record.getMessage()
     ]
     assert [text[:17] for text in said] == ["mail server away,", "mail server is ba"]
+
+
+def test_mails_that_fail_together_make_the_rest_no_longer() -> None:
+    mailing.outage.begin("cut")
+    rest = mailing.outage.rest
+
+    mailing.outage.begin("cut")
+
+    assert 0 < mailing.outage.rest <= rest
 
 
 def test_the_mail_of_a_worker_that_died_goes_again_with_its_message_id(mailbox: Mailbox) -> None:

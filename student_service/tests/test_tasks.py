@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from access_codes import tasks
+from access_codes import mailing, tasks
+from django.db import OperationalError
 from django.utils import timezone
+from pytest_django import Settings
 from shared_contracts.celery_app import for_a_run, stopping
 from shared_contracts.events import UserSubscribed
 from shared_contracts.messaging import retention, wake
@@ -77,6 +80,81 @@ def test_a_worker_that_is_told_to_stop_asks_for_nothing(mailbox: Mailbox, woken:
 
     assert mailbox.mails == []
     assert woken == []
+
+
+def test_a_run_outlasts_a_mail_server_that_is_away(
+    mailbox: Mailbox, settings: Settings, woken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EMAIL_PORT = 1
+    subscribe(3)
+    woken.clear()
+    rest = stopping.wait
+
+    def back_meanwhile(seconds: float) -> bool:
+        settings.EMAIL_PORT = mailbox.port
+        return rest(seconds)
+
+    monkeypatch.setattr(stopping, "wait", back_meanwhile)
+
+    tasks.send_pending_mails()
+
+    assert len(mailbox.mails) == 3
+    assert woken == []
+
+
+@pytest.fixture
+def database_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets so many looks at the mails that are due fail."""
+    monkeypatch.setattr(tasks, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(tasks, "LONGEST_PAUSE", 0.01)
+    look = mailing.send_due_mails
+
+    def away(times: int) -> None:
+        failures = iter(range(times))
+
+        def looked(go_on: Callable[[], bool]) -> int:
+            if next(failures, None) is None:
+                return look(go_on)
+            raise OperationalError("the database system is starting up")
+
+        monkeypatch.setattr(mailing, "send_due_mails", looked)
+
+    return away
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_outlasts_a_database_that_is_away(
+    mailbox: Mailbox,
+    database_away: Callable[[int], None],
+    woken: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    subscribe(3)
+    woken.clear()
+    database_away(tasks.MOST_FAILURES - 1)
+
+    tasks.send_pending_mails()
+
+    assert len(mailbox.mails) == 3
+    assert woken == []
+    assert [text for text in caplog.messages if "away" in text] == [
+        "database away, mails wait: the database system is starting up"
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_fails_when_the_database_stays_away(
+    mailbox: Mailbox, database_away: Callable[[int], None]
+) -> None:
+    subscribe(3)
+    database_away(tasks.MOST_FAILURES)
+
+    with pytest.raises(OperationalError):
+        tasks.send_pending_mails()
+
+    assert mailbox.mails == []
+    tasks.send_pending_mails()
+    assert len(mailbox.mails) == 3
 
 
 def test_messages_are_pruned_when_their_retention_has_ended() -> None:

@@ -127,6 +127,16 @@ def test_it_finishes_the_mail_in_hand_before_it_ends(
     manage(environment, "shell", "-c", STATES_ARE % "['pending', 'pending', 'sent']")
 
 
+def test_a_mail_that_takes_long_holds_no_other(
+    environment: dict[str, str], mailbox: Mailbox, idle: Worker
+) -> None:
+    mailbox.pause_at_data = 1.0
+    manage(environment, "shell", "-c", ISSUE % 6)
+    manage(environment, "shell", "-c", ISSUE % 6)
+
+    wait_for(lambda: mailbox.most_in_hand == 2)
+
+
 def test_its_beat_dies_with_it_even_when_it_is_killed(idle: Worker) -> None:
     (beat,) = idle.children
 

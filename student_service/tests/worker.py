@@ -17,7 +17,7 @@ HERE = Path(__file__).parent.parent
 
 COMMAND = [
     *(sys.executable, "-m", "celery", "-A", "student_service", "worker", "--beat"),
-    *("--pool", "threads", "--concurrency", "1", "--without-gossip", "--without-mingle"),
+    *("--pool", "threads", "--without-gossip", "--without-mingle"),
 ]
 
 

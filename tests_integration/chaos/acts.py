@@ -8,10 +8,11 @@ from collections.abc import Callable
 import psycopg
 
 from .mail_server import Moods
+from .moments import MAILS_AT_ONCE
 from .stage import Servers, Stage
 
 HANDS_OVER_MAIL = {"student-tasks", "mail"}
-"""Who dies or stands still in the middle of a mail leaves it in doubt."""
+"""Who dies or stands still in the middle of mails leaves them in doubt."""
 
 
 def over(_: Stage, __: str) -> bool:
@@ -19,8 +20,8 @@ def over(_: Stage, __: str) -> bool:
     return True
 
 
-def in_the_middle_of_a_mail(target: str) -> int:
-    return int(target in HANDS_OVER_MAIL)
+def in_the_middle_of_mails(target: str) -> int:
+    return MAILS_AT_ONCE if target in HANDS_OVER_MAIL else 0
 
 
 def kill(stage: Stage, name: str) -> None:

@@ -1,9 +1,10 @@
 """What a run leaves behind must be whole. It believes no process, and knows nothing of the faults.
 
 1. Every accepted subscription has exactly one code, the same on both sides.
-2. There is no code without a subscription.
+2. There is no code without a subscription, and what a customer has cancelled, and nothing else,
+   is cancelled on both sides.
 3. There is one mail for each intent, save those whose fate nobody could know; all copies of one
-   mail carry one Message-ID and one code.
+   mail carry one Message-ID and one code. A mail whose code is revoked may be withdrawn.
 4. Every message is accounted for: handled, or set aside as dead with a reason, and those are
    exactly the poison. Nothing waits anywhere.
 5. What customers saw was never wrong.
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 
 from ..mailbox import Mail
 from .evidence import Evidence
+from .strangers import ANSWERS
 
 OTHER = {"payment_service": "student_service", "student_service": "payment_service"}
 SHOWN_AT_MOST = 20
@@ -57,6 +59,8 @@ def verify(evidence: Evidence, mails_in_doubt: int, *, broker_forgets: bool = Fa
     """
     verdict = Verdict()
     _codes(evidence, verdict)
+    _cancellations(evidence, verdict, broker_forgets=broker_forgets)
+    _intents(evidence, verdict)
     _mails(evidence, verdict, mails_in_doubt)
     _messages(evidence, verdict, broker_forgets=broker_forgets)
     _poison(evidence, verdict)
@@ -71,7 +75,9 @@ def _codes(evidence: Evidence, verdict: Verdict) -> None:
         if subscription not in evidence.recorded or subscription not in evidence.shown:
             verdict.lost.append(f"{subscription} was accepted, and is not known any more")
         elif evidence.shown[subscription] is None:
-            verdict.lost.append(f"{subscription} has no code")
+            # Nobody asks again for a code that is of no use.
+            if subscription not in evidence.cancelled:
+                verdict.lost.append(f"{subscription} has no code")
         elif subscription not in issued:
             verdict.lost.append(f"the student side does not know the code of {subscription}")
     for code, count in codes.items():
@@ -86,10 +92,20 @@ def _codes(evidence: Evidence, verdict: Verdict) -> None:
         verdict.unaccounted.append(f"there is a code for {subscription}, which nobody has paid for")
 
 
-def _mails(evidence: Evidence, verdict: Verdict, mails_in_doubt: int) -> None:
-    copies: dict[str, list[Mail]] = defaultdict(list)
-    for mail in evidence.mails:
-        copies[mail.message_id].append(mail)
+def _cancellations(evidence: Evidence, verdict: Verdict, *, broker_forgets: bool) -> None:
+    issued, revoked = set(evidence.issued), set(evidence.revoked)
+    for subscription in evidence.cancelled:
+        if subscription not in evidence.shown_cancelled:
+            verdict.lost.append(f"{subscription} was cancelled, and the API does not show it")
+        if subscription in issued - revoked:
+            verdict.lost.append(f"{subscription} was cancelled, and its code still lets in")
+        elif subscription not in evidence.confirmed and not broker_forgets:
+            verdict.lost.append(f"that the code of {subscription} is revoked was not confirmed")
+    for subscription in {*evidence.shown_cancelled, *revoked} - set(evidence.cancelled):
+        verdict.unaccounted.append(f"{subscription} is cancelled, and no customer wanted that")
+
+
+def _intents(evidence: Evidence, verdict: Verdict) -> None:
     mails_of = Counter(intent.subscription for intent in evidence.intents)
     for subscription in evidence.issued:
         if not mails_of[subscription]:
@@ -97,19 +113,28 @@ def _mails(evidence: Evidence, verdict: Verdict, mails_in_doubt: int) -> None:
     for subscription, count in mails_of.items():
         if count > 1:
             verdict.doubled.append(f"{count} mails are written for {subscription}")
+
+
+def _mails(evidence: Evidence, verdict: Verdict, mails_in_doubt: int) -> None:
+    copies: dict[str, list[Mail]] = defaultdict(list)
+    for mail in evidence.mails:
+        copies[mail.message_id].append(mail)
     again = 0
     for intent in evidence.intents:
         came = copies.pop(intent.message_id, [])
         codes = {code for mail in came for code in mail.codes}
+        withdrawn = intent.state == "withdrawn" and intent.subscription in evidence.revoked
+        if not came and withdrawn:
+            continue
         if not came:
             verdict.lost.append(f"mail {intent.message_id} is {intent.state}, and did not come")
-        elif codes != {evidence.shown.get(intent.subscription)}:
+        elif codes != {_expected(evidence, intent.subscription, codes)}:
             verdict.doubled.append(f"mail {intent.message_id} brings another code than the API")
         elif len(came) > intent.attempts:
             verdict.doubled.append(
                 f"mail {intent.message_id} came {len(came)} times in {intent.attempts} attempts"
             )
-        if intent.state != "sent":
+        if intent.state != "sent" and not withdrawn:
             verdict.unaccounted.append(f"mail {intent.message_id} is {intent.state}")
         again += max(0, len(came) - 1)
         verdict.unknown_mails += len(came) > 1
@@ -119,6 +144,14 @@ def _mails(evidence: Evidence, verdict: Verdict, mails_in_doubt: int) -> None:
         )
     for message_id in copies:
         verdict.unaccounted.append(f"mail {message_id} came, and nobody has written it")
+
+
+def _expected(evidence: Evidence, subscription: str, mailed: set[str]) -> str | None:
+    """The code that mails must bring; one that was lost and then cancelled never comes back."""
+    shown = evidence.shown.get(subscription)
+    if shown is None and subscription in evidence.cancelled:
+        return next(iter(mailed), None)
+    return shown
 
 
 def _messages(evidence: Evidence, verdict: Verdict, *, broker_forgets: bool) -> None:
@@ -154,21 +187,19 @@ def _poison(evidence: Evidence, verdict: Verdict) -> None:
 def _replies(evidence: Evidence, verdict: Verdict) -> None:
     """Each request that was handled has caused one reply, and no more."""
     requests = Counter(
-        message.subject
+        (ANSWERS[message.type], message.subject)
         for message in evidence.handled["student_service"]
-        if message.type == "user_subscribed"
+        if message.type in ANSWERS
     )
     replies = Counter(
-        event.subject
+        (event.type, event.subject)
         for event in evidence.sent["student_service"]
-        if event.type == "access_code_created"
+        if event.type in ANSWERS.values()
     )
-    for subject in requests.keys() | replies.keys():
-        if replies[subject] > requests[subject]:
-            verdict.doubled.append(
-                f"{subject} was asked for {requests[subject]} times, and told {replies[subject]}"
-            )
-        elif replies[subject] < requests[subject]:
-            verdict.lost.append(
-                f"{subject} was asked for {requests[subject]} times, and told {replies[subject]}"
-            )
+    for what in requests.keys() | replies.keys():
+        answer, subject = what
+        said = f"{subject} was asked for {requests[what]} times, and told {replies[what]}"
+        if replies[what] > requests[what]:
+            verdict.doubled.append(f"{said} ({answer})")
+        elif replies[what] < requests[what]:
+            verdict.lost.append(f"{said} ({answer})")

@@ -1,10 +1,12 @@
-"""Customers: they order at a steady pace, each until there is an answer, and look what they got."""
+"""Customers order at a steady pace, each until there is an answer; they look, and some cancel."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 
 from ..payments import NO_ANSWER, Answer, Order, Payments, order
@@ -17,6 +19,12 @@ PAUSE = 0.3
 
 SENT_TWICE = 0.02
 """The part of the orders that are sent once more although they were answered."""
+
+CANCELLED_AT_ONCE = 0.02
+"""The part of the orders that are cancelled as soon as they are answered, on a code's heels."""
+
+CANCELLED_LATER = 0.01
+"""The part of the orders after which somebody cancels an older subscription."""
 
 LOOKS_A_SECOND = 5.0
 
@@ -40,6 +48,8 @@ class Customers:
         """Orders by the id of the subscription that each was answered with."""
         self.codes: dict[str, str] = {}
         """The first code that was shown for each subscription that somebody looked at."""
+        self.cancelled: set[str] = set()
+        """Subscriptions whose cancellation was answered."""
         self.wrong: list[str] = []
         """Answers that nobody should ever get, and what changed that should not."""
         self.tries = 0
@@ -72,6 +82,10 @@ class Customers:
                 second = self._buy(what)
                 if second not in {first, ""}:
                     self._note(f"one order was answered with {first} and with {second}")
+            if first and self._draw.random() < CANCELLED_AT_ONCE:
+                self._cancel(first)
+            if self._draw.random() < CANCELLED_LATER and (older := self._any()):
+                self._cancel(older)
 
     def _next(self) -> bool:
         """Wait for the time of the next order; returns whether there is one."""
@@ -82,36 +96,51 @@ class Customers:
 
     def _buy(self, what: Order) -> str:
         """The id that the order is answered with; empty if the customer gave up."""
+        answer = self._until_accepted("an order", lambda: self._payments.post(what))
+        if answer is None:
+            return ""
+        subscription = str(answer.body["id"])
+        with self._lock:
+            if subscription not in self.accepted:
+                self._ids.append(subscription)
+            self.accepted[subscription] = what
+        return subscription
+
+    def _cancel(self, subscription: str) -> None:
+        post = partial(self._payments.cancel, subscription)
+        answer = self._until_accepted(f"the cancellation of {subscription}", post)
+        if answer is not None:
+            self.cancelled.add(subscription)
+
+    def _until_accepted(self, what: str, post: Callable[[], Answer]) -> Answer | None:
+        """The answer to a request, sent until it is accepted; none if the customer gave up."""
         while not self._given_up.is_set():
             self.tries += 1
-            answer = self._post(what)
-            if answer is not None and answer.status == HTTPStatus.ACCEPTED:
-                subscription = str(answer.body["id"])
-                with self._lock:
-                    if subscription not in self.accepted:
-                        self._ids.append(subscription)
-                    self.accepted[subscription] = what
-                return subscription
-            if answer is not None and answer.status not in TRY_AGAIN:
-                self._note(f"POST was answered with {answer.status}: {answer.body}")
+            try:
+                answer = post()
+            except (*NO_ANSWER, ValueError):  # no answer, or half of one
+                self._given_up.wait(PAUSE)
+                continue
+            if answer.status == HTTPStatus.ACCEPTED:
+                return answer
+            if answer.status not in TRY_AGAIN:
+                self._note(f"{what} was answered with {answer.status}: {answer.body}")
             self._given_up.wait(PAUSE)
-        self._note("an order had no answer when the run ended")
-        return ""
-
-    def _post(self, what: Order) -> Answer | None:
-        try:
-            return self._payments.post(what)
-        except (*NO_ANSWER, ValueError):  # no answer, or half of one
-            return None
+        self._note(f"{what} had no answer when the run ended")
+        return None
 
     def _look_on(self) -> None:
         while not self._closed.wait(1 / LOOKS_A_SECOND):
-            with self._lock:
-                looked_at = self._draw.choice(self._ids) if self._ids else ""
-            if looked_at:
+            if looked_at := self._any():
                 self._look(looked_at)
 
+    def _any(self) -> str:
+        """Any subscription so far; empty if there is none."""
+        with self._lock:
+            return self._draw.choice(self._ids) if self._ids else ""
+
     def _look(self, subscription: str) -> None:
+        was_cancelled = subscription in self.cancelled
         try:
             answer = self._payments.call("GET", f"/v1/subscriptions/{subscription}")
         except (*NO_ANSWER, ValueError):
@@ -126,6 +155,8 @@ class Customers:
             self.codes[subscription] = code
         elif code != known:
             self._note(f"{subscription} had a code, and now has another or none")
+        if was_cancelled and answer.body["status"] != "cancelled":
+            self._note(f"{subscription} was cancelled, and is {answer.body['status']}")
 
     def _note(self, what: str) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -127,8 +128,8 @@ class Driver:
             return  # it is still coming back from the last one
         try:
             fault.begin(self._stage, one.target)
-        except psycopg.OperationalError:
-            return  # so is the database
+        except (psycopg.OperationalError, sqlite3.OperationalError):
+            return  # so is the database, or somebody who is frozen holds it
         self._going_on.append(one)
 
     def _end(self, one: Planned) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -61,6 +61,14 @@ class Evidence:
     """User by id of each row of the payment side."""
     issued: Sequence[str]
     """Subscription of each code of the student side."""
+    cancelled: Collection[str]
+    """Subscriptions that a customer has cancelled, and was answered."""
+    shown_cancelled: Collection[str]
+    """Those that the API lists as cancelled."""
+    revoked: Collection[str]
+    """Those whose code the student side takes for revoked."""
+    confirmed: Collection[str]
+    """Those of which the payment side knows that."""
     intents: Sequence[Intent]
     mails: Sequence[Mail]
     sent: Mapping[str, Sequence[Sent]]
@@ -81,9 +89,15 @@ class Doors:
 
 
 def gather(
-    doors: Doors, *, accepted: Mapping[str, str], said: Said, wrong: Sequence[str]
+    doors: Doors,
+    *,
+    accepted: Mapping[str, str],
+    cancelled: Collection[str],
+    said: Said,
+    wrong: Sequence[str],
 ) -> Evidence:
     """Look at everything. Raises `OSError` or a database's error if something does not answer."""
+    listed = list(doors.payments.listed())
     sent, handled, aside = {}, {}, {}
     for service, url in doors.database_urls.items():
         with closing(Rows(url)) as rows:
@@ -92,16 +106,24 @@ def gather(
             aside[service] = _aside(rows)
     with closing(Rows(doors.database_urls["payment_service"])) as rows:
         bought = rows.all("SELECT id, user_id FROM subscriptions_subscription")
+        confirmed = rows.all(
+            "SELECT id FROM subscriptions_subscription WHERE code_revoked_at IS NOT NULL"
+        )
     with closing(Rows(doors.database_urls["student_service"])) as rows:
         codes = rows.all("SELECT subscription_id FROM access_codes_accesscode")
+        revoked = rows.all("SELECT subscription_id FROM access_codes_revocation")
         intents = rows.all(
             "SELECT access_code_id, message_id, state, attempts FROM access_codes_mailintent"
         )
     return Evidence(
         accepted=accepted,
-        shown={shown["id"]: shown["access_code"] for shown in doors.payments.listed()},
+        shown={shown["id"]: shown["access_code"] for shown in listed},
         recorded={_id(subscription): str(user) for subscription, user in bought},
         issued=[_id(subscription) for (subscription,) in codes],
+        cancelled=cancelled,
+        shown_cancelled={shown["id"] for shown in listed if shown["status"] == "cancelled"},
+        revoked={_id(subscription) for (subscription,) in revoked},
+        confirmed={_id(subscription) for (subscription,) in confirmed},
         intents=[Intent(_id(subscription), *rest) for subscription, *rest in intents],
         mails=[mail for mails in doors.mailbox.by_recipient().values() for mail in mails],
         sent=sent,

@@ -9,7 +9,7 @@ from tools.system import PROCESSES
 
 from . import acts
 from .mail_server import Moods
-from .moments import MOMENTS
+from .moments import MAILS_AT_ONCE, MOMENTS
 from .stage import Stage
 
 AT_ONCE = (0.0, 0.0)
@@ -47,7 +47,7 @@ FAULTS = {
         acts.kill,
         acts.over,
         weight=2,
-        doubles_mails=acts.in_the_middle_of_a_mail,
+        doubles_mails=acts.in_the_middle_of_mails,
     ),
     "moment": Fault(
         "kill -9 at a worst moment",
@@ -56,7 +56,7 @@ FAULTS = {
         acts.lay_trap,
         acts.take_trap,
         weight=4,
-        doubles_mails=lambda target: int(MOMENTS[target.partition(":")[2]].doubles_a_mail),
+        doubles_mails=lambda target: MOMENTS[target.partition(":")[2]].doubles_mails,
     ),
     "freeze": Fault(
         "SIGSTOP, SIGCONT",
@@ -65,7 +65,7 @@ FAULTS = {
         acts.freeze,
         acts.thaw,
         weight=2,
-        doubles_mails=acts.in_the_middle_of_a_mail,
+        doubles_mails=acts.in_the_middle_of_mails,
     ),
     "power cut": Fault(
         "kill -9 of everything",
@@ -73,7 +73,7 @@ FAULTS = {
         AT_ONCE,
         acts.kill_all,
         acts.over,
-        doubles_mails=lambda _: 1,
+        doubles_mails=lambda _: MAILS_AT_ONCE,
     ),
     "mail later": Fault(
         "mail server: 451", ("mail",), (2.0, 5.0), acts.mail_mood(Moods.TEMPFAIL), acts.good_mood
@@ -171,7 +171,7 @@ FAULTS = {
         acts.on(lambda servers: servers.cluster.crash()),
         acts.after(lambda servers: servers.cluster.start()),
         on="servers",
-        doubles_mails=lambda _: 1,
+        doubles_mails=lambda _: MAILS_AT_ONCE,
     ),
     "database sessions": Fault(
         "PostgreSQL: sessions ended",
@@ -180,7 +180,7 @@ FAULTS = {
         acts.on(acts.end_sessions),
         acts.over,
         on="servers",
-        doubles_mails=lambda _: 1,
+        doubles_mails=lambda _: MAILS_AT_ONCE,
     ),
     "database silent": Fault(
         "PostgreSQL: nothing gets through",
@@ -189,7 +189,7 @@ FAULTS = {
         acts.on(lambda servers: servers.databases.silence()),
         acts.after(acts.open_databases),
         on="servers",
-        doubles_mails=lambda _: 1,
+        doubles_mails=lambda _: MAILS_AT_ONCE,
     ),
     "database slow": Fault(
         "PostgreSQL: slow network",

@@ -29,8 +29,9 @@ class Line:
         channel.auto_decode = False
         queue = f"stranger.{uuid.uuid4()}"
         channel.queue_declare(queue, exclusive=True, auto_delete=True)
-        for producer, key in ROUTES.items():
-            channel.queue_bind(queue, f"{prefix}{producer}.events", key)
+        for service in SERVICES.values():
+            for event in service.publishes:
+                channel.queue_bind(queue, service.events(prefix).name, event.type)
         channel.basic_consume(queue, no_ack=True, callback=self._heard)
         out: Any = connection.channel()
         out.confirm_select()

@@ -12,6 +12,9 @@ from pathlib import Path
 RELAYS = ("payment-relay", "student-relay")
 CONSUMERS = ("payment-consumer", "student-consumer")
 
+MAILS_AT_ONCE = 2
+"""So many has the mail worker in hand: each may be between the mail server's yes and the commit."""
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -22,8 +25,8 @@ class Moment:
     module: str
     function: str
     before: bool = False
-    doubles_a_mail: bool = False
-    """Whether the one mail in hand may then come a second time."""
+    doubles_mails: int = 0
+    """How many of the mails in hand may then come a second time."""
 
 
 MOMENTS = {
@@ -65,13 +68,14 @@ MOMENTS = {
         "access_codes.mail",
         "Connection.send",
         before=True,
+        doubles_mails=MAILS_AT_ONCE - 1,
     ),
     "unwritten": Moment(
         "after SMTP's yes, before commit",
         ("student-tasks",),
         "access_codes.mail",
         "Connection.send",
-        doubles_a_mail=True,
+        doubles_mails=MAILS_AT_ONCE,
     ),
 }
 

@@ -67,6 +67,7 @@ def rows(result: Result) -> list[tuple[str | Text, str | Text]]:
     return [
         (Text("Load", "bold"), f"{result.options.seconds:.0f} s"),
         ("  subscriptions accepted", f"{result.accepted:,}"),
+        ("  of them cancelled", f"{result.cancelled:,}"),
         ("  POSTs sent for them", f"{result.tries:,}"),
         ("  mails that came", f"{result.mails:,}"),
         *(

@@ -54,6 +54,7 @@ class Result:
     options: Options
     faults: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
+    cancelled: int = 0
     tries: int = 0
     said: Counter[str] = field(default_factory=Counter)
     poison: int = 0
@@ -136,6 +137,7 @@ def run(
                 evidence = gather(
                     doors,
                     accepted={one: str(o.body["user_id"]) for one, o in customers.accepted.items()},
+                    cancelled=customers.cancelled.copy(),
                     said=strangers.said,
                     wrong=customers.wrong,
                 )
@@ -163,6 +165,7 @@ def run(
         time.sleep(0.2)
 
     result.accepted, result.tries = len(customers.accepted), customers.tries
+    result.cancelled = len(customers.cancelled)
     result.faults, result.restarts = driver.happened, driver.restarts
     result.said = strangers.said.by_kind
     result.poison = sum(map(len, strangers.said.poison.values()))

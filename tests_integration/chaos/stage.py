@@ -25,6 +25,10 @@ AT_ONCE = {"payment_service": {"RECONCILE_SETTLED_AFTER": "0"}}
 """What was paid a moment ago is compared, too."""
 
 
+HOLD_SECONDS = 2.0
+"""How long others may keep a SQLite database, each for milliseconds, before it cannot be held."""
+
+
 @dataclass(frozen=True)
 class Servers:
     """A RabbitMQ and a PostgreSQL that only chaos uses, and the gates on the way to them."""
@@ -87,12 +91,19 @@ class Stage:
             shutil.copy(self.servers.cluster.folder / "log", folder / "postgresql.log")
 
     def hold_databases(self) -> None:
-        """Take the write lock of each SQLite database."""
-        for url in self.database_urls.values():
-            # A process that another fault has frozen may hold it just now.
-            connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60)
-            self._held.append(connection)
-            connection.execute("BEGIN IMMEDIATE")
+        """Take the write lock of each SQLite database, or of none.
+
+        Raises `sqlite3.OperationalError` if somebody keeps one: such as a process that another
+        fault has frozen, and that nobody thaws while this is waited for.
+        """
+        try:
+            for url in self.database_urls.values():
+                connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=HOLD_SECONDS)
+                self._held.append(connection)
+                connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            self.let_databases_go()
+            raise
 
     def let_databases_go(self) -> None:
         """Give the locks back."""

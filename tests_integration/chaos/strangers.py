@@ -25,6 +25,12 @@ MARK = "chaos"
 AWAY = (AMQPError, KombuError, OSError)
 """What a broker that is away raises."""
 
+ANSWERS = {
+    "user_subscribed": "access_code_created",
+    "subscription_cancelled": "access_code_revoked",
+}
+"""What the student side is asked, and what it answers to each."""
+
 REMEMBERED = 500
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -107,11 +113,13 @@ class Strangers:
 
     def _hear(self, body: bytes) -> None:
         event = json.loads(body)
-        if event["type"] == "user_subscribed":
+        if event["type"] in ANSWERS:
             self._requests.append(body)
+        elif event["type"] in ANSWERS.values():
+            self._replies.append(body)
+        if event["type"] == "user_subscribed":
             self._by_id[event["id"]] = event
         elif event["type"] == "access_code_created":
-            self._replies.append(body)
             asked = self._by_id.pop(event.get("causationid", ""), None)
             if asked is not None:
                 self._answered.append(asked)

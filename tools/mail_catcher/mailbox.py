@@ -30,9 +30,13 @@ class Mailbox:
         self.count = number
 
     def mails(self, after: int = 0) -> list[Mail]:
-        """The mails that came after number `after`, newest first."""
-        paths = sorted(self._folder.glob("*.eml"), reverse=True)
-        return [read(path) for path in paths if int(path.stem) > after]
+        """The mails that came after number `after`, newest first.
+
+        By their numbers: the listing of a folder to which files are added may show one and not
+        those that came just before it, and who asks for what came after it never sees them.
+        """
+        paths = (self._folder / f"{number:06}.eml" for number in range(self.count, after, -1))
+        return [read(path) for path in paths if path.exists()]
 
     def mail(self, mail_id: str) -> Mail | None:
         path = self._path(mail_id)

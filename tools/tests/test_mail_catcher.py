@@ -13,6 +13,7 @@ import pytest
 
 from tools import rest
 from tools.backends import Backends
+from tools.mail_catcher.mailbox import Mailbox
 from tools.ports import LOCAL
 from tools.system import System
 
@@ -23,6 +24,17 @@ def catcher(tmp_path: Path) -> Iterator[System]:
         system.start("mail")
         system.wait_ready("mail")
         yield system
+
+
+def test_no_mail_is_shown_before_those_that_came_before_it(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path)
+    mailbox.add(b"one")
+    (tmp_path / "000003.eml").write_bytes(b"as a listing in the middle of much mail shows it")
+
+    assert [mail["id"] for mail in mailbox.mails()] == ["000001"]
+    mailbox.add(b"two")
+    mailbox.add(b"three")
+    assert [mail["id"] for mail in mailbox.mails(after=1)] == ["000003", "000002"]
 
 
 def a_mail(to: str = "ada@example.org") -> EmailMessage:

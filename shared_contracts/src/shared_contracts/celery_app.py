@@ -52,17 +52,18 @@ def for_a_run(seconds: float | None = None) -> Callable[[], bool]:
     return lambda: time.monotonic() < end and not stopping.is_set()
 
 
-def make_app(service: str, *, beat_schedule: Mapping[str, float]) -> Celery:
+def make_app(service: str, *, beat_schedule: Mapping[str, float], at_once: int = 1) -> Celery:
     """The Celery app of `service`: its own queue, no results, JSON only, every wait bounded.
 
     `beat_schedule` gives the seconds between two runs by task name. Each also runs at the start
-    of beat, so that a restarted service looks at its rows at once.
+    of beat, so that a restarted service looks at its rows at once. A worker does `at_once` tasks
+    at the same time.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{service}.settings")
     # Celery would run all of Django's checks, importing every view, and drop what they find.
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     app = Celery(service, set_as_current=True)
-    app.conf.update(_configuration(service, beat_schedule))
+    app.conf.update(_configuration(service, beat_schedule), worker_concurrency=at_once)
     app.steps["consumer"].add(BriefGoodbye)
     app.steps["consumer"].add(Pulsing)
     app.autodiscover_tasks()

@@ -22,6 +22,10 @@ MOST_GRANTS = 100
 """Subscriptions that one `access_grants_requested` asks for."""
 
 
+ACTIVE, REVOKED = "active", "revoked"
+"""States of a code in an `access_digest`: it lets in, or nobody any more."""
+
+
 class Event(BaseModel):
     """Common to all events: written strictly, frozen, and silent about its values in errors."""
 
@@ -75,6 +79,26 @@ class AccessCodeCreated(Event):
     issued_at: Moment
 
 
+class SubscriptionCancelled(Event):
+    """A subscription was cancelled, for good: its access code lets nobody in any more."""
+
+    type = "subscription_cancelled"
+    producer = "payment_service"
+
+    subscription_id: UUID
+    cancelled_at: Moment
+
+
+class AccessCodeRevoked(Event):
+    """The code of a cancelled subscription lets nobody in, even if it should come to be later."""
+
+    type = "access_code_revoked"
+    producer = "student_service"
+
+    subscription_id: UUID
+    revoked_at: Moment
+
+
 class AccessCodeUndeliverable(Event):
     """The mail with a subscription's code was given up. The code itself is good."""
 
@@ -103,7 +127,7 @@ class DigestEntry(BaseModel):
 
     subscription_id: UUID
     state: Visible
-    """`active`; other states may follow."""
+    """`ACTIVE` or `REVOKED`; other states may follow."""
     digest: str = Field(pattern=r"^[0-9a-f]{32}$")
     """What `code_digest` makes of the code."""
 
@@ -175,6 +199,8 @@ class AccessGrantTold(Event):
     occurred_at: Moment
     access_code: Code
     issued_at: Moment
+    cancelled_at: Moment | None = Field(default=None, exclude_if=lambda value: value is None)
+    """When the subscription was cancelled, if it was: its code is revoked."""
 
 
 class AccessCodeKnown(Event):
@@ -201,6 +227,8 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         UserSubscribed,
         AccessCodeCreated,
+        SubscriptionCancelled,
+        AccessCodeRevoked,
         AccessCodeUndeliverable,
         AccessDigestRequested,
         AccessDigest,

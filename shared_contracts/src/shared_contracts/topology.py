@@ -13,12 +13,14 @@ from kombu import Exchange, Queue, binding
 from .events import (
     AccessCodeCreated,
     AccessCodeKnown,
+    AccessCodeRevoked,
     AccessCodeUndeliverable,
     AccessDigest,
     AccessDigestRequested,
     AccessGrantsRequested,
     AccessGrantTold,
     Event,
+    SubscriptionCancelled,
     UserSubscribed,
 )
 
@@ -81,15 +83,22 @@ def exchange_of(producer: str, prefix: str = "") -> Exchange:
     return Exchange(f"{prefix}{producer}.events", type="direct", durable=True)
 
 
-PAYMENT = Service(
-    "payment_service",
-    publishes=(UserSubscribed, AccessDigestRequested, AccessGrantsRequested, AccessCodeKnown),
-    handles=(AccessCodeCreated, AccessCodeUndeliverable, AccessDigest, AccessGrantTold),
+_ASKED = (
+    UserSubscribed,
+    SubscriptionCancelled,
+    AccessDigestRequested,
+    AccessGrantsRequested,
+    AccessCodeKnown,
 )
-STUDENT = Service(
-    "student_service",
-    publishes=(AccessCodeCreated, AccessCodeUndeliverable, AccessDigest, AccessGrantTold),
-    handles=(UserSubscribed, AccessDigestRequested, AccessGrantsRequested, AccessCodeKnown),
+_TOLD = (
+    AccessCodeCreated,
+    AccessCodeRevoked,
+    AccessCodeUndeliverable,
+    AccessDigest,
+    AccessGrantTold,
 )
+
+PAYMENT = Service("payment_service", publishes=_ASKED, handles=_TOLD)
+STUDENT = Service("student_service", publishes=_TOLD, handles=_ASKED)
 
 SERVICES = {service.name: service for service in (PAYMENT, STUDENT)}

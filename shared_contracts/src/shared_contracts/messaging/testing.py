@@ -15,12 +15,14 @@ from ..envelope import Envelope
 from ..events import (
     AccessCodeCreated,
     AccessCodeKnown,
+    AccessCodeRevoked,
     AccessCodeUndeliverable,
     AccessDigest,
     AccessDigestRequested,
     AccessGrantsRequested,
     AccessGrantTold,
     Event,
+    SubscriptionCancelled,
     UserSubscribed,
 )
 from . import conf, inbox, sealing
@@ -59,6 +61,8 @@ EXAMPLES: dict[type[Event], dict[str, Any]] = {
         "reason": "550 no such user",
         "failed_at": datetime(2026, 1, 2, 3, 4, 9, tzinfo=UTC),
     },
+    SubscriptionCancelled: {"cancelled_at": datetime(2026, 2, 2, 3, 4, 5, tzinfo=UTC)},
+    AccessCodeRevoked: {"revoked_at": datetime(2026, 2, 2, 3, 4, 6, tzinfo=UTC)},
     AccessDigestRequested: {
         "since": datetime(2026, 1, 1, tzinfo=UTC),
         "until": datetime(2026, 1, 3, tzinfo=UTC),

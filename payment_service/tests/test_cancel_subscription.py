@@ -1,0 +1,198 @@
+"""A subscription is cancelled once and for good, and its code is asked for until it is revoked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.utils import timezone
+from shared_contracts.envelope import Envelope
+from shared_contracts.events import AccessCodeRevoked, SubscriptionCancelled, UserSubscribed
+from shared_contracts.messaging.inbox import Result
+from shared_contracts.messaging.models import OutboxMessage
+from shared_contracts.messaging.testing import an_envelope, deliver, published
+from shared_contracts.messaging.timeline import tell
+from subscriptions import asking, metrics, services
+from subscriptions.models import Subscription
+
+from tests.conftest import Api
+from tests.factories import CODE, a_code_for, a_subscription
+
+pytestmark = pytest.mark.django_db
+
+
+def cancel(shop: Api, subscription: Subscription | str, body: bytes = b"") -> Any:
+    which = subscription.id if isinstance(subscription, Subscription) else subscription
+    path = f"/v1/subscriptions/{which}/cancel"
+    return shop.http.generic("POST", path, body, "application/json" if body else "")
+
+
+def cancelled(**changes: Any) -> Subscription:
+    """A cancelled subscription; all that was to be said of it is sent."""
+    subscription = a_subscription(**changes)
+    services.cancel_subscription(client="shop", subscription_id=subscription.id)
+    send_all()
+    subscription.refresh_from_db()
+    return subscription
+
+
+def send_all() -> None:
+    OutboxMessage.objects.filter(published_at__isnull=True).update(published_at=timezone.now())
+
+
+def revoked(subscription_id: UUID) -> Envelope[AccessCodeRevoked]:
+    """The student service's answer."""
+    return an_envelope(AccessCodeRevoked, subscription_id=subscription_id)
+
+
+def cancellations() -> list[Envelope[SubscriptionCancelled]]:
+    return [m for m in published() if isinstance(m.data, SubscriptionCancelled)]
+
+
+def test_a_cancelled_subscription_is_shown_as_such_and_told(shop: Api) -> None:
+    subscription = a_subscription()
+    deliver(a_code_for(subscription.id))
+    answer = cancel(shop, subscription)
+
+    shown = shop.get(f"/v1/subscriptions/{subscription.id}").json()
+    row = Subscription.objects.get()
+    [told] = cancellations()
+    assert answer.status_code == 202
+    assert answer.json() == shown
+    assert (shown["status"], shown["access_code"]) == ("cancelled", CODE)
+    assert shown["cancelled_at"] is not None
+    assert told.data.cancelled_at == row.cancelled_at
+    assert (told.subject, told.causationid) == (str(subscription.id), row.first_event_id)
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_to_cancel_again_changes_nothing(shop: Api) -> None:
+    subscription = a_subscription()
+    first = cancel(shop, subscription)
+    again = cancel(shop, subscription, b"{}")
+
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert len(cancellations()) == 1
+
+
+@pytest.mark.parametrize("missing", ["nonsense", "019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10"])
+def test_what_is_not_there_cannot_be_cancelled(shop: Api, missing: str) -> None:
+    assert cancel(shop, missing).status_code == 404
+
+
+def test_another_clients_subscription_does_not_exist(shop: Api, other_shop: Api) -> None:
+    subscription = a_subscription()
+
+    assert cancel(other_shop, subscription).status_code == 404
+    assert Subscription.objects.get().status == "pending"
+    assert cancellations() == []
+
+
+@pytest.mark.parametrize("body", [b'{"at": "2027-01-01T00:00:00Z"}', b"null", b"[]", b"0"])
+def test_a_request_that_wants_more_than_to_cancel_is_refused(shop: Api, body: bytes) -> None:
+    subscription = a_subscription()
+    answer = cancel(shop, subscription, body)
+
+    assert answer.status_code == 400
+    assert "expected no body" in answer.json()["detail"]
+    assert Subscription.objects.get().status == "pending"
+
+
+def test_only_who_has_a_key_can_cancel(client: Any) -> None:
+    subscription = a_subscription()
+
+    assert client.post(f"/v1/subscriptions/{subscription.id}/cancel").status_code == 401
+    assert Subscription.objects.get().status == "pending"
+
+
+def test_it_asks_again_until_the_revocation_is_confirmed() -> None:
+    subscription = cancelled()
+    asked = []
+    for _ in range(3):
+        Subscription.objects.update(next_ask_at=timezone.now() - timedelta(days=2))
+        OutboxMessage.objects.update(published_at=timezone.now() - timedelta(days=2))
+        asking.ask_again()
+        asked.append(len(cancellations()))
+    deliver(revoked(subscription.id))
+    Subscription.objects.update(next_ask_at=timezone.now() - timedelta(days=2))
+    asking.ask_again()
+
+    assert asked == [2, 3, 4]
+    assert len(cancellations()) == 4
+    assert len([m for m in published() if isinstance(m.data, UserSubscribed)]) == 1
+    assert len({m.id for m in cancellations()}) == 4
+    assert len({m.data for m in cancellations()}) == 1
+
+
+def test_one_that_is_cancelled_before_its_code_came_is_not_asked_for_its_code() -> None:
+    subscription = cancelled()
+    deliver(revoked(subscription.id))
+    Subscription.objects.update(next_ask_at=timezone.now() - timedelta(days=2))
+
+    assert asking.ask_again() == 0
+
+
+def test_a_code_that_comes_after_the_cancellation_is_kept_and_does_not_revive_it() -> None:
+    subscription = cancelled()
+    deliver(a_code_for(subscription.id))
+
+    row = Subscription.objects.get()
+    assert (row.status, row.code) == ("cancelled", CODE)
+
+
+def test_the_api_shows_since_when_the_code_lets_nobody_in(shop: Api) -> None:
+    subscription = cancelled()
+    path = f"/v1/subscriptions/{subscription.id}"
+    before = shop.get(path).json()["code_revoked_at"]
+    deliver(revoked(subscription.id))
+
+    assert (before, shop.get(path).json()["code_revoked_at"]) == (None, "2026-02-02T03:04:06Z")
+
+
+def test_the_first_confirmation_stays() -> None:
+    subscription = cancelled()
+    first = revoked(subscription.id)
+    later = an_envelope(
+        AccessCodeRevoked, subscription_id=subscription.id, revoked_at=timezone.now()
+    )
+    deliver(first)
+    deliver(later)
+
+    assert Subscription.objects.get().code_revoked_at == first.data.revoked_at
+
+
+def test_a_confirmation_of_what_was_not_cancelled_is_refused() -> None:
+    subscription = a_subscription()
+    [unasked] = deliver(revoked(subscription.id))
+    [unknown] = deliver(revoked(UUID(int=7)))
+
+    assert (unasked.result, unknown.result) == (Result.REJECTED, Result.REJECTED)
+    assert Subscription.objects.get().code_revoked_at is None
+
+
+def test_prometheus_reads_for_how_long_a_code_may_still_let_in() -> None:
+    def waiting() -> list[float]:
+        return [family.samples[0].value for family in metrics.open_subscriptions()]
+
+    a_subscription()
+    subscription = cancelled()
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    Subscription.objects.filter(id=subscription.id).update(cancelled_at=an_hour_ago)
+    codeless, oldest = waiting()
+    deliver(revoked(subscription.id))
+
+    assert (codeless, round(oldest, -2)) == (1, 3600)
+    assert waiting() == [1, 0]
+
+
+def test_why_tells_that_it_was_cancelled_and_what_it_waits_for() -> None:
+    subscription = cancelled()
+    [wait] = tell(str(subscription.id)).waits
+    deliver(revoked(subscription.id))
+
+    told = tell(str(subscription.id))
+    assert wait.why.startswith("no word yet that its code is revoked; it was asked for once")
+    assert told.waits == []
+    assert {"cancelled", "code revoked, says the student service"} <= {s.what for s in told.steps}

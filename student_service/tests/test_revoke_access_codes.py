@@ -1,0 +1,162 @@
+"""A cancelled subscription's code lets nobody in, in whichever order the events come."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+from access_codes import codes, mailing
+from access_codes.models import AccessCode, MailIntent, Revocation
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+from shared_contracts.envelope import Envelope
+from shared_contracts.events import AccessCodeRevoked, SubscriptionCancelled, UserSubscribed
+from shared_contracts.messaging.inbox import Result
+from shared_contracts.messaging.testing import an_envelope, deliver, published
+from shared_contracts.messaging.timeline import tell
+
+from tests.smtp_server import Mailbox
+
+pytestmark = pytest.mark.django_db
+State = MailIntent.State
+
+
+def asked_and_cancelled() -> tuple[Envelope[UserSubscribed], Envelope[SubscriptionCancelled]]:
+    asked = an_envelope(UserSubscribed)
+    which = asked.data.subscription_id
+    return asked, an_envelope(SubscriptionCancelled, subscription_id=which)
+
+
+def replies() -> list[Envelope[AccessCodeRevoked]]:
+    return [m for m in published() if isinstance(m.data, AccessCodeRevoked)]
+
+
+def test_a_revoked_code_is_not_found_any_more() -> None:
+    asked, cancelled = asked_and_cancelled()
+    deliver(asked)
+    code = AccessCode.objects.get().code
+    before = codes.find(code)
+    deliver(cancelled)
+
+    assert before is not None
+    assert codes.find(code) is None
+
+
+def test_the_reply_names_the_cancellation_as_its_cause() -> None:
+    _, cancelled = asked_and_cancelled()
+    deliver(cancelled)
+
+    [reply] = replies()
+    row = Revocation.objects.get()
+    assert (reply.subject, reply.causationid) == (cancelled.subject, cancelled.id)
+    assert (reply.data.revoked_at, row.cancelled_at) == (
+        row.revoked_at,
+        cancelled.data.cancelled_at,
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(["asked", "cancelled", "asked again"])))
+def test_whichever_comes_first_there_is_one_code_and_it_is_revoked(order: tuple[str]) -> None:
+    asked, cancelled = asked_and_cancelled()
+    messages: dict[str, Envelope[Any]] = {
+        "asked": asked,
+        "cancelled": cancelled,
+        "asked again": Envelope.of(asked.data),
+    }
+    results = [deliver(messages[which])[0].result for which in order]
+
+    assert results == [Result.HANDLED] * 3
+    assert AccessCode.objects.get().is_revoked
+    assert MailIntent.objects.count() == 1
+
+
+def test_in_one_batch_too() -> None:
+    asked, cancelled = asked_and_cancelled()
+    deliver(cancelled, asked, Envelope.of(cancelled.data))
+
+    assert AccessCode.objects.get().is_revoked
+    assert len(replies()) == 2
+
+
+def test_a_cancellation_that_comes_again_is_answered_with_the_first_revocation() -> None:
+    _, cancelled = asked_and_cancelled()
+    deliver(cancelled)
+    deliver(Envelope.of(cancelled.data))
+
+    first, again = replies()
+    assert again.data == first.data
+
+
+def test_others_keep_their_codes() -> None:
+    asked, cancelled = asked_and_cancelled()
+    other = an_envelope(UserSubscribed)
+    deliver(asked, other, cancelled)
+
+    kept = AccessCode.objects.get(subscription_id=other.data.subscription_id)
+    assert codes.find(kept.code) == kept
+
+
+def test_a_mail_with_a_revoked_code_is_withdrawn_and_nobody_is_told_that_it_failed(
+    mailbox: Mailbox,
+) -> None:
+    deliver(*asked_and_cancelled())
+    mailing.send_due_mails(lambda: True)
+
+    mail = MailIntent.objects.get()
+    assert mailbox.mails == []
+    assert (mail.state, mail.last_error) == (State.WITHDRAWN, "its subscription was cancelled")
+    assert mail.next_attempt_at is None
+    assert {m.type for m in published()} == {"access_code_created", "access_code_revoked"}
+
+
+def test_an_operator_cannot_have_a_revoked_code_mailed(mailbox: Mailbox) -> None:
+    deliver(*asked_and_cancelled())
+    mailing.send_due_mails(lambda: True)
+
+    with pytest.raises(mailing.NotSettled, match="is withdrawn"):
+        mailing.settle_by_hand(
+            MailIntent.objects.get().id, "send-again", by="ada", reason="she asked for it"
+        )
+
+
+def test_a_doubt_about_a_mail_is_not_forgotten_when_its_code_is_revoked(mailbox: Mailbox) -> None:
+    asked, cancelled = asked_and_cancelled()
+    deliver(asked)
+    mailbox.drop_after_data = True
+    mailing.send_due_mails(lambda: True)
+    doubt = MailIntent.objects.get()
+    deliver(cancelled)
+    MailIntent.objects.update(next_attempt_at=timezone.now() - timedelta(minutes=1))
+    mailing.outage.end()
+    mailing.send_due_mails(lambda: True)
+
+    mail = MailIntent.objects.get()
+    assert (doubt.state, mail.state) == (State.UNKNOWN, State.WITHDRAWN)
+    assert mail.last_error == f"its subscription was cancelled; before that: {doubt.last_error}"
+
+
+def test_a_batch_costs_the_same_queries_however_large(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    few = [asked_and_cancelled()[1] for _ in range(2)]
+    many = [asked_and_cancelled()[1] for _ in range(50)]
+    with django_assert_num_queries(4) as captured:
+        deliver(*few)
+    with django_assert_num_queries(len(captured)):
+        deliver(*many)
+
+
+def test_why_tells_of_the_revocation_also_without_a_code() -> None:
+    asked, cancelled = asked_and_cancelled()
+    deliver(cancelled)
+    before = tell(cancelled.subject)
+    deliver(asked)
+    after = tell(cancelled.subject)
+
+    said = "code revoked, as it was cancelled"
+    assert said in [step.what for step in before.steps]
+    assert said in [step.what for step in after.steps]
+    assert [w.why for w in after.waits if "mail" in w.why] == []
+    assert Revocation.objects.get().revoked_at <= timezone.now()
