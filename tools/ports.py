@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
+from functools import cache
+from itertools import cycle
 
 LOCAL = "127.0.0.1"
 
+BLOCK = 200
+BLOCKS = range(20_000, 32_000, BLOCK)
+"""Below what Linux and macOS give out by themselves, to connections and to servers on any port.
+
+A process of ours that is killed and started again needs the port that it had,
+and nobody may have got it meanwhile.
+"""
 
 OPERATORS_PORTS = ("payment_operators", "student_operators")
 
@@ -58,11 +67,38 @@ def _chosen(name: str, default: object) -> int:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((LOCAL, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody uses and that no other process gets from here while this one lives.
+
+    Raises OSError if every block of ports belongs to another process, or all of ours are in use.
+    """
+    ours = _ours()
+    for _ in range(BLOCK):
+        port = next(ours)
+        if not is_taken(port):
+            return port
+    raise OSError(f"All {BLOCK} ports that this process may use are in use")
+
+
+_claims: list[socket.socket] = []
+"""Kept, for a socket that nobody holds is closed."""
+
+
+@cache
+def _ours() -> Iterator[int]:
+    """The ports of one block, over and over, so that the one just given back comes last.
+
+    Holding a block's first port claims it; the system takes the claim back when we end.
+    """
+    for first in BLOCKS:
+        claim = socket.socket()
+        try:
+            claim.bind((LOCAL, first))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return cycle(range(first + 1, first + BLOCK))
+    raise OSError(f"Every block of {BLOCK} ports from {BLOCKS.start} to {BLOCKS.stop} is claimed")
 
 
 def is_taken(port: int) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from dataclasses import fields
 
 import pytest
 
-from tools.ports import LOCAL, OPERATORS_PORTS, Ports, PortTaken, free_port
+from tools.ports import BLOCK, BLOCKS, LOCAL, OPERATORS_PORTS, Ports, PortTaken, free_port
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +52,35 @@ def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, value: str)
 
     with pytest.raises(ValueError, match="SMTP_PORT: expected a port from 1 to 65535"):
         Ports.from_environment()
+
+
+def test_what_two_processes_get_never_meets() -> None:
+    ask = f"from tools.ports import free_port; print(*(free_port() for _ in range({BLOCK * 2})))"
+    other = subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True)
+
+    theirs = {int(port) for port in other.stdout.split()}
+    ours = {free_port() for _ in range(BLOCK * 2)}
+
+    assert theirs
+    assert not theirs & ours
+
+
+def test_a_port_given_back_is_not_the_next_to_be_given_out() -> None:
+    given = [free_port() for _ in range(BLOCK // 2)]
+
+    assert len(set(given)) == len(given)
+
+
+def test_a_port_of_somebody_else_is_passed_over() -> None:
+    around = [free_port() for _ in range(BLOCK)]
+    taken = around[1]
+
+    with socket.create_server((LOCAL, taken)):
+        assert taken not in [free_port() for _ in range(BLOCK)]
+
+
+def test_what_the_system_gives_out_by_itself_is_not_ours() -> None:
+    ours = range(BLOCKS.start, BLOCKS.stop)
+
+    with socket.create_server((LOCAL, 0)) as any_port:
+        assert any_port.getsockname()[1] not in ours
