@@ -116,6 +116,23 @@ def test_a_uuid_key_finds_its_row_and_comes_back_as_a_uuid(effects):
     assert changed == []  # the guard field holds a value
 
 
+def test_values_of_another_type_than_their_field_are_written_as_the_field_would(effects):
+    ids = [str(effects[0]), effects[1]]
+
+    changed = update_from(
+        Effect,
+        [{"subscription_id": i, "user_id": n} for n, i in enumerate(ids)],
+        key="subscription_id",
+    )
+
+    assert sorted(changed) == effects[:2]
+    assert list(Effect.objects.order_by("subscription_id").values_list("user_id", flat=True)) == [
+        "0",
+        "1",
+        "old",
+    ]
+
+
 def test_nulls_large_numbers_choices_and_documents_are_written_as_they_are():
     row = {
         "delivery": "d",

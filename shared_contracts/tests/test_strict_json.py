@@ -21,7 +21,7 @@ REFUSED = {
     "two values": (b"{} {}", "not JSON"),
     "not UTF-8": (b'{"a": "\xff"}', "not UTF-8 (byte 7)"),
     "UTF-16": ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
-    "byte order mark": (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
+    "byte order mark": (b'\xef\xbb\xbf{"a": 1}', "byte order mark"),
     "surrogate in UTF-8": (b'"\xed\xa0\x80"', "not UTF-8"),
     "deep arrays": (b"[" * DEEP, "nested too deeply"),
     "deep objects": (b'{"a":' * 20_000, "nested too deeply"),

@@ -9,12 +9,24 @@ times as much as one array for each column that is sent in binary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias, cast
+from uuid import UUID
 
 from django.db import connections, models, router
 
 Row = Mapping[str, Any]
 Field: TypeAlias = "models.Field[Any, Any]"
+
+NATIVE = {
+    "BigIntegerField": int,
+    "CharField": str,
+    "DateTimeField": datetime,
+    "PositiveIntegerField": int,
+    "TextField": str,
+    "UUIDField": UUID,
+}
+"""What PostgreSQL's driver takes as it is; asking Django of each value would cost far more."""
 
 SQLITE_PARAMETERS = 32_000
 """SQLite takes 32,766 parameters in a statement (SQLITE_MAX_VARIABLE_NUMBER since 3.32)."""
@@ -146,12 +158,21 @@ def _cursor(connection: Any) -> Any:
 def _columns(
     connection: Any, fields: Sequence[Field], names: Sequence[str], rows: Sequence[Row]
 ) -> list[list[Any]]:
+    columns = ([row[name] for row in rows] for name in names)
     return [
-        [row[name] for row in rows]
-        if isinstance(field, models.BinaryField)  # as it is; Django would wrap each value
-        else [field.get_db_prep_save(row[name], connection) for row in rows]
-        for name, field in zip(names, fields, strict=True)
+        values
+        if _is_native(connection, field, values)
+        else [field.get_db_prep_save(value, connection) for value in values]
+        for field, values in zip(fields, columns, strict=True)
     ]
+
+
+def _is_native(connection: Any, field: Field, values: Sequence[Any]) -> bool:
+    """Whether the driver takes all of `values` as they are."""
+    if isinstance(field, models.BinaryField):
+        return True  # Django would wrap each value
+    own = NATIVE.get(field.get_internal_type())
+    return connection.vendor != "sqlite" and {own, type(None)}.issuperset(map(type, values))
 
 
 def _fields(model: type[models.Model], names: Sequence[str]) -> list[Field]:
