@@ -9,6 +9,7 @@ from dataclasses import fields
 
 import pytest
 
+from tools.commands import ROOT
 from tools.ports import BLOCK, BLOCKS, LOCAL, OPERATORS_PORTS, Ports, PortTaken, free_port
 
 
@@ -56,7 +57,9 @@ def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, value: str)
 
 def test_what_two_processes_get_never_meets() -> None:
     ask = f"from tools.ports import free_port; print(*(free_port() for _ in range({BLOCK * 2})))"
-    other = subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True)
+    other = subprocess.run(
+        [sys.executable, "-c", ask], cwd=ROOT, check=True, capture_output=True, text=True
+    )
 
     theirs = {int(port) for port in other.stdout.split()}
     ours = {free_port() for _ in range(BLOCK * 2)}
