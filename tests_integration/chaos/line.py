@@ -15,7 +15,7 @@ from shared_contracts import sqlite_transport  # noqa: F401  (makes sqlite:////p
 
 ANSWER_SECONDS = 3.0
 ROUTES = {"payment_service": "user_subscribed", "student_service": "access_code_created"}
-"""What each publishes to the other."""
+"""A routing key of each: all of them lead to the queue of the other."""
 
 
 class Line:
