@@ -25,7 +25,7 @@ chaos: setup ## Torment the whole system for ten minutes; is anything lost? (DUR
 	@$(RUN) tests_integration.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 why: setup ## Tell what happened to a subscription of the demo, on both sides (ID=…)
-	@$(RUN) tools.why $(ID) $(ARGS)
+	@$(RUN) tools.demo.why $(ID) $(ARGS)
 
 chaos-disk: setup ## The broker's disk is really full, then its data is gone: reconcile mends it (root)
 	@$(RUN) tests_integration.chaos --kind disk $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests_integration.harness.house import House, moved_in
+from tests_integration.harness.places import Place
 from tools.servers import Servers
 
-from . import places
-from .house import House, moved_in
-from .places import Place
+from .harness import places
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.system import SERVICES
+from tools.system.commands import SERVICES
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from .eventually import eventually
-from .house import House
-from .kinds import on_servers
-from .mailbox import Mail
-from .stranger import Event, Stranger, a_stranger, asked_again, request
+from tests_integration.harness.eventually import eventually
+from tests_integration.harness.house import House
+from tests_integration.harness.kinds import on_servers
+from tests_integration.harness.mailbox import Mail
+from tests_integration.harness.stranger import Event, Stranger, a_stranger, asked_again, request
 
 pytestmark = on_servers
 

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests_integration.chaos.faults.plan import Planned, plan
+from tests_integration.chaos.run import Options, Result, run
+from tests_integration.chaos.stage import stage
+from tests_integration.chaos.stage.stage import Servers
 from tools.servers.found import NotHere
-
-from .chaos import stage
-from .chaos.plan import Planned, plan
-from .chaos.run import Options, Result, run
-from .chaos.stage import Servers
 
 SEED = 613
 SECONDS = 20.0

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from .chaos.checker import verify
-from .chaos.evidence import Aside, Evidence, Handled, Intent, Sent
-from .chaos.plan import plan
-from .chaos.strangers import Said
-from .mailbox import Mail
+from tests_integration.chaos.faults.plan import plan
+from tests_integration.chaos.load.strangers import Said
+from tests_integration.chaos.verdict.checker import verify
+from tests_integration.chaos.verdict.evidence import Aside, Evidence, Handled, Intent, Sent
+from tests_integration.harness.mailbox import Mail
 
 ONE, TWO = "subscription one", "subscription two"
 REQUESTS = [Sent("r1", "user_subscribed", ONE, True), Sent("r2", "user_subscribed", TWO, True)]

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from .chaos.stage import Stage
+from tests_integration.chaos.stage.stage import Stage
 
 
 def test_while_somebody_keeps_one_database_none_is_held(tmp_path: Path) -> None:

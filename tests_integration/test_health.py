@@ -16,15 +16,14 @@ from typing import Any
 
 import pytest
 
-from tools.commands import Command
-from tools.ports import LOCAL, free_port
+from tests_integration.harness.eventually import eventually
+from tests_integration.harness.gate import Gate
+from tests_integration.harness.payments import Payments, order
 from tools.servers.found import NotHere
 from tools.servers.rabbitmq_node import Node
-from tools.system import PROCESSES, Backends, System
-
-from .eventually import eventually
-from .gate import Gate
-from .payments import Payments, order
+from tools.system.commands import Command
+from tools.system.ports import LOCAL, free_port
+from tools.system.system import PROCESSES, Backends, System
 
 ASKED = tuple(name for name in PROCESSES if name.endswith(("relay", "consumer", "tasks")))
 NOTICED = MENDED = 30.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .house import House
-from .kinds import on_servers
-from .payments import order
+from tests_integration.harness.house import House
+from tests_integration.harness.kinds import on_servers
+from tests_integration.harness.payments import order
 
 MORE = [
     *(f"{side}-relay#2" for side in ("payment", "student")),

@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 import pytest
 from kombu import Connection
 
-from shared_contracts import sqlite_transport  # noqa: F401  (makes sqlite:////path a broker URL)
-from tools.commands import OPERATORS
-from tools.system import SERVICES, Backends, System
-
-from .eventually import eventually
+from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
+from tests_integration.harness.eventually import eventually
+from tools.system.backends import Backends
+from tools.system.commands import OPERATORS, SERVICES
+from tools.system.system import System
 
 PASSWORD = "correct horse battery"
 

@@ -18,15 +18,15 @@ from kombu import Connection
 from psycopg import sql
 from shared_contracts.topology import STUDENT, Service
 
-from tools.rows import Rows
+from tests_integration.harness.eventually import eventually
+from tests_integration.harness.house import SETTINGS, Account, House, moved_in
+from tests_integration.harness.payments import order
+from tests_integration.harness.places import forget
 from tools.servers.postgresql import of_database
-from tools.system import PROCESSES, CommandFailed
+from tools.system.rows import Rows
+from tools.system.system import PROCESSES, CommandFailed
 
 from .conftest import place
-from .eventually import eventually
-from .house import SETTINGS, Account, House, moved_in
-from .payments import order
-from .places import forget
 from .test_what_each_failure_costs import kept_by_the_student_side
 
 SERVED = [name for name in PROCESSES if name != "mail"]

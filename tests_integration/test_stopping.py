@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tools.system import PROCESSES
-
-from .eventually import eventually
-from .house import House, moved_in
-from .kinds import on_servers
-from .payments import Payments, order
-from .places import Place
-from .processes import alive, descendants
+from tests_integration.harness.eventually import eventually
+from tests_integration.harness.house import House, moved_in
+from tests_integration.harness.kinds import on_servers
+from tests_integration.harness.payments import Payments, order
+from tests_integration.harness.places import Place
+from tests_integration.harness.processes import alive, descendants
+from tools.system.system import PROCESSES
 
 ROOT = Path(__file__).parent.parent
 IDLE, BUSY = 5.0, 10.0
@@ -86,7 +85,7 @@ def test_every_process_stops_while_the_databases_are_away(house: House, trouble:
 @contextmanager
 def runner(place: Place) -> Iterator[tuple[subprocess.Popen[str], Payments, str]]:
     """Another program that runs the system at this place."""
-    command = [sys.executable, "-m", "tests_integration.runner"]
+    command = [sys.executable, "-m", "tests_integration.harness.runner"]
     backends = json.dumps(asdict(place.backends))
     with (
         subprocess.Popen(

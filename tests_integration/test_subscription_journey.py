@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from .eventually import eventually
-from .house import House
-from .payments import order
+from tests_integration.harness.eventually import eventually
+from tests_integration.harness.house import House
+from tests_integration.harness.payments import order
 
 
 def test_the_code_in_the_mail_is_the_code_in_the_payment_service(house: House) -> None:

@@ -7,12 +7,11 @@ import re
 import subprocess
 import sys
 
-from tools.commands import ROOT
-
-from .eventually import eventually
-from .house import House
-from .kinds import on_servers
-from .stranger import quoted
+from tests_integration.harness.eventually import eventually
+from tests_integration.harness.house import House
+from tests_integration.harness.kinds import on_servers
+from tests_integration.harness.stranger import quoted
+from tools.system.commands import ROOT
 
 PROGRAM = re.compile(r"^```python stranger\.py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

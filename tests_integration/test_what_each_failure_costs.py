@@ -15,20 +15,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
-from shared_contracts.envelope import Envelope
+from admit_one.contract.envelope import Envelope
 from shared_contracts.events import UserSubscribed
 
-from tools.system import PROCESSES
-
-from .chaos.faults import FAULTS
-from .chaos.moments import MAILS_AT_ONCE
-from .chaos.stage import Stage, private_servers
-from .chaos.stage import on_servers as on_private_servers
-from .eventually import eventually
-from .house import Account, House
-from .kinds import on_servers
-from .payments import Subscription, order
-from .places import Place
+from tests_integration.chaos.faults.catalogue import FAULTS
+from tests_integration.chaos.stage.moments import MAILS_AT_ONCE
+from tests_integration.chaos.stage.stage import Stage, private_servers
+from tests_integration.chaos.stage.stage import on_servers as on_private_servers
+from tests_integration.harness.eventually import eventually
+from tests_integration.harness.house import Account, House
+from tests_integration.harness.kinds import on_servers
+from tests_integration.harness.payments import Subscription, order
+from tests_integration.harness.places import Place
+from tools.system.system import PROCESSES
 
 ROUNDS = 2
 FEW = 6

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tools.system import PROCESSES
-
-from .eventually import eventually
-from .house import Account, House
-from .kinds import on_servers
-from .payments import order
+from tests_integration.harness.eventually import eventually
+from tests_integration.harness.house import Account, House
+from tests_integration.harness.kinds import on_servers
+from tests_integration.harness.payments import order
+from tools.system.system import PROCESSES
 
 PAYMENT = [name for name in PROCESSES if name.startswith("payment")]
 STUDENT = [name for name in PROCESSES if name.startswith("student")]

@@ -57,7 +57,7 @@ with_pip() {
     # Hashes are checked; our own packages have none and come second. Both need the index.
     { .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt &&
         .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
-            -e shared_contracts -e payment_service -e student_service; } ||
+            -e admit_one -e shared_contracts -e payment_service -e student_service; } ||
         fail "pip could not install the dependencies; the reason is above.
 If it is the network: is the package index within reach?   .venv/bin/python -m pip config list
 Then run the same command again."

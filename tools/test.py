@@ -24,9 +24,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from .commands import ROOT
-from .process import Process
 from .servers import NoServer, Servers, postgresql, rabbitmq
+from .system.commands import ROOT
+from .system.process import Process
 
 AT_A_TIME = 3
 """Suites; most tests wait for processes rather than compute."""
@@ -39,7 +39,7 @@ WITHOUT_A_DATABASE = (
     "environment", "health", "logs", "masking", "mended_amqp", "sqlite_transport", "stopping",
     "strict_json", "topology",
 )  # fmt: skip
-"""Tests of `shared_contracts` to which it makes no difference: once is enough."""
+"""Tests of `admit_one` to which it makes no difference: once is enough."""
 
 
 FAILURES = ("what_each_failure_costs",)
@@ -66,9 +66,9 @@ SUITES = (
     # Those that take longest come first, so that the others run beside them.
     Suite("tests_integration", options=[f"test_{n}.py" for n in FAILURES], part="failures"),
     Suite("tests_integration", options=[f"test_{n}.py" for n in TORMENTS], part="torments"),
-    Suite("shared_contracts", "SQLite"),
+    Suite("admit_one", "SQLite"),
     Suite(
-        "shared_contracts",
+        "admit_one",
         "PostgreSQL",
         [f"--ignore=tests/test_{name}.py" for name in WITHOUT_A_DATABASE],
     ),

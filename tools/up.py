@@ -15,8 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .commands import ROOT
-from .keys import new_key, write_private
+from .system.commands import ROOT
+from .system.keys import new_key, write_private
 
 NO_DOCKER = """\
 make up needs Docker with the compose plugin, and its daemon running; now: {reason}

@@ -1,6 +1,6 @@
 """The payment service's own Celery app: it asks again, reconciles, and prunes."""
 
-from shared_contracts.celery_app import make_app
+from admit_one.tasks.app import make_app
 
 app = make_app(
     "payment_service",

@@ -1,6 +1,6 @@
 """The payment service's settings. Every value that differs between machines is in .env.example."""
 
-from shared_contracts import environment
+from admit_one import environment
 
 ENVIRONMENT = environment.one_of("ENVIRONMENT", ("production", "development"), "production")
 DEBUG = False
@@ -13,13 +13,14 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "shared_contracts.api",
-    "shared_contracts.messaging",
+    "admit_one.web",
+    "admit_one.sealing",
+    "admit_one.messaging",
     "subscriptions",
 ]
 # No sessions and no cookies: a call brings its key, so there is nothing to forge (CSRF).
 MIDDLEWARE = [
-    "shared_contracts.api.request_ids.request_ids",
+    "admit_one.web.request_ids.request_ids",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -56,14 +57,14 @@ SILENCED_SYSTEM_CHECKS = [
 ]
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["shared_contracts.api.api_keys.ApiKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["admit_one.web.api_keys.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["shared_contracts.api.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["admit_one.web.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "shared_contracts.api.negotiation.AlwaysJSON",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "admit_one.web.negotiation.AlwaysJSON",
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "shared_contracts.api.problems.answer",
+    "EXCEPTION_HANDLER": "admit_one.web.problems.answer",
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
     "URL_FORMAT_OVERRIDE": None,

@@ -1,8 +1,8 @@
 """Every address of the payment service."""
 
+from admit_one.web import health
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
-from shared_contracts.api import health
 
 urlpatterns = [
     path("v1/", include("subscriptions.urls")),
@@ -12,7 +12,7 @@ urlpatterns = [
     path("health/ready", health.ready),
 ]
 
-handler400 = "shared_contracts.api.problems.bad_request"
-handler403 = "shared_contracts.api.problems.permission_denied"
-handler404 = "shared_contracts.api.problems.not_found"
-handler500 = "shared_contracts.api.problems.server_error"
+handler400 = "admit_one.web.problems.bad_request"
+handler403 = "admit_one.web.problems.permission_denied"
+handler404 = "admit_one.web.problems.not_found"
+handler500 = "admit_one.web.problems.server_error"

@@ -10,12 +10,13 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from admit_one.contract.envelope import Envelope
+from admit_one.database import bulk
+from admit_one.messaging import outbox
+from admit_one.messaging.models import OutboxMessage
 from django.db import transaction
 from django.utils import timezone
-from shared_contracts.envelope import Envelope
 from shared_contracts.events import SubscriptionCancelled, UserSubscribed
-from shared_contracts.messaging import bulk, outbox
-from shared_contracts.messaging.models import OutboxMessage
 
 from .models import ASK_AGAIN_AFTER, UNANSWERED, Subscription, ask_delay
 

@@ -8,12 +8,13 @@ from shared_contracts.events import (
     AccessGrantTold,
 )
 
-from . import reconciliation, repairs, services
+from . import services
+from .reconciliation import repairs, runs
 
 HANDLERS = {
     AccessCodeCreated: services.attach_access_codes,
     AccessCodeRevoked: services.confirm_revocations,
     AccessCodeUndeliverable: services.note_undeliverable_codes,
-    AccessDigest: reconciliation.compare_pages,
+    AccessDigest: runs.compare_pages,
     AccessGrantTold: repairs.take_over,
 }

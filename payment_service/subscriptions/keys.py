@@ -1,6 +1,6 @@
 """What this service seals, for `manage.py rotate_keys`."""
 
-from shared_contracts.messaging.keys import Keyring, Sealed
+from admit_one.sealing.canaries import Keyring, Sealed
 
 from .models import CODE_PURPOSE, Subscription
 

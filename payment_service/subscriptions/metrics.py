@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from uuid import UUID
 
+from admit_one.messaging.metrics import WAITS
+from admit_one.metrics import AT_MOST, count, gauge, gauges, numbers
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef
 from django.utils import timezone
 from prometheus_client import Histogram, Metric
-from shared_contracts.messaging.metrics import WAITS
-from shared_contracts.messaging.numbers import AT_MOST, count, gauge, gauges, numbers
 
 from .models import UNANSWERED, Drift, ReconciliationRun, Subscription
 

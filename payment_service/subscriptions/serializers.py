@@ -6,12 +6,12 @@ import re
 from datetime import datetime
 from typing import Any
 
+from admit_one.contract.fields import EMAIL_PATTERN, MAX_AMOUNT
+from admit_one.web.serializers import StrictSerializer, VisibleText, WholeNumber
 from babel.core import get_global
 from django.core.exceptions import ValidationError as Invalid
 from django.core.validators import EmailValidator
 from rest_framework import serializers
-from shared_contracts.api.serializers import StrictSerializer, VisibleText, WholeNumber
-from shared_contracts.fields import EMAIL_PATTERN, MAX_AMOUNT
 
 from .models import Subscription
 

@@ -7,19 +7,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
+from admit_one.contract.envelope import Envelope
+from admit_one.contract.errors import Rejected
+from admit_one.database import bulk
+from admit_one.masking import mask
+from admit_one.messaging import outbox, retention
+from admit_one.sealing import cipher
+from admit_one.web.models import IdempotencyKey
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from shared_contracts.api.models import IdempotencyKey
-from shared_contracts.envelope import Envelope
-from shared_contracts.errors import Rejected
 from shared_contracts.events import (
     AccessCodeCreated,
     AccessCodeRevoked,
     AccessCodeUndeliverable,
 )
-from shared_contracts.masking import mask
-from shared_contracts.messaging import bulk, outbox, retention, sealing
 
 from . import asking, metrics
 from .models import CODE_PURPOSE, Subscription
@@ -73,7 +75,7 @@ def attach_access_codes(messages: Sequence[Envelope[AccessCodeCreated]]) -> Iter
         [
             {
                 "id": subscription_id,
-                "access_code": sealing.seal(event.access_code.encode(), CODE_PURPOSE),
+                "access_code": cipher.seal(event.access_code.encode(), CODE_PURPOSE),
                 "code_issued_at": event.issued_at,
             }
             for subscription_id, event in sorted(first.items())

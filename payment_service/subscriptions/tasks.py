@@ -1,10 +1,11 @@
 """What time does: beat sends these, the worker runs them, and the rows say what there is to do."""
 
+from admit_one.messaging import wake
+from admit_one.tasks.app import for_a_run, stopping
 from celery import shared_task
-from shared_contracts.celery_app import for_a_run, stopping
-from shared_contracts.messaging import wake
 
-from . import asking, reconciliation, services
+from . import asking, services
+from .reconciliation import runs
 
 PRUNE_SECONDS = 2.0
 
@@ -27,5 +28,5 @@ def prune() -> None:
 
 @shared_task(name="payment_service.reconcile")
 def reconcile() -> None:
-    reconciliation.start_daily()
-    reconciliation.go_on()
+    runs.start_daily()
+    runs.go_on()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
-from shared_contracts.masking import mask
-from shared_contracts.messaging.models import OutboxMessage
-from shared_contracts.messaging.timeline import Step, Told, Wait, clock
+from admit_one.masking import mask
+from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.why.timeline import Step, Told, Wait, clock
 
 from .models import Subscription
 

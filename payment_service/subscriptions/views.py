@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
+from admit_one.web import idempotency, paging
+from admit_one.web.api_keys import client_of
+from admit_one.web.openapi import problems
 from django.http import Http404
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -15,9 +18,6 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from shared_contracts.api import idempotency, paging
-from shared_contracts.api.api_keys import client_of
-from shared_contracts.api.openapi import problems
 
 from . import services
 from .models import Subscription

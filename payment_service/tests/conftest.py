@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from admit_one.web.models import ApiKey
 from django.test import Client
-from shared_contracts.api.models import ApiKey
 
 from tests.factories import a_payload
 

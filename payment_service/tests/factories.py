@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from shared_contracts.envelope import Envelope
+from admit_one.contract.envelope import Envelope
+from admit_one.messaging.testing import an_envelope
 from shared_contracts.events import AccessCodeCreated
-from shared_contracts.messaging.testing import an_envelope
 from subscriptions import services
 from subscriptions.models import Subscription
 

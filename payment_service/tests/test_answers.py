@@ -7,12 +7,12 @@ import logging
 import re
 
 import pytest
+from admit_one.web import health
+from admit_one.web.models import ApiKeyQuerySet
 from django.db import OperationalError, connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from drf_spectacular.validation import validate_schema
-from shared_contracts.api import health
-from shared_contracts.api.models import ApiKeyQuerySet
 from subscriptions import services
 
 from tests.conftest import Api

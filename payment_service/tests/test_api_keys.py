@@ -3,9 +3,9 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
+from admit_one.web.models import ApiKey
 from django.core.management import CommandError, call_command
 from django.test import Client
-from shared_contracts.api.models import ApiKey
 
 from tests.conftest import Api
 

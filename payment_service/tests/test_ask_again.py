@@ -6,11 +6,11 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
+from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.testing import deliver, published
+from admit_one.tasks.app import stopping
 from django.db import connections
 from django.utils import timezone
-from shared_contracts.celery_app import stopping
-from shared_contracts.messaging.models import OutboxMessage
-from shared_contracts.messaging.testing import deliver, published
 from subscriptions import asking, tasks
 from subscriptions.models import Subscription
 

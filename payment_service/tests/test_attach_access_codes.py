@@ -3,8 +3,8 @@ from __future__ import annotations
 import logging
 
 import pytest
-from shared_contracts.messaging.inbox import Outcome
-from shared_contracts.messaging.testing import deliver
+from admit_one.messaging.inbox import Outcome
+from admit_one.messaging.testing import deliver
 from subscriptions.models import Subscription
 from uuid_utils.compat import uuid7
 

@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from admit_one.contract.envelope import Envelope
+from admit_one.messaging.inbox import Result
+from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.testing import an_envelope, deliver, published
+from admit_one.messaging.why.timeline import tell
 from django.utils import timezone
-from shared_contracts.envelope import Envelope
 from shared_contracts.events import AccessCodeRevoked, SubscriptionCancelled, UserSubscribed
-from shared_contracts.messaging.inbox import Result
-from shared_contracts.messaging.models import OutboxMessage
-from shared_contracts.messaging.testing import an_envelope, deliver, published
-from shared_contracts.messaging.timeline import tell
 from subscriptions import asking, metrics, services
 from subscriptions.models import Subscription
 

@@ -8,12 +8,13 @@ from importlib import resources
 from typing import Any
 
 import pytest
+from admit_one.contract.envelope import Envelope
+from admit_one.messaging.testing import deliver, published
 from jsonschema import Draft202012Validator
-from shared_contracts.envelope import Envelope
 from shared_contracts.events import AccessDigest
-from shared_contracts.messaging.testing import deliver, published
-from subscriptions import reconciliation, services
+from subscriptions import services
 from subscriptions.models import ReconciliationRun, Subscription
+from subscriptions.reconciliation import runs
 
 from tests.factories import a_code_for, a_subscription
 
@@ -139,7 +140,7 @@ def test_a_lost_code_is_told_in_the_form_of_the_golden_access_code_known() -> No
     deliver(a_code_for(subscription.id))
     long_ago = datetime(2026, 1, 2, tzinfo=UTC)
     Subscription.objects.update(created_at=long_ago, code_issued_at=long_ago)
-    run = reconciliation.start(since=long_ago, repair=True)
+    run = runs.start(since=long_ago, repair=True)
     request = published()[-1]
     deliver(request.follow(AccessDigest(run_id=run.id, entries=())))
 

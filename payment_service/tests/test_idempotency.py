@@ -5,10 +5,10 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
+from admit_one.messaging.testing import deliver, published
+from admit_one.web.models import IdempotencyKey
 from django.db import connections
 from django.utils import timezone
-from shared_contracts.api.models import IdempotencyKey
-from shared_contracts.messaging.testing import deliver, published
 from subscriptions import services
 from subscriptions.models import Subscription
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from admit_one.messaging.inbox import Result
+from admit_one.messaging.testing import an_envelope, deliver
 from shared_contracts.events import AccessCodeUndeliverable
-from shared_contracts.messaging.inbox import Result
-from shared_contracts.messaging.testing import an_envelope, deliver
 from subscriptions.models import Subscription
 from uuid_utils.compat import uuid7
 

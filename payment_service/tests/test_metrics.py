@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from admit_one.messaging.testing import deliver
 from prometheus_client import REGISTRY
-from shared_contracts.messaging.testing import deliver
 from subscriptions import metrics
 
 from tests.factories import a_code_for, a_subscription

@@ -6,11 +6,11 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from admit_one.messaging.models import KeyCanary
+from admit_one.messaging.testing import deliver
+from admit_one.sealing.canaries import canary
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
-from shared_contracts.messaging.keys import canary
-from shared_contracts.messaging.models import KeyCanary
-from shared_contracts.messaging.testing import deliver
 from subscriptions.models import ReconciliationRun, Subscription
 from uuid_utils.compat import uuid7
 

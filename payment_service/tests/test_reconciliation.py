@@ -8,9 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from admit_one.contract.envelope import Envelope
+from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.testing import an_envelope, an_event, deliver, published
+from admit_one.sealing import cipher
 from django.utils import timezone
 from pytest_django import Settings
-from shared_contracts.envelope import Envelope
 from shared_contracts.events import (
     AccessCodeKnown,
     AccessCodeRevoked,
@@ -25,11 +28,9 @@ from shared_contracts.events import (
     UserSubscribed,
     code_digest,
 )
-from shared_contracts.messaging import sealing
-from shared_contracts.messaging.models import OutboxMessage
-from shared_contracts.messaging.testing import an_envelope, an_event, deliver, published
-from subscriptions import comparison, metrics, reconciliation, repairs, services, tasks
+from subscriptions import metrics, services, tasks
 from subscriptions.models import Drift, ReconciliationRun, Subscription
+from subscriptions.reconciliation import comparison, repairs, runs
 from uuid_utils.compat import uuid7
 
 from tests.factories import CODE, OTHER_CODE, a_code_for, a_subscription
@@ -98,7 +99,7 @@ def compared(
     **window: datetime,
 ) -> ReconciliationRun:
     """A run of one page with this answer."""
-    run = reconciliation.start(repair=repair, **window)
+    run = runs.start(repair=repair, **window)
     deliver(answer(theirs, revoked=revoked))
     return now(run)
 
@@ -114,7 +115,7 @@ def cancelled(*ids: UUID, before: timedelta = LONG_AGO) -> None:
 
 
 def now(run: ReconciliationRun) -> ReconciliationRun:
-    found = reconciliation.look(run.id)
+    found = runs.look(run.id)
     assert found is not None
     return found
 
@@ -139,7 +140,7 @@ def test_a_clean_run_says_so_with_counts() -> None:
 
 
 def test_the_request_names_the_window_and_asks_from_its_start() -> None:
-    run = reconciliation.start()
+    run = runs.start()
 
     [message] = published()
     assert message.data == AccessDigestRequested(
@@ -190,7 +191,7 @@ def test_what_is_on_its_way_is_no_drift() -> None:
 
 def test_what_heals_while_a_run_goes_on_is_no_drift() -> None:
     first, second = paid(2, code=None)
-    run = reconciliation.start()
+    run = runs.start()
     deliver(answer({}, next=place_of(first)))
     deliver(a_code_for(first))
     deliver(answer({second: CODE}))
@@ -203,7 +204,7 @@ def test_what_heals_while_a_run_goes_on_is_no_drift() -> None:
 
 def test_the_next_page_is_asked_for_where_the_last_one_ended() -> None:
     ids = paid(4)
-    run = reconciliation.start()
+    run = runs.start()
     deliver(answer(codes(ids[:2]), next=place_of(ids[1])))
     deliver(answer(codes(ids[2:])))
 
@@ -213,7 +214,7 @@ def test_the_next_page_is_asked_for_where_the_last_one_ended() -> None:
 
 def test_a_page_that_comes_twice_or_late_changes_nothing() -> None:
     ids = paid(4)
-    run = reconciliation.start()
+    run = runs.start()
     early = answer(codes(ids[:2]), next=place_of(ids[1]))
     again = Envelope.of(early.data)
     deliver(early, again)
@@ -239,7 +240,7 @@ def test_when_they_have_lost_all_ours_is_compared_page_by_page(
 ) -> None:
     monkeypatch.setattr(comparison, "MOST_DIGESTS", 2)
     ids = paid(5)
-    run = reconciliation.start()
+    run = runs.start()
     for _ in range(3):
         deliver(answer({}))
 
@@ -253,7 +254,7 @@ def test_subscriptions_of_one_moment_are_each_compared_once(
     monkeypatch.setattr(comparison, "MOST_DIGESTS", 2)
     ids = sorted(paid(5))
     Subscription.objects.update(created_at=timezone.now() - LONG_AGO)
-    run = reconciliation.start()
+    run = runs.start()
     for start in (0, 2):
         deliver(answer(codes(ids[start : start + 2]), next=place_of(ids[start + 1])))
     deliver(answer(codes(ids[4:])))
@@ -307,7 +308,7 @@ def drift_told() -> dict[str, float]:
 def test_prometheus_reads_what_the_latest_daily_run_has_found() -> None:
     paid(2)
     before = drift_told()
-    reconciliation.start_daily()
+    runs.start_daily()
     deliver(answer({}))
 
     age, _ = metrics.drift()
@@ -319,14 +320,14 @@ def test_a_run_without_an_answer_or_of_another_window_hides_no_drift(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     paid()
-    reconciliation.start_daily()
+    runs.start_daily()
     deliver(answer({}))
     long_ago = timezone.now() - timedelta(days=300)
     compared({}, since=long_ago, until=long_ago + timedelta(days=1))
-    tomorrow = reconciliation.start(scheduled_for=timezone.now().date() + timedelta(days=1))
-    monkeypatch.setattr(reconciliation, "PAUSE", timedelta(0))
-    monkeypatch.setattr(reconciliation, "MOST_ASKS", 1)
-    reconciliation.go_on()
+    tomorrow = runs.start(scheduled_for=timezone.now().date() + timedelta(days=1))
+    monkeypatch.setattr(runs, "PAUSE", timedelta(0))
+    monkeypatch.setattr(runs, "MOST_ASKS", 1)
+    runs.go_on()
 
     assert now(tomorrow).state == Runs.UNANSWERED
     assert drift_told() == {"code_lost": 1}
@@ -334,7 +335,7 @@ def test_a_run_without_an_answer_or_of_another_window_hides_no_drift(
 
 def test_what_was_repaired_since_is_no_drift_any_more() -> None:
     [lost] = paid()
-    reconciliation.start_daily()
+    runs.start_daily()
     deliver(answer({}))
     found = drift_told()
     compared({}, repair=True)
@@ -349,7 +350,7 @@ def test_a_code_that_was_revoked_after_its_digest_was_made_is_no_drift() -> None
     for one in ids:
         services.cancel_subscription(client="shop", subscription_id=one)
     Subscription.objects.update(cancelled_at=timezone.now() - LONG_AGO)
-    run = reconciliation.start()
+    run = runs.start()
     page = answer(codes(ids))
     a_moment_ago = timezone.now() - timedelta(seconds=5)
     deliver(an_envelope(AccessCodeRevoked, subscription_id=before, revoked_at=a_moment_ago))
@@ -475,8 +476,8 @@ def test_a_repair_that_has_worked_is_not_tried_again(monkeypatch: pytest.MonkeyP
     run = compared(codes([valid]), repair=True)
     deliver(an_envelope(AccessCodeRevoked, subscription_id=valid))
     OutboxMessage.objects.update(published_at=timezone.now())
-    monkeypatch.setattr(reconciliation, "PAUSE", timedelta(0))
-    reconciliation.go_on()
+    monkeypatch.setattr(runs, "PAUSE", timedelta(0))
+    runs.go_on()
 
     assert len(asked(SubscriptionCancelled)) == 2
     assert now(run).state == Runs.REPAIRED
@@ -531,7 +532,7 @@ def test_where_the_codes_differ_the_one_of_the_student_side_is_taken_over() -> N
 
 def lock(subscription: UUID) -> None:
     """Its code does not open any more."""
-    Subscription.objects.filter(pk=subscription).update(access_code=sealing.seal(b"", "another"))
+    Subscription.objects.filter(pk=subscription).update(access_code=cipher.seal(b"", "another"))
 
 
 def test_a_code_that_does_not_open_here_is_taken_over_from_the_student_side() -> None:
@@ -553,8 +554,8 @@ def test_a_lost_code_that_does_not_open_here_is_left_to_a_person_and_the_others_
     first = [known.subscription_id for known in asked(AccessCodeKnown)]
     deliver(told(lost))
     for _ in range(5):
-        pass_time(reconciliation.PAUSE)
-        reconciliation.go_on()
+        pass_time(runs.PAUSE)
+        runs.go_on()
 
     assert first == [lost]
     assert drift(run) == {
@@ -607,15 +608,15 @@ def pass_time(by: timedelta) -> None:
 
 
 def test_a_page_without_an_answer_is_asked_for_again_and_at_last_the_run_says_so() -> None:
-    run = reconciliation.start()
-    reconciliation.go_on()
+    run = runs.start()
+    runs.go_on()
     at_once = len(asked())
     for _ in range(20):
-        pass_time(reconciliation.PAUSE)
-        reconciliation.go_on()
+        pass_time(runs.PAUSE)
+        runs.go_on()
 
     assert at_once == 1
-    assert len(asked()) == reconciliation.MOST_ASKS
+    assert len(asked()) == runs.MOST_ASKS
     assert now(run).state == Runs.UNANSWERED
 
 
@@ -623,10 +624,10 @@ def test_a_repair_without_an_answer_is_tried_again_and_then_left_to_a_person() -
     paid()
     run = compared({}, repair=True)
     for _ in range(5):
-        pass_time(reconciliation.PAUSE)
-        reconciliation.go_on()
+        pass_time(runs.PAUSE)
+        runs.go_on()
 
-    assert len(asked(AccessCodeKnown)) == reconciliation.MOST_TRIES
+    assert len(asked(AccessCodeKnown)) == runs.MOST_TRIES
     assert (now(run).state, run.drifts.get().state) == (Runs.DRIFT, State.NEEDS_PERSON)
 
 
@@ -634,8 +635,8 @@ def test_an_answer_that_comes_after_it_was_given_up_is_taken_all_the_same() -> N
     [lost] = paid()
     run = compared({}, repair=True)
     for _ in range(5):
-        pass_time(reconciliation.PAUSE)
-        reconciliation.go_on()
+        pass_time(runs.PAUSE)
+        runs.go_on()
     given_up = now(run).state
     deliver(told(lost))
 
@@ -646,7 +647,7 @@ def test_the_sweep_ends_a_run_whose_codes_have_come() -> None:
     [pending] = paid(code=None)
     run = compared({}, repair=True)
     deliver(a_code_for(pending))
-    reconciliation.go_on()
+    runs.go_on()
 
     assert ReconciliationRun.objects.get(id=run.id).state == Runs.REPAIRED
 
@@ -655,10 +656,10 @@ def test_the_sweep_ends_a_run_whose_codes_have_come() -> None:
 
 
 def test_a_window_that_is_not_settled_is_refused() -> None:
-    with pytest.raises(reconciliation.NotSettled, match="expected a window that ends by"):
-        reconciliation.start(until=timezone.now() - timedelta(minutes=14))
-    with pytest.raises(reconciliation.NotSettled, match="begins before its end"):
-        reconciliation.start(since=timezone.now())
+    with pytest.raises(runs.NotSettled, match="expected a window that ends by"):
+        runs.start(until=timezone.now() - timedelta(minutes=14))
+    with pytest.raises(runs.NotSettled, match="begins before its end"):
+        runs.start(since=timezone.now())
 
     assert asked() == []
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from unittest.mock import ANY
 
 import pytest
+from admit_one.messaging import outbox, wake
+from admit_one.messaging.testing import published
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import outbox, wake
-from shared_contracts.messaging.testing import published
 from subscriptions.models import Subscription
 
 from tests.conftest import Api

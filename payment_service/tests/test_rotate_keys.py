@@ -6,9 +6,9 @@ import io
 from collections.abc import Mapping
 
 import pytest
+from admit_one.sealing import canaries, cipher
 from django.core.management import call_command
 from pytest_django import Settings
-from shared_contracts.messaging import keys, sealing
 from subscriptions.models import CODE_PURPOSE, Subscription
 
 from tests.factories import a_subscription
@@ -21,12 +21,12 @@ def test_codes_are_shown_without_the_old_key_after_a_rotation(
 ) -> None:
     def given(sealing_keys: Mapping[str, bytes]) -> None:
         settings.MESSAGING = {**settings.MESSAGING, "SEALING_KEYS": sealing_keys}
-        keys.check()
+        canaries.check()
 
     old, new = {"k1": b"1" * 32}, {"k2": b"2" * 32}
     given(old)
     waiting, active = a_subscription(), a_subscription()
-    sealed = sealing.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE)
+    sealed = cipher.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE)
     Subscription.objects.filter(pk=active.pk).update(access_code=sealed)
     given({**new, **old})
     out = io.StringIO()

@@ -9,10 +9,10 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from admit_one.web.asgi import ThreadedHandler
+from admit_one.web.models import ApiKey
 from django.db import connection, connections
 from django.db.backends.signals import connection_created
-from shared_contracts.api.asgi import ThreadedHandler
-from shared_contracts.api.models import ApiKey
 
 from tests.factories import a_payload
 

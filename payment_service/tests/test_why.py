@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.testing import deliver
+from admit_one.messaging.why import timeline
 from django.utils import timezone
-from shared_contracts.messaging import timeline
-from shared_contracts.messaging.models import OutboxMessage
-from shared_contracts.messaging.testing import deliver
 from subscriptions.models import Subscription
 
 from tests.factories import CODE, a_code_for, a_subscription

@@ -7,10 +7,10 @@ import secrets
 from datetime import datetime
 from typing import Any
 
+from admit_one.sealing import cipher
 from django.conf import settings
 from django.db.models import Q
 from shared_contracts.events import AccessCodeKnown, UserSubscribed
-from shared_contracts.messaging import sealing
 
 from .models import CODE_PURPOSE, AccessCode
 
@@ -39,13 +39,13 @@ def normalise(typed: str) -> str:
 
 def lookup(code: str) -> bytes:
     """The keyed hash under which the code is found; `code` is in its normal form."""
-    return sealing.lookup_hash(code, settings.CODE_LOOKUP_KEY)
+    return cipher.lookup_hash(code, settings.CODE_LOOKUP_KEY)
 
 
 def lookup_next(code: str) -> bytes | None:
     """The same under the key that is to take over, if there is one."""
     key = settings.CODE_LOOKUP_KEY_NEXT
-    return None if key is None else sealing.lookup_hash(code, key)
+    return None if key is None else cipher.lookup_hash(code, key)
 
 
 def find(typed: str) -> AccessCode | None:
@@ -69,7 +69,7 @@ def row(event: UserSubscribed | AccessCodeKnown, code: str, issued_at: datetime)
         "plan": event.plan,
         "lookup_hash": lookup(code),
         "lookup_hash_next": lookup_next(code),
-        "sealed_code": sealing.seal(code.encode(), CODE_PURPOSE),
+        "sealed_code": cipher.seal(code.encode(), CODE_PURPOSE),
         "issued_at": issued_at,
         "amount": event.amount,
         "currency": event.currency,

@@ -1,8 +1,9 @@
 """What this service seals, and what it hashes with a key, for `manage.py rotate_keys`."""
 
-from shared_contracts.messaging.keys import Keyring, Sealed
+from admit_one.sealing.canaries import Keyring, Sealed
 
-from . import codes, mailing
+from . import codes
+from .mails import sending
 from .models import CODE_PURPOSE, RECIPIENT_PURPOSE, AccessCode, MailIntent
 
 KEYRING = Keyring(
@@ -18,7 +19,7 @@ KEYRING = Keyring(
             MailIntent,
             "recipient",
             RECIPIENT_PURPOSE,
-            hashes={"recipient_hash": mailing.recipient_hash},
+            hashes={"recipient_hash": sending.recipient_hash},
         ),
     ),
     lookup="CODE_LOOKUP_KEY",

@@ -6,9 +6,9 @@ import time
 from collections import Counter as Tally
 from collections.abc import Iterator
 
+from admit_one.messaging.metrics import WAITS
+from admit_one.metrics import AT_MOST, gauges, numbers
 from prometheus_client import Counter, Histogram, Metric
-from shared_contracts.messaging.metrics import WAITS
-from shared_contracts.messaging.numbers import AT_MOST, gauges, numbers
 
 from .models import MailIntent
 

@@ -6,7 +6,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from shared_contracts.envelope import Envelope
+from admit_one.contract.envelope import Envelope
+from admit_one.database import bulk
+from admit_one.messaging import outbox
+from admit_one.sealing import cipher
 from shared_contracts.events import (
     ACTIVE,
     REVOKED,
@@ -19,9 +22,9 @@ from shared_contracts.events import (
     Position,
     code_digest,
 )
-from shared_contracts.messaging import bulk, outbox, sealing
 
-from . import codes, mailing
+from . import codes
+from .mails import sending
 from .models import AccessCode
 
 logger = logging.getLogger(__name__)
@@ -61,7 +64,7 @@ def _digest(asked: AccessDigestRequested) -> AccessDigest:
 def _digest_of(row: AccessCode) -> str:
     try:
         return code_digest(row.subscription_id, row.code)
-    except sealing.Unsealable:
+    except cipher.Unsealable:
         return UNREADABLE
 
 
@@ -104,7 +107,7 @@ def restore_codes(messages: Sequence[Envelope[AccessCodeKnown]]) -> None:
         )
     }
     if restored:
-        mailing.remember((e for e in events if e.subscription_id in restored), RESTORED)
+        sending.remember((e for e in events if e.subscription_id in restored), RESTORED)
         logger.warning("restored %d codes that the payment side knew", len(restored))
     known = _known(told)
     for event in events:
@@ -142,7 +145,7 @@ def _told(row: AccessCode, run_id: UUID) -> AccessGrantTold | None:
     first = min(row.mails.all(), key=lambda mail: mail.id)
     try:
         code, address = row.code, first.address
-    except sealing.Unsealable as error:
+    except cipher.Unsealable as error:
         logger.warning("%s cannot be told: %s", row, error)
         return None
     return AccessGrantTold(

@@ -7,18 +7,20 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from admit_one.contract.envelope import Envelope
+from admit_one.contract.errors import Rejected
+from admit_one.database import bulk
+from admit_one.messaging import outbox
 from django.utils import timezone
-from shared_contracts.envelope import Envelope
-from shared_contracts.errors import Rejected
 from shared_contracts.events import (
     AccessCodeCreated,
     AccessCodeRevoked,
     SubscriptionCancelled,
     UserSubscribed,
 )
-from shared_contracts.messaging import bulk, outbox
 
-from . import codes, mailing
+from . import codes
+from .mails import sending
 from .models import AccessCode, Revocation
 
 
@@ -102,7 +104,7 @@ def _issue(asked: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
         )
     }
     if new:
-        mailing.intend(asked[subscription] for subscription in drafts if subscription in new)
+        sending.intend(asked[subscription] for subscription in drafts if subscription in new)
     known = AccessCode.objects.in_bulk(asked.keys() - new) if len(new) < len(asked) else {}
     return {
         subscription: Issued(code, asked[subscription].user_id, now)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 
-from shared_contracts.celery_app import for_a_run, stopping
-from shared_contracts.masking import mask
-from shared_contracts.messaging import retention, wake, world
-from shared_contracts.messaging.backoff import next_delay
+from admit_one.database import outage
+from admit_one.masking import mask
+from admit_one.messaging import retention, wake
+from admit_one.processes.backoff import next_delay
+from admit_one.tasks.app import for_a_run, stopping
 from student_service.celery import app
 
-from . import mailing
+from .mails import sending
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +40,9 @@ def send_pending_mails() -> None:
     failures = 0
     while go_on():
         try:
-            settled = mailing.send_due_mails(go_on)
-        except world.DATABASE_ERRORS as error:
-            world.forget_connection()
+            settled = sending.send_due_mails(go_on)
+        except outage.DATABASE_ERRORS as error:
+            outage.forget_connection()
             failures += 1
             if failures == MOST_FAILURES or not go_on():
                 raise
@@ -50,8 +51,8 @@ def send_pending_mails() -> None:
             stopping.wait(next_delay(failures, first=FIRST_PAUSE, most=LONGEST_PAUSE))
             continue
         failures = 0
-        if mailing.outage.resting:
-            stopping.wait(mailing.outage.rest)
+        if sending.outage.resting:
+            stopping.wait(sending.outage.rest)
         elif settled:
             stopping.wait(LOOK_AGAIN_SECONDS)
         else:

@@ -1,6 +1,6 @@
 """The student service's own Celery app: mails, sweeps and pruning."""
 
-from shared_contracts.celery_app import make_app
+from admit_one.tasks.app import make_app
 
 app = make_app(
     "student_service",

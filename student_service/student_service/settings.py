@@ -4,7 +4,7 @@ from email.utils import parseaddr
 
 from django.core.exceptions import ImproperlyConfigured
 
-from shared_contracts import environment
+from admit_one import environment
 
 ENVIRONMENT = environment.one_of("ENVIRONMENT", ("production", "development"), "production")
 DEBUG = False
@@ -14,7 +14,8 @@ if not ALLOWED_HOSTS and ENVIRONMENT == "development":
     ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
-    "shared_contracts.messaging",
+    "admit_one.sealing",
+    "admit_one.messaging",
     "access_codes",
 ]
 MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]

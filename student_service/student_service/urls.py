@@ -1,7 +1,7 @@
 """The student service answers nobody but those who ask whether it lives."""
 
+from admit_one.web import health
 from django.urls import path
-from shared_contracts.api import health
 
 urlpatterns = [
     path("health/live", health.live),

@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from access_codes import mailing
-from access_codes.outage import Outage
+from access_codes.mails import sending
+from access_codes.mails.outage import Outage
 from pytest_django import Settings
 
 from tests import smtp_server
@@ -23,4 +23,4 @@ def mailbox(settings: Settings) -> Iterator[Mailbox]:
 @pytest.fixture(autouse=True)
 def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test meets the mail server for the first time."""
-    monkeypatch.setattr(mailing, "outage", Outage())
+    monkeypatch.setattr(sending, "outage", Outage())

@@ -8,14 +8,15 @@ from datetime import timedelta
 import pytest
 from access_codes import codes
 from access_codes.models import AccessCode, MailIntent
+from admit_one.messaging import conf
+from admit_one.messaging.inbox import Received
+from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.set_aside import keeping
+from admit_one.messaging.testing import an_envelope, deliver, published
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.db.models.functions import Now
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import conf, set_aside
-from shared_contracts.messaging.inbox import Received
-from shared_contracts.messaging.models import OperatorAct, SetAside
-from shared_contracts.messaging.testing import an_envelope, deliver, published
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,11 +31,11 @@ def set_many_aside() -> None:
         with pytest.raises(LookupError) as caught, transaction.atomic():
             deliver(asked)
         message = Received.read(asked.to_json(), queue="student_service.inbox")
-        set_aside.keep(message, caught.value, dead=False)
+        keeping.keep(message, caught.value, dead=False)
     for _ in conf.current().RETRY_DELAYS:
         SetAside.objects.update(next_attempt_at=Now() - timedelta(seconds=1))
         for _ in range(MANY):
-            assert set_aside.retry_one(conf.handlers(), lambda step: step())
+            assert keeping.retry_one(conf.handlers(), lambda step: step())
 
 
 @pytest.mark.timeout(180)

@@ -6,12 +6,12 @@ import json
 
 import jsonschema
 import pytest
-from access_codes import mailing
+from access_codes.mails import sending
 from access_codes.models import CODE_PURPOSE, AccessCode
-from shared_contracts.contracts import golden, schema_path
-from shared_contracts.messaging import sealing
-from shared_contracts.messaging.inbox import Result
-from shared_contracts.messaging.testing import deliver, published
+from admit_one.contract.schemas import golden, schema_path
+from admit_one.messaging.inbox import Result
+from admit_one.messaging.testing import deliver, published
+from admit_one.sealing import cipher
 
 from tests.smtp_server import Mailbox
 
@@ -46,7 +46,7 @@ def test_it_tells_of_a_given_up_mail_in_the_form_of_the_golden_access_code_undel
 ) -> None:
     deliver(golden("user_subscribed"))
     mailbox.answer_rcpt["ada@example.com"] = "550 no such user"
-    mailing.send_due_mails(lambda: True)
+    sending.send_due_mails(lambda: True)
 
     told = published()[-1]
     wire, promised = json.loads(told.to_json()), json.loads(golden("access_code_undeliverable"))
@@ -74,7 +74,7 @@ def test_it_answers_the_golden_subscription_cancelled_in_the_form_of_access_code
 def test_it_answers_the_golden_access_digest_requested_in_the_form_of_the_golden_digest() -> None:
     promised = json.loads(golden("access_digest"))
     deliver(golden("user_subscribed"))
-    AccessCode.objects.update(sealed_code=sealing.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE))
+    AccessCode.objects.update(sealed_code=cipher.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE))
     (outcome,) = deliver(golden("access_digest_requested"))
 
     wire = json.loads(published()[-1].to_json())

@@ -6,12 +6,12 @@ from uuid import UUID
 import pytest
 from access_codes import codes, services
 from access_codes.models import AccessCode, MailIntent
+from admit_one.contract.envelope import Envelope
+from admit_one.messaging.inbox import Result
+from admit_one.messaging.testing import an_envelope, deliver, published
 from django.db import connection, connections, transaction
 from pytest_django import DjangoAssertNumQueries
-from shared_contracts.envelope import Envelope
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
-from shared_contracts.messaging.inbox import Result
-from shared_contracts.messaging.testing import an_envelope, deliver, published
 
 pytestmark = pytest.mark.django_db
 

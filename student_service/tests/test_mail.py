@@ -5,11 +5,11 @@ import email.policy
 from email.message import EmailMessage
 
 import pytest
-from access_codes import mail
+from access_codes.mails import smtp
 
 
 def composed(plan: str = "gold", address: str = "ada@example.com") -> EmailMessage:
-    message = mail.compose(
+    message = smtp.compose(
         address=address, message_id="<1@admit-one.example>", code="7K3M-Q9TX-2WBD-H5RN", plan=plan
     )
     return email.message_from_bytes(message.wire, policy=email.policy.default)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
-from access_codes import mailing
+from access_codes.mails import sending
 from access_codes.models import MailIntent
+from admit_one.messaging.models import KeyCanary
+from admit_one.messaging.testing import an_envelope, deliver, published
+from admit_one.sealing.canaries import WrongKey, canary
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
-from shared_contracts.messaging.keys import WrongKey, canary
-from shared_contracts.messaging.models import KeyCanary
-from shared_contracts.messaging.testing import an_envelope, deliver, published
 
 from tests.smtp_server import Mailbox
 
@@ -50,7 +50,7 @@ def test_the_list_counts_each_state_and_shows_no_address(intent: MailIntent) -> 
 
 def test_a_mail_that_arrived_is_not_sent_again(intent: MailIntent, mailbox: Mailbox) -> None:
     settle(intent, "arrived")
-    mailing.send_due_mails(lambda: True)
+    sending.send_due_mails(lambda: True)
 
     intent.refresh_from_db()
     assert (intent.state, intent.last_error) == (State.SENT, "arrived by bo: I asked")
@@ -59,7 +59,7 @@ def test_a_mail_that_arrived_is_not_sent_again(intent: MailIntent, mailbox: Mail
 
 def test_a_mail_to_be_sent_again_keeps_its_message_id(intent: MailIntent, mailbox: Mailbox) -> None:
     settle(intent, "send-again")
-    mailing.send_due_mails(lambda: True)
+    sending.send_due_mails(lambda: True)
 
     intent.refresh_from_db()
     assert (intent.state, intent.attempts, intent.doubts) == (State.SENT, 1, 1)
@@ -75,7 +75,7 @@ def test_a_mail_given_up_is_told_to_the_payment_side(intent: MailIntent) -> None
     assert (told.subscription_id, told.reason) == (intent.access_code_id, intent.last_error)
 
 
-@pytest.mark.parametrize("settlement", mailing.SETTLEMENTS)
+@pytest.mark.parametrize("settlement", sending.SETTLEMENTS)
 def test_a_mail_in_a_worker_s_hands_is_left_alone(intent: MailIntent, settlement: str) -> None:
     intent.claim(lease=60)
 

@@ -6,11 +6,12 @@ import time
 from uuid import UUID
 
 import pytest
-from access_codes import mailing, metrics
+from access_codes import metrics
+from access_codes.mails import sending
+from admit_one.messaging.testing import an_envelope, deliver
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging.testing import an_envelope, deliver
 from uuid_utils.compat import uuid7
 
 from tests.smtp_server import Mailbox
@@ -43,7 +44,7 @@ def test_a_sent_mail_is_counted_with_the_time_since_the_payment(mailbox: Mailbox
     before = told(count), told(total), told("access_codes_mails_total", state="sent")
     deliver(an_envelope(UserSubscribed, subscription_id=paid(100)))
     assert open_mails() == {"pending": 1}
-    mailing.send_due_mails(lambda: True)
+    sending.send_due_mails(lambda: True)
 
     assert told("access_codes_mails_total", state="sent") - before[2] == 1
     assert told(count) - before[0] == 1
@@ -55,6 +56,6 @@ def test_a_mail_that_was_held_back_is_counted_as_such(mailbox: Mailbox, settings
     settings.MAIL_DAILY_CAP = 1
     before = told("access_codes_mails_total", state="suppressed")
     deliver(an_envelope(UserSubscribed), an_envelope(UserSubscribed))
-    mailing.send_due_mails(lambda: True)
+    sending.send_due_mails(lambda: True)
 
     assert told("access_codes_mails_total", state="suppressed") - before == 1

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 from access_codes.models import AccessCode
+from admit_one.messaging.testing import an_envelope, deliver
 from django.core.management import call_command
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging.testing import an_envelope, deliver
 from uuid_utils.compat import uuid7
 
 pytestmark = pytest.mark.django_db(transaction=True)

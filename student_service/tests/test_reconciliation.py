@@ -8,9 +8,12 @@ from uuid import UUID
 
 import pytest
 from access_codes.models import AccessCode, MailIntent
+from admit_one.contract.envelope import Envelope
+from admit_one.contract.strict_json import MAX_BYTES
+from admit_one.messaging.testing import an_envelope, an_event, deliver, published
+from admit_one.sealing import cipher
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from shared_contracts.envelope import Envelope
 from shared_contracts.events import (
     AccessCodeKnown,
     AccessDigest,
@@ -22,9 +25,6 @@ from shared_contracts.events import (
     UserSubscribed,
     code_digest,
 )
-from shared_contracts.messaging import sealing
-from shared_contracts.messaging.testing import an_envelope, an_event, deliver, published
-from shared_contracts.strict_json import MAX_BYTES
 from uuid_utils.compat import uuid7
 
 pytestmark = pytest.mark.django_db
@@ -232,7 +232,7 @@ def test_of_a_code_that_is_here_what_was_paid_is_noted() -> None:
 
 def lock(subscription: UUID) -> None:
     """Its code does not open any more."""
-    AccessCode.objects.filter(pk=subscription).update(sealed_code=sealing.seal(b"", "another"))
+    AccessCode.objects.filter(pk=subscription).update(sealed_code=cipher.seal(b"", "another"))
 
 
 def test_a_code_that_does_not_open_costs_the_others_of_its_page_nothing() -> None:
@@ -250,7 +250,7 @@ def test_of_codes_that_do_not_open_nothing_is_told_but_which_they_are(
     locked, without_address, fine = issued(3)
     lock(locked)
     MailIntent.objects.filter(access_code=without_address).update(
-        recipient=sealing.seal(b"", "another")
+        recipient=cipher.seal(b"", "another")
     )
     deliver(
         an_envelope(AccessGrantsRequested, subscription_ids=[locked, without_address, fine]),

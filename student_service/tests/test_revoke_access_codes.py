@@ -7,15 +7,16 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from access_codes import codes, mailing
+from access_codes import codes
+from access_codes.mails import sending
 from access_codes.models import AccessCode, MailIntent, Revocation
+from admit_one.contract.envelope import Envelope
+from admit_one.messaging.inbox import Result
+from admit_one.messaging.testing import an_envelope, deliver, published
+from admit_one.messaging.why.timeline import tell
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
-from shared_contracts.envelope import Envelope
 from shared_contracts.events import AccessCodeRevoked, SubscriptionCancelled, UserSubscribed
-from shared_contracts.messaging.inbox import Result
-from shared_contracts.messaging.testing import an_envelope, deliver, published
-from shared_contracts.messaging.timeline import tell
 
 from tests.smtp_server import Mailbox
 
@@ -102,7 +103,7 @@ def test_a_mail_with_a_revoked_code_is_withdrawn_and_nobody_is_told_that_it_fail
     mailbox: Mailbox,
 ) -> None:
     deliver(*asked_and_cancelled())
-    mailing.send_due_mails(lambda: True)
+    sending.send_due_mails(lambda: True)
 
     mail = MailIntent.objects.get()
     assert mailbox.mails == []
@@ -113,10 +114,10 @@ def test_a_mail_with_a_revoked_code_is_withdrawn_and_nobody_is_told_that_it_fail
 
 def test_an_operator_cannot_have_a_revoked_code_mailed(mailbox: Mailbox) -> None:
     deliver(*asked_and_cancelled())
-    mailing.send_due_mails(lambda: True)
+    sending.send_due_mails(lambda: True)
 
-    with pytest.raises(mailing.NotSettled, match="is withdrawn"):
-        mailing.settle_by_hand(
+    with pytest.raises(sending.NotSettled, match="is withdrawn"):
+        sending.settle_by_hand(
             MailIntent.objects.get().id, "send-again", by="ada", reason="she asked for it"
         )
 
@@ -125,12 +126,12 @@ def test_a_doubt_about_a_mail_is_not_forgotten_when_its_code_is_revoked(mailbox:
     asked, cancelled = asked_and_cancelled()
     deliver(asked)
     mailbox.drop_after_data = True
-    mailing.send_due_mails(lambda: True)
+    sending.send_due_mails(lambda: True)
     doubt = MailIntent.objects.get()
     deliver(cancelled)
     MailIntent.objects.update(next_attempt_at=timezone.now() - timedelta(minutes=1))
-    mailing.outage.end()
-    mailing.send_due_mails(lambda: True)
+    sending.outage.end()
+    sending.send_due_mails(lambda: True)
 
     mail = MailIntent.objects.get()
     assert (doubt.state, mail.state) == (State.UNKNOWN, State.WITHDRAWN)

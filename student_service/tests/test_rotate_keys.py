@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from access_codes import codes
 from access_codes.models import AccessCode, MailIntent
+from admit_one.messaging.testing import an_envelope, deliver
+from admit_one.sealing import canaries, cipher, rotation
 from django.core.management import call_command
 from pytest_django import Settings
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import keys, rotation, sealing
-from shared_contracts.messaging.testing import an_envelope, deliver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +35,7 @@ def given(settings: Settings) -> Given:
         settings.MESSAGING = {**settings.MESSAGING, "SEALING_KEYS": sealing_keys}
         settings.CODE_LOOKUP_KEY = lookup
         settings.CODE_LOOKUP_KEY_NEXT = to_come
-        keys.check()
+        canaries.check()
 
     return change
 
@@ -89,10 +89,10 @@ def test_a_code_is_found_at_every_step_of_a_change_of_the_look_up_key(given: Giv
     assert found(every) == every
 
     hashes = AccessCode.objects.values_list("lookup_hash", "lookup_hash_next")
-    wanted = {sealing.lookup_hash(code, LOOKUP_NEXT) for code in every}
+    wanted = {cipher.lookup_hash(code, LOOKUP_NEXT) for code in every}
     assert {bytes(present) for present, _ in hashes} == wanted
     assert {to_come for _, to_come in hashes} == {None}
-    with pytest.raises(keys.WrongKey, match="CODE_LOOKUP_KEY: expected the key that made"):
+    with pytest.raises(canaries.WrongKey, match="CODE_LOOKUP_KEY: expected the key that made"):
         given(SEALING, LOOKUP)
 
 
@@ -100,7 +100,7 @@ def test_a_look_up_key_that_was_not_announced_is_refused(given: Given) -> None:
     given(SEALING, LOOKUP)
     issue()
 
-    with pytest.raises(keys.WrongKey, match="a new one goes into CODE_LOOKUP_KEY_NEXT first"):
+    with pytest.raises(canaries.WrongKey, match="a new one goes into CODE_LOOKUP_KEY_NEXT first"):
         given(SEALING, LOOKUP_NEXT)
 
 
@@ -109,7 +109,7 @@ def test_a_key_that_does_not_find_every_row_yet_cannot_take_over(given: Given) -
     issue()
     given(SEALING, LOOKUP, LOOKUP_NEXT)
 
-    with pytest.raises(keys.WrongKey):
+    with pytest.raises(canaries.WrongKey):
         given(SEALING, LOOKUP_NEXT)
 
 

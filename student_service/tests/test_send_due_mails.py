@@ -6,14 +6,14 @@ from datetime import timedelta
 from email.message import EmailMessage
 
 import pytest
-from access_codes import mailing
+from access_codes.mails import sending
 from access_codes.models import AccessCode, MailIntent
+from admit_one.messaging.testing import an_envelope, deliver, published
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
-from shared_contracts.messaging.testing import an_envelope, deliver, published
 
 from tests.smtp_server import Mailbox
 
@@ -58,7 +58,7 @@ def make_due() -> None:
 def test_the_mail_carries_the_code_to_its_one_recipient(mailbox: Mailbox) -> None:
     (intent,) = subscribe("ada@example.com")
 
-    assert mailing.send_due_mails(always) == 1
+    assert sending.send_due_mails(always) == 1
 
     intent.refresh_from_db()
     code = AccessCode.objects.get().code
@@ -75,9 +75,9 @@ def test_the_mail_carries_the_code_to_its_one_recipient(mailbox: Mailbox) -> Non
 
 def test_a_sent_mail_is_not_sent_again(mailbox: Mailbox) -> None:
     subscribe("ada@example.com")
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
-    assert mailing.send_due_mails(always) == 0
+    assert sending.send_due_mails(always) == 0
 
     assert len(mailbox.mails) == 1
 
@@ -85,7 +85,7 @@ def test_a_sent_mail_is_not_sent_again(mailbox: Mailbox) -> None:
 def test_many_mails_go_over_one_connection(mailbox: Mailbox) -> None:
     subscribe(*(f"user{n}@example.com" for n in range(20)))
 
-    assert mailing.send_due_mails(always) == 20
+    assert sending.send_due_mails(always) == 20
 
     assert mailbox.recipients == [f"user{n}@example.com" for n in range(20)]
     assert mailbox.connections == 1
@@ -97,7 +97,7 @@ def test_a_mail_costs_three_questions_to_the_database(mailbox: Mailbox) -> None:
     asked = []
     for mails in (1, 10):
         with CaptureQueriesContext(connection) as queries:
-            assert mailing.send_due_mails(times(mails + 1)) == mails
+            assert sending.send_due_mails(times(mails + 1)) == mails
         said = [query["sql"].split()[0] for query in queries.captured_queries]
         asked.append(sum(verb in {"SELECT", "UPDATE"} for verb in said))
 
@@ -110,7 +110,7 @@ def test_a_server_that_ends_each_connection_after_some_mails_gets_them_all(
     mailbox.mails_per_connection = 4
     subscribe(*(f"user{n}@example.com" for n in range(10)))
 
-    assert mailing.send_due_mails(always) == 10
+    assert sending.send_due_mails(always) == 10
 
     assert len(mailbox.mails) == 10
     assert mailbox.connections == 3
@@ -121,7 +121,7 @@ def test_a_recipient_put_off_is_tried_again_later_with_the_same_mail(mailbox: Ma
     mailbox.answer_rcpt["ada@example.com"] = "450 4.2.1 <ada@example.com>: mailbox is busy"
     ada, bob = subscribe("ada@example.com", "bob@example.com")
 
-    assert mailing.send_due_mails(always) == 2
+    assert sending.send_due_mails(always) == 2
 
     ada.refresh_from_db()
     bob.refresh_from_db()
@@ -135,7 +135,7 @@ def test_a_recipient_put_off_is_tried_again_later_with_the_same_mail(mailbox: Ma
     code = ada.access_code.code
     mailbox.answer_rcpt.clear()
     make_due()
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     assert mailbox.recipients == ["bob@example.com", "ada@example.com"]
     assert mailbox.mails[1]["Message-ID"] == ada.message_id
@@ -146,17 +146,17 @@ def test_the_pauses_grow_and_the_last_attempt_ends_it(mailbox: Mailbox) -> None:
     mailbox.answer_rcpt["ada@example.com"] = "450 not now"
     (intent,) = subscribe("ada@example.com")
     pauses = []
-    for _ in range(mailing.MOST_ATTEMPTS):
+    for _ in range(sending.MOST_ATTEMPTS):
         make_due()
-        mailing.send_due_mails(always)
+        sending.send_due_mails(always)
         intent.refresh_from_db()
         if intent.next_attempt_at:
             pauses.append((intent.next_attempt_at - timezone.now()).total_seconds())
 
-    assert len(pauses) == mailing.MOST_ATTEMPTS - 1
-    assert pauses[0] <= mailing.FIRST_PAUSE
+    assert len(pauses) == sending.MOST_ATTEMPTS - 1
+    assert pauses[0] <= sending.FIRST_PAUSE
     assert all(later > 1.5 * first for first, later in zip(pauses, pauses[2:8], strict=False))
-    assert max(pauses) <= mailing.LONGEST_PAUSE
+    assert max(pauses) <= sending.LONGEST_PAUSE
     assert intent.state == State.FAILED
     assert intent.last_error == "given up after 20 attempts: 450 not now"
 
@@ -171,9 +171,9 @@ def test_a_refusal_for_good_is_recorded_and_costs_the_neighbours_nothing(
     else:
         mailbox.answer_data = "550 5.1.1 no such user"
 
-    mailing.send_due_mails(times(2))
+    sending.send_due_mails(times(2))
     mailbox.answer_data = ""
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     ada.refresh_from_db()
     bob.refresh_from_db()
@@ -186,7 +186,7 @@ def test_a_refusal_for_good_is_recorded_and_costs_the_neighbours_nothing(
     assert told[0].reason == "550 5.1.1 no such user"
 
 
-@pytest.mark.parametrize("attempts", [0, mailing.MOST_ATTEMPTS - 1])
+@pytest.mark.parametrize("attempts", [0, sending.MOST_ATTEMPTS - 1])
 def test_a_mail_lost_is_told_to_the_payment_side_when_no_attempt_is_left(
     mailbox: Mailbox, attempts: int
 ) -> None:
@@ -194,7 +194,7 @@ def test_a_mail_lost_is_told_to_the_payment_side_when_no_attempt_is_left(
     subscribe("ada@example.com")
     MailIntent.objects.update(attempts=attempts)
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     assert len(undeliverable()) == (1 if attempts else 0)
 
@@ -206,7 +206,7 @@ def test_a_mail_in_doubt_waits_for_an_operator_if_so_configured(
     mailbox.drop_after_data = True
     (intent,) = subscribe("ada@example.com")
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     intent.refresh_from_db()
     assert (intent.state, intent.next_attempt_at, intent.doubts) == (State.UNKNOWN, None, 1)
@@ -218,7 +218,7 @@ def test_a_mail_lost_on_the_way_is_unknown_and_goes_again_with_its_message_id(
     mailbox.drop_after_data = True
     ada, bob = subscribe("ada@example.com", "bob@example.com")
 
-    assert mailing.send_due_mails(always) == 1
+    assert sending.send_due_mails(always) == 1
 
     ada.refresh_from_db()
     bob.refresh_from_db()
@@ -226,9 +226,9 @@ def test_a_mail_lost_on_the_way_is_unknown_and_goes_again_with_its_message_id(
     assert (bob.state, bob.attempts) == (State.PENDING, 0)  # a server in trouble is left alone
 
     mailbox.drop_after_data = False
-    mailing.outage.end()
+    sending.outage.end()
     make_due()
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     first, second, _ = mailbox.mails
     assert {first["Message-ID"], second["Message-ID"]} == {ada.message_id}
@@ -239,7 +239,7 @@ def test_a_connection_lost_before_the_content_is_no_doubt(mailbox: Mailbox) -> N
     mailbox.drop_at_rcpt = True
     ada, bob = subscribe("ada@example.com", "bob@example.com")
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     ada.refresh_from_db()
     bob.refresh_from_db()
@@ -255,7 +255,7 @@ def test_a_silent_server_holds_a_worker_no_longer_than_the_timeout(
     (intent,) = subscribe("ada@example.com")
     began = timezone.now()
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     intent.refresh_from_db()
     assert intent.state == State.UNKNOWN
@@ -273,18 +273,18 @@ def test_a_server_that_takes_no_mail_at_all_is_no_mails_fault(
     )
     subscribe("ada@example.com", "bob@example.com")
 
-    assert mailing.send_due_mails(always) == 0
+    assert sending.send_due_mails(always) == 0
 
     assert set(MailIntent.objects.values_list("state", "attempts", "last_error")) == {
         (State.PENDING, 0, "")
     }
     assert MailIntent.objects.due().count() == 2
-    assert mailing.outage.resting
+    assert sending.outage.resting
 
     settings.EMAIL_PORT = mailbox.port
     mailbox.answer_mail_from = ""
-    mailing.outage.end()
-    assert mailing.send_due_mails(always) == 2
+    sending.outage.end()
+    assert sending.send_due_mails(always) == 2
 
 
 def test_an_outage_is_said_once(
@@ -293,11 +293,11 @@ def test_an_outage_is_said_once(
     settings.EMAIL_PORT = 1
     subscribe("ada@example.com")
     for _ in range(5):
-        mailing.outage._rest_until = 0.0
-        mailing.send_due_mails(always)
+        sending.outage._rest_until = 0.0
+        sending.send_due_mails(always)
     settings.EMAIL_PORT = mailbox.port
-    mailing.outage._rest_until = 0.0
-    mailing.send_due_mails(always)
+    sending.outage._rest_until = 0.0
+    sending.send_due_mails(always)
 
     said = [
         record.getMessage() for record in caplog.records if "mail server" in record.getMessage()
@@ -306,28 +306,28 @@ def test_an_outage_is_said_once(
 
 
 def test_mails_that_fail_together_make_the_rest_no_longer() -> None:
-    mailing.outage.begin("cut")
-    rest = mailing.outage.rest
+    sending.outage.begin("cut")
+    rest = sending.outage.rest
 
-    mailing.outage.begin("cut")
+    sending.outage.begin("cut")
 
-    assert 0 < mailing.outage.rest <= rest
+    assert 0 < sending.outage.rest <= rest
 
 
 def test_the_mail_of_a_worker_that_died_goes_again_with_its_message_id(mailbox: Mailbox) -> None:
     (intent,) = subscribe("ada@example.com")
     intent.claim(lease=60)
 
-    assert mailing.send_due_mails(always) == 0  # the worker may still live
+    assert sending.send_due_mails(always) == 0  # the worker may still live
 
     make_due()
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
     intent.refresh_from_db()
     assert (intent.state, intent.attempts) == (State.UNKNOWN, 1)
     assert mailbox.mails == []
 
     make_due()
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
     intent.refresh_from_db()
     assert (intent.state, intent.attempts) == (State.SENT, 2)
     assert [mail["Message-ID"] for mail in mailbox.mails] == [intent.message_id]
@@ -352,7 +352,7 @@ def test_a_worker_that_comes_back_after_its_lease_changes_nothing_of_a_settled_m
         "put_off": lambda: stopped.put_off("451 later", 30),
         "doubt": lambda: stopped.doubt("cut", 30),
         "release": stopped.release,
-        "failed": lambda: mailing._give_up(stopped, stopped.failed, "550 no"),
+        "failed": lambda: sending._give_up(stopped, stopped.failed, "550 no"),
     }
     assert not changes[late]()
     assert MailIntent.objects.values().get() == before
@@ -365,7 +365,7 @@ def test_a_recipient_gets_no_more_mails_a_day_than_the_cap(
     settings.MAIL_DAILY_CAP = 3
     subscribe(*["ada@example.com", "ADA@example.com"] * 3, "bob@example.com")
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     assert [address.lower() for address in mailbox.recipients] == [
         *["ada@example.com"] * 3,
@@ -383,11 +383,11 @@ def test_a_recipient_gets_no_more_mails_a_day_than_the_cap(
 def test_mails_of_yesterday_do_not_count(mailbox: Mailbox, settings: Settings) -> None:
     settings.MAIL_DAILY_CAP = 1
     subscribe("ada@example.com")
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
     MailIntent.objects.update(tried_at=timezone.now() - timedelta(hours=25))
     subscribe("ada@example.com")
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     assert len(mailbox.mails) == 2
 
@@ -398,12 +398,12 @@ def test_a_mail_that_is_tried_again_does_not_count_against_itself(
     settings.MAIL_DAILY_CAP = 1
     mailbox.drop_after_data = True
     (intent,) = subscribe("ada@example.com")
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
     mailbox.drop_after_data = False
-    mailing.outage.end()
+    sending.outage.end()
     make_due()
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     intent.refresh_from_db()
     assert (intent.state, intent.attempts) == (State.SENT, 2)
@@ -412,7 +412,7 @@ def test_a_mail_that_is_tried_again_does_not_count_against_itself(
 def test_told_to_stop_it_finishes_the_mail_in_hand_and_takes_no_other(mailbox: Mailbox) -> None:
     subscribe("ada@example.com", "bob@example.com")
 
-    mailing.send_due_mails(times(2))
+    sending.send_due_mails(times(2))
 
     assert mailbox.recipients == ["ada@example.com"]
     states = MailIntent.objects.order_by("id").values_list("state", flat=True)
@@ -425,7 +425,7 @@ def test_an_address_that_no_mail_can_carry_fails_with_the_reason(
 ) -> None:
     subscribe(address, "bob@example.com")
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     failed = MailIntent.objects.get(state=State.FAILED)
     assert failed.last_error == "its address cannot be written in a mail"
@@ -435,7 +435,7 @@ def test_an_address_that_no_mail_can_carry_fails_with_the_reason(
 def test_a_domain_in_another_script_is_written_as_the_post_wants_it(mailbox: Mailbox) -> None:
     subscribe("ada@bücher.example")
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     assert mailbox.recipients == ["ada@xn--bcher-kva.example"]
 
@@ -445,7 +445,7 @@ def test_a_code_whose_key_is_gone_waits_for_the_key(mailbox: Mailbox, settings: 
     keys = settings.MESSAGING["SEALING_KEYS"]
     settings.MESSAGING = {**settings.MESSAGING, "SEALING_KEYS": {"new": b"n" * 32}}
 
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     intent.refresh_from_db()
     assert (intent.state, intent.attempts) == (State.PENDING, 1)
@@ -453,7 +453,7 @@ def test_a_code_whose_key_is_gone_waits_for_the_key(mailbox: Mailbox, settings: 
 
     settings.MESSAGING = {**settings.MESSAGING, "SEALING_KEYS": {"new": b"n" * 32, **keys}}
     make_due()
-    mailing.send_due_mails(always)
+    sending.send_due_mails(always)
 
     assert mailbox.recipients == ["ada@example.com"]
 
@@ -468,7 +468,7 @@ def test_several_workers_at_once_send_each_mail_once(mailbox: Mailbox) -> None:
         try:
             start.wait(10)
             while MailIntent.objects.due().exists():
-                mailing.send_due_mails(always)
+                sending.send_due_mails(always)
         except BaseException as error:  # noqa: BLE001 (told below)
             faults.append(error)
         finally:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from access_codes import mail
+from access_codes.mails import smtp
 
 
 def drip(listening: socket.socket, answers: list[bytes]) -> None:
@@ -39,21 +39,21 @@ def dripping(settings: Any, request: pytest.FixtureRequest) -> Iterator[None]:
         server.join()
 
 
-A_MAIL = mail.Mail("ada@example.org", b"Subject: hello\r\n\r\nhello\r\n")
+A_MAIL = smtp.Mail("ada@example.org", b"Subject: hello\r\n\r\nhello\r\n")
 GREETED = [b"250 slow\r\n"]
 
 
 @pytest.mark.usefixtures("dripping")
 @pytest.mark.parametrize("dripping", [GREETED], indirect=True)
 def test_a_server_that_drips_before_it_has_the_mail_is_away() -> None:
-    with mail.Connection() as connection, pytest.raises(mail.ServerAway):
+    with smtp.Connection() as connection, pytest.raises(smtp.ServerAway):
         connection.send(A_MAIL)
 
 
 @pytest.mark.usefixtures("dripping")
 @pytest.mark.parametrize("dripping", [[*GREETED, b"250 ok\r\n", b"250 ok\r\n"]], indirect=True)
 def test_a_mail_is_lost_if_the_server_drips_once_it_was_told_the_recipient() -> None:
-    with mail.Connection() as connection:
+    with smtp.Connection() as connection:
         outcome = connection.send(A_MAIL)
 
-    assert outcome.result is mail.Result.LOST
+    assert outcome.result is smtp.Result.LOST

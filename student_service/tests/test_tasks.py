@@ -4,18 +4,19 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from access_codes import mailing, tasks
+from access_codes import tasks
+from access_codes.mails import sending
+from admit_one.messaging import retention, wake
+from admit_one.messaging.models import InboxMessage, OutboxMessage
+from admit_one.messaging.testing import an_envelope, deliver
+from admit_one.tasks import app as celery_app
+from admit_one.tasks.app import for_a_run, stopping
 from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import Settings
-from shared_contracts.celery_app import for_a_run, stopping
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import retention, wake
-from shared_contracts.messaging.models import InboxMessage, OutboxMessage
-from shared_contracts.messaging.testing import an_envelope, deliver
 from student_service.celery import app
 
-from shared_contracts import celery_app
 from tests.smtp_server import Mailbox
 
 pytestmark = pytest.mark.django_db
@@ -107,7 +108,7 @@ def database_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Lets so many looks at the mails that are due fail."""
     monkeypatch.setattr(tasks, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(tasks, "LONGEST_PAUSE", 0.01)
-    look = mailing.send_due_mails
+    look = sending.send_due_mails
 
     def away(times: int) -> None:
         failures = iter(range(times))
@@ -117,7 +118,7 @@ def database_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 return look(go_on)
             raise OperationalError("the database system is starting up")
 
-        monkeypatch.setattr(mailing, "send_due_mails", looked)
+        monkeypatch.setattr(sending, "send_due_mails", looked)
 
     return away
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from access_codes.models import AccessCode, MailIntent
+from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.testing import an_envelope, deliver
+from admit_one.messaging.why import timeline
 from django.utils import timezone
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging import timeline
-from shared_contracts.messaging.models import OutboxMessage
-from shared_contracts.messaging.testing import an_envelope, deliver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

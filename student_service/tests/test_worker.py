@@ -19,7 +19,7 @@ from tests.worker import Worker, lives, running, wait_for
 
 ISSUE = """
 from shared_contracts.events import UserSubscribed
-from shared_contracts.messaging.testing import an_envelope, deliver
+from admit_one.messaging.testing import an_envelope, deliver
 deliver(*(an_envelope(UserSubscribed, email=f"user{n}@example.com") for n in range(%d)))
 """
 

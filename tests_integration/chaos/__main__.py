@@ -34,16 +34,17 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from tools.commands import ROOT
+from tests_integration.chaos.faults.catalogue import FAULTS
+from tests_integration.chaos.faults.plan import Planned, plan
+from tests_integration.chaos.stage.planted import BUGS
+from tests_integration.chaos.stage.room import NoRoom, small_disk
 from tools.servers.found import NotHere
+from tools.system.commands import ROOT
 
-from . import report, stage
-from .faults import FAULTS
-from .plan import Planned, plan
-from .planted import BUGS
-from .room import NoRoom, small_disk
+from . import report
 from .run import Options, Result, run
-from .stage import Stage
+from .stage import stage
+from .stage.stage import Stage
 
 KEPT = ROOT / "var" / "chaos"
 

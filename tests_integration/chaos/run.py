@@ -10,19 +10,19 @@ from http.client import HTTPException
 
 import psycopg
 
-from tools.system import PROCESSES, CommandFailed
+from tests_integration.chaos.faults.driver import Driver, NotMended
+from tests_integration.chaos.faults.plan import Planned
+from tests_integration.chaos.load.customers import Customers
+from tests_integration.chaos.load.readers import Readers
+from tests_integration.chaos.load.strangers import Strangers
+from tests_integration.chaos.stage.system import ChaosSystem
+from tests_integration.chaos.verdict.checker import Verdict, verify
+from tests_integration.chaos.verdict.evidence import Doors, gather, is_quiet
+from tests_integration.harness.mailbox import Mailbox
+from tests_integration.harness.payments import Payments
+from tools.system.system import PROCESSES, CommandFailed
 
-from ..mailbox import Mailbox
-from ..payments import Payments
-from .checker import Verdict, verify
-from .customers import Customers
-from .driver import Driver, NotMended
-from .evidence import Doors, gather, is_quiet
-from .plan import Planned
-from .readers import Readers
-from .stage import Stage
-from .strangers import Strangers
-from .system import ChaosSystem
+from .stage.stage import Stage
 
 NOT_NOW = (OSError, HTTPException, AssertionError, psycopg.Error)
 """What looking at a system may raise that is not itself yet."""

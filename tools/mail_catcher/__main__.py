@@ -14,7 +14,8 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from ..ports import LOCAL
+from tools.system.ports import LOCAL
+
 from .mailbox import Mailbox
 from .pages import page_server
 

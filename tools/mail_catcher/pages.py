@@ -18,7 +18,8 @@ from string import Template
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ..ports import LOCAL
+from tools.system.ports import LOCAL
+
 from .mailbox import Mail, Mailbox
 
 PAGE = Template(Path(__file__).with_name("page.html").read_text())

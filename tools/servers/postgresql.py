@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from ..ports import LOCAL
+from tools.system.ports import LOCAL
+
 from .docker import container, docker_answers
 from .found import NotHere, Product, Way, from_environment, temporary_folder, without_password
 from .postgresql_cluster import Cluster

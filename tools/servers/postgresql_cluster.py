@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psycopg
 
-from ..ports import LOCAL, free_port
-from ..process import CHILD, NotReady, Process, wait_ready
+from tools.system.ports import LOCAL, free_port
+from tools.system.process import CHILD, NotReady, Process, wait_ready
+
 from .found import NotHere, temporary_folder
 
 

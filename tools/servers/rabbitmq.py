@@ -6,7 +6,8 @@ from contextlib import ExitStack
 
 from kombu import Connection
 
-from ..ports import LOCAL
+from tools.system.ports import LOCAL
+
 from .docker import container, docker_answers
 from .found import NotHere, Product, Way, from_environment, without_password
 from .rabbitmq_node import Node

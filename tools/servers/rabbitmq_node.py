@@ -8,8 +8,9 @@ import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..ports import LOCAL, answers, free_port
-from ..process import NotReady, Process, wait_ready
+from tools.system.ports import LOCAL, answers, free_port
+from tools.system.process import NotReady, Process, wait_ready
+
 from .found import NotHere, temporary_folder
 
 DEBIAN = Path("/usr/lib/rabbitmq/bin")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tools.measurements import report
-from tools.measurements.results import (
+from tools.bench import report
+from tools.bench.results import (
     BARE,
     CONTENDERS,
     DRAIN,

@@ -16,12 +16,12 @@ import yaml
 from amqp.exceptions import AccessRefused
 from kombu import Connection
 
-from tools.backends import Backends
-from tools.commands import OPERATORS, PROCESSES, ROOT, SERVICES
-from tools.journey import Journey
-from tools.keys import new_keys
+from tools.demo.journey import Journey
 from tools.servers import rabbitmq
-from tools.system import System
+from tools.system.backends import Backends
+from tools.system.commands import OPERATORS, PROCESSES, ROOT, SERVICES
+from tools.system.keys import new_keys
+from tools.system.system import System
 from tools.up import filled
 
 from .test_servers import has_rabbitmq

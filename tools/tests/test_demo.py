@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.commands import PROCESSES, ROOT
-from tools.ports import LOCAL, Ports, free_port
+from tools.system.commands import PROCESSES, ROOT
+from tools.system.ports import LOCAL, Ports, free_port
 
 from .test_process import is_running, within
 

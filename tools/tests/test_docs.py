@@ -11,19 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from admit_one.contract.envelope import Attributes
+from admit_one.contract.schemas import golden, schema_path
 from jsonschema import Draft202012Validator
-from shared_contracts.contracts import golden, schema_path
-from shared_contracts.envelope import Attributes
 from shared_contracts.events import EVENTS
 from shared_contracts.topology import SERVICES
 
-from tools.commands import ROOT
+from tools.system.commands import ROOT
 
 DOCUMENTS = sorted(
     [
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "shared_contracts").glob("*.md"),
+        *(ROOT / "admit_one").glob("*.md"),
     ]
 )
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
@@ -118,7 +119,8 @@ def test_every_file_that_a_document_names_exists(document: Path) -> None:
     places = [
         ROOT,
         document.parent,
-        ROOT / "shared_contracts" / "src" / "shared_contracts",
+        *(ROOT / name / "src" / name for name in ("admit_one", "shared_contracts")),
+        ROOT / "admit_one",
         ROOT / "shared_contracts",
         *(ROOT / service for service in SERVICES),
         *(ROOT / service / service for service in SERVICES),
@@ -149,7 +151,7 @@ def test_every_target_of_make_that_a_document_names_exists(document: Path) -> No
 
 @each_document
 def test_every_management_command_that_a_document_names_exists(document: Path) -> None:
-    places = ("shared_contracts/src", "payment_service", "student_service")
+    places = ("admit_one/src", "payment_service", "student_service")
     commands = (p for at in places for p in ROOT.glob(f"{at}/**/management/commands/*.py"))
     ours = {path.stem for path in commands}
     others = {"migrate", "check", "makemigrations", "createsuperuser", "axes_reset_username"}
@@ -182,7 +184,7 @@ def settings_read() -> Iterator[str]:
     readers = re.compile(r"environment\.\w+\(\s*\"([A-Z_]+)\"")
     for file in [
         *(ROOT / service / service / "settings.py" for service in SERVICES),
-        ROOT / "shared_contracts" / "src" / "shared_contracts" / "environment.py",
+        ROOT / "admit_one" / "src" / "admit_one" / "environment.py",
     ]:
         yield from readers.findall(file.read_text(encoding="utf-8"))
         yield from re.findall(r'one_of\("([A-Z_]+)"', file.read_text(encoding="utf-8"))

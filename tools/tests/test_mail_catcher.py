@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tools import rest
-from tools.backends import Backends
+from tools.demo import rest
 from tools.mail_catcher.mailbox import Mailbox
-from tools.ports import LOCAL
-from tools.system import System
+from tools.system.backends import Backends
+from tools.system.ports import LOCAL
+from tools.system.system import System
 
 
 @pytest.fixture

@@ -9,8 +9,16 @@ from dataclasses import fields
 
 import pytest
 
-from tools.commands import ROOT
-from tools.ports import BLOCK, BLOCKS, LOCAL, OPERATORS_PORTS, Ports, PortTaken, free_port
+from tools.system.commands import ROOT
+from tools.system.ports import (
+    BLOCK,
+    BLOCKS,
+    LOCAL,
+    OPERATORS_PORTS,
+    Ports,
+    PortTaken,
+    free_port,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +64,10 @@ def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, value: str)
 
 
 def test_what_two_processes_get_never_meets() -> None:
-    ask = f"from tools.ports import free_port; print(*(free_port() for _ in range({BLOCK * 2})))"
+    ask = (
+        "from tools.system.ports import free_port; "
+        f"print(*(free_port() for _ in range({BLOCK * 2})))"
+    )
     other = subprocess.run(
         [sys.executable, "-c", ask], cwd=ROOT, check=True, capture_output=True, text=True
     )

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.commands import ROOT
-from tools.process import NotReady, Process, says, wait_ready
+from tools.system.commands import ROOT
+from tools.system.process import NotReady, Process, says, wait_ready
 
 SLEEPS = "print('up', flush=True); import time; time.sleep(60)"
 IGNORES_SIGTERM = f"import signal; signal.signal(15, signal.SIG_IGN); {SLEEPS}"
@@ -123,7 +123,7 @@ def test_no_process_is_left_when_the_runner_is_killed_outright(tmp_path: Path) -
             f"""
 import sys, time
 from pathlib import Path
-from tools.process import Process, says, wait_ready
+from tools.system.process import Process, says, wait_ready
 child = Process("child", [sys.executable, "-c", {IGNORES_SIGTERM!r}],
                 log=Path({str(tmp_path / "log")!r}), is_ready=says("up"))
 list(wait_ready([child], 10))

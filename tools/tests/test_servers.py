@@ -16,12 +16,12 @@ import psycopg
 import pytest
 from kombu import Connection
 
-from tools.commands import ROOT
-from tools.ports import LOCAL, free_port
 from tools.servers import NoServer, Product, Servers, find, postgresql, rabbitmq
 from tools.servers.found import NotHere, Way, from_environment, without_password
 from tools.servers.postgresql_cluster import Cluster
 from tools.servers.rabbitmq_node import Node
+from tools.system.commands import ROOT
+from tools.system.ports import LOCAL, free_port
 
 from .test_process import is_running, within
 

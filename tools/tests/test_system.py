@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tools import migrations
-from tools.backends import Backends
-from tools.commands import PROCESSES, command, role_of
-from tools.keys import kept_keys, new_keys
-from tools.ports import Ports
-from tools.process import NotReady
-from tools.system import System
+from tools.system import migrations
+from tools.system.backends import Backends
+from tools.system.commands import PROCESSES, command, role_of
+from tools.system.keys import kept_keys, new_keys
+from tools.system.ports import Ports
+from tools.system.process import NotReady
+from tools.system.system import System
 
 
 def test_no_service_sees_a_key_of_the_other(tmp_path: Path) -> None:

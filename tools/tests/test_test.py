@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tools import test as command
-from tools.commands import ROOT
 from tools.servers import Servers
+from tools.system.commands import ROOT
 
 PASSING = "def test_one(): pass\ndef test_two(): pass\n"
 FAILING = "def test_three(): assert False\n"

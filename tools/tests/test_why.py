@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tools import why
-from tools.backends import Backends
-from tools.system import System
+from tools.demo import why
+from tools.system.backends import Backends
+from tools.system.system import System
 
 SUBJECT = "019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10"
 

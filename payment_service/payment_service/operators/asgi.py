@@ -3,8 +3,8 @@
 import os
 import sys
 
-from shared_contracts.api import asgi
-from shared_contracts.logs import this_is
+from admit_one.logs import this_is
+from admit_one.web import asgi
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payment_service.operators.settings")
 
@@ -12,8 +12,8 @@ this_is("payment_service", "operators")
 application = asgi.application()
 
 # They need Django's apps, which are ready only now.
-from shared_contracts.messaging import keys  # noqa: E402
-from shared_contracts.messaging.process import describe  # noqa: E402
+from admit_one.messaging.broker.session import describe  # noqa: E402
+from admit_one.sealing import canaries  # noqa: E402
 
 print(describe("operators", "pages for operators"), file=sys.stderr, flush=True)
-keys.guard()
+canaries.guard()

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 from uuid import UUID
 
+from admit_one.contract.fields import Amount, Code, Currency, Email, Moment, UserId, Visible
 from pydantic import BaseModel, ConfigDict, Field
-
-from .fields import Amount, Code, Currency, Email, Moment, UserId, Visible
 
 MOST_DIGESTS = 1_000
 """Entries of one `access_digest`: about 110 bytes each, so all fit in one message."""

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
+from admit_one.sealing import cipher
 from django.db import models
 from django.db.models.functions import Coalesce
-from shared_contracts.messaging import sealing
 
 CODE_PURPOSE = "access-code"
 
@@ -70,7 +70,7 @@ class AccessCode(models.Model):
     @property
     def code(self) -> str:
         """The code in clear. Raises `Unsealable` if its key is gone."""
-        return sealing.unseal(self.sealed_code, CODE_PURPOSE).decode()
+        return cipher.unseal(self.sealed_code, CODE_PURPOSE).decode()
 
     @property
     def is_revoked(self) -> bool:

@@ -6,9 +6,9 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, ClassVar
 
+from admit_one.sealing import cipher
 from django.db import models
 from django.db.models.functions import Now
-from shared_contracts.messaging import sealing
 from uuid_utils.compat import uuid7
 
 from .access_code import AccessCode
@@ -112,7 +112,7 @@ class MailIntent(models.Model):
     @property
     def address(self) -> str:
         """The recipient in clear. Raises `Unsealable` if its key is gone."""
-        return sealing.unseal(self.recipient, RECIPIENT_PURPOSE).decode()
+        return cipher.unseal(self.recipient, RECIPIENT_PURPOSE).decode()
 
     # Each of these returns whether it was written. A worker that comes back after its lease finds
     # its mail settled by somebody else, and what it has to say comes too late.

@@ -1,8 +1,8 @@
 """Settings of the web process for operators: the service's own, and Django's admin."""
 
-from ..settings import *
+from student_service.settings import *
 
-from shared_contracts.operators.settings import *  # isort: skip (some take the place of others)
+from admit_one.operators.settings import *  # isort: skip (some take the place of others)
 
 INSTALLED_APPS = list(dict.fromkeys([*OPERATORS_APPS, *INSTALLED_APPS]))
 ASGI_APPLICATION = "student_service.operators.asgi.application"

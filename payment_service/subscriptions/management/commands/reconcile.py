@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from admit_one.processes.service_command import ServiceCommand
+from admit_one.processes.stopping import Stop
+from admit_one.sealing import canaries
 from django.core.management.base import CommandError
-from shared_contracts.messaging import keys
-from shared_contracts.messaging.loop import Stop
-from shared_contracts.messaging.management.service_command import ServiceCommand
 
-from ... import reconciliation, repairs
-from ...models import ReconciliationRun
-from ...run_report import headline, report
+from subscriptions.models import ReconciliationRun
+from subscriptions.reconciliation import repairs, runs
+from subscriptions.reconciliation.report import headline, report
 
 EXAMPLES = """
 examples:
@@ -93,14 +93,14 @@ class Command(ServiceCommand):
         self, since: datetime | None, until: datetime | None, repair: bool, wait: float
     ) -> None:
         try:
-            keys.check()
-            run = reconciliation.start(since=since, until=until, repair=repair)
-        except (keys.WrongKey, reconciliation.NotSettled) as error:
+            canaries.check()
+            run = runs.start(since=since, until=until, repair=repair)
+        except (canaries.WrongKey, runs.NotSettled) as error:
             raise CommandError(str(error), returncode=2) from None
         stop, deadline, said = Stop().on_signals(), time.monotonic() + wait, time.monotonic()
         while not stop and run.ended_at is None and time.monotonic() < deadline:
             stop.wait(LOOK_EVERY)
-            run = reconciliation.look(run.id) or run
+            run = runs.look(run.id) or run
             if time.monotonic() - said > SAY_EVERY:
                 said = time.monotonic()
                 self.stdout.write(f"{run.state}, {run.compared:,} subscriptions compared so far")
@@ -109,7 +109,7 @@ class Command(ServiceCommand):
         self._end(run.id)
 
     def _end(self, run_id: UUID) -> None:
-        run = reconciliation.look(run_id)
+        run = runs.look(run_id)
         if run is None:
             raise CommandError(f"no run {run_id}; see manage.py reconcile list", returncode=2)
         for line in report(run):
@@ -117,10 +117,10 @@ class Command(ServiceCommand):
         sys.exit(EXITS.get(ReconciliationRun.State(run.state), NO_ANSWER))
 
     def _list(self) -> None:
-        runs = ReconciliationRun.objects.order_by("-started_at")[:LATEST]
-        for run in runs:
+        latest = ReconciliationRun.objects.order_by("-started_at")[:LATEST]
+        for run in latest:
             self.stdout.write(headline(run))
-        if not runs:
+        if not latest:
             self.stdout.write("nothing was compared yet")
 
     def _adopt(self, client: str, ids: list[UUID] | None) -> None:

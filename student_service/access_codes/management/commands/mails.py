@@ -7,13 +7,13 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 from uuid import UUID
 
+from admit_one.processes.service_command import ServiceCommand
+from admit_one.sealing import canaries
 from django.core.management.base import CommandError
 from django.db.models import Count
-from shared_contracts.messaging import keys
-from shared_contracts.messaging.management.service_command import ServiceCommand
 
-from ... import mailing
-from ...models import MailIntent
+from access_codes.mails import sending
+from access_codes.models import MailIntent
 
 EXAMPLES = """
 examples:
@@ -36,7 +36,7 @@ class Command(ServiceCommand):
         shown.add_argument("--state", choices=MailIntent.State.values)
         settle = actions.add_parser("settle", help="say what is to become of mails")
         settle.add_argument("id", nargs="+", type=UUID)
-        settle.add_argument("--as", dest="settlement", required=True, choices=mailing.SETTLEMENTS)
+        settle.add_argument("--as", dest="settlement", required=True, choices=sending.SETTLEMENTS)
         settle.add_argument("--reason", required=True, help="kept with the mail")
         settle.add_argument("--by", default=None, help="who says so (default: your login name)")
 
@@ -67,12 +67,12 @@ class Command(ServiceCommand):
             self.stdout.write(f"no mail is {state}")
 
     def _settle(self, id: list[UUID], settlement: str, reason: str, by: str, **_: Any) -> None:  # noqa: A002 (the argument's name)
-        keys.check()
+        canaries.check()
         refused = 0
         for one in id:
             try:
-                mailing.settle_by_hand(one, settlement, by=by or getpass.getuser(), reason=reason)
-            except mailing.NotSettled as error:
+                sending.settle_by_hand(one, settlement, by=by or getpass.getuser(), reason=reason)
+            except sending.NotSettled as error:
                 self.stderr.write(str(error))
                 refused += 1
             else:

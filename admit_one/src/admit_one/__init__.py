@@ -1,0 +1,1 @@
+"""Events between your own Django services that you can trust."""

@@ -1,0 +1,1 @@
+"""What a contract package is made of: events, their envelope, who handles them. No Django."""

@@ -1,0 +1,169 @@
+"""What differs between the topology as declared and the broker as it is, in plain words.
+
+It asks by AMQP alone, and changes nothing: what is there is declared once more, equally, because
+the broker refuses another argument or type by its name. What AMQP does not show is said, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
+from django.db.models import Max
+from kombu import Connection, Exchange, Queue
+from shared_contracts.topology import exchange_of
+
+from admit_one.masking import mask
+from admit_one.messaging import conf
+from admit_one.messaging.models import OutboxMessage, now_plus
+
+from . import connection as broker
+
+WAITS_TOO_LONG = 60.0
+"""Seconds after which an event in the outbox is no longer on its way but waits for something."""
+
+DECLARE = "`manage.py declare_topology` makes it, with a broker user that may configure"
+
+
+class Verdict(StrEnum):
+    FINE = "fine"
+    WRONG = "wrong"
+    UNSEEN = "unseen"
+    """Nobody can tell, by AMQP and with this user's rights."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    verdict: Verdict
+    what: str
+    says: str
+    mend: str = ""
+    """What to do about it."""
+
+
+def examine(connection: Connection) -> Iterator[Finding]:
+    """Look at everything that this service needs on the broker. Raises one of `broker.AWAY`."""
+    current = conf.current()
+    service, prefix = current.service, current.BROKER_PREFIX
+    inbox, dead = service.inbox(prefix), service.dead(prefix)
+    own = service.events(prefix)
+    yield from _exchange(connection, own, DECLARE)
+    for producer in dict.fromkeys(event.producer for event in service.handles):
+        yield from _exchange(
+            connection, exchange_of(producer, prefix), f"{DECLARE}; so does that of {producer}"
+        )
+    stay = f"until then {inbox.name} keeps what it should give up on"
+    yield from _exchange(connection, dead.exchange, f"{DECLARE}; {stay}")
+    yield from _queue(connection, inbox, "start `manage.py consume_events`")
+    yield from _queue(connection, dead, "`manage.py consume_events` takes these, too")
+    yield from _waiting(own.name)
+    yield Finding(
+        Verdict.UNSEEN,
+        "bindings",
+        "AMQP does not show which keys are bound; events that nobody is bound to show above",
+        "`manage.py declare_topology` binds what is missing and changes nothing else",
+    )
+
+
+def _exchange(connection: Connection, exchange: Exchange, mend: str) -> Iterator[Finding]:
+    what = f"exchange {exchange.name}"
+    missing = _refused(
+        connection, lambda ch: ch.exchange_declare(exchange.name, exchange.type, passive=True)
+    )
+    if isinstance(missing, NotFound):
+        yield Finding(Verdict.WRONG, what, "it is missing", mend)
+        return
+    yield _compared(what, _refused(connection, lambda ch: exchange(ch).declare()), exchange.type)
+
+
+def _queue(connection: Connection, queue: Queue, take: str) -> Iterator[Finding]:
+    what = f"queue {queue.name}"
+    found: list[Any] = []
+    refusal = _refused(
+        connection, lambda ch: found.append(ch.queue_declare(queue.name, passive=True))
+    )
+    if isinstance(refusal, NotFound):
+        yield Finding(Verdict.WRONG, what, "it is missing", DECLARE)
+        return
+    if refusal is not None:
+        yield Finding(Verdict.UNSEEN, what, refusal.reply_text, "ask with a user that may read it")
+        return
+    waiting, consumers = found[0].message_count, found[0].consumer_count
+    if not consumers:
+        waits = f"{waiting} wait and nobody takes them" if waiting else "nobody consumes it"
+        yield Finding(Verdict.WRONG, what, waits, take)
+    same = _refused(connection, lambda ch: queue(ch).queue_declare())
+    if consumers or same is not None:
+        yield _compared(what, same, f"{waiting} waiting, {consumers} consuming")
+
+
+def _compared(what: str, refusal: Any, fine: str) -> Finding:
+    """What the broker says to an equal declaration of something that is there."""
+    if refusal is None:
+        return Finding(Verdict.FINE, what, fine)
+    if isinstance(refusal, PreconditionFailed):
+        return Finding(
+            Verdict.WRONG,
+            what,
+            f"it is of another kind: {refusal.reply_text}",
+            "stop who fills it, let it be emptied, delete it, then `manage.py declare_topology`",
+        )
+    return Finding(
+        Verdict.UNSEEN,
+        what,
+        f"{fine}; its kind and arguments are not compared: this user may not configure",
+        "run this with the broker user of the deploy step",
+    )
+
+
+def _refused(connection: Connection, ask: Callable[[Any], object]) -> Any:
+    """The broker's refusal, or None. A refusal ends the channel, so each question has its own."""
+    channel = broker.channel_of(connection)
+    try:
+        ask(channel)
+    except (NotFound, PreconditionFailed, AccessRefused) as refusal:
+        return refusal
+    channel.close()
+    return None
+
+
+def _waiting(exchange: str) -> Iterator[Finding]:
+    """What the outbox tells of the keys: its rows are there until the broker has taken them."""
+    for event in conf.current().service.publishes:
+        unsent = OutboxMessage.objects.unsent().filter(type=event.type)
+        what = f"key {event.type}"
+        refused = unsent.filter(attempts__gt=0).order_by("-attempts").first()
+        oldest = unsent.order_by("next_attempt_at", "id").first()
+        if refused is not None:
+            yield Finding(
+                Verdict.WRONG,
+                what,
+                f"an event was refused {refused.attempts} times: {mask(refused.last_error)}",
+                "it is tried again by itself; if the reason is a full queue or disk, mend that",
+            )
+        elif oldest is None or not unsent.filter(created_at__lt=now_plus(-WAITS_TOO_LONG)).exists():
+            yield Finding(Verdict.FINE, what, "no event waits for long")
+        elif _others_went_out_since(oldest):
+            yield Finding(
+                Verdict.WRONG,
+                what,
+                f"events wait since {oldest.created_at:%Y-%m-%d %H:%M}, and others went out since: "
+                f"nobody is bound to it on {exchange}",
+                "`manage.py declare_topology` of the service that handles it; nothing is lost",
+            )
+        else:
+            yield Finding(
+                Verdict.WRONG,
+                what,
+                f"events wait since {oldest.created_at:%Y-%m-%d %H:%M} and none went out since: "
+                "the relay does not work, or nobody is bound",
+                "`manage.py relay_outbox` says in its log and at /health/ready what it lacks",
+            )
+
+
+def _others_went_out_since(row: OutboxMessage) -> bool:
+    last = OutboxMessage.objects.filter(id__gt=row.id).aggregate(last=Max("published_at"))["last"]
+    return last is not None and last > row.created_at

@@ -1,0 +1,56 @@
+"""A short look at the broker, bounded in time: does it answer, and who takes what waits there?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from amqp.exceptions import AccessRefused, NotFound
+from kombu import Connection
+from shared_contracts.topology import SERVICES
+
+from admit_one.masking import mask
+from admit_one.messaging import conf
+
+from . import connection as broker
+
+
+@dataclass(frozen=True)
+class Look:
+    away: str = ""
+    """Why the broker does not answer."""
+    notes: tuple[str, ...] = ()
+    """Queues on the way of this service's events that are missing, filled, or taken by nobody."""
+
+
+def look() -> Look:
+    """Ask the broker about the queues on the way, in a few seconds at most."""
+    connection = None
+    try:
+        connection = broker.connect("why")
+        return Look(notes=tuple(_notes(connection)))
+    except broker.AWAY as error:
+        return Look(away=mask(str(error)) or type(error).__name__)
+    finally:
+        broker.drop(connection)
+
+
+def _notes(connection: Connection) -> Iterator[str]:
+    current = conf.current()
+    mine = set(current.service.publishes)
+    on_the_way = [s for s in SERVICES.values() if s is current.service or mine & set(s.handles)]
+    for service in on_the_way:
+        name = service.inbox(current.BROKER_PREFIX).name
+        channel = broker.channel_of(connection)
+        try:
+            found = channel.queue_declare(name, passive=True)
+        except NotFound:
+            yield f"{name} does not exist: what is for it waits in the outbox."
+            continue
+        except AccessRefused:
+            continue  # nobody needs to be told what this user may not see
+        waiting, consumers = found.message_count, found.consumer_count
+        if not consumers:
+            yield f"Nobody consumes {name}" + (f": {waiting:,} wait there." if waiting else ".")
+        elif waiting:
+            yield f"{waiting:,} wait in {name}; consumers: {consumers}."

@@ -1,0 +1,100 @@
+"""`settings.MESSAGING`, typed and checked: every setting, what it means, and its default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+from shared_contracts.events import Event
+from shared_contracts.topology import SERVICES, Service
+
+
+@dataclass(frozen=True, kw_only=True)
+class Messaging:
+    SERVICE: str
+    """The name of this service in the topology."""
+    BROKER_URL: str = field(repr=False)
+    """Where the broker is: amqp(s)://… or sqlite:////path for the embedded one."""
+    SEALING_KEYS: Mapping[str, bytes] = field(repr=False)
+    """Keys by key id for what rests sealed; the first one seals, all unseal."""
+    HANDLERS: str
+    """Dotted path of the table of handlers, by event class."""
+    BROKER_PREFIX: str = ""
+    """Put before every exchange and queue name, so that several systems can share one broker."""
+    DECLARE_TOPOLOGY: bool = False
+    """Whether relay and consumer declare the topology at start; else `declare_topology` does."""
+    RELAY_BATCH: int = 500
+    """Rows that the relay publishes before it waits for their confirms."""
+    CONFIRM_TIMEOUT: float = 8.0
+    """Seconds that the broker has to confirm a batch. Rows are locked as long on PostgreSQL.
+
+    Less than the 10 s that a busy process may take to stop.
+    """
+    PREFETCH: int = 500
+    """Messages that a consumer holds at most."""
+    RETRY_DELAYS: tuple[int, ...] = (5, 30, 120, 600)
+    """Seconds before each new try of a message that was set aside; after the last it is dead."""
+    OUTBOX_DAYS: int = 45
+    """Days that a published event is kept."""
+    INBOX_DAYS: int = 90
+    """Days that a handled event is remembered; longer than anything that could send it again."""
+    SET_ASIDE_DAYS: int = 45
+    """Days that a set-aside message is kept after it was replayed or discarded."""
+
+    HEALTH_PORT: int = 0
+    """Where relay, consumer and worker answer about their health; 0 for nowhere."""
+    HEALTH_ADDRESS: str = "127.0.0.1"
+    """On which of the machine's addresses."""
+
+    TIMELINE: str = ""
+    """Dotted path of what tells the service's own part for `manage.py why` (see timeline.py)."""
+    KEYRING: str = ""
+    """Dotted path of the service's `keys.Keyring`: its own sealed columns, for rotate_keys."""
+
+    @property
+    def service(self) -> Service:
+        """This service's place in the topology."""
+        return SERVICES[self.SERVICE]
+
+
+Handler = Callable[[Any], Any]
+
+
+@cache
+def current() -> Messaging:
+    """The settings in force. Raises `ImproperlyConfigured` naming what is wrong."""
+    given: dict[str, Any] = dict(settings.MESSAGING)
+    known = {setting.name for setting in fields(Messaging)}
+    if unknown := sorted(given.keys() - known):
+        raise ImproperlyConfigured(f"MESSAGING: expected {sorted(known)}, got also {unknown}")
+    try:
+        conf = Messaging(**given)
+    except TypeError as error:
+        raise ImproperlyConfigured(f"MESSAGING: {error}") from None
+    if conf.SERVICE not in SERVICES:
+        raise ImproperlyConfigured(
+            f"MESSAGING SERVICE: expected one of {sorted(SERVICES)}, got {conf.SERVICE!r}"
+        )
+    return conf
+
+
+@cache
+def handlers() -> dict[type[Event], Handler]:
+    """The service's own table of handlers."""
+    table: dict[type[Event], Handler] = import_string(current().HANDLERS)
+    return table
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "MESSAGING":
+        current.cache_clear()
+        handlers.cache_clear()
+
+
+setting_changed.connect(_forget)

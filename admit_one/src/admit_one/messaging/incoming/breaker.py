@@ -1,0 +1,57 @@
+"""Many messages that fail alike, one after the other, are a bad release and not bad messages."""
+
+from __future__ import annotations
+
+from admit_one.messaging.models import OperatorAct, now_plus
+from admit_one.messaging.set_aside.failure import fingerprint_of
+from admit_one.messaging.set_aside.groups import short
+
+MOST_ALIKE = 50
+"""Messages set aside in a row with one cause; the next one is held until something changes."""
+
+
+GO_ON_FOR = 3600.0
+"""Seconds that an operator's "go on" lasts: a cause that is accepted today is not for ever."""
+
+
+class Breaker:
+    """Counts failures with one cause that no success interrupts. One for the life of a process."""
+
+    def __init__(self) -> None:
+        self.cause = ""
+        self._count = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a message is held now, because more than enough failed alike before it."""
+        return self._count > MOST_ALIKE
+
+    def opens(self, error: BaseException) -> bool:
+        """Count `error`; whether there were more like it in a row than may be set aside."""
+        cause = fingerprint_of(error)
+        self._count = self._count + 1 if cause == self.cause else 1
+        self.cause = cause
+        if self.is_open and self._told_to_go_on():
+            self._count = MOST_ALIKE
+        return self.is_open
+
+    @property
+    def advice(self) -> str:
+        """What an operator does about it, on one line."""
+        group = short(self.cause)
+        return (
+            f"it goes on by itself once they work; see `manage.py set_aside list`, group {group}, "
+            f"then mend or roll back the release; if the messages are bad indeed, "
+            f"`manage.py set_aside go-on --group {group} --reason ...`"
+        )
+
+    def _told_to_go_on(self) -> bool:
+        return OperatorAct.objects.filter(
+            action=OperatorAct.Action.GO_ON,
+            fingerprint=self.cause,
+            at__gt=now_plus(-GO_ON_FOR),
+        ).exists()
+
+    def close(self) -> None:
+        """Something worked."""
+        self._count = 0

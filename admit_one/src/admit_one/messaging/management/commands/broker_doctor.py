@@ -1,0 +1,47 @@
+"""A look at the broker with the eyes of this service."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from admit_one.masking import mask
+from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker.doctor import Finding, Verdict, examine
+from admit_one.messaging.broker.session import describe
+from admit_one.processes.service_command import ServiceCommand
+
+
+class Command(ServiceCommand):
+    help = (
+        "Compare what this service needs on the broker with what is there, and say how to mend "
+        "each difference. It changes nothing. "
+        "Exit code: 0 if all is fine, 1 if something differs, 2 if the broker cannot be asked."
+    )
+
+    def handle(self, **_: Any) -> None:
+        self.stdout.write(f"{describe('broker doctor', 'looks and changes nothing')}\n\n")
+        try:
+            connection = broker.connect("broker_doctor")
+            found = []
+            for finding in examine(connection):
+                found.append(finding.verdict)
+                self._show(finding)
+            broker.close(connection)
+        except broker.AWAY as error:
+            raise CommandError(
+                f"the broker does not answer: {mask(str(error))}", returncode=2
+            ) from None
+        wrong = found.count(Verdict.WRONG)
+        self.stdout.write(f"\n{wrong} to mend" if wrong else "\nall that can be seen is fine")
+        if wrong:
+            sys.exit(1)
+
+    def _show(self, finding: Finding) -> None:
+        style = {Verdict.FINE: self.style.SUCCESS, Verdict.WRONG: self.style.ERROR}
+        mark = style.get(finding.verdict, self.style.WARNING)(f"{finding.verdict:7}")
+        self.stdout.write(f"{mark} {finding.what}: {finding.says}")
+        if finding.mend and finding.verdict is not Verdict.FINE:
+            self.stdout.write(f"        → {finding.mend}")

@@ -1,0 +1,20 @@
+"""Pruning by hand; Celery does the same on schedule."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from admit_one.messaging import retention
+from admit_one.processes.service_command import ServiceCommand
+
+
+class Command(ServiceCommand):
+    help = "Delete settled messages past their retention (OUTBOX_DAYS, INBOX_DAYS, SET_ASIDE_DAYS)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="only count them")
+
+    def handle(self, *, dry_run: bool, **_: Any) -> None:
+        for table, count in retention.prune(dry_run=dry_run).items():
+            self.stdout.write(f"{table:10} {count:>9,} {'would go' if dry_run else 'deleted'}")

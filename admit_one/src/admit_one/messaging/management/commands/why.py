@@ -1,0 +1,53 @@
+"""`manage.py why SUBSCRIPTION`: what happened to it here, and why it takes so long."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any
+
+from admit_one.messaging.why.answer import answer
+from admit_one.processes.service_command import ServiceCommand
+
+EXAMPLES = """
+examples:
+  manage.py why 019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10
+  manage.py why ID --json           for programs
+
+ID is a subscription's, or that of an event about it.
+Exit code: 0 finished, 1 something waits or is stuck, 2 not known here.
+"""
+
+WIDEST = 80
+
+
+class Command(ServiceCommand):
+    help = "Tell what happened to a subscription here, what it waits for, and what happens next."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.epilog = EXAMPLES
+        parser.add_argument("id", help="of a subscription, or of an event about it")
+        parser.add_argument("--json", action="store_true", help="the same as one JSON object")
+
+    def handle(self, *, id: str, json: bool, **_: Any) -> None:  # noqa: A002 (the argument's name)
+        found = answer(id)
+        if json:
+            self.stdout.write(_as_text(found.as_json()))
+        else:
+            for line in found.lines(min(shutil.get_terminal_size().columns, WIDEST)):
+                self.stdout.write(self._styled(line))
+        if found.standing:
+            sys.exit(int(found.standing))
+
+    def _styled(self, line: str) -> str:
+        styles = {"Stuck": self.style.ERROR, "Waits": self.style.WARNING}
+        if line.startswith("Finished"):
+            return self.style.SUCCESS(line)
+        return styles.get(line, str)(line)
+
+
+def _as_text(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,45 @@
+"""The only way out: events are written down in the transaction of the change that they tell of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+from admit_one.contract.envelope import Envelope
+from admit_one.contract.errors import NotInTransaction, Undeliverable
+from admit_one.contract.strict_json import MAX_BYTES
+from admit_one.database import bulk
+from admit_one.sealing import cipher
+
+from . import conf, wake
+from .models import OUTBOX_PURPOSE, OutboxMessage
+
+
+def publish(*envelopes: Envelope[Any]) -> None:
+    """Write `envelopes` to the outbox and wake the relay after the commit.
+
+    Raises `NotInTransaction` outside `transaction.atomic()`, and `Undeliverable` for an event
+    of another service or one that is too large to be sent.
+    """
+    if not connection.in_atomic_block:
+        raise NotInTransaction
+    if not envelopes:
+        return
+    bulk.insert(OutboxMessage, [_row(envelope) for envelope in envelopes])
+    wake.relay()
+
+
+def _row(envelope: Envelope[Any]) -> dict[str, Any]:
+    service = conf.current().service
+    if type(envelope.data) not in service.publishes:
+        raise Undeliverable(f"{service.name} does not publish {envelope.type} (see topology.py)")
+    body = envelope.to_json()
+    if len(body) > MAX_BYTES:
+        raise Undeliverable(f"{envelope.type} has {len(body):,} bytes, at most {MAX_BYTES:,} go")
+    return {
+        "event_id": envelope.id,
+        "type": envelope.type,
+        "subject": envelope.subject,
+        "body": cipher.seal(body, OUTBOX_PURPOSE),
+    }

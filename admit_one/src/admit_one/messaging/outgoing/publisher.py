@@ -1,0 +1,131 @@
+"""Batches of messages to the broker, and its word on each. What they mean is unknown here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+from amqp.exceptions import AMQPError
+from kombu import Connection
+
+from admit_one.contract.envelope import CONTENT_TYPE
+from admit_one.messaging.broker import amqp_patches
+from admit_one.messaging.broker.connection import channel_of
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One message to be sent: a key of the sender's own to tell it apart, and its wire form."""
+
+    key: int
+    message_id: str
+    type: str
+    subject: str
+    timestamp: int
+    body: bytes
+
+
+@dataclass
+class Report:
+    """What the broker said of each message of a batch, by key."""
+
+    confirmed: set[int] = field(default_factory=set)
+    returned: dict[int, str] = field(default_factory=dict)
+    """Nobody is bound to its routing key; the text is the broker's reason."""
+    refused: set[int] = field(default_factory=set)
+
+
+class ConfirmsMissing(AMQPError):
+    """The broker did not confirm a batch in time."""
+
+
+class Publisher:
+    """Sends batches to one exchange: all in flight at once, every confirm and return awaited.
+
+    After any error the connection is useless (confirms of lost messages would be taken for
+    those of later ones): drop it and make a new one.
+    """
+
+    def __init__(self, connection: Connection, exchange: str, app_id: str) -> None:
+        self._connection = connection
+        self._exchange = exchange
+        self._app_id = app_id
+        self._channel = channel_of(connection)
+        self._channel.confirm_select()
+        self._channel.events["basic_ack"].add(self._on_ack)
+        self._channel.events["basic_nack"].add(self._on_nack)
+        self._channel.events["basic_return"].add(self._on_return)
+        self._last_tag = 0
+        self._waiting: dict[int, Outgoing] = {}
+        self._keys: dict[str, int] = {}
+        self._report = Report()
+
+    def publish(self, batch: Sequence[Outgoing], timeout: float) -> Report:
+        """Send `batch`; returns when the broker has answered for each message.
+
+        Raises `ConfirmsMissing` after `timeout` seconds, or one of `broker.AWAY`.
+        """
+        self._report = Report()
+        self._keys = {message.message_id: message.key for message in batch}
+        deadline = time.monotonic() + timeout
+        with self._at_once():
+            for message in batch:
+                self._send(message)
+        while self._waiting:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                missing = len(self._waiting)
+                raise ConfirmsMissing(f"{missing} of {len(batch)} messages not confirmed in time")
+            with suppress(TimeoutError):
+                self._connection.drain_events(timeout=min(left, 1.0))
+        return self._report
+
+    def _at_once(self) -> AbstractContextManager[None]:
+        if self._connection.transport.driver_type != "amqp":
+            return nullcontext()  # the embedded broker gathers by itself
+        return amqp_patches.gathered_writes(self._connection.connection.transport)
+
+    def _send(self, message: Outgoing) -> None:
+        prepared = self._channel.prepare_message(
+            message.body,
+            content_type=CONTENT_TYPE,
+            content_encoding="utf-8",
+            properties={
+                "message_id": message.message_id,
+                "type": message.type,
+                "app_id": self._app_id,
+                "timestamp": message.timestamp,
+                "correlation_id": message.subject,
+                "delivery_mode": 2,
+            },
+        )
+        # Before the publish: a return may be read while the next message is being written.
+        self._last_tag += 1
+        self._waiting[self._last_tag] = message
+        self._channel.basic_publish(
+            prepared, exchange=self._exchange, routing_key=message.type, mandatory=True
+        )
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        for message in self._answered(tag, multiple):
+            if message.key not in self._report.returned:
+                self._report.confirmed.add(message.key)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        self._report.refused.update(m.key for m in self._answered(tag, multiple))
+
+    def _on_return(self, error: Exception, _exchange: str, _key: str, message: Any) -> None:
+        returned = self._keys.get(message.properties.get("message_id", ""))
+        if returned is not None:
+            self._report.returned[returned] = str(error)
+
+    def _answered(self, tag: int, multiple: bool) -> Iterator[Outgoing]:
+        tags = list(takewhile(lambda t: t <= tag, self._waiting)) if multiple else [tag]
+        for answered in tags:
+            message = self._waiting.pop(answered, None)
+            if message is not None:
+                yield message

@@ -1,0 +1,1 @@
+"""What happened to one thing, and why it takes so long."""

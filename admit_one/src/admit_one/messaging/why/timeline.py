@@ -1,0 +1,184 @@
+"""What happened to one subscription here, where it stands, and what will happen by itself.
+
+Read from the three tables of messaging; the service's own rows are added by its `TIMELINE`.
+Nothing here shows a code or an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from admit_one.masking import mask
+from admit_one.messaging import conf
+from admit_one.messaging.models import NOBODY_BOUND, InboxMessage, OutboxMessage, SetAside
+
+SOON = timedelta(seconds=5)
+"""An unsent event is not late before this."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that has happened."""
+
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something that has not happened yet, and why."""
+
+    why: str
+    then: str
+    """What happens next by itself, and when; or what somebody has to do."""
+    stuck: bool = False
+    """Nothing will happen by itself."""
+
+
+@dataclass
+class Told:
+    """All that is known here of one subscription."""
+
+    steps: list[Step] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    """What cannot be seen from here, and where to look."""
+
+    def add(self, other: Told) -> None:
+        self.steps += other.steps
+        self.waits += other.waits
+        self.unseen += other.unseen
+
+
+def subject_of(given: str) -> str:
+    """The subscription that `given` means: itself, or the subject of the event with this id."""
+    given = given.strip()
+    if OutboxMessage.objects.filter(subject=given.lower()).exists():  # by an index
+        return given.lower()
+    for model in (InboxMessage, OutboxMessage, SetAside):
+        found = model._default_manager.filter(event_id=given).values_list("subject", flat=True)  # noqa: SLF001
+        if subject := found.exclude(subject="").first():
+            return str(subject)
+    return given.lower()
+
+
+def tell(subject: str, broker_away: str = "") -> Told:
+    """Everything about `subject`, oldest first. `broker_away` is why the broker did not answer."""
+    told = Told()
+    told.add(_outbox(subject, broker_away))
+    told.add(_inbox(subject))
+    told.add(_set_aside(subject))
+    if path := conf.current().TIMELINE:
+        own: Callable[[str], Told] = import_string(path)
+        told.add(own(subject))
+    told.steps.sort(key=lambda step: step.at)
+    return told
+
+
+def clock(moment: datetime) -> str:
+    """A time that is to come, with its date unless that is today's."""
+    today = moment.astimezone(UTC).date() == timezone.now().date()
+    return f"{moment.astimezone(UTC):{'%H:%M:%S' if today else '%Y-%m-%d %H:%M:%S'}} UTC"
+
+
+def age(since: datetime) -> str:
+    """How long ago, in the largest unit that says it."""
+    seconds = max(0, int((timezone.now() - since).total_seconds()))
+    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def _outbox(subject: str, broker_away: str) -> Told:
+    told = Told()
+    for row in OutboxMessage.objects.filter(subject=subject).order_by("id"):
+        told.steps.append(Step(row.created_at, f"{row.type} written down to be sent"))
+        if row.published_at is not None:
+            told.steps.append(Step(row.published_at, f"{row.type} taken by the broker"))
+        else:
+            told.waits.append(_unsent(row, broker_away))
+    return told
+
+
+def _unsent(row: OutboxMessage, broker_away: str) -> Wait:
+    since = f"{clock(row.created_at)} ({age(row.created_at)})"
+    if broker_away:
+        return Wait(
+            f"{row.type} is not sent since {since}: the broker is away: {broker_away}",
+            "The relay sends it as soon as the broker is back; it tries every 10 s at least.",
+        )
+    if row.attempts:
+        return Wait(
+            f"{row.type} is not sent after {row.attempts} tries: {mask(row.last_error)}",
+            f"The relay tries again at {clock(row.next_attempt_at)}.",
+        )
+    closed = OutboxMessage.objects.unsent().filter(
+        type=row.type, last_error__startswith=NOBODY_BOUND
+    )
+    if (spokesman := closed.first()) is not None:
+        return Wait(
+            f"{row.type} is not sent since {since}: {spokesman.last_error}, "
+            "when the relay last tried",
+            "The relay looks every 5 s, and sends it when somebody is bound: "
+            "`manage.py declare_topology` of the service that handles it does that.",
+        )
+    if timezone.now() - row.created_at < SOON:
+        return Wait(f"{row.type} is about to be sent", "The relay sends it within a second.")
+    return Wait(
+        f"{row.type} is not sent since {since}, although the broker answers: "
+        "the relay does not run, or has a backlog",
+        "The relay sends it when it runs: `manage.py relay_outbox`, and look at its log.",
+    )
+
+
+def _inbox(subject: str) -> Told:
+    rows = InboxMessage.objects.filter(subject=subject)
+    return Told([Step(row.received_at, f"{row.type} handled") for row in rows])
+
+
+def _set_aside(subject: str) -> Told:
+    told = Told()
+    about = Q(subject=subject)
+    for row in SetAside.objects.filter(about).order_by("id"):
+        name = row.type or "a message"
+        for n, entry in enumerate(row.history):
+            # The first is why it was set aside, the others are tries.
+            verb = "failed again" if n else "set aside"
+            what = (
+                f"{name} {verb}: {entry['reason']}"
+                if "reason" in entry
+                else f"{name} " + (" ".join(value for key, value in entry.items() if key != "at"))
+            )
+            told.steps.append(Step(datetime.fromisoformat(entry["at"]), mask(what)))
+        told.waits += _not_handled(row, name)
+    return told
+
+
+def _not_handled(row: SetAside, name: str) -> list[Wait]:
+    if row.state == SetAside.State.RETRYING and row.next_attempt_at is not None:
+        tries = len(conf.current().RETRY_DELAYS)
+        coming = min(row.attempts + 1, tries)
+        return [
+            Wait(
+                f"{name} could not be handled: {row.error}: {row.reason}",
+                f"Retry {coming} of {tries} is due at {clock(row.next_attempt_at)}; "
+                "the consumer makes it.",
+            )
+        ]
+    if row.state == SetAside.State.DEAD:
+        return [
+            Wait(
+                f"{name} is dead in group {row.fingerprint}: {row.reason}",
+                f"Nothing by itself. Mend the cause, then `manage.py set_aside replay {row.id}`; "
+                f"`set_aside show {row.id}` tells more.",
+                stuck=True,
+            )
+        ]
+    return []

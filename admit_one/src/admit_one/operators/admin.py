@@ -1,0 +1,222 @@
+"""Set-aside messages in Django's admin: the same groups, stories and verbs as on the command line.
+
+Who may look needs the permission `view_setaside`, who may do something `work_on_setaside` as well.
+Nothing is edited or deleted here; what is done is kept as `OperatorAct`, with the login name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.http import urlencode
+
+from admit_one.masking import harmless, mask
+from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.set_aside import groups as set_aside_groups
+from admit_one.messaging.set_aside import report
+
+from . import order_page
+from .order_page import VERBS, address
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    SetAsideBase = admin.ModelAdmin[SetAside]
+    OperatorActBase = admin.ModelAdmin[OperatorAct]
+else:
+    SetAsideBase = OperatorActBase = admin.ModelAdmin
+
+
+class NotByHand:
+    """Rows that tell what happened: nobody adds, changes or deletes one.
+
+    A list is asked by `lookups` only: else every column could be, by any pattern, the body too.
+    """
+
+    lookups: ClassVar[Collection[str]] = ()
+
+    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:  # noqa: ARG002
+        return lookup in self.lookups and "\0" not in value
+
+    def has_add_permission(self, *_: Any) -> bool:
+        return False
+
+    def has_change_permission(self, *_: Any) -> bool:
+        return False
+
+    def has_delete_permission(self, *_: Any) -> bool:
+        return False
+
+
+@admin.register(SetAside)
+class SetAsideAdmin(NotByHand, SetAsideBase):
+    list_display = ("id", "standing", "event", "about", "why", "attempts", "since")
+    list_filter = ("state", "type", "suspect")
+    search_fields = ("=event_id", "=subject")
+    search_help_text = "An event's id, or a subscription's"
+    ordering = ("-id",)
+    list_per_page = 100
+    show_full_result_count = False
+    lookups = ("state__exact", "type", "suspect__exact", "fingerprint__exact")
+    actions = ("replay_chosen", "discard_chosen", "restore_chosen")
+
+    @admin.display(description="state", ordering="state")
+    def standing(self, row: SetAside) -> str:
+        return row.state
+
+    @admin.display(description="event", ordering="type")
+    def event(self, row: SetAside) -> str:
+        return harmless(row.type) or "unreadable"
+
+    @admin.display(description="about")
+    def about(self, row: SetAside) -> str:
+        return harmless(row.subject) or "?"
+
+    @admin.display(description="reason")
+    def why(self, row: SetAside) -> str:
+        return harmless(report.cut(f"{row.error}: {row.reason}"))
+
+    @admin.display(description="since (UTC)", ordering="created_at")
+    def since(self, row: SetAside) -> str:
+        return _second(row.created_at)
+
+    @admin.action(description="Replay the chosen ones …", permissions=["work"])
+    def replay_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
+        return self._order_of("replay", request, rows)
+
+    @admin.action(description="Discard the chosen ones …", permissions=["work"])
+    def discard_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
+        return self._order_of("discard", request, rows)
+
+    @admin.action(description="Restore the chosen ones …", permissions=["work"])
+    def restore_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
+        return self._order_of("restore", request, rows)
+
+    def has_work_permission(self, request: HttpRequest) -> bool:
+        """Whether this operator may do something, not only look."""
+        may_work = request.user.has_perm("messaging.work_on_setaside")
+        return may_work and self.has_view_permission(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SetAside]:
+        return super().get_queryset(request).defer("body", "headers", "traceback", "history")
+
+    def get_urls(self) -> list[URLPattern]:
+        order = self.admin_site.admin_view(self.order_view)
+        return [
+            path("order/<str:verb>/", order, name="messaging_setaside_order"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The groups, and below them the messages."""
+        may_work = self.has_work_permission(request)
+        groups = set_aside_groups.groups()
+        dead = any(group.state == SetAside.State.DEAD for group in groups)
+        context = {
+            "title": "Set-aside messages",
+            "groups": [_shown(group, may_work=may_work) for group in groups],
+            "replay_all": address("replay", all=1) if dead and may_work else "",
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002 (Django's)
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """All that is known of one message."""
+        row = self.get_object(request, object_id)
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if row is None:
+            raise Http404(f"no message {object_id}")
+        verbs = order_page.fitting(row.state) if self.has_work_permission(request) else []
+        context = {
+            **self._context(request),
+            "title": f"Message {row.id}",
+            "facts": {name: harmless(value) for name, value in report.facts(row).items()},
+            "story": [(at, harmless(what)) for at, what in report.story(row)],
+            "traceback": mask(row.traceback),
+            "orders": [(VERBS[verb], address(verb, ids=row.id)) for verb in verbs],
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/messaging/setaside/message.html", context)
+
+    def order_view(self, request: HttpRequest, verb: str) -> HttpResponse:
+        """What is to be done with which messages, why; and what came of it."""
+        if not self.has_work_permission(request):
+            raise PermissionDenied
+        return order_page.answer(request, verb, self._context(request))
+
+    def _order_of(
+        self, verb: str, request: HttpRequest, rows: QuerySet[SetAside]
+    ) -> HttpResponseRedirect:
+        ids = list(rows.order_by("id").values_list("id", flat=True)[: self.list_per_page + 1])
+        if len(ids) > self.list_per_page:
+            text = "So many are chosen by their group, or with “all that are dead”, in the table."
+            messages.warning(request, text)
+            return redirect("admin:messaging_setaside_changelist")
+        return redirect(address(verb, ids=",".join(map(str, ids))))
+
+    def _context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**self.admin_site.each_context(request), "opts": self.opts}
+
+
+@admin.register(OperatorAct)
+class OperatorActAdmin(NotByHand, OperatorActBase):
+    list_display = ("when", "action", "who", "event", "result", "why", "set_aside_id")
+    fields = ("when", "action", "who", "event", "result", "why", "set_aside_id")
+    readonly_fields = fields
+    lookups = ("action__exact", "result")
+    list_filter = ("action", "result")
+    search_fields = ("=event_id", "=subject", "=by")
+    search_help_text = "An event's id, a subscription's, or who did it"
+    ordering = ("-id",)
+    list_display_links = None
+    show_full_result_count = False
+
+    @admin.display(description="at (UTC)", ordering="at")
+    def when(self, act: OperatorAct) -> str:
+        return _second(act.at)
+
+    @admin.display(description="event")
+    def event(self, act: OperatorAct) -> str:
+        return harmless(f"{act.type} {act.event_id}".strip() or act.fingerprint)
+
+    @admin.display(description="by")
+    def who(self, act: OperatorAct) -> str:
+        return harmless(act.by)
+
+    @admin.display(description="reason")
+    def why(self, act: OperatorAct) -> str:
+        return harmless(act.reason)
+
+
+def _second(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _shown(group: set_aside_groups.Group, *, may_work: bool) -> dict[str, Any]:
+    """A group as a row of the list."""
+    here = {"state__exact": group.state, "fingerprint__exact": group.fingerprint}
+    return {
+        "group": group,
+        "cause": harmless(group.fingerprint),
+        "type": harmless(group.example.type) or "unreadable",
+        "reason": harmless(report.cut(group.example.reason)),
+        "messages": f"?{urlencode(here)}",
+        "orders": order_page.orders_of(group) if may_work else [],
+    }

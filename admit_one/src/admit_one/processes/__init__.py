@@ -1,0 +1,1 @@
+"""What every process of ours needs: stopping, waiting, telling how it is doing."""

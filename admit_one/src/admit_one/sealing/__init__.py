@@ -1,0 +1,1 @@
+"""What rests in the database rests sealed: the cipher, the keys, and their rotation."""

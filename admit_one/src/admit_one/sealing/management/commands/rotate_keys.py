@@ -1,0 +1,46 @@
+"""`manage.py rotate_keys`: seal everything anew with the keys in force."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any
+
+from admit_one.processes.service_command import ServiceCommand
+from admit_one.sealing import rotation
+from admit_one.sealing.canaries import Sealed
+from admit_one.sealing.rotation_report import lines
+
+EXAMPLES = """
+A new key is put into SEALING_KEYS in two steps: behind the old one, and, when every process of
+the service has been restarted with it, in front. Then:
+
+  manage.py rotate_keys --dry-run     rows by key; changes nothing
+  manage.py rotate_keys               seals them anew, and says which key may go
+
+It may be ended and begun again, and the service goes on working meanwhile.
+Exit code: 0 if all is done, 1 if there are rows that are left.
+"""
+
+
+class Command(ServiceCommand):
+    help = "Seal everything anew with the first of SEALING_KEYS, in small batches."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.epilog = EXAMPLES
+        parser.add_argument("--dry-run", action="store_true", help="only count")
+
+    def handle(self, *, dry_run: bool, **_: Any) -> None:
+        columns = rotation.survey(self._progress) if dry_run else rotation.rotate(self._progress)
+        self._progress(None, 0)
+        for line in lines(columns, dry_run=dry_run):
+            self.stdout.write(line)
+        if any(column.unreadable or column.held for column in columns):
+            sys.exit(1)
+
+    def _progress(self, sealed: Sealed | None, rows: int) -> None:
+        """One line that is written over, on a terminal only; nothing takes it away."""
+        if self.stderr.isatty():
+            text = f"{sealed}  {rows:,} rows" if sealed else ""
+            self.stderr.write(f"\r\x1b[K{text}", ending="")

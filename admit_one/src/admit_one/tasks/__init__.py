@@ -1,0 +1,1 @@
+"""The Celery app that a service makes."""

@@ -1,0 +1,131 @@
+"""Every error is answered as `application/problem+json` (RFC 9457), from every place it may arise.
+
+    {"type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid",
+     "detail": "email: expected one address", "instance": "/v1/subscriptions",
+     "errors": [{"field": "email", "pointer": "#/email", "code": "invalid", "detail": "…"}]}
+
+`code` is for programs and does not change; `detail` is for people and never quotes the input.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, InternalError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from django.utils.encoding import escape_uri_path
+from rest_framework import exceptions
+from rest_framework.request import Request
+
+from admit_one.masking import mask
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = "2"
+"""Seconds after which a call is worth repeating that found the database away."""
+
+Fault = dict[str, str]
+
+
+class TooLarge(exceptions.APIException):
+    """The body has more bytes than any request of ours needs."""
+
+    status_code = 413
+    default_detail = "the body is too large"
+    default_code = "too_large"
+
+
+def problem(
+    request: HttpRequest | Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[Fault] = (),
+    headers: dict[str, str] | None = None,
+) -> JsonResponse:
+    """The answer for an error with this HTTP status."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "instance": escape_uri_path(request.path),
+    }
+    if errors:
+        body["errors"] = list(errors)
+    return JsonResponse(
+        body, status=status, content_type="application/problem+json", headers=headers
+    )
+
+
+def answer(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
+    """DRF's EXCEPTION_HANDLER. None for what is our own fault: that ends in `server_error`."""
+    request = context["request"]
+    match error:
+        case OperationalError() | InterfaceError() | InternalError():
+            # A fail-over to a read-only server is an InternalError. Whether a commit that got no
+            # answer was made, nobody knows: only a repetition with its key is safe.
+            logger.warning("a request found the database away: %s", mask(str(error)).strip())
+            detail = "the database does not answer; try again, and repeat a POST with its key"
+            return problem(
+                request, 503, "unavailable", detail, headers={"Retry-After": RETRY_AFTER}
+            )
+        case Http404():
+            error = exceptions.NotFound()
+        case PermissionDenied():
+            error = exceptions.PermissionDenied()
+    if not isinstance(error, exceptions.APIException):
+        return None
+    headers = {"WWW-Authenticate": header} if (header := getattr(error, "auth_header", "")) else {}
+    if isinstance(error, exceptions.ValidationError):
+        faults = list(_faults(error.detail))
+        detail = "; ".join(f"{fault['field'] or 'body'}: {fault['detail']}" for fault in faults)
+        return problem(
+            request, error.status_code, "invalid", detail, errors=faults, headers=headers
+        )
+    code = str(error.get_codes())
+    return problem(request, error.status_code, code, str(error.detail), headers=headers)
+
+
+def _faults(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Fault]:
+    """DRF's nested error lists as one flat list, each with its JSON pointer."""
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            yield from _faults(inner, path if name == "non_field_errors" else (*path, str(name)))
+    elif isinstance(detail, list):
+        for inner in detail:
+            yield from _faults(inner, path)
+    else:
+        steps = (step.replace("~", "~0").replace("/", "~1") for step in path)
+        yield {
+            "field": ".".join(path),
+            "pointer": "#" + "".join(f"/{escape_uri_path(step)}" for step in steps),
+            "code": detail.code,
+            "detail": str(detail),
+        }
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    """Django's handler400: what the framework itself refuses, such as a wrong host."""
+    return problem(request, 400, "bad_request", "the request cannot be understood")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    """Django's handler403."""
+    return problem(request, 403, "permission_denied", "this is not allowed")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
+    """Django's handler404."""
+    return problem(request, 404, "not_found", "there is nothing here")
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """Django's handler500. The reason is in the log, under the request's id."""
+    return problem(request, 500, "error", "the server failed; the log knows why")

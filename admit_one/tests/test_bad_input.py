@@ -1,0 +1,141 @@
+"""Ten thousand messages that nobody should handle: each is set aside, and that is all they do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import amqp
+import pytest
+from admit_one.messaging import conf
+from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.models import SET_ASIDE_PURPOSE, InboxMessage, SetAside
+from admit_one.messaging.set_aside.keeping import LONGEST_BODY
+from admit_one.messaging.testing import an_envelope
+from admit_one.sealing import cipher
+from shared_contracts.events import UserSubscribed
+from shared_contracts.topology import STUDENT
+
+from tests.bad_input import ADDRESS, CODE, KINDS, bad_messages
+from tests.brokers import Confirms
+from tests.models import Effect
+from tests.processes import Process, eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SEED = 20261121
+NUMBER = 10_000
+ONE_GOOD_IN = 40
+IN_FLIGHT = 100
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def consumer(request, transactional_db, messaging, tmp_path):
+    """A running consumer of the student service, on each of the brokers."""
+    environment = {"TEST_RETRY_DELAYS": "3600"}  # what is tried again is not part of this
+    if request.param == "embedded":
+        url = f"sqlite:///{tmp_path}/broker.sqlite3"
+        messaging(BROKER_URL=url)
+        environment["TEST_BROKER_URL"] = url
+        connection = broker.connect("test")
+        broker.declare(connection, STUDENT, "")
+        broker.close(connection)
+    else:
+        request.getfixturevalue("prefix")
+    process = Process("consume_events", **environment)
+    yield process.until_ready()
+    process.kill()
+
+
+class Stranger(Confirms):
+    """Somebody who may write to the payment service's exchange, and writes what they like."""
+
+    def send(self, body: bytes, properties: dict[str, Any]) -> None:
+        self.published += 1
+        self.open.add(self.published)
+        message = amqp.Message(body, delivery_mode=2, **properties)
+        exchange = f"{conf.current().BROKER_PREFIX}payment_service.events"
+        self.channel.basic_publish(message, exchange=exchange, routing_key="user_subscribed")
+        if len(self.open) >= IN_FLIGHT:
+            self.wait()
+
+
+def send(messages: Iterable[tuple[bytes, dict[str, Any]]]) -> None:
+    connection = broker.connect("stranger")
+    stranger = Stranger(broker.channel_of(connection))
+    for body, properties in messages:
+        stranger.send(body, properties)
+    stranger.wait()
+    broker.close(connection)
+
+
+def good(number: int) -> list[bytes]:
+    return [an_envelope(UserSubscribed, email=ADDRESS).to_json() for _ in range(number)]
+
+
+def with_telling_ids(number: int) -> list[bytes]:
+    """Good ones, whose ids are what no log should show."""
+    events = [json.loads(body) for body in good(number)]
+    return [
+        json.dumps({**event, "id": f"{n} {ADDRESS} {CODE}"}).encode()
+        for n, event in enumerate(events)
+    ]
+
+
+def about(bodies: list[bytes]) -> set[str]:
+    return {json.loads(body)["subject"] for body in bodies}
+
+
+def test_ten_thousand_bad_messages_are_each_set_aside_with_a_reason_and_nothing_more(consumer):
+    handled, neighbours = [*good(40), *with_telling_ids(10)], good(NUMBER // ONE_GOOD_IN)
+    send((body, {}) for body in handled)
+    eventually(lambda: InboxMessage.objects.count() == len(handled))
+    bad = list(bad_messages(SEED, NUMBER, handled))
+    expected = {one.body[:LONGEST_BODY]: one for one in bad}
+    mixed = [(one.body, one.properties) for one in bad]
+    for n, body in enumerate(neighbours):
+        mixed.insert(n * (ONE_GOOD_IN + 1), (body, {}))
+
+    send(mixed)
+    eventually(lambda: Effect.objects.count() == len(handled) + len(neighbours), seconds=120)
+    eventually(lambda: SetAside.objects.count() >= len(expected), seconds=60)
+
+    assert consumer.stop()[0] == 0
+    # None reached a handler: what was done is for the good ones, and once each.
+    done = [str(subject) for subject in Effect.objects.values_list("subscription_id", flat=True)]
+    assert sorted(done) == sorted(about(handled) | about(neighbours))
+    # Each is kept, as itself, and nothing else is.
+    rows = {cipher.unseal(row.body, SET_ASIDE_PURPOSE): row for row in SetAside.objects.all()}
+    assert rows.keys() == expected.keys()
+    # The reason names what is wrong.
+    unclear = [
+        (one.kind, rows[body].reason)
+        for body, one in expected.items()
+        if one.says not in rows[body].reason
+    ]
+    assert unclear[:5] == []
+    later = {row.state for body, row in rows.items() if expected[body].kind == "future type"}
+    assert later == {"retrying"}
+    dead = {row.state for body, row in rows.items() if expected[body].kind != "future type"}
+    assert dead == {"dead"}
+    # No secret is in the log, nor in what operators see of a row.
+    assert [line for line in consumer.lines if leaks(line)] == []
+    assert [
+        row.reason
+        for row in rows.values()
+        if leaks(f"{row.reason}{row.traceback}{row.headers}{row.history}")
+    ] == []
+
+
+def leaks(text: str) -> bool:
+    return ADDRESS in text or CODE in text
+
+
+def test_every_kind_of_bad_input_is_among_the_ten_thousand():
+    kinds = Counter(one.kind for one in bad_messages(SEED, NUMBER, good(50)))
+
+    assert sum(kinds.values()) == NUMBER
+    assert len(kinds) == len(set(KINDS))
+    assert min(kinds.values()) > 10

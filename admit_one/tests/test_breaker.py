@@ -1,0 +1,61 @@
+"""Fifty failures alike in a row hold the next message, until it works or somebody says so."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from admit_one.messaging.incoming.breaker import MOST_ALIKE, Breaker
+from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.set_aside import decisions
+from django.core.management import call_command
+from django.db.models.functions import Now
+
+from tests.processes import eventually
+from tests.test_consumer import empty, requests, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ERROR = ValueError("no such plan")
+
+
+def held(breaker, times=MOST_ALIKE):
+    for _ in range(times):
+        assert not breaker.opens(ERROR)
+    return breaker.opens(ERROR)
+
+
+def test_the_one_after_fifty_alike_is_held_and_a_success_lets_go():
+    breaker = Breaker()
+
+    assert held(breaker)
+    assert breaker.is_open
+    breaker.close()
+    assert not breaker.is_open
+
+
+def test_an_operators_go_on_holds_for_this_cause_and_for_an_hour_only():
+    breaker = Breaker()
+    decisions.go_on("TypeError", by="ada", reason="they are bad")
+    assert held(breaker)
+
+    decisions.go_on("ValueError", by="ada", reason="they are bad")
+    assert not breaker.opens(ERROR)
+    assert not breaker.is_open
+
+    OperatorAct.objects.update(at=Now() - timedelta(hours=1, seconds=1))
+    assert breaker.opens(ERROR)
+
+
+def test_a_consumer_that_holds_says_the_command_that_goes_on_and_obeys_it(start, prefix):
+    send(prefix, *requests(70, user_id="fail"))
+    process = start("consume_events").until("holding the rest")
+    [line] = [line for line in process.lines if "holding the rest" in line]
+    words = line.partition("`manage.py set_aside go-on ")[2].split()
+    assert words[0] == "--group"
+
+    call_command("set_aside", "go-on", "--group", words[1], "--reason", "they are bad indeed")
+    eventually(lambda: SetAside.objects.count() == 70 and empty(prefix))
+
+    assert process.said("messages work again") == 0
+    assert process.stop()[0] == 0

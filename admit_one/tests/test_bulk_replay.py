@@ -1,0 +1,213 @@
+"""Many messages replayed: in growing batches, stopped by their failures, continued after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from admit_one.contract.errors import Transient
+from admit_one.messaging.inbox import Received
+from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.set_aside import bulk_replay, keeping
+from admit_one.messaging.set_aside.bulk_replay import TooManyCameBack
+from admit_one.messaging.set_aside.replay import Order
+from admit_one.messaging.testing import an_envelope
+from admit_one.processes.stopping import Stop
+from shared_contracts.events import UserSubscribed
+
+from tests import handlers
+from tests.models import Effect
+from tests.processes import ROOT, database_url, eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ADA = Order(by="ada")
+
+
+class Killed(BaseException):
+    """As good as a kill: nothing of ours catches it."""
+
+
+def keep(number, **changes):
+    for _ in range(number):
+        body = an_envelope(UserSubscribed, **changes).to_json()
+        keeping.keep(Received.read(body, queue="q"), Transient("later"), dead=True)
+
+
+def dead():
+    return SetAside.objects.filter(state="dead")
+
+
+def run(**options):
+    return list(bulk_replay.replayed(bulk_replay.in_order(dead()), ADA, Stop(), **options))
+
+
+def fail_some(messages):
+    if any(message.data.user_id == "bad" for message in messages):
+        raise ValueError("bad")
+    original(messages)
+
+
+original = handlers.record
+
+
+def test_all_of_them_are_applied_and_closed():
+    keep(120)
+
+    answers = run()
+
+    assert {answer.verdict for answer in answers} == {"applied"}
+    assert (Effect.objects.count(), dead().count()) == (120, 0)
+
+
+def test_when_the_first_one_comes_back_no_other_is_tried(handle):
+    def fail(messages):
+        raise ValueError("still broken")
+
+    handle(fail)
+    keep(50)
+
+    with pytest.raises(TooManyCameBack, match="1 of a batch of 1 came back"):
+        run()
+
+    assert OperatorAct.objects.count() == 1
+
+
+def test_a_few_that_come_back_among_many_do_not_stop_it(handle):
+    handle(fail_some)
+    keep(3)
+    keep(1, user_id="bad")
+    keep(30)
+
+    answers = run()
+
+    assert [answer.verdict for answer in answers].count("failed") == 1
+    assert dead().count() == 1
+
+
+def test_it_stops_when_a_fifth_of_a_later_batch_comes_back(handle):
+    handle(fail_some)
+    keep(3)
+    keep(2, user_id="bad")
+    keep(30)
+
+    with pytest.raises(TooManyCameBack, match="2 of a batch of 5 came back"):
+        run()
+
+    assert OperatorAct.objects.count() == 1 + 2 + 5
+
+
+def test_after_a_kill_the_same_command_tries_first_what_it_had_not_tried(handle):
+    handle(fail_some)
+    keep(3)
+    keep(1, user_id="bad")
+    keep(40)
+    ids = bulk_replay.in_order(dead())
+    steps = bulk_replay.replayed(ids, ADA, Stop())
+    for _ in range(15):
+        next(steps)
+
+    def die(messages):
+        raise Killed
+
+    handle(die)
+    with pytest.raises(Killed):
+        next(steps)
+    handle(fail_some)
+
+    again = bulk_replay.in_order(dead())
+    answers = run()
+
+    assert len(again) == 44 - 14
+    # What came back, and what its process ended with, are the last.
+    assert again[-2:] == [ids[3], ids[15]]
+    assert [answer.id for answer in answers] == again
+    assert Effect.objects.count() == 43
+    assert list(dead().values_list("id", flat=True)) == [ids[3]]
+
+
+def test_it_ends_after_the_message_in_hand_when_asked_to_stop(handle):
+    stop = Stop()
+
+    def stop_at_once(messages):
+        stop.ask()
+        original(messages)
+
+    handle(stop_at_once)
+    keep(10)
+
+    answers = list(bulk_replay.replayed(bulk_replay.in_order(dead()), ADA, stop))
+
+    assert len(answers) == 1
+    assert (Effect.objects.count(), dead().count()) == (1, 9)
+
+
+def test_it_keeps_to_its_rate():
+    keep(8)
+    started = time.monotonic()
+
+    run(rate=20)
+
+    assert time.monotonic() - started >= 7 / 20
+
+
+def test_one_that_somebody_else_has_closed_meanwhile_is_left_alone():
+    keep(3)
+    ids = bulk_replay.in_order(dead())
+    SetAside.objects.filter(id=ids[1]).update(state="discarded")
+
+    answers = list(bulk_replay.replayed(ids, ADA, Stop()))
+
+    assert [answer.verdict for answer in answers] == ["applied", "skipped", "applied"]
+    assert Effect.objects.count() == 2
+
+
+def command(*words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "django", "set_aside", *words],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "DATABASE_URL": database_url(),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def test_a_replay_killed_in_its_work_is_finished_by_the_same_command_with_one_effect_each():
+    keep(150)
+    killed = command("replay", "--group", "Transient", "--rate", "200")
+    eventually(lambda: Effect.objects.count() >= 20)
+    killed.kill()
+    killed.communicate(timeout=60)
+    before = Effect.objects.count()
+
+    finished = command("replay", "--group", "Transient")
+    said = finished.communicate(timeout=60)[0]
+
+    assert killed.returncode == -signal.SIGKILL
+    assert before < 150
+    assert (finished.returncode, Effect.objects.count(), dead().count()) == (0, 150, 0)
+    assert f"{150 - before} applied" in " ".join(said.split())
+    told = OperatorAct.objects.filter(result="applied").values_list("set_aside_id", flat=True)
+    assert len(told) == len(set(told)) == 150
+
+
+def test_asked_to_stop_it_finishes_the_message_in_hand_and_says_how_to_go_on():
+    keep(100)
+    stopped = command("replay", "--all", "--rate", "20")
+    eventually(lambda: Effect.objects.count() >= 2)
+
+    stopped.send_signal(signal.SIGTERM)
+    said = stopped.communicate(timeout=60)[0]
+
+    assert stopped.returncode == 3
+    assert "of 100 messages replayed" in said
+    assert OperatorAct.objects.filter(result="").count() == 0

@@ -1,0 +1,108 @@
+"""`manage.py check` fails when topology, table of handlers and settings do not fit together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from admit_one.messaging import checks, conf
+from shared_contracts.events import AccessCodeCreated, UserSubscribed
+
+from shared_contracts import topology
+from tests import handlers
+
+
+@pytest.fixture(autouse=True)
+def one_event_bound(monkeypatch):
+    """However many events the service handles in earnest."""
+    one = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed,))
+    monkeypatch.setitem(topology.SERVICES, "student_service", one)
+    monkeypatch.setattr(handlers, "HANDLERS", {UserSubscribed: handlers.handle})
+    conf.handlers.cache_clear()
+    yield
+    monkeypatch.undo()
+    conf.handlers.cache_clear()
+
+
+@pytest.fixture
+def table(monkeypatch):
+    def put(**by_name):
+        classes = {"user_subscribed": UserSubscribed, "access_code_created": AccessCodeCreated}
+        table = {classes[name]: handler for name, handler in by_name.items()}
+        monkeypatch.setattr(handlers, "HANDLERS", table)
+        conf.handlers.cache_clear()
+
+    yield put
+    monkeypatch.undo()
+    conf.handlers.cache_clear()
+
+
+def found() -> list[str]:
+    return [
+        m.id or ""
+        for check in (checks.settings_are_usable, checks.bound_is_handled)
+        for m in check()
+    ]
+
+
+def test_a_service_that_handles_what_is_bound_passes():
+    assert found() == []
+
+
+def test_an_event_that_is_bound_but_not_handled_is_named(table):
+    table()
+
+    [error] = checks.bound_is_handled()
+
+    assert error.id == "messaging.E011"
+    assert "user_subscribed is bound to the inbox of student_service" in error.msg
+
+
+def test_an_event_that_is_handled_but_not_bound_is_named(table):
+    table(user_subscribed=print, access_code_created=print)
+
+    [error] = checks.bound_is_handled()
+
+    assert error.id == "messaging.E012"
+    assert "AccessCodeCreated" in (error.hint or "")
+
+
+def test_an_event_added_to_the_topology_asks_for_its_handler(monkeypatch):
+    both = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed, AccessCodeCreated))
+    monkeypatch.setitem(topology.SERVICES, "student_service", both)
+
+    assert found() == ["messaging.E011"]
+
+
+def test_a_table_that_cannot_be_imported_is_told(messaging):
+    messaging(HANDLERS="tests.nowhere.HANDLERS")
+
+    assert found() == ["messaging.E010"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"SERVICE": "library_service"}, ["messaging.E001", "messaging.E010"]),
+        ({"COLOUR": "red"}, ["messaging.E001", "messaging.E010"]),
+        ({"SEALING_KEYS": {}}, ["messaging.E002"]),
+        ({"INBOX_DAYS": 45}, ["messaging.E003"]),
+        ({"INBOX_DAYS": 46, "RETRY_DELAYS": (5, 86_400)}, ["messaging.E003"]),
+        ({"INBOX_DAYS": 46, "RETRY_DELAYS": (5, 600)}, []),
+        ({"INBOX_DAYS": 60, "SET_ASIDE_DAYS": 60}, ["messaging.E003"]),
+        ({"RETRY_DELAYS": ()}, ["messaging.E004"]),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_right_are_found(messaging, changes, expected):
+    messaging(**changes)
+
+    assert found() == expected
+
+
+def test_a_setting_that_is_missing_is_named(settings):
+    settings.MESSAGING = {"SERVICE": "student_service"}
+
+    [error] = checks.settings_are_usable()
+
+    assert "SEALING_KEYS" in error.msg

@@ -1,0 +1,191 @@
+"""What `broker_doctor` says of a broker that is not as it should be, on both brokers."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+
+import amqp
+import pytest
+from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.models import OutboxMessage
+from django.core.management import CommandError, call_command
+from django.db.models.functions import Now
+from shared_contracts.topology import STUDENT
+
+from tests import rabbit
+
+pytestmark = pytest.mark.django_db
+
+P = "doctor."
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def connection(request, messaging, tmp_path, settings):
+    """A broker without anything of ours, and a consumer-to-be's connection to it."""
+    if request.param == "embedded":
+        messaging(BROKER_URL=f"sqlite:///{tmp_path}/broker.sqlite3", BROKER_PREFIX=P)
+    else:
+        messaging(BROKER_PREFIX=P)
+        rabbit.delete(P)
+    connection = broker.connect("test")
+    yield connection
+    broker.drop(connection)
+    if request.param == "rabbitmq":
+        rabbit.delete(P)
+
+
+@pytest.fixture
+def topology(connection):
+    """Everything as it is to be."""
+    broker.declare(connection, STUDENT, P)
+
+
+@pytest.fixture
+def consumers(connection, topology):
+    """Somebody consumes both queues."""
+    channel = connection.channel()
+    for queue in ("inbox", "dead"):
+        channel.basic_consume(f"{P}student_service.{queue}", callback=lambda _: None)
+
+
+@pytest.fixture
+def examined(capsys):
+    """Run the command; its exit code, and what it says by what it says it of."""
+
+    def run():
+        code = 0
+        try:
+            call_command("broker_doctor", "--no-color")
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said: dict[str, str] = {}
+        for line in capsys.readouterr().out.splitlines():
+            verdict, _, rest = line.partition(" ")
+            if verdict in {"fine", "wrong", "unseen"}:
+                what, _, says = rest.strip().partition(": ")
+                known = said.get(name := what.replace(P, ""), "")
+                said[name] = f"{known}; {verdict}: {says}" if known else f"{verdict}: {says}"
+        return code, said
+
+    return run
+
+
+@contextmanager
+def changed(connection):
+    with connection.channel() as channel:
+        yield channel
+
+
+def an_event(seconds: float, kind: str = "access_code_created", **fields) -> OutboxMessage:
+    """One in the outbox, written so long ago."""
+    row = OutboxMessage.objects.create(event_id="e", type=kind, subject="s", body=b"")
+    at = Now() - timedelta(seconds=seconds)
+    OutboxMessage.objects.filter(id=row.id).update(created_at=at, **fields)
+    return row
+
+
+def test_a_broker_as_it_should_be_is_fine(consumers, examined):
+    code, said = examined()
+
+    assert code == 0
+    assert said["exchange student_service.events"] == "fine: direct"
+    assert said["queue student_service.inbox"] == "fine: 0 waiting, 1 consuming"
+    assert said["queue student_service.dead"] == "fine: 0 waiting, 1 consuming"
+    assert said["bindings"].startswith("unseen: ")
+
+
+def test_what_is_missing_is_said_and_not_made(connection, examined):
+    first, again = examined(), examined()
+
+    assert first == again
+    code, said = first
+    assert code == 1
+    assert [what for what, says in said.items() if says == "wrong: it is missing"] == [
+        "exchange student_service.events",
+        "exchange payment_service.events",
+        "exchange student_service.dead",
+        "queue student_service.inbox",
+        "queue student_service.dead",
+    ]
+
+
+def test_a_missing_dead_letter_target_is_said(connection, consumers, examined):
+    with changed(connection) as channel:
+        channel.exchange_delete(f"{P}student_service.dead")
+
+    code, said = examined()
+    assert code == 1
+    assert said["exchange student_service.dead"] == "wrong: it is missing"
+
+
+def test_a_queue_with_other_arguments_is_said_with_the_argument(connection, topology, examined):
+    with changed(connection) as channel:
+        channel.queue_delete(f"{P}student_service.inbox")
+        channel.queue_declare(f"{P}student_service.inbox", durable=True, auto_delete=False)
+
+    code, said = examined()
+    assert code == 1
+    assert "wrong: it is of another kind" in said["queue student_service.inbox"]
+    assert "inequivalent arg 'x-" in said["queue student_service.inbox"]
+
+
+def test_an_exchange_of_another_type_is_said(connection, topology, examined):
+    with changed(connection) as channel:
+        channel.exchange_delete(f"{P}student_service.events")
+        channel.exchange_declare(
+            f"{P}student_service.events", "fanout", durable=True, auto_delete=False
+        )
+
+    code, said = examined()
+    assert code == 1
+    assert "wrong: it is of another kind" in said["exchange student_service.events"]
+
+
+def test_messages_that_wait_with_nobody_to_take_them_are_said(connection, topology, examined):
+    with changed(connection) as channel:
+        message = amqp.Message(b"{}")
+        channel.basic_publish(message, f"{P}payment_service.events", "user_subscribed")
+        while not channel.queue_declare(f"{P}student_service.inbox", passive=True).message_count:
+            pass
+
+    code, said = examined()
+    assert code == 1
+    assert said["queue student_service.inbox"] == "wrong: 1 wait and nobody takes them"
+    assert said["queue student_service.dead"] == "wrong: nobody consumes it"
+
+
+def test_a_key_that_is_refused_again_and_again_is_said(consumers, examined):
+    an_event(5, attempts=7, last_error="the broker refused it (nack) for ada@example.com")
+
+    code, said = examined()
+    assert code == 1
+    assert said["key access_code_created"] == (
+        "wrong: an event was refused 7 times: the broker refused it (nack) for a…@e….com"
+    )
+    assert said["key access_code_undeliverable"] == "fine: no event waits for long"
+
+
+def test_a_key_that_nobody_is_bound_to_is_told_from_a_relay_that_does_not_run(consumers, examined):
+    an_event(300)
+    assert "none went out since" in examined()[1]["key access_code_created"]
+    an_event(200, "access_code_undeliverable", published_at=Now())
+
+    code, said = examined()
+    assert code == 1
+    assert "others went out since: nobody is bound to it" in said["key access_code_created"]
+
+
+def test_an_event_on_its_way_is_nothing_to_mend(consumers, examined):
+    an_event(1)
+
+    assert examined()[0] == 0
+
+
+def test_a_broker_that_is_away_is_another_exit_code_and_shows_no_password(messaging):
+    messaging(BROKER_URL="amqp://nobody:hunter2@127.0.0.1:1//")
+
+    with pytest.raises(CommandError, match="the broker does not answer") as caught:
+        call_command("broker_doctor")
+    assert caught.value.returncode == 2
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,349 @@
+"""What a process says of itself by HTTP is what it really does: seen on real processes."""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import socket
+import struct
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+
+import pytest
+from admit_one.messaging import outbox
+from admit_one.messaging.incoming import queue_watch
+from admit_one.messaging.incoming.queue_watch import QueueWatch, StandsStill
+from admit_one.messaging.models import InboxMessage, OutboxMessage
+from admit_one.messaging.testing import an_envelope
+from admit_one.processes import health_port, pulse
+from admit_one.processes.pulse import Pulse
+from django.conf import settings
+from django.db import transaction
+from shared_contracts.events import AccessCodeCreated, UserSubscribed
+
+from tests import rabbit
+from tests.brokers import Broker, Inbox, drain_until, publish, require_rabbitmq
+from tests.processes import Process, broker_url, eventually
+
+NOTICED = MENDED = 30.0
+"""Seconds: what is promised."""
+
+
+class Asked:
+    """A process with a health port, and what it answers."""
+
+    def __init__(self, start: Any, command: str, **environment: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.process: Process = start(command, HEALTH_PORT=str(self.port), **environment)
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as found:
+                return found.status, found.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    @property
+    def live(self) -> bool:
+        return self.get("/health/live")[0] == 200
+
+    @property
+    def reasons(self) -> str:
+        """Why it is not ready, in one text; empty if it is."""
+        status, answer = self.get("/health/ready")
+        said = json.loads(answer)
+        assert (status == 200) == (said["status"] == "ok") == (said["reasons"] == [])
+        return "; ".join(said["reasons"])
+
+    def number(self, series: str) -> float:
+        """The value of one series, such as `messaging_consumed_total{result="handled"}`."""
+        lines = self.get("/metrics")[1].splitlines()
+        return next((float(line.split()[-1]) for line in lines if line.startswith(series)), 0.0)
+
+
+@pytest.fixture
+def asked(start):
+    return lambda command, **environment: Asked(start, command, **environment)
+
+
+def commands(*names: str) -> Any:
+    return pytest.mark.parametrize("command", names)
+
+
+both = commands("relay_outbox", "consume_events")
+
+
+def request_bodies(number: int) -> list[bytes]:
+    return [an_envelope(UserSubscribed).to_json() for _ in range(number)]
+
+
+@both
+def test_a_process_that_works_is_alive_and_ready_and_names_itself(asked, command):
+    one = asked(command)
+    one.process.until_ready()
+
+    status, answer = one.get("/health/ready")
+    role = {"relay_outbox": "relay", "consume_events": "consumer"}[command]
+    assert status == 200
+    assert json.loads(answer) == {
+        "status": "ok",
+        "service": "student_service",
+        "role": role,
+        "reasons": [],
+    }
+    assert one.live
+    assert one.number("messaging_ready") == 1
+    assert one.get("/")[0] == 404
+
+
+@both
+def test_a_process_that_waits_for_its_broker_is_alive_and_says_what_it_waits_for(asked, command):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    one = asked(command, TEST_BROKER_URL=broker_url(port))
+    one.process.until(" waits: ")
+
+    assert "it waits: ConnectionRefusedError" in one.reasons
+    assert one.live
+    assert "guest" not in one.reasons
+
+
+@both
+def test_a_half_open_connection_is_noticed_and_mended(asked, broker_proxy, command):
+    one = asked(command, TEST_BROKER_URL=broker_url(broker_proxy.port))
+    one.process.until_ready()
+    assert one.reasons == ""
+    broker_proxy.silence()
+
+    eventually(lambda: one.reasons, NOTICED)
+    assert one.live
+    broker_proxy.carry()
+    eventually(lambda: not one.reasons, MENDED)
+
+
+def test_a_deleted_queue_is_noticed_and_consumed_again_once_it_is_declared(asked, prefix):
+    one = asked("consume_events")
+    one.process.until_ready()
+    with rabbit.channel() as channel:
+        channel.queue_delete(f"{prefix}student_service.inbox")  # the broker cancels the consumer
+
+    eventually(lambda: "student_service.inbox" in one.reasons, NOTICED)
+    assert one.live
+    rabbit.declare(prefix)
+    rabbit.send(prefix, *request_bodies(1))
+    eventually(lambda: not one.reasons, MENDED)
+    eventually(lambda: InboxMessage.objects.count() == 1)
+    assert one.number("messaging_reconnects_total") >= 1
+
+
+def test_the_deleted_queue_of_suspects_is_noticed_too(asked, prefix):
+    one = asked("consume_events")
+    one.process.until_ready()
+    with rabbit.channel() as channel:
+        channel.queue_delete(f"{prefix}student_service.dead")
+
+    eventually(lambda: "student_service.dead" in one.reasons, NOTICED)
+
+
+def test_a_consumer_that_holds_its_messages_is_not_ready_and_says_why(asked, prefix):
+    rabbit.send(prefix, *(an_envelope(UserSubscribed, user_id="fail").to_json() for _ in range(60)))
+    one = asked("consume_events")
+    one.process.until("holding the rest", 60)
+
+    eventually(lambda: "too many messages in a row fail with ValueError" in one.reasons)
+    assert one.live
+    assert one.number('messaging_consumed_total{result="failed"}') >= 50
+
+
+def test_a_stopped_process_does_not_answer_at_all(asked):
+    one = asked("relay_outbox")
+    one.process.until_ready()
+    one.process.signal(signal.SIGSTOP)
+
+    with socket.create_connection(("127.0.0.1", one.port)) as sock:
+        sock.settimeout(1)
+        sock.sendall(b"GET /health/live HTTP/1.0\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+    one.process.signal(signal.SIGCONT)
+    eventually(lambda: not one.reasons)
+
+
+def test_what_a_consumer_counts_is_what_it_did(asked, prefix):
+    bodies = request_bodies(3)
+    rabbit.send(prefix, *bodies, bodies[0], b"{")
+    one = asked("consume_events")
+
+    eventually(lambda: one.process.said("ready") and one.number("messaging_batch_size_sum") >= 0)
+    eventually(lambda: one.number('messaging_consumed_total{result="malformed"}') == 1)
+    eventually(lambda: one.number('messaging_consumed_total{result="handled"}') == 3)
+    eventually(lambda: one.number('messaging_consumed_total{result="duplicate"}') == 1)
+    assert one.number('messaging_batch_size_sum{direction="consumed"}') == 5
+    eventually(lambda: one.number('messaging_set_aside{group="Malformed",state="dead"}') == 1)
+
+
+def test_what_a_relay_counts_is_what_it_did(asked, prefix):
+    rabbit.bind(prefix, "student_service.events", "access_code_created")
+    with transaction.atomic():
+        outbox.publish(*(an_envelope(AccessCodeCreated) for _ in range(3)))
+    one = asked("relay_outbox")
+
+    one.process.until_ready()
+    eventually(lambda: one.number("messaging_published_total") == 3)
+    eventually(lambda: one.number("messaging_outbox_unsent") == 0)
+    assert OutboxMessage.objects.unsent().count() == 0
+
+
+def test_whoever_asks_and_goes_away_or_talks_nonsense_costs_no_line_in_the_log(asked):
+    one = asked("relay_outbox")
+    one.process.until_ready()
+    said = len(one.process.lines)
+    for words in (b"GET /metrics HTTP/1.0\r\n\r\n", b"\x16\x03\x01 nonsense\r\n\r\n", b""):
+        with socket.create_connection(("127.0.0.1", one.port)) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.sendall(words)
+
+    assert one.reasons == ""
+    assert one.process.lines[said:] == []
+
+
+def test_a_taken_port_ends_the_process_with_its_setting_s_name(start):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = start("relay_outbox", HEALTH_PORT=str(taken.getsockname()[1]))
+
+        assert process.wait() == 1
+    assert process.said("HEALTH_PORT: expected a port for this process alone on 127.0.0.1")
+
+
+# who asks slowly
+
+
+@pytest.fixture
+def port(monkeypatch) -> Iterator[int]:
+    """A port with little patience and room for two."""
+    monkeypatch.setattr(health_port, "PATIENCE", 1.0)
+    monkeypatch.setattr(health_port, "PLACES", 2)
+    server = health_port.Server("127.0.0.1", 0, "relay")
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+def answer(port: int) -> bytes:
+    """What comes for one request; nothing if it is turned away."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock, suppress(OSError):
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        return sock.recv(100)
+    return b""
+
+
+def test_who_sends_a_byte_now_and_then_is_cut_off_all_the_same(port):
+    def cut() -> bool:
+        try:
+            dripping.sendall(b"x")
+            readable, _, _ = select.select([dripping], [], [], 0.05)
+            return bool(readable) and not dripping.recv(1)
+        except OSError:
+            return True
+
+    with socket.create_connection(("127.0.0.1", port)) as dripping:
+        eventually(cut, 5.0)
+
+
+def test_who_comes_while_all_places_are_taken_is_turned_away_until_one_is_free(port):
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+
+    turned_away = answer(port)
+    eventually(lambda: answer(port).startswith(b"HTTP/1.0 404"))
+    for sock in silent:
+        sock.close()
+    assert turned_away == b""
+
+
+# the pulse
+
+
+def test_a_loop_that_does_not_come_round_is_to_be_restarted(monkeypatch):
+    one = Pulse()
+    one.connected()
+    one.worked(frames=1)
+    assert one.hangs() == ""
+    monkeypatch.setattr(pulse, "STILL_ALIVE", -1.0)
+
+    assert "its loop has not come round" in one.hangs()
+    assert one.hangs() in one.why_not_ready()
+    one.rest()
+    assert one.hangs() == ""
+
+
+def test_a_broker_from_which_nothing_comes_is_missed_and_a_database_nobody_asks_is_not(monkeypatch):
+    one = Pulse()
+    one.connected()
+    one.heard(1)
+    monkeypatch.setattr(pulse, "RECENT", -1.0)
+
+    assert [reason.split(" for ")[0] for reason in one.why_not_ready()] == [
+        "nothing was heard of the broker"
+    ]
+
+
+def test_a_process_is_not_ready_before_it_has_begun():
+    assert Pulse().why_not_ready() == ["it is starting"]
+
+
+# the queue's watch
+
+
+@pytest.fixture
+def rabbitmq():
+    require_rabbitmq()
+    broker = Broker(str(settings.BROKER_URL))
+    yield broker
+    broker.clean()
+
+
+def test_messages_that_wait_and_are_not_delivered_are_noticed_at_the_second_look(
+    rabbitmq, monkeypatch
+):
+    monkeypatch.setattr(queue_watch, "LOOK_EVERY", 0.0)
+    stranger, ours = rabbitmq.channel(), rabbitmq.channel()
+    queue = rabbitmq.queue(stranger, x_queue_type="quorum", x_single_active_consumer=True)
+    first = Inbox(stranger, queue, prefetch=1)  # the broker delivers to this one alone
+    Inbox(ours, queue)
+    publish(rabbitmq, [b"1", b"2", b"3"], key=queue)
+    first.wait_for(1)
+    watched = QueueWatch(ours, queue)
+    drain_until(ours, lambda: ours.queue_declare(queue, passive=True).message_count == 2)
+
+    watched.look()
+    with pytest.raises(StandsStill, match=f"2 messages wait in {queue} and none is delivered"):
+        watched.look()
+    watched.taken()
+    watched.look()
+
+
+def test_a_consumer_that_the_broker_has_forgotten_is_noticed(rabbitmq, monkeypatch):
+    monkeypatch.setattr(queue_watch, "LOOK_EVERY", 0.0)
+    ours = rabbitmq.channel()
+    queue = rabbitmq.queue(ours)
+    watched = QueueWatch(ours, queue)
+
+    with pytest.raises(StandsStill, match="no consumer"):
+        watched.look()
+
+
+def test_an_idle_consumer_asks_the_broker_now_and_then_only(rabbitmq):
+    ours = rabbitmq.channel()
+    queue = rabbitmq.queue(ours)
+    watched = QueueWatch(ours, queue)
+    ours.queue_delete(queue)
+
+    watched.look()

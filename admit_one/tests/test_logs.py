@@ -1,0 +1,162 @@
+"""Log records tell which event they are about, and nothing that is sensitive, in either format."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+
+import pytest
+from admit_one.messaging.testing import an_envelope
+from shared_contracts.events import UserSubscribed
+
+from admit_one import environment, logs
+from tests import rabbit
+from tests.processes import eventually
+
+ADDRESS, CODE, LOGIN = "ada@example.com", "NC1F-V45E-C5BD-ZGM6", "amqp://user:hunter2@host"
+SECRETS = ("ada@", CODE, "hunter2")
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture(params=logs.FORMATS)
+def log(request):
+    """A logger that writes in one of the formats, and what it has written."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logs.FORMATS[request.param]())
+    logger = logging.Logger("test")  # noqa: LOG001 (one of its own, with no handler of ours)
+    logger.addHandler(handler)
+    return logger, written.getvalue
+
+
+@pytest.fixture
+def json_log():
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logs.Json())
+    logger = logging.Logger("test")  # noqa: LOG001
+    logger.addHandler(handler)
+    return logger, lambda: json.loads(written.getvalue())
+
+
+class SecretError(Exception):
+    pass
+
+
+def fail_with(text: str) -> None:
+    raise SecretError(text)
+
+
+def test_secrets_are_masked_in_messages_arguments_tracebacks_stacks_and_causes(log):
+    logger, written = log
+    text = f"{ADDRESS} {CODE} {LOGIN}"
+    logger.warning(text)
+    logger.warning("%s and %r", text, {"code": CODE})
+    try:
+        try:
+            fail_with(text)
+        except SecretError as error:
+            raise ValueError(text) from error
+    except ValueError:
+        logger.exception("failed", stack_info=True)
+    with logs.about(subject=text):
+        logger.warning("about somebody")
+
+    shown = written()
+    assert [secret for secret in SECRETS if secret in shown] == []
+    assert "SecretError" in shown
+    assert "a…@e….com" in shown or "a\\u2026@e\\u2026.com" in shown
+
+
+def test_a_text_that_another_formatter_has_left_is_not_taken(log):
+    logger, written = log
+    try:
+        fail_with(CODE)
+    except SecretError:
+        record = logger.makeRecord("test", 40, __file__, 1, "failed", (), sys.exc_info())
+    logging.Formatter().format(record)
+    assert CODE in str(record.exc_text)
+    logger.handle(record)
+
+    assert CODE not in written()
+    assert CODE in str(record.exc_text), "the record itself is left as it was"
+
+
+def test_a_json_record_is_one_line_whatever_it_says(log):
+    logger, written = log
+    logger.warning("two\nlines")
+    if written().startswith("{"):
+        assert len(written().splitlines()) == 1
+        assert json.loads(written())["message"] == "two\nlines"
+
+
+def test_a_json_record_says_which_event_it_is_about(json_log):
+    logger, written = json_log
+    envelope = an_envelope(UserSubscribed)
+    with logs.about(**logs.facts(envelope)):
+        logger.warning("seen")
+
+    record = written()
+    assert record["event_id"] == envelope.id
+    assert record["event_type"] == "user_subscribed"
+    assert record["subscription_id"] == envelope.subject
+    assert record["correlation_id"] == envelope.correlationid
+    assert (record["level"], record["message"]) == ("WARNING", "seen")
+    assert "causation_id" not in record
+
+
+def test_a_reply_s_record_names_its_cause_and_its_trace(json_log):
+    logger, written = json_log
+    asked = an_envelope(UserSubscribed)
+    reply = type(asked).of(asked.data, cause=asked.id, traceparent=TRACE)
+    with logs.about(**logs.facts(reply)):
+        logger.warning("seen")
+
+    assert written()["causation_id"] == asked.id
+    assert written()["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_what_a_record_is_about_ends_with_its_block(json_log):
+    logger, written = json_log
+    with logs.about(event_id="1"):
+        pass
+    logger.warning("nothing special")
+
+    assert "event_id" not in written()
+
+
+def test_an_unknown_format_is_refused(monkeypatch):
+    monkeypatch.setenv("LOG_FORMAT", "xml")
+
+    with pytest.raises(Exception, match="LOG_FORMAT: expected one of line, json, got 'xml'"):
+        environment.logging_config("INFO")
+
+
+def test_a_consumer_that_writes_json_names_the_event_that_failed_and_leaks_nothing(start, prefix):
+    failing = an_envelope(UserSubscribed, user_id="fail", email=ADDRESS)
+    rabbit.send(prefix, failing.to_json(), an_envelope(UserSubscribed).to_json())
+    process = start("consume_events", LOG_FORMAT="json")
+    eventually(lambda: process.said("set aside as"))
+    process.stop()
+
+    records = [json.loads(line) for line in process.lines if line.startswith("{")]
+    [kept] = [record for record in records if "set aside as" in record["message"]]
+    assert kept["event_id"] == failing.id
+    assert kept["subscription_id"] == failing.subject
+    assert {(record["service"], record["role"]) for record in records} == {
+        ("student_service", "consumer")
+    }
+    assert ADDRESS not in "".join(process.lines)
+
+
+def test_a_message_that_is_tried_again_is_named_in_what_is_said_of_it(start, prefix):
+    failing = an_envelope(UserSubscribed, user_id="fail")
+    rabbit.send(prefix, failing.to_json())
+    process = start("consume_events", LOG_FORMAT="json", TEST_RETRY_DELAYS="0,0")
+    eventually(lambda: process.said("dead after try"))
+
+    [dead] = [json.loads(line) for line in process.lines if "dead after try" in line]
+    assert dead["event_id"] == failing.id
+    assert dead["subscription_id"] == failing.subject

@@ -1,0 +1,140 @@
+"""Numbers that Prometheus reads from the database: right, bounded, and never a burden."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+from admit_one.contract.errors import Malformed, Transient
+from admit_one.messaging.inbox import Received
+from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.set_aside import keeping
+from django.db import DatabaseError, connection
+from django.db.models.functions import Now
+
+from admit_one import metrics
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def wait_since(seconds: float, *, number: int = 1, **fields: object) -> None:
+    """Rows written so long ago, unsent unless `fields` say otherwise."""
+    rows = [OutboxMessage(event_id="e", type="t", subject="s", body=b"") for _ in range(number)]
+    ids = [row.id for row in OutboxMessage.objects.bulk_create(rows, batch_size=10_000)]
+    at = Now() - timedelta(seconds=seconds)
+    written = OutboxMessage.objects.filter(id__gte=min(ids), id__lte=max(ids))
+    written.update(**{"created_at": at, "next_attempt_at": at, **fields})
+
+
+def told() -> dict[tuple[str, ...], float]:
+    """All numbers, by name and labels."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for metric in metrics.Numbers().collect()
+        for sample in metric.samples
+    }
+
+
+def test_an_empty_outbox_has_no_age():
+    assert told()["messaging_outbox_oldest_unsent_seconds",] == 0
+    assert told()["messaging_outbox_unsent",] == 0
+
+
+def test_the_age_is_that_of_the_oldest_that_waits():
+    wait_since(900, published_at=Now())
+    wait_since(60)
+    wait_since(5)
+
+    assert told()["messaging_outbox_oldest_unsent_seconds",] == pytest.approx(60, abs=5)
+    assert told()["messaging_outbox_unsent",] == 2
+
+
+def test_a_row_that_was_refused_and_put_off_counts_with_its_whole_age():
+    wait_since(5)
+    wait_since(600, attempts=7, next_attempt_at=Now() + timedelta(seconds=200))
+
+    assert told()["messaging_outbox_oldest_unsent_seconds",] == pytest.approx(600, abs=5)
+
+
+def test_many_are_counted_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr(metrics, "AT_MOST", 10)
+    wait_since(5, number=25)
+
+    assert told()["messaging_outbox_unsent",] == 10
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL tells how it looks")
+def test_with_many_waiting_rows_it_looks_at_few(django_assert_max_num_queries):
+    wait_since(5, number=30_000)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE messaging_outbox")
+    with django_assert_max_num_queries(2) as seen:
+        metrics.oldest_unsent_age()
+    with connection.cursor() as cursor:
+        plans = []
+        for query in seen.captured_queries:
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {query['sql']}")
+            plans.append("\n".join(line for (line,) in cursor.fetchall()))
+
+    assert ["messaging_outbox_unsent" in plan for plan in plans] == [True, True]
+    assert ["Seq Scan" in plan for plan in plans] == [False, False]
+
+
+def test_groups_beyond_the_largest_are_told_together(monkeypatch):
+    monkeypatch.setattr(metrics, "GROUPS", 1)
+    for number, error in enumerate([Transient("a"), Transient("b"), Malformed("c"), OSError("d")]):
+        message = Received.read(b"%d" % number, queue="q")
+        keeping.keep(message, error, dead=True)
+
+    counted = {labels[1:]: n for labels, n in told().items() if labels[0] == "messaging_set_aside"}
+    assert counted == {("dead", "Transient"): 2, ("dead", "other"): 2}
+
+
+def test_a_database_that_does_not_answer_in_time_is_told_and_takes_no_longer(monkeypatch):
+    wait_since(5, number=3)
+    monkeypatch.setattr(metrics, "TIME_LIMIT", 0.05)
+
+    def endless():
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute("SELECT pg_sleep(60)")
+            else:
+                cursor.execute(
+                    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+                    " SELECT count(*) FROM n"
+                )
+        yield from ()
+
+    one = metrics.Numbers()
+    one.readings = [endless]
+    started = time.monotonic()
+
+    assert [sample.value for metric in one.collect() for sample in metric.samples] == [0]
+    assert time.monotonic() - started < 10
+
+
+def test_many_who_ask_are_given_one_reading():
+    readings = []
+
+    def reading():
+        readings.append(1)
+        yield from ()
+
+    one = metrics.Numbers()
+    one.readings = [reading]
+    for _ in range(5):
+        list(one.collect())
+
+    assert readings == [1]
+
+
+def test_after_it_the_connection_is_gone_and_works_anew():
+    told()
+
+    assert connection.connection is None
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:  # pragma: no cover
+        pytest.fail(str(error))

@@ -1,0 +1,89 @@
+"""Events leave only with the change that they tell of, and only if they can be sent."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from admit_one.contract.errors import NotInTransaction, Undeliverable
+from admit_one.messaging import outbox
+from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.testing import an_envelope, published
+from django.db import transaction
+from shared_contracts.events import AccessCodeCreated, UserSubscribed
+
+from tests.models import Effect
+
+
+@pytest.mark.django_db(transaction=True)
+def test_publishing_outside_a_transaction_is_refused_and_writes_nothing():
+    with pytest.raises(NotInTransaction, match=r"transaction\.atomic"):
+        outbox.publish(an_envelope(AccessCodeCreated))
+
+    assert OutboxMessage.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_are_written_in_order_with_their_change():
+    envelopes = [an_envelope(AccessCodeCreated) for _ in range(3)]
+
+    with transaction.atomic():
+        outbox.publish(*envelopes[:2])
+        outbox.publish(envelopes[2])
+
+    assert published() == envelopes
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rollback_leaves_neither_change_nor_event():
+    envelope = an_envelope(AccessCodeCreated)
+
+    with transaction.atomic():
+        Effect.objects.create(subscription_id=envelope.data.subscription_id)
+        outbox.publish(envelope)
+        transaction.set_rollback(True)
+
+    assert OutboxMessage.objects.count() == 0
+    assert Effect.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_publishing_nothing_is_fine():
+    outbox.publish()
+
+    assert OutboxMessage.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_an_event_of_another_service_is_refused():
+    with pytest.raises(Undeliverable, match="student_service does not publish user_subscribed"):
+        outbox.publish(an_envelope(UserSubscribed))
+
+    assert OutboxMessage.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_an_event_too_large_to_be_sent_is_refused_and_takes_the_whole_call_with_it():
+    good = an_envelope(AccessCodeCreated)
+    large = dataclasses.replace(good, causationid="x" * 300_000)
+
+    with pytest.raises(Undeliverable, match="at most 262,144"):
+        outbox.publish(good, large)
+
+    assert OutboxMessage.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_a_body_rests_sealed_and_the_row_shows_only_what_the_relay_needs():
+    envelope = an_envelope(AccessCodeCreated)
+
+    outbox.publish(envelope)
+
+    row = OutboxMessage.objects.get()
+    assert b"7K3M" not in bytes(row.body)
+    assert (row.event_id, row.type, row.subject) == (
+        envelope.id,
+        "access_code_created",
+        envelope.subject,
+    )
+    assert row.published_at is None

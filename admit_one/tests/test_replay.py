@@ -1,0 +1,306 @@
+"""A set-aside message replayed: for good or on trial, once, and never by accident twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from admit_one.contract.errors import Malformed, Rejected, Transient
+from admit_one.database import outage
+from admit_one.messaging import conf, inbox
+from admit_one.messaging.inbox import Received
+from admit_one.messaging.models import InboxMessage, OperatorAct, SetAside
+from admit_one.messaging.set_aside import keeping, replay
+from admit_one.messaging.set_aside.replay import Order, Verdict
+from admit_one.messaging.testing import an_envelope, deliver
+from django.db import IntegrityError, OperationalError
+from django.db.models.functions import Now
+from shared_contracts.events import AccessCodeCreated, UserSubscribed
+
+from tests.models import Effect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ADA = Order(by="ada")
+AGAIN = Order(by="ada", reason="the effect was undone by hand", again=True)
+
+
+def kept(body: bytes = b"", *, error: Exception | None = None) -> SetAside:
+    message = Received.read(body or an_envelope(UserSubscribed).to_json(), queue="q")
+    keeping.keep(message, error or Transient("later"), dead=True)
+    return SetAside.objects.latest("id")
+
+
+def fail(messages):
+    raise ValueError("no such plan for ada@example.com")
+
+
+def reject(messages):
+    return [Rejected(message, "it was cancelled") for message in messages]
+
+
+def insert_a_duplicate(messages):
+    Effect.objects.create(id=1, subscription_id=messages[0].data.subscription_id)
+    Effect.objects.create(id=1, subscription_id=messages[0].data.subscription_id)
+
+
+class Killed(BaseException):
+    """As good as a kill: nothing of ours catches it."""
+
+
+def test_a_message_that_works_by_now_is_applied_once_and_closed():
+    row = kept()
+
+    answers = [replay.replay(row.id, ADA) for _ in range(2)]
+
+    assert [answer.verdict for answer in answers] == [Verdict.APPLIED, Verdict.SKIPPED]
+    row.refresh_from_db()
+    assert (row.state, row.replays, row.came_back) == ("replayed", 1, False)
+    assert row.settled_at is not None
+    assert Effect.objects.count() == InboxMessage.objects.count() == 1
+
+
+def test_who_when_why_and_the_result_are_kept():
+    row = kept()
+
+    replay.replay(row.id, Order(by="ada", reason="mended for bob@example.com"))
+
+    act = OperatorAct.objects.get()
+    assert (act.action, act.by, act.reason, act.result) == (
+        "replay",
+        "ada",
+        "mended for b…@e….com",
+        "applied",
+    )
+    assert (act.set_aside_id, act.event_id, act.type) == (row.id, row.event_id, "user_subscribed")
+
+
+def test_a_message_that_comes_back_stays_dead_and_is_marked_with_the_new_error(handle):
+    handle(fail)
+    row = kept()
+
+    answer = replay.replay(row.id, ADA)
+
+    row.refresh_from_db()
+    assert (answer.verdict, answer.came_back) == (Verdict.FAILED, True)
+    assert (row.state, row.came_back, row.error) == ("dead", True, "ValueError")
+    assert row.fingerprint == "ValueError in test_replay.fail"
+    assert OperatorAct.objects.get().result == "failed"
+    assert InboxMessage.objects.count() == 0
+    assert "ada@example.com" not in f"{row.reason} {OperatorAct.objects.get().detail}"
+
+
+def test_a_message_that_was_handled_by_another_delivery_is_only_closed():
+    envelope = an_envelope(UserSubscribed)
+    row = kept(envelope.to_json())
+    deliver(envelope)
+
+    answer = replay.replay(row.id, ADA)
+
+    assert answer.verdict == Verdict.DUPLICATE
+    assert SetAside.objects.get().state == "replayed"
+    assert Effect.objects.count() == 1
+
+
+def test_a_message_that_ends_its_process_leaves_an_act_without_a_result_and_stays(handle):
+    def die(messages):
+        raise Killed
+
+    handle(die)
+    row = kept()
+
+    with pytest.raises(Killed):
+        replay.replay(row.id, ADA)
+
+    row.refresh_from_db()
+    assert (row.state, row.replays) == ("dead", 1)
+    assert (OperatorAct.objects.get().result, InboxMessage.objects.count()) == ("", 0)
+
+
+def test_a_process_that_ends_after_the_effect_leaves_neither_effect_nor_answer(monkeypatch):
+    def die(*_):
+        raise Killed
+
+    row = kept()
+    monkeypatch.setattr(replay, "_keep", die)
+
+    with pytest.raises(Killed):
+        replay.replay(row.id, ADA)
+
+    assert Effect.objects.count() == InboxMessage.objects.count() == 0
+    monkeypatch.undo()
+    assert replay.replay(row.id, ADA).verdict == Verdict.APPLIED
+
+
+@pytest.mark.parametrize("order", [ADA, AGAIN])
+def test_a_commit_whose_answer_is_lost_is_not_made_a_second_time(monkeypatch, order):
+    row = kept()
+    lost = [OperationalError("the connection broke after the commit")]
+    whole = replay._applied
+
+    def answer_lost(*arguments):
+        answer = whole(*arguments)
+        if lost:
+            raise lost.pop()
+        return answer
+
+    monkeypatch.setattr(replay, "_applied", answer_lost)
+
+    assert replay.replay(row.id, order).verdict == Verdict.APPLIED
+    assert OperatorAct.objects.get().result == "applied"
+    assert Effect.objects.count() == 1
+
+
+def test_an_error_of_the_database_that_the_message_causes_is_its_own(handle):
+    handle(insert_a_duplicate)
+    row = kept()
+
+    answer = replay.replay(row.id, ADA)
+
+    assert (answer.verdict, SetAside.objects.get().error) == (Verdict.FAILED, "IntegrityError")
+    assert Effect.objects.count() == 0
+
+
+def test_while_the_database_is_away_nothing_is_answered(handle, monkeypatch):
+    def break_off(messages):
+        raise IntegrityError
+
+    handle(break_off)
+    monkeypatch.setattr(outage, "database_works", lambda: False)
+    row = kept()
+
+    with pytest.raises(outage.LetGo):
+        replay.replay(row.id, ADA)
+
+    row.refresh_from_db()
+    assert (row.state, row.error, OperatorAct.objects.get().result) == ("dead", "Transient", "")
+
+
+# again
+
+
+def test_what_was_handled_is_applied_again_only_when_asked_for():
+    envelope = an_envelope(UserSubscribed)
+    row = kept(envelope.to_json())
+    replay.replay(row.id, ADA)
+
+    answer = replay.replay(row.id, AGAIN)
+
+    assert answer.verdict == Verdict.APPLIED
+    assert Effect.objects.count() == 2
+    assert InboxMessage.objects.count() == 1
+    assert OperatorAct.objects.latest("id").action == "again"
+    assert deliver(envelope)[0].result == "duplicate"
+
+
+@pytest.mark.parametrize("handler", [fail, reject])
+def test_what_cannot_be_applied_again_is_still_remembered_as_handled(handle, handler):
+    envelope = an_envelope(UserSubscribed)
+    row = kept(envelope.to_json())
+    replay.replay(row.id, ADA)
+    handle(handler)
+
+    answer = replay.replay(row.id, AGAIN)
+
+    assert answer.came_back
+    row.refresh_from_db()
+    assert (row.state, row.error) == ("replayed", "Transient")
+    assert InboxMessage.objects.get().event_id == envelope.id
+
+
+def test_another_body_under_a_handled_id_is_not_applied_even_when_asked_for():
+    envelope = an_envelope(UserSubscribed)
+    deliver(envelope)
+    row = kept(envelope.to_json().replace(b"gold", b"lead"))
+
+    assert replay.trial(row.id, ADA).verdict == Verdict.CONTRADICTS
+    assert replay.replay(row.id, AGAIN).verdict == Verdict.CONTRADICTS
+    assert Effect.objects.count() == 1
+
+
+def test_what_is_older_than_the_memory_of_the_inbox_is_tried_only_when_asked_for():
+    """A copy may have been handled since, and forgotten: nobody can tell."""
+    row = kept()
+    SetAside.objects.update(created_at=Now() - timedelta(days=conf.current().INBOX_DAYS + 1))
+
+    assert replay.replay(row.id, ADA).verdict == Verdict.SKIPPED
+    assert Effect.objects.count() == 0
+    assert replay.replay(row.id, AGAIN).verdict == Verdict.APPLIED
+
+
+def test_what_was_discarded_is_not_replayed():
+    row = kept()
+    SetAside.objects.update(state="discarded")
+
+    assert replay.replay(row.id, AGAIN).verdict == Verdict.SKIPPED
+    assert Effect.objects.count() == 0
+
+
+# on trial
+
+
+def handled_already():
+    envelope = an_envelope(UserSubscribed)
+    row = kept(envelope.to_json())
+    deliver(envelope)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("make", "handler", "expected"),
+    [
+        (kept, None, Verdict.APPLIED),
+        (handled_already, None, Verdict.DUPLICATE),
+        (lambda: kept(b"{"), None, Verdict.UNREADABLE),
+        (lambda: kept(an_envelope(AccessCodeCreated).to_json()), None, Verdict.NO_HANDLER),
+        (kept, reject, Verdict.REJECTED),
+        (kept, fail, Verdict.FAILED),
+        (kept, insert_a_duplicate, Verdict.FAILED),
+    ],
+)
+def test_a_trial_tells_what_a_replay_does_and_changes_nothing(handle, make, handler, expected):
+    row = make()
+    if handler is not None:
+        handle(handler)
+
+    def facts():
+        tables = (SetAside, OperatorAct, InboxMessage, Effect)
+        return [list(table.objects.order_by("id").values()) for table in tables]
+
+    before = facts()
+
+    told = replay.trial(row.id, ADA)
+
+    assert facts() == before
+    assert told == replay.replay(row.id, ADA)
+    assert told.verdict == expected
+
+
+def test_a_trial_of_an_again_forgets_nothing():
+    row = kept()
+    replay.replay(row.id, ADA)
+
+    assert replay.trial(row.id, AGAIN).verdict == Verdict.APPLIED
+    assert Effect.objects.count() == InboxMessage.objects.count() == 1
+
+
+def test_a_trial_wakes_nobody(handle, monkeypatch):
+    woken = []
+    monkeypatch.setattr("admit_one.messaging.wake._wake_relay", lambda: woken.append(1))
+
+    def wake_up(messages):
+        from admit_one.messaging import wake  # noqa: PLC0415
+
+        wake.relay()
+
+    handle(wake_up)
+    row = kept()
+
+    replay.trial(row.id, ADA)
+    assert woken == []
+    replay.replay(row.id, ADA)
+    assert woken == [1]
+
+
+def test_forgetting_what_cannot_be_read_does_nothing():
+    inbox.forget(Received(b"{", "q", fault=Malformed()))

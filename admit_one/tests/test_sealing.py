@@ -1,0 +1,113 @@
+"""What rests sealed opens for its own purpose, with a key still listed, unchanged; else it errs."""
+
+from __future__ import annotations
+
+import pytest
+from admit_one.sealing import cipher
+from admit_one.sealing.cipher import Unsealable
+from hypothesis import given
+from hypothesis import strategies as st
+
+OLD, NEW = b"0" * 32, b"n" * 32
+
+
+@given(st.binary(max_size=500), st.text(st.characters(codec="utf-8"), max_size=20))
+def test_what_is_sealed_is_unsealed_for_the_same_purpose(data, purpose):
+    assert cipher.unseal(memoryview(cipher.seal(data, purpose)), purpose) == data
+
+
+def test_a_sealed_value_shows_nothing_and_is_never_the_same_twice():
+    one, other = (
+        cipher.seal(b"ada@example.com", "outbox"),
+        cipher.seal(b"ada@example.com", "outbox"),
+    )
+
+    assert b"ada" not in one
+    assert one != other
+
+
+def test_a_value_sealed_for_one_purpose_does_not_open_for_another():
+    with pytest.raises(Unsealable, match="changed or for another purpose"):
+        cipher.unseal(cipher.seal(b"x", "outbox"), "set-aside")
+
+
+def test_no_single_changed_byte_goes_unseen():
+    sealed = cipher.seal(b"x", "outbox")
+
+    for position in range(len(sealed)):
+        changed = bytearray(sealed)
+        changed[position] ^= 1
+        with pytest.raises(Unsealable):
+            cipher.unseal(bytes(changed), "outbox")
+
+
+def test_no_truncated_value_raises_anything_but_unsealable():
+    sealed = cipher.seal(b"x", "outbox")
+
+    for length in range(len(sealed)):
+        with pytest.raises(Unsealable):
+            cipher.unseal(sealed[:length], "outbox")
+
+
+@given(st.binary(max_size=100))
+def test_any_other_bytes_are_unsealable(data):
+    with pytest.raises(Unsealable):
+        cipher.unseal(data, "outbox")
+
+
+def test_after_a_rotation_old_values_open_and_new_ones_are_sealed_with_the_new_key(messaging):
+    messaging(SEALING_KEYS={"old": OLD})
+    before = cipher.seal(b"x", "outbox")
+
+    messaging(SEALING_KEYS={"new": NEW, "old": OLD})
+    after = cipher.seal(b"x", "outbox")
+
+    assert cipher.unseal(before, "outbox") == b"x"
+    messaging(SEALING_KEYS={"new": NEW})
+    assert cipher.unseal(after, "outbox") == b"x"
+
+
+def test_a_key_that_is_no_longer_listed_is_named(messaging):
+    messaging(SEALING_KEYS={"old": OLD})
+    sealed = cipher.seal(b"x", "outbox")
+
+    messaging(SEALING_KEYS={"new": NEW})
+
+    with pytest.raises(Unsealable, match="key 'old', which SEALING_KEYS does not list"):
+        cipher.unseal(sealed, "outbox")
+
+
+@pytest.mark.parametrize("data", [b"\x07ada@exa", b"\x40" + b"7" * 64, b"\x03\xff\0\x1b", b""])
+def test_what_cannot_be_the_name_of_a_key_is_not_shown_as_one(data):
+    with pytest.raises(Unsealable) as refused:
+        cipher.unseal(data, "outbox")
+
+    assert (str(refused.value), cipher.key_id(data)) == ("sealed with an unknown key", "")
+
+
+def test_a_fingerprint_matches_its_bytes_only_and_survives_a_rotation(messaging):
+    messaging(SEALING_KEYS={"old": OLD})
+    known = cipher.fingerprint(b"body")
+
+    messaging(SEALING_KEYS={"new": NEW, "old": OLD})
+
+    assert cipher.matches(memoryview(known), b"body")
+    assert not cipher.matches(known, b"other body")
+
+
+def test_when_the_key_of_a_fingerprint_is_gone_nobody_can_tell_so_it_matches(messaging):
+    messaging(SEALING_KEYS={"old": OLD})
+    known = cipher.fingerprint(b"body")
+
+    messaging(SEALING_KEYS={"new": NEW})
+
+    assert cipher.matches(known, b"other body")
+
+
+def test_a_lookup_hash_depends_on_value_and_key():
+    hashed = cipher.lookup_hash("7K3MQ9TX2WBDH5RN", OLD)
+
+    assert len(hashed) == 32
+    assert hashed == cipher.lookup_hash("7K3MQ9TX2WBDH5RN", OLD)
+    assert hashed != cipher.lookup_hash("7K3MQ9TX2WBDH5RN", NEW)
+    assert hashed != cipher.lookup_hash("7K3MQ9TX2WBDH5RP", OLD)

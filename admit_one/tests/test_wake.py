@@ -1,0 +1,185 @@
+"""A wake-up comes after the commit, seldom, and never in anybody's way."""
+
+from __future__ import annotations
+
+import logging
+import select
+import sys
+import time
+from types import ModuleType
+
+import pytest
+from admit_one.messaging import outbox, wake
+from admit_one.messaging.testing import an_envelope
+from django.db import transaction
+from shared_contracts.events import AccessCodeCreated
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked_before(monkeypatch):
+    monkeypatch.setattr(wake, "_asked", wake._Asked())
+
+
+@pytest.fixture
+def listener():
+    listener = wake.Listener()
+    listener.clear()
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """The names of the Celery tasks sent; the sending itself is replaced."""
+    names: list[str] = []
+    monkeypatch.setattr(wake, "_send_task", names.append)
+    return names
+
+
+def woken(listener, seconds=5.0) -> bool:
+    readable, _, _ = select.select([listener], [], [], seconds)
+    listener.clear()
+    return bool(readable)
+
+
+def send_in_time():
+    """What a consumer's loop does: wait for as long as it is told, then send what is due."""
+    deadline = time.monotonic() + wake.next_in()
+    while (left := deadline - time.monotonic()) > 0:
+        select.select([], [], [], left)
+    wake.send_waiting()
+
+
+def test_publishing_wakes_the_relay_after_the_commit(listener):
+    with transaction.atomic():
+        outbox.publish(an_envelope(AccessCodeCreated))
+        before_commit = woken(listener, 0.1)
+
+    assert not before_commit
+    assert woken(listener)
+
+
+def test_a_rollback_wakes_nobody(listener):
+    with transaction.atomic():
+        outbox.publish(an_envelope(AccessCodeCreated))
+        transaction.set_rollback(True)
+
+    assert not woken(listener, 0.1)
+
+
+def test_a_cleared_listener_waits_again_and_no_wake_up_is_seen_twice(listener):
+    wake.relay()
+    assert woken(listener)
+
+    assert not woken(listener, 0.1)
+
+
+def test_wake_ups_without_a_relay_do_no_harm_and_the_next_listener_starts_fresh():
+    for _ in range(3):
+        wake.relay()
+
+    listener = wake.Listener()
+
+    assert not woken(listener, 0.05)
+    listener.close()
+
+
+def test_many_wake_ups_at_once_are_one_and_the_rest_is_sent_when_its_time_has_come(sent):
+    for _ in range(100):
+        wake.task("a.task")
+    after_a_hundred = list(sent)
+    wait = wake.next_in()
+
+    assert after_a_hundred == ["a.task"]
+    assert 0 < wait <= wake.PATIENCE
+    send_in_time()
+    assert sent == ["a.task", "a.task"]
+    assert wake.next_in() == float("inf")
+
+
+def test_each_task_has_its_own_patience(sent):
+    wake.task("a.task")
+    wake.task("b.task")
+
+    assert sent == ["a.task", "b.task"]
+
+
+def test_a_deferred_wake_up_of_the_relay_is_sent_when_the_block_ends(listener):
+    with wake.deferred():
+        with transaction.atomic():
+            wake.relay()
+        inside = woken(listener, 0.1)
+
+    assert not inside
+    assert woken(listener)
+
+
+def test_a_deferred_wake_up_of_a_task_is_sent_a_little_later_and_is_not_put_off_again(sent):
+    with wake.deferred(), transaction.atomic():
+        wake.task("a.task")
+    at_the_end, first_wait = list(sent), wake.next_in()
+    with wake.deferred(), transaction.atomic():
+        wake.task("a.task")
+
+    assert at_the_end == []
+    assert 0 < wake.next_in() <= first_wait <= wake.COURTESY
+    send_in_time()
+    assert sent == ["a.task"]
+
+
+def test_what_was_committed_before_an_exception_is_woken_all_the_same(sent):
+    with pytest.raises(ZeroDivisionError), wake.deferred():  # noqa: PT012 (the order is the claim)
+        wake.task("a.task")
+        raise ZeroDivisionError
+
+    send_in_time()
+    assert sent == ["a.task"]
+
+
+def test_a_wake_up_that_fails_is_told_once_and_harms_nobody(monkeypatch, caplog):
+    tried = []
+
+    def fail(name):
+        tried.append(name)
+        raise OSError("amqp://user:hunter2@host is away")
+
+    monkeypatch.setattr(wake, "_send_task", fail)
+
+    with caplog.at_level(logging.WARNING):
+        for _ in range(5):
+            with transaction.atomic():
+                wake.task("a.task")
+
+    assert tried == ["a.task"]
+    assert wake.next_in() > 20
+    assert len(caplog.records) == 1
+    assert "hunter2" not in caplog.text
+
+
+def test_the_task_is_sent_by_the_service_s_own_celery_app_without_a_retry(monkeypatch):
+    calls = []
+
+    class App:
+        def send_task(self, name, **options):
+            calls.append((name, options["retry"]))
+
+    module = ModuleType("student_service.celery")
+    vars(module)["app"] = App()
+    monkeypatch.setitem(sys.modules, "student_service", ModuleType("student_service"))
+    monkeypatch.setitem(sys.modules, "student_service.celery", module)
+
+    wake.task("student_service.send_pending_mails")
+
+    assert calls == [("student_service.send_pending_mails", False)]
+
+
+def test_each_commit_wakes_the_relay(monkeypatch):
+    woken: list[str] = []
+    monkeypatch.setattr(wake, "_wake_relay", lambda: woken.append("relay"))
+    for _ in range(3):
+        with transaction.atomic():
+            wake.relay()
+
+    assert woken == ["relay"] * 3

@@ -1,0 +1,101 @@
+"""Comparisons of both sides, and what they found."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from django.db import models
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+
+class ReconciliationRun(models.Model):
+    """One comparison of both sides, page by page, and what it has found. It is kept.
+
+    comparing → repairing → repaired · drift
+    comparing → clean · drift · unanswered
+    """
+
+    class State(models.TextChoices):
+        COMPARING = "comparing", "asks the student side, page by page"
+        REPAIRING = "repairing", "waits for what it has asked for to mend the drift"
+        CLEAN = "clean", "both sides agree"
+        REPAIRED = "repaired", "both sides agree again"
+        DRIFT = "drift", "both sides differ"
+        UNANSWERED = "unanswered", "the student side did not answer"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.COMPARING)
+    since = models.DateTimeField(help_text="what was paid from then")
+    until = models.DateTimeField(help_text="until before then")
+    repair = models.BooleanField(default=False)
+    scheduled_for = models.DateField(null=True, unique=True, help_text="the day of a daily run")
+    after_paid_at = models.DateTimeField(null=True, help_text="how far it has come")
+    after_id = models.UUIDField(null=True)
+    asked = models.PositiveIntegerField(default=0, help_text="how often for the page it is at")
+    asked_at = models.DateTimeField(default=timezone.now)
+    compared = models.PositiveBigIntegerField(default=0)
+    started_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["started_at"],
+                name="reconciliation_open",
+                condition=models.Q(ended_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"reconciliation {self.id}"
+
+    @property
+    def after(self) -> tuple[datetime, UUID] | None:
+        """The place up to which both sides were compared."""
+        if self.after_paid_at is None or self.after_id is None:
+            return None
+        return self.after_paid_at, self.after_id
+
+
+class Drift(models.Model):
+    """One subscription on which both sides differ, and what became of it. No code is kept here."""
+
+    class Kind(models.TextChoices):
+        PAID_WITHOUT_CODE = "paid_without_code", "paid, and no code has come"
+        CODE_LOST = "code_lost", "the student side has lost the code"
+        CODE_WITHOUT_PAYMENT = "code_without_payment", "a code, and no payment is known"
+        CODE_DIFFERS = "code_differs", "the student side has another code"
+        CANCELLED_BUT_VALID = "cancelled_but_valid", "cancelled, and the code still lets in"
+        CANCELLATION_LOST = "cancellation_lost", "a revoked code, and no cancellation is known"
+
+    class State(models.TextChoices):
+        FOUND = "found", "nothing was done about it"
+        REPAIRING = "repairing", "what mends it was asked for"
+        REPAIRED = "repaired", "both sides agree again"
+        NEEDS_PERSON = "needs_person", "it cannot be mended by itself"
+        HEALED = "healed", "it has mended itself"
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(ReconciliationRun, on_delete=models.CASCADE, related_name="drifts")
+    subscription_id = models.UUIDField()
+    kind = models.CharField(max_length=24, choices=Kind.choices)
+    state = models.CharField(max_length=16, choices=State.choices)
+    ours = models.CharField(max_length=32, blank=True, help_text="digest of the code here")
+    theirs = models.CharField(max_length=32, blank=True, help_text="digest of the code there")
+    note = models.CharField(max_length=200, blank=True, default="", db_default="")
+    tries = models.PositiveIntegerField(default=0)
+    tried_at = models.DateTimeField(null=True)
+    found_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["run", "subscription_id"], name="drift_once"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["run", "state"], name="drift_of_run")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subscription_id} ({self.state})"

@@ -1,0 +1,1 @@
+"""Mails with codes: written down, sent once, and settled."""

@@ -1,0 +1,48 @@
+"""The mail server is away: leave it alone for a while, longer each time, and say so once."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from admit_one.processes.backoff import next_delay
+
+logger = logging.getLogger(__name__)
+
+LONGEST_PAUSE = 10.0
+"""Seconds; a run outlasts it, so a server that is back is found back after one pause at most."""
+
+
+class Outage:
+    """What this process knows of the mail server. Rows say nothing: no mail is to blame."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._rest_until = 0.0
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is too early to try again."""
+        return self.rest > 0.0
+
+    @property
+    def rest(self) -> float:
+        """Seconds until it is time to try again."""
+        return max(0.0, self._rest_until - time.monotonic())
+
+    def begin(self, reason: str) -> None:
+        """The server failed (again). Mails that were on their way together fail as one."""
+        if self.resting:
+            return
+        self._failures += 1
+        pause = next_delay(self._failures, first=1.0, most=LONGEST_PAUSE)
+        self._rest_until = time.monotonic() + pause
+        if self._failures == 1:
+            logger.warning("mail server away, mails wait: %s", reason)
+
+    def end(self) -> None:
+        """The server works."""
+        if self._failures:
+            logger.warning("mail server is back after %d failures", self._failures)
+        self._failures = 0
+        self._rest_until = 0.0

@@ -1,0 +1,149 @@
+"""Carries out a plan, starts again what has died, and mends everything in the end."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+
+from tests_integration.chaos.stage.mail_server import Moods
+from tests_integration.chaos.stage.moments import MOMENTS
+from tests_integration.chaos.stage.stage import Stage
+from tools.servers.rabbitmq_node import CtlFailed
+from tools.system.process import NotReady
+from tools.system.system import PROCESSES
+
+from .acts import end_alarms
+from .catalogue import FAULTS
+from .plan import Planned
+
+KILLED = -9
+LOOK_EVERY = 0.05
+BACK_AFTER = 0.5
+"""Seconds after which a supervisor starts again what has died."""
+
+
+class NotMended(Exception):
+    """Something did not come back in time after the last fault."""
+
+
+class Driver:
+    """Does one plan to one stage. From the main thread: processes are its children."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._died_at: dict[str, float] = {}
+        self._going_on: list[Planned] = []
+        self.happened: Counter[str] = Counter()
+        """Faults by kind; a trap that nobody went into is none."""
+        self.mails_in_doubt = 0
+        self.ended_by_themselves: list[str] = []
+        self.restarts = 0
+
+    @property
+    def going_on(self) -> list[str]:
+        """The faults of the moment, in a few words."""
+        return [f"{one.fault} {one.target}" for one in self._going_on]
+
+    def carry_out(self, plan: Sequence[Planned], seconds: float, tick: Callable[[], None]) -> None:
+        """Begin and end each fault at its time, for `seconds`; `tick` is called all the while."""
+        began = time.monotonic()
+        coming = list(plan)
+        while (now := time.monotonic() - began) < seconds or coming or self._going_on:
+            for one in [one for one in self._going_on if one.until <= now]:
+                self._end(one)
+            while coming and coming[0].at <= now:
+                self._begin(coming.pop(0))
+            self.supervise()
+            tick()
+            time.sleep(LOOK_EVERY)
+
+    def supervise(self) -> None:
+        """Start again what has died a moment ago."""
+        now = time.monotonic()
+        for process in self._stage.system.ended():
+            died_at = self._died_at.setdefault(process.name, now)
+            if now - died_at >= BACK_AFTER:
+                if process.exit_code != KILLED:
+                    self.ended_by_themselves.append(f"{process.name} ({process.exit_code})")
+                del self._died_at[process.name]
+                self._stage.system.start(process.name)
+                self.restarts += 1
+
+    def mend(self, seconds: float) -> None:
+        """End every fault, and wait until all is back. Raises `NotMended`."""
+        deadline = time.monotonic() + seconds
+        for one in list(self._going_on):
+            self._end(one)
+        self._stage.system.moods.become(Moods.NORMAL)
+        servers = self._stage.servers
+        try:
+            if servers is not None:
+                servers.node.wait_ready(max(1.0, deadline - time.monotonic()))
+                servers.cluster.wait_ready(max(1.0, deadline - time.monotonic()))
+                end_alarms(servers)
+                servers.broker.open()
+                servers.databases.open()
+        except (NotReady, CtlFailed) as error:
+            raise NotMended(str(error)) from None
+        while missing := self._missing():
+            if time.monotonic() > deadline:
+                raise NotMended(f"not back within {seconds:.0f} s: {', '.join(missing)}")
+            self.supervise()
+            time.sleep(LOOK_EVERY)
+
+    def memory(self) -> dict[str, int]:
+        """Bytes that each process holds now (VmRSS)."""
+        found: dict[str, int] = {}
+        for name in PROCESSES:
+            with suppress(FileNotFoundError, ProcessLookupError):
+                status = Path(f"/proc/{self._stage.system.process(name).pid}/status").read_text()
+                kilobytes = re.search(r"VmRSS:\s*(\d+)", status)
+                found[name] = int(kilobytes[1]) * 1024 if kilobytes else 0
+        return found
+
+    def _missing(self) -> list[str]:
+        missing = []
+        for name in PROCESSES:
+            try:
+                if not self._stage.system.process(name).is_ready():
+                    missing.append(name)
+            except NotReady:
+                missing.append(name)
+        return missing
+
+    def _begin(self, one: Planned) -> None:
+        fault = FAULTS[one.fault]
+        name = one.target.partition(":")[0]
+        if name in PROCESSES and name not in self._stage.system.running():
+            return  # it is down already
+        servers = self._stage.servers
+        if one.target == "broker" and servers is not None and not servers.node.is_up:
+            return  # it is still coming back from the last one
+        try:
+            fault.begin(self._stage, one.target)
+        except (psycopg.OperationalError, sqlite3.OperationalError):
+            return  # so is the database, or somebody who is frozen holds it
+        self._going_on.append(one)
+
+    def _end(self, one: Planned) -> None:
+        self._going_on.remove(one)
+        fault = FAULTS[one.fault]
+        try:
+            happened = fault.end(self._stage, one.target)
+        except CtlFailed:  # what is left of it is for `mend`
+            happened = True
+        if happened:
+            self.happened[self._name(one)] += 1
+            self.mails_in_doubt += fault.doubles_mails(one.target)
+
+    @staticmethod
+    def _name(one: Planned) -> str:
+        moment = one.target.partition(":")[2]
+        return f"kill -9 {MOMENTS[moment].title}" if moment else FAULTS[one.fault].title

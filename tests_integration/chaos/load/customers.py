@@ -1,0 +1,163 @@
+"""Customers order at a steady pace, each until there is an answer; they look, and some cancel."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+
+from tests_integration.harness.payments import NO_ANSWER, Answer, Order, Payments, order
+
+AT_ONCE = 12
+"""Customers who can wait for an answer at the same time."""
+
+PAUSE = 0.3
+"""Seconds before a customer without an answer sends the same order again."""
+
+SENT_TWICE = 0.02
+"""The part of the orders that are sent once more although they were answered."""
+
+CANCELLED_AT_ONCE = 0.02
+"""The part of the orders that are cancelled as soon as they are answered, on a code's heels."""
+
+CANCELLED_LATER = 0.01
+"""The part of the orders after which somebody cancels an older subscription."""
+
+LOOKS_A_SECOND = 5.0
+
+TRY_AGAIN = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+class Customers:
+    """Threads that order at `rate` a second, and one that looks at subscriptions."""
+
+    def __init__(self, payments: Payments, rate: float, seed: int) -> None:
+        self._payments = payments
+        self._rate = rate
+        self._draw = random.Random(f"customers {seed}")
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._given_up = threading.Event()
+        self._coming = 0
+        self._began = 0.0
+        self._ids: list[str] = []
+        self.accepted: dict[str, Order] = {}
+        """Orders by the id of the subscription that each was answered with."""
+        self.codes: dict[str, str] = {}
+        """The first code that was shown for each subscription that somebody looked at."""
+        self.cancelled: set[str] = set()
+        """Subscriptions whose cancellation was answered."""
+        self.wrong: list[str] = []
+        """Answers that nobody should ever get, and what changed that should not."""
+        self.tries = 0
+        names = [f"customer {number}" for number in range(AT_ONCE)]
+        self._buyers = [threading.Thread(target=self._buy_on, name=n, daemon=True) for n in names]
+        self._looker = threading.Thread(target=self._look_on, name="looker", daemon=True)
+
+    def open(self) -> None:
+        """Begin."""
+        self._began = time.monotonic()
+        for thread in (*self._buyers, self._looker):
+            thread.start()
+
+    def close(self) -> None:
+        """No new orders; those that were begun go on until they are answered."""
+        self._closed.set()
+
+    def finish(self, seconds: float) -> None:
+        """Wait until every order is answered. After `seconds` the customers give up."""
+        deadline = time.monotonic() + seconds
+        for thread in (*self._buyers, self._looker):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._given_up.set()
+
+    def _buy_on(self) -> None:
+        while self._next():
+            what = order()
+            first = self._buy(what)
+            if first and self._draw.random() < SENT_TWICE:
+                second = self._buy(what)
+                if second not in {first, ""}:
+                    self._note(f"one order was answered with {first} and with {second}")
+            if first and self._draw.random() < CANCELLED_AT_ONCE:
+                self._cancel(first)
+            if self._draw.random() < CANCELLED_LATER and (older := self._any()):
+                self._cancel(older)
+
+    def _next(self) -> bool:
+        """Wait for the time of the next order; returns whether there is one."""
+        with self._lock:
+            due = self._began + self._coming / self._rate
+            self._coming += 1
+        return not self._closed.wait(max(0.0, due - time.monotonic()))
+
+    def _buy(self, what: Order) -> str:
+        """The id that the order is answered with; empty if the customer gave up."""
+        answer = self._until_accepted("an order", lambda: self._payments.post(what))
+        if answer is None:
+            return ""
+        subscription = str(answer.body["id"])
+        with self._lock:
+            if subscription not in self.accepted:
+                self._ids.append(subscription)
+            self.accepted[subscription] = what
+        return subscription
+
+    def _cancel(self, subscription: str) -> None:
+        post = partial(self._payments.cancel, subscription)
+        answer = self._until_accepted(f"the cancellation of {subscription}", post)
+        if answer is not None:
+            self.cancelled.add(subscription)
+
+    def _until_accepted(self, what: str, post: Callable[[], Answer]) -> Answer | None:
+        """The answer to a request, sent until it is accepted; none if the customer gave up."""
+        while not self._given_up.is_set():
+            self.tries += 1
+            try:
+                answer = post()
+            except (*NO_ANSWER, ValueError):  # no answer, or half of one
+                self._given_up.wait(PAUSE)
+                continue
+            if answer.status == HTTPStatus.ACCEPTED:
+                return answer
+            if answer.status not in TRY_AGAIN:
+                self._note(f"{what} was answered with {answer.status}: {answer.body}")
+            self._given_up.wait(PAUSE)
+        self._note(f"{what} had no answer when the run ended")
+        return None
+
+    def _look_on(self) -> None:
+        while not self._closed.wait(1 / LOOKS_A_SECOND):
+            if looked_at := self._any():
+                self._look(looked_at)
+
+    def _any(self) -> str:
+        """Any subscription so far; empty if there is none."""
+        with self._lock:
+            return self._draw.choice(self._ids) if self._ids else ""
+
+    def _look(self, subscription: str) -> None:
+        was_cancelled = subscription in self.cancelled
+        try:
+            answer = self._payments.call("GET", f"/v1/subscriptions/{subscription}")
+        except (*NO_ANSWER, ValueError):
+            return
+        if answer.status in TRY_AGAIN:
+            return
+        if answer.status != HTTPStatus.OK:
+            self._note(f"GET of {subscription} was answered with {answer.status}: {answer.body}")
+            return
+        code, known = answer.body["access_code"], self.codes.get(subscription)
+        if known is None and code is not None:
+            self.codes[subscription] = code
+        elif code != known:
+            self._note(f"{subscription} had a code, and now has another or none")
+        if was_cancelled and answer.body["status"] != "cancelled":
+            self._note(f"{subscription} was cancelled, and is {answer.body['status']}")
+
+    def _note(self, what: str) -> None:
+        with self._lock:
+            self.wrong.append(what)

@@ -1,0 +1,142 @@
+"""A process of ours under chaos.
+
+    python -m tests_integration.chaos.stage.child FOLDER NAME BUG COMMAND…
+
+Runs COMMAND (`manage.py …` or `-m module …`) in this very process, changed in three ways: it dies
+by `kill -9` at a moment when a trap is laid for it, it waits less before it tries again, so that
+minutes are enough for many tries, and it has the planted BUG ("-" for none).
+Each change is made right after its module was loaded.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.abc
+import importlib.machinery
+import os
+import runpy
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .moments import MOMENTS, Moment, trap
+from .planted import BUGS, Change
+
+SHORTER = {
+    "access_codes.mails.sending": {"LONGEST_PAUSE": 4.0},
+}
+"""Constants, by module, with what they are under chaos (seconds)."""
+
+RETRY_DELAYS = (1, 1, 1, 2)
+
+
+class Changes(importlib.abc.MetaPathFinder):
+    """Finds the modules that are to be changed, and changes them when they are loaded."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, list[Change]] = defaultdict(list)
+
+    def add(self, module: str, change: Change) -> None:
+        self._changes[module].append(change)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in self._changes:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader = Changing(spec.loader, self._changes[fullname])
+                return spec
+        return None
+
+
+class Changing(importlib.abc.Loader):
+    """Loads a module as its own loader does, then changes it."""
+
+    def __init__(self, loader: importlib.abc.Loader, changes: Sequence[Change]) -> None:
+        self._loader = loader
+        self._changes = changes
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        for change in self._changes:
+            change(module)
+
+
+def deadly(moment: Moment, file: Path) -> Change:
+    """Make the moment's function fatal as long as `file` is there."""
+
+    def fall() -> None:
+        try:
+            file.unlink()
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def change(module: ModuleType) -> None:
+        owner, _, name = moment.function.rpartition(".")
+        place: Any = getattr(module, owner) if owner else module
+        original: Callable[..., Any] = getattr(place, name)
+
+        @functools.wraps(original)
+        def replaced(*args: Any, **kwargs: Any) -> Any:
+            if moment.before:
+                fall()
+            result = original(*args, **kwargs)
+            fall()
+            return result
+
+        setattr(place, name, replaced)
+
+    return change
+
+
+def shorter(constants: dict[str, float]) -> Change:
+    """Give the module's constants other values; they must exist."""
+
+    def change(module: ModuleType) -> None:
+        for name, value in constants.items():
+            if not hasattr(module, name):
+                raise AttributeError(f"{module.__name__} has no {name} any more: see {__file__}")
+            setattr(module, name, value)
+
+    return change
+
+
+def sooner(settings: ModuleType) -> None:
+    """Try set-aside messages again within seconds."""
+    settings.MESSAGING["RETRY_DELAYS"] = RETRY_DELAYS
+
+
+def main() -> None:
+    folder, name, bug, *command = sys.argv[1:]
+    changes = Changes()
+    for service in ("payment_service", "student_service"):
+        changes.add(f"{service}.settings", sooner)
+    for module, constants in SHORTER.items():
+        changes.add(module, shorter(constants))
+    for key, moment in MOMENTS.items():
+        if name.partition("#")[0] in moment.processes:
+            changes.add(moment.module, deadly(moment, trap(Path(folder), name, key)))
+    if bug != "-":
+        changes.add(*BUGS[bug])
+    sys.meta_path.insert(0, changes)
+    if command[0] == "-m":
+        sys.argv = command[1:]
+        runpy.run_module(command[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = command
+        runpy.run_path(command[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

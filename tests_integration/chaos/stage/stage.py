@@ -1,0 +1,144 @@
+"""Where a run takes place: servers of its own behind gates, or the files of one folder."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from tests_integration.harness.gate import Gate
+from tools.servers import postgresql
+from tools.servers.postgresql_cluster import Cluster
+from tools.servers.rabbitmq_node import Node
+from tools.system.system import PROCESSES, SERVICES, Backends
+
+from .room import Room
+from .system import ChaosSystem
+
+AT_ONCE = {"payment_service": {"RECONCILE_SETTLED_AFTER": "0"}}
+"""What was paid a moment ago is compared, too."""
+
+
+HOLD_SECONDS = 2.0
+"""How long others may keep a SQLite database, each for milliseconds, before it cannot be held."""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A RabbitMQ and a PostgreSQL that only chaos uses, and the gates on the way to them."""
+
+    node: Node
+    cluster: Cluster
+    broker: Gate
+    databases: Gate
+    room: Room | None = None
+    """The broker's disk, if it has a small one of its own."""
+
+
+@contextmanager
+def private_servers(room: Room | None = None) -> Iterator[Servers]:
+    """Both, started for this and ended with it. Raises `NotHere` if they cannot be had."""
+    with ExitStack() as stack:
+        node = Node(stack, data=room.folder / "rabbitmq" if room else None)
+        cluster = postgresql.private(stack)
+        broker = stack.enter_context(Gate(node.url))
+        databases = stack.enter_context(Gate(cluster.url))
+        yield Servers(node, cluster, broker, databases, room)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A system, what it stands on (`servers` is None on the embedded default), and its URLs.
+
+    `broker_url` and `database_urls` are as outsiders reach them, by no gate.
+    """
+
+    system: ChaosSystem
+    servers: Servers | None
+    broker_url: str
+    database_urls: dict[str, str]
+    _held: list[sqlite3.Connection] = field(default_factory=list)
+
+    def start_missing(self) -> None:
+        """Start each process that does not run."""
+        self.system.start(*(set(PROCESSES) - set(self.system.running())))
+
+    def save_databases(self, folder: Path) -> None:
+        """Write each table of PostgreSQL to a file; SQLite's files lie in the folder anyway."""
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        for service, url in self.database_urls.items():
+            if url.startswith("sqlite"):
+                continue
+            with psycopg.connect(url) as connection:
+                for (table,) in connection.execute(tables).fetchall():
+                    copied = f'COPY "{table}" TO STDOUT (FORMAT csv, HEADER)'.encode()
+                    with (
+                        (folder / f"{service}.{table}.csv").open("wb") as file,
+                        connection.cursor().copy(copied) as rows,
+                    ):
+                        file.writelines(rows)
+
+    def save_logs(self, folder: Path) -> None:
+        """Copy what the servers have said."""
+        if self.servers is not None:
+            shutil.copy(self.servers.node.folder / "rabbitmq.log", folder / "rabbitmq.log")
+            shutil.copy(self.servers.cluster.folder / "log", folder / "postgresql.log")
+
+    def hold_databases(self) -> None:
+        """Take the write lock of each SQLite database, or of none.
+
+        Raises `sqlite3.OperationalError` if somebody keeps one: such as a process that another
+        fault has frozen, and that nobody thaws while this is waited for.
+        """
+        try:
+            for url in self.database_urls.values():
+                connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=HOLD_SECONDS)
+                self._held.append(connection)
+                connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            self.let_databases_go()
+            raise
+
+    def let_databases_go(self) -> None:
+        """Give the locks back."""
+        while self._held:
+            self._held.pop().close()
+
+
+@contextmanager
+def on_servers(servers: Servers, folder: Path, bug: str = "") -> Iterator[Stage]:
+    """A new system on these servers, with databases and a part of the broker of its own."""
+    name = f"chaos_{secrets.token_hex(4)}"
+    urls = {
+        service: postgresql.create(servers.cluster.url, f"{name}_{service}") for service in SERVICES
+    }
+    backends = Backends(
+        payment_database_url=servers.databases.way_to(urls["payment_service"]),
+        student_database_url=servers.databases.way_to(urls["student_service"]),
+        broker_url=servers.broker.way_to(servers.node.url),
+        prefix=f"{name}.",
+    )
+    # Where the broker loses what it had confirmed, a person reconciles both sides at once.
+    settings = AT_ONCE if servers.room is not None else {}
+    with ChaosSystem(folder, backends, bug, settings) as system:
+        try:
+            yield Stage(system, servers, servers.node.url, urls)
+        finally:
+            # Nobody says goodbye to a server that does not listen.
+            servers.broker.open()
+            servers.databases.open()
+
+
+@contextmanager
+def embedded(folder: Path, bug: str = "") -> Iterator[Stage]:
+    """A new system on SQLite and the embedded broker."""
+    backends = Backends.embedded(folder)
+    urls = {service: backends.database_url(service) for service in SERVICES}
+    with ChaosSystem(folder, backends, bug) as system:
+        yield Stage(system, None, backends.broker_url, urls)

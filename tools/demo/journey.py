@@ -1,0 +1,147 @@
+"""One paid subscription on its way through both services, watched from outside.
+
+Nothing here is told by the services: a step has happened when its row is committed,
+its mail is in the mailbox, or the API shows it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from tools.system.rows import Rows
+from tools.system.system import System
+
+from . import rest
+
+CODE = re.compile(r"\b[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}\b")
+LOOK_EVERY = 0.005
+
+PUBLISHED = "SELECT 1 FROM messaging_outbox WHERE subject = ? AND published_at IS NOT NULL"
+CAUSED = "SELECT 1 FROM messaging_outbox WHERE subject = ?"
+HANDLED = "SELECT 1 FROM messaging_inbox WHERE subject = ?"
+
+
+class Stuck(Exception):
+    """A step did not happen in time; the message says which, and where to look."""
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    what: str
+    happened: Callable[[], bool]
+    after: str = ""
+    """The step that causes it, and is looked for first."""
+
+
+class Journey:
+    """Posts a subscription when made, and then follows it."""
+
+    def __init__(self, system: System, api_key: str) -> None:
+        self._system = system
+        self._headers = {"Authorization": f"Bearer {api_key}"}
+        # A student of their own each time: a person gets only so many mails a day.
+        person = secrets.token_hex(3)
+        self.request: dict[str, Any] = {
+            "user_id": f"ada-{person}",
+            "email": f"ada+{person}@example.org",
+            "plan": "pro",
+            "amount": 4900,
+            "currency": "EUR",
+        }
+        self._posted_at = time.monotonic()
+        url = f"{system.payment_url}/v1/subscriptions"
+        self.subscription = rest.post(url, self.request, self._headers)
+        self.url = f"{url}/{self.subscription['id']}"
+        self.accepted_after = time.monotonic() - self._posted_at
+
+    def steps(self, timeout: float = 30) -> Iterator[tuple[Step, float]]:
+        """Each step when it has happened, with its seconds since the POST. Raises `Stuck`."""
+        backends, subject = self._system.backends, self.subscription["id"]
+        with (
+            closing(Rows(backends.payment_database_url)) as payment,
+            closing(Rows(backends.student_database_url)) as student,
+        ):
+            yield from self._follow(
+                [
+                    Step(
+                        "published",
+                        "payment relay: confirmed by the broker",
+                        lambda: payment.exist(PUBLISHED, subject),
+                    ),
+                    Step(
+                        "code issued",
+                        "student consumer: code, mail and reply, one commit",
+                        lambda: student.exist(CAUSED, subject),
+                        after="published",
+                    ),
+                    Step(
+                        "mail delivered",
+                        "student Celery worker: taken by the mail server",
+                        lambda: bool(self.mails()),
+                        after="code issued",
+                    ),
+                    Step(
+                        "code stored",
+                        "payment consumer: the reply is handled",
+                        lambda: payment.exist(HANDLED, subject),
+                        after="code issued",
+                    ),
+                    Step(
+                        "shown by the API",
+                        "payment web: the subscription is active",
+                        lambda: self.shown()["status"] == "active",
+                        after="code stored",
+                    ),
+                ],
+                timeout,
+            )
+
+    def _follow(self, steps: list[Step], timeout: float) -> Iterator[tuple[Step, float]]:
+        pending, seen = steps, {""}
+        while pending:
+            waiting = []
+            for step in pending:
+                if step.after in seen and step.happened():
+                    seen.add(step.name)
+                    yield step, time.monotonic() - self._posted_at
+                else:
+                    waiting.append(step)
+            pending = waiting
+            if pending:
+                self._give_up_if_hopeless(pending, timeout)
+                time.sleep(LOOK_EVERY)
+
+    def _give_up_if_hopeless(self, pending: list[Step], timeout: float) -> None:
+        missing = ", ".join(step.name for step in pending)
+        for process in self._system.ended():
+            raise Stuck(
+                f"Not happened: {missing}. {process.name} has ended "
+                f"with exit code {process.exit_code}. {process.last_lines()}"
+            )
+        if time.monotonic() - self._posted_at > timeout:
+            raise Stuck(
+                f"Not happened within {timeout:.0f} s: {missing}. "
+                f"What each process has to say is in {self._system.folder / 'logs'}"
+            )
+
+    def mails(self) -> list[dict[str, str]]:
+        """What the student got, newest first."""
+        mails: list[dict[str, str]] = rest.get(f"{self._system.mail_url}/api/messages")
+        return [mail for mail in mails if self.request["email"] in mail["to"]]
+
+    def shown(self) -> dict[str, str]:
+        """The subscription as the payment API shows it now."""
+        shown: dict[str, str] = rest.get(self.url, self._headers)
+        return shown
+
+    def codes(self) -> tuple[list[str], str]:
+        """The access codes in the student's mails, and the one in the payment API."""
+        mailed = [code for mail in self.mails() for code in CODE.findall(mail["text"])]
+        return mailed, self.shown()["access_code"]

@@ -1,0 +1,124 @@
+"""How the demo looks: 80 columns, and as readable without colour as with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zlib import crc32
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.text import Text
+
+from tools.servers.found import without_password
+from tools.system.backends import Backends
+from tools.system.system import System
+
+from .journey import Journey
+
+console = Console(highlight=False)
+COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green")
+
+
+def title(backends: Backends) -> None:
+    console.print()
+    console.print("[bold]Admit One[/]  a paid subscription becomes one access code in a mailbox")
+    console.print()
+    for name, url in (
+        ("payment database", backends.payment_database_url),
+        ("student database", backends.student_database_url),
+        ("broker", backends.broker_url),
+    ):
+        console.print(f"  [dim]{name:<17}[/] {escape(without_password(url))}", soft_wrap=True)
+    console.print()
+
+
+def done(what: str, seconds: float) -> None:
+    console.print(f"  [green]✓[/] {what:<40} [dim]{seconds:5.1f} s[/]")
+
+
+def ready(name: str, pid: int, seconds: float) -> None:
+    done(f"{name:<17} ready, process {pid}", seconds)
+
+
+def posted(journey: Journey) -> None:
+    request = journey.request
+    console.print()
+    console.print(
+        f"[bold]POST /v1/subscriptions[/]  {request['email']}, {request['plan']}, "
+        f"{int(request['amount']) / 100:.2f} {request['currency']}"
+    )
+    console.print()
+    step("accepted", "payment web: subscription and event, one commit", journey.accepted_after)
+
+
+def step(name: str, what: str, seconds: float) -> None:
+    console.print(f"  [dim]{seconds:6.3f} s[/]  [bold]{name:<16}[/]  [dim]{what}[/]")
+
+
+def mail(mail: dict[str, str]) -> None:
+    content = Text.assemble(
+        ("From  ", "dim"), mail["from"], "\n",
+        ("To    ", "dim"), mail["to"], "\n\n",
+        mail["text"].replace("\r\n", "\n").strip(),
+    )  # fmt: skip
+    console.print()
+    console.print(Panel(content, title=escape(mail["subject"]), title_align="left", width=78))
+
+
+def same_code(code: str) -> None:
+    console.print()
+    console.print(f"  [green]✓[/] [bold]{code}[/] is in the mail and in the payment API")
+
+
+def how_to_go_on(system: System, key_file: Path, operator: str) -> None:
+    console.print()
+    console.print("[bold]Go on playing[/]")
+    console.print()
+    for what, url in (
+        ("the mailbox", system.mail_url),
+        ("the payment API, described", f"{system.payment_url}/v1/docs"),
+        ("is payment ready?", f"{system.payment_url}/health/ready"),
+        ("is student ready?", f"{system.student_url}/health/ready"),
+        ("payment, for operators", system.operators_urls["payment_service"]),
+        ("student, for operators", system.operators_urls["student_service"]),
+        ("log in there as", operator),
+    ):
+        console.print(f"  [dim]{what:<28}[/]{escape(url)}")
+    lines = f"""
+  KEY=$(cat {shown_path(key_file)})
+  curl -H "Authorization: Bearer $KEY" {system.payment_url}/v1/subscriptions
+  curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
+    -d '{{"user_id": "you", "email": "you@example.org", "plan": "pro",
+         "amount": 4900, "currency": "EUR"}}' {system.payment_url}/v1/subscriptions
+"""
+    console.print(Text(lines), soft_wrap=True)
+    console.print("Kill any process with [bold]kill -9[/] and see what is lost: nothing.")
+    console.print("What each process says comes below. [bold]Ctrl-C[/] stops everything.")
+    console.print()
+
+
+def shown_path(path: Path) -> Path:
+    """Short if it is below where the command was given, so that it fits the screen."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def log(name: str, line: str) -> None:
+    colour = COLOURS[crc32(name.encode()) % len(COLOURS)]
+    console.print(Text.assemble((f"{name:<17}", colour), " │ ", line), soft_wrap=True)
+
+
+def ended(name: str, exit_code: int | None, *, again: bool) -> None:
+    how = f"signal {-exit_code}" if exit_code and exit_code < 0 else f"exit code {exit_code}"
+    what = "starting it again" if again else "too soon to start it again: see its log"
+    console.print(f"[bold yellow]{name} ended ({how}); {what}[/]")
+
+
+def stopping() -> None:
+    console.print()
+    console.print("Stopping: first the doors, then what works behind them, the mailbox last.")
+
+
+def failed(problem: str) -> None:
+    console.print()
+    console.print(Text.assemble(("✗ ", "bold red"), problem), soft_wrap=True)

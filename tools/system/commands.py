@@ -1,0 +1,103 @@
+"""How each process of the system is started, and how it shows that it is ready."""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .ports import LOCAL, Ports
+from .process import Process, says
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = ("payment_service", "student_service")
+
+
+@dataclass(frozen=True)
+class Command:
+    """`service` is empty for the mail catcher, which belongs to neither."""
+
+    service: str
+    cwd: Path
+    arguments: list[str]
+    is_ready: Callable[[Process], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Beside the settings of its service."""
+
+
+def role_of(name: str) -> str:
+    """The role of a process: `student-consumer#2` is a consumer."""
+    return name.partition("#")[0].rpartition("-")[2]
+
+
+def command(name: str, ports: Ports, mails: Path) -> Command:
+    """How to start the process called `name`. Raises `ValueError` if there is none of that name."""
+    side, role = name.partition("-")[0], role_of(name)
+    if role == "mail":
+        return Command("", ROOT, _mail(ports, mails), says(" mail ready"))
+    service = f"{side}_service"
+    if service not in SERVICES or role not in _ROLES:
+        raise ValueError(
+            f"expected mail, or payment or student, a hyphen and one of {', '.join(_ROLES)}; "
+            f"got {name!r}"
+        )
+    port: int = getattr(ports, side if role != "operators" else f"{side}_operators")
+    is_ready = _answers_ready(port) if role in _WEB else says(f" {role} ready")
+    return Command(
+        service, ROOT / service, [sys.executable, *_ROLES[role](service, port)], is_ready
+    )
+
+
+def _web(application: str, port: int) -> list[str]:
+    server = ["-m", "uvicorn", f"{application}:application", "--host", LOCAL, "--port", str(port)]
+    return [
+        *server, "--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "5",
+    ]  # fmt: skip
+
+
+def _tasks(service: str, _: int) -> list[str]:
+    # Threads leave no grandchildren behind; gossip and mingle are talk among many workers.
+    worker = ["-m", "celery", "-A", service, "worker", "--beat", "--pool", "threads"]
+    return [*worker, "--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
+
+
+_ROLES: dict[str, Callable[[str, int], list[str]]] = {
+    "web": lambda service, port: _web(f"{service}.asgi", port),
+    "relay": lambda *_: ["manage.py", "relay_outbox"],
+    "consumer": lambda *_: ["manage.py", "consume_events"],
+    "tasks": _tasks,
+    "operators": lambda service, port: _web(f"{service}.operators.asgi", port),
+}
+_WEB = ("web", "operators")
+
+OPERATORS = ("payment-operators", "student-operators")
+"""The pages for operators, without which everything works."""
+
+PROCESSES = (
+    "mail",
+    *(
+        f"{side}-{role}"
+        for side in ("payment", "student")
+        for role in _ROLES
+        if role != "operators"
+    ),
+)
+
+
+def _mail(ports: Ports, mails: Path) -> list[str]:
+    listen = ["--smtp-port", str(ports.smtp), "--http-port", str(ports.mail)]
+    return [sys.executable, "-m", "tools.mail_catcher", *listen, "--folder", str(mails)]
+
+
+def _answers_ready(port: int) -> Callable[[Process], bool]:
+    def is_ready(_: Process) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{LOCAL}:{port}/health/ready", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    return is_ready
