@@ -5,7 +5,7 @@ from shared_contracts.events import (
     AccessCodeRevoked,
     AccessCodeUndeliverable,
     AccessDigest,
-    AccessGrantTold,
+    AccessGrantReported,
 )
 
 from . import services
@@ -16,5 +16,5 @@ HANDLERS = {
     AccessCodeRevoked: services.confirm_revocations,
     AccessCodeUndeliverable: services.note_undeliverable_codes,
     AccessDigest: runs.compare_pages,
-    AccessGrantTold: repairs.take_over,
+    AccessGrantReported: repairs.take_over,
 }

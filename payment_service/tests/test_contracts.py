@@ -121,11 +121,11 @@ def test_the_golden_digest_is_compared_and_its_next_page_is_asked_for() -> None:
 
 
 def test_the_golden_grant_is_recorded_and_asked_for_as_promised() -> None:
-    event = Envelope.from_json(golden("access_grant_told")).data
+    event = Envelope.from_json(golden("access_grant_reported")).data
     deliver_to = the_golden_run(repair=True)
     deliver(golden("access_digest"))
     request = next(m for m in published() if m.type == "access_grants_requested")
-    deliver(golden("access_grant_told"))
+    deliver(golden("access_grant_reported"))
 
     subscription = Subscription.objects.get()
     promised = json.loads(golden("access_grants_requested"))
@@ -134,8 +134,8 @@ def test_the_golden_grant_is_recorded_and_asked_for_as_promised() -> None:
     assert deliver_to.drifts.get().state == "repaired"
 
 
-def test_a_lost_code_is_told_in_the_form_of_the_golden_access_code_known() -> None:
-    promised = json.loads(golden("access_code_known"))
+def test_a_lost_code_is_told_in_the_form_of_the_golden_access_code_restored() -> None:
+    promised = json.loads(golden("access_code_restored"))
     subscription = a_subscription()
     deliver(a_code_for(subscription.id))
     long_ago = datetime(2026, 1, 2, tzinfo=UTC)
@@ -145,6 +145,6 @@ def test_a_lost_code_is_told_in_the_form_of_the_golden_access_code_known() -> No
     deliver(request.follow(AccessDigest(run_id=run.id, entries=())))
 
     written = json.loads(published()[-1].to_json())
-    assert written["type"] == "access_code_known"
+    assert written["type"] == "access_code_restored"
     assert written.keys() == promised.keys()
     assert written["data"].keys() == promised["data"].keys()

@@ -15,12 +15,12 @@ from admit_one.sealing import cipher
 from django.utils import timezone
 from pytest_django import Settings
 from shared_contracts.events import (
-    AccessCodeKnown,
+    AccessCodeRestored,
     AccessCodeRevoked,
     AccessDigest,
     AccessDigestRequested,
+    AccessGrantReported,
     AccessGrantsRequested,
-    AccessGrantTold,
     DigestEntry,
     Event,
     Position,
@@ -124,10 +124,10 @@ def drift(run: ReconciliationRun) -> dict[UUID, tuple[str, str]]:
     return {d.subscription_id: (d.kind, d.state) for d in run.drifts.all()}
 
 
-def told(subscription: UUID, **changes: Any) -> Envelope[AccessGrantTold]:
+def told(subscription: UUID, **changes: Any) -> Envelope[AccessGrantReported]:
     """The student side tells of a subscription, in the latest run."""
     run = ReconciliationRun.objects.latest("started_at")
-    event = an_event(AccessGrantTold, subscription_id=subscription, run_id=run.id, **changes)
+    event = an_event(AccessGrantReported, subscription_id=subscription, run_id=run.id, **changes)
     return Envelope.of(event, correlation=str(run.id))
 
 
@@ -403,12 +403,12 @@ def test_what_still_waits_in_the_outbox_is_not_asked_for_twice() -> None:
 def test_a_lost_code_is_told_to_the_student_side_as_it_was() -> None:
     [lost] = paid()
     run = compared({}, repair=True)
-    [known] = asked(AccessCodeKnown)
+    [known] = asked(AccessCodeRestored)
     row = Subscription.objects.get()
     deliver(told(lost))
 
     assert row.code_issued_at is not None
-    assert known == AccessCodeKnown(
+    assert known == AccessCodeRestored(
         subscription_id=lost,
         run_id=run.id,
         user_id=row.user_id,
@@ -551,7 +551,7 @@ def test_a_lost_code_that_does_not_open_here_is_left_to_a_person_and_the_others_
     locked, lost = paid(2)
     lock(locked)
     run = compared({}, repair=True)
-    first = [known.subscription_id for known in asked(AccessCodeKnown)]
+    first = [known.subscription_id for known in asked(AccessCodeRestored)]
     deliver(told(lost))
     for _ in range(5):
         pass_time(runs.PAUSE)
@@ -576,7 +576,7 @@ def test_a_code_of_another_user_is_never_taken_over() -> None:
 def test_a_code_that_nobody_asked_for_is_not_taken_over() -> None:
     """Not of an unknown run, not in a run without repairs, not after the repair."""
     [differs] = paid()
-    stranger = an_event(AccessGrantTold, subscription_id=differs, access_code=OTHER_CODE)
+    stranger = an_event(AccessGrantReported, subscription_id=differs, access_code=OTHER_CODE)
     run = compared({differs: OTHER_CODE})
     deliver(Envelope.of(stranger), told(differs, access_code=OTHER_CODE))
 
@@ -627,7 +627,7 @@ def test_a_repair_without_an_answer_is_tried_again_and_then_left_to_a_person() -
         pass_time(runs.PAUSE)
         runs.go_on()
 
-    assert len(asked(AccessCodeKnown)) == runs.MOST_TRIES
+    assert len(asked(AccessCodeRestored)) == runs.MOST_TRIES
     assert (now(run).state, run.drifts.get().state) == (Runs.DRIFT, State.NEEDS_PERSON)
 
 

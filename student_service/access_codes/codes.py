@@ -10,7 +10,7 @@ from typing import Any
 from admit_one.sealing import cipher
 from django.conf import settings
 from django.db.models import Q
-from shared_contracts.events import AccessCodeKnown, UserSubscribed
+from shared_contracts.events import AccessCodeRestored, UserSubscribed
 
 from .models import CODE_PURPOSE, AccessCode
 
@@ -61,7 +61,9 @@ def find(typed: str) -> AccessCode | None:
     ).first()
 
 
-def row(event: UserSubscribed | AccessCodeKnown, code: str, issued_at: datetime) -> dict[str, Any]:
+def row(
+    event: UserSubscribed | AccessCodeRestored, code: str, issued_at: datetime
+) -> dict[str, Any]:
     """What is kept of a code and of what was paid for it, as a row of `AccessCode`."""
     return {
         "subscription_id": event.subscription_id,

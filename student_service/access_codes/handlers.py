@@ -1,7 +1,7 @@
 """Which use case handles which event."""
 
 from shared_contracts.events import (
-    AccessCodeKnown,
+    AccessCodeRestored,
     AccessDigestRequested,
     AccessGrantsRequested,
     SubscriptionCancelled,
@@ -15,5 +15,5 @@ HANDLERS = {
     SubscriptionCancelled: services.revoke_access_codes,
     AccessDigestRequested: reconciliation.tell_digests,
     AccessGrantsRequested: reconciliation.tell_grants,
-    AccessCodeKnown: reconciliation.restore_codes,
+    AccessCodeRestored: reconciliation.restore_codes,
 }

@@ -13,11 +13,11 @@ from admit_one.sealing import cipher
 from shared_contracts.events import (
     ACTIVE,
     REVOKED,
-    AccessCodeKnown,
+    AccessCodeRestored,
     AccessDigest,
     AccessDigestRequested,
+    AccessGrantReported,
     AccessGrantsRequested,
-    AccessGrantTold,
     DigestEntry,
     Position,
     code_digest,
@@ -89,7 +89,7 @@ def tell_grants(messages: Sequence[Envelope[AccessGrantsRequested]]) -> None:
     )
 
 
-def restore_codes(messages: Sequence[Envelope[AccessCodeKnown]]) -> None:
+def restore_codes(messages: Sequence[Envelope[AccessCodeRestored]]) -> None:
     """Take back each code that was lost here, mail nothing, and tell what there is now.
 
     A code that is here stays: whoever holds it may be in already. Of the same code, what was
@@ -122,7 +122,7 @@ def restore_codes(messages: Sequence[Envelope[AccessCodeKnown]]) -> None:
     )
 
 
-def _note_what_was_paid(row: AccessCode, event: AccessCodeKnown) -> None:
+def _note_what_was_paid(row: AccessCode, event: AccessCodeRestored) -> None:
     paid = {
         "amount": event.amount,
         "currency": event.currency,
@@ -139,7 +139,7 @@ def _known(subscriptions: Iterable[UUID]) -> dict[UUID, AccessCode]:
     return {row.subscription_id: row for row in rows}
 
 
-def _told(row: AccessCode, run_id: UUID) -> AccessGrantTold | None:
+def _told(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
     """None if it does not open: without an answer, the payment side leaves it to a person."""
     # The first mail's address is the one that the first request gave.
     first = min(row.mails.all(), key=lambda mail: mail.id)
@@ -148,7 +148,7 @@ def _told(row: AccessCode, run_id: UUID) -> AccessGrantTold | None:
     except cipher.Unsealable as error:
         logger.warning("%s cannot be told: %s", row, error)
         return None
-    return AccessGrantTold(
+    return AccessGrantReported(
         subscription_id=row.subscription_id,
         run_id=run_id,
         user_id=row.user_id,

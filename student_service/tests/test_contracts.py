@@ -85,8 +85,8 @@ def test_it_answers_the_golden_access_digest_requested_in_the_form_of_the_golden
 
 
 def test_it_answers_the_golden_access_grants_requested_in_the_form_of_the_golden_grant() -> None:
-    promised = json.loads(golden("access_grant_told"))
-    deliver(golden("access_code_known"))
+    promised = json.loads(golden("access_grant_reported"))
+    deliver(golden("access_code_restored"))
     deliver(golden("access_grants_requested"))
 
     known, told = published()
@@ -95,4 +95,4 @@ def test_it_answers_the_golden_access_grants_requested_in_the_form_of_the_golden
         assert wire.keys() == promised.keys()
         assert wire["data"] == promised["data"]
     assert told.causationid == promised["causationid"]
-    jsonschema.validate(wire, json.loads(schema_path("access_grant_told").read_text()))
+    jsonschema.validate(wire, json.loads(schema_path("access_grant_reported").read_text()))

@@ -15,11 +15,11 @@ from admit_one.sealing import cipher
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from shared_contracts.events import (
-    AccessCodeKnown,
+    AccessCodeRestored,
     AccessDigest,
     AccessDigestRequested,
+    AccessGrantReported,
     AccessGrantsRequested,
-    AccessGrantTold,
     Position,
     SubscriptionCancelled,
     UserSubscribed,
@@ -50,8 +50,8 @@ def digests(**changes: Any) -> list[AccessDigest]:
     return [m.data for m in published() if isinstance(m.data, AccessDigest)]
 
 
-def told() -> list[AccessGrantTold]:
-    return [m.data for m in published() if isinstance(m.data, AccessGrantTold)]
+def told() -> list[AccessGrantReported]:
+    return [m.data for m in published() if isinstance(m.data, AccessGrantReported)]
 
 
 def test_the_pages_hold_each_code_once_in_the_order_of_the_payments() -> None:
@@ -164,7 +164,7 @@ def test_all_that_is_known_is_told_of_those_that_are_known() -> None:
 
     row, reply = AccessCode.objects.get(), published()[-1]
     assert told() == [
-        AccessGrantTold(
+        AccessGrantReported(
             subscription_id=subscription,
             run_id=run,
             user_id="user-42",
@@ -185,7 +185,7 @@ def test_all_that_is_known_is_told_of_those_that_are_known() -> None:
 
 
 def test_a_lost_code_comes_back_as_it_was_and_is_not_mailed_again() -> None:
-    known = an_envelope(AccessCodeKnown, access_code=CODE)
+    known = an_envelope(AccessCodeRestored, access_code=CODE)
     deliver(known)
 
     row, mail = AccessCode.objects.get(), MailIntent.objects.get()
@@ -200,7 +200,7 @@ def test_a_lost_code_comes_back_as_it_was_and_is_not_mailed_again() -> None:
 
 
 def test_a_restored_code_is_what_who_asks_again_gets() -> None:
-    known = an_envelope(AccessCodeKnown, access_code=CODE)
+    known = an_envelope(AccessCodeRestored, access_code=CODE)
     deliver(known, Envelope.of(known.data))
     deliver(an_envelope(UserSubscribed, subscription_id=known.data.subscription_id))
 
@@ -211,7 +211,9 @@ def test_a_restored_code_is_what_who_asks_again_gets() -> None:
 def test_a_code_that_is_here_stays_and_is_told() -> None:
     [subscription] = issued(1)
     here = AccessCode.objects.get().code
-    deliver(an_envelope(AccessCodeKnown, subscription_id=subscription, access_code=CODE, amount=1))
+    deliver(
+        an_envelope(AccessCodeRestored, subscription_id=subscription, access_code=CODE, amount=1)
+    )
 
     assert (AccessCode.objects.get().code, AccessCode.objects.get().amount) == (here, 4900)
     assert MailIntent.objects.count() == 1
@@ -222,7 +224,7 @@ def test_of_a_code_that_is_here_what_was_paid_is_noted() -> None:
     [subscription] = issued(1)
     AccessCode.objects.update(occurred_at=None, amount=None, currency=None)
     known = an_envelope(
-        AccessCodeKnown, subscription_id=subscription, access_code=AccessCode.objects.get().code
+        AccessCodeRestored, subscription_id=subscription, access_code=AccessCode.objects.get().code
     )
     deliver(known)
 
@@ -254,7 +256,7 @@ def test_of_codes_that_do_not_open_nothing_is_told_but_which_they_are(
     )
     deliver(
         an_envelope(AccessGrantsRequested, subscription_ids=[locked, without_address, fine]),
-        an_envelope(AccessCodeKnown, subscription_id=locked, access_code=CODE, amount=1),
+        an_envelope(AccessCodeRestored, subscription_id=locked, access_code=CODE, amount=1),
     )
 
     assert [grant.subscription_id for grant in told()] == [fine]
@@ -264,7 +266,7 @@ def test_of_codes_that_do_not_open_nothing_is_told_but_which_they_are(
 
 
 def test_no_code_and_no_address_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    deliver(an_envelope(AccessCodeKnown, access_code=CODE))
+    deliver(an_envelope(AccessCodeRestored, access_code=CODE))
 
     assert "restored 1 codes" in caplog.text
     assert CODE not in caplog.text

@@ -25,9 +25,9 @@ from django.db.models import F
 from django.utils import timezone
 from shared_contracts.events import (
     MOST_GRANTS,
-    AccessCodeKnown,
+    AccessCodeRestored,
+    AccessGrantReported,
     AccessGrantsRequested,
-    AccessGrantTold,
 )
 
 from subscriptions import asking
@@ -61,7 +61,7 @@ def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
     asking.ask_at_once(by_kind[Kind.PAID_WITHOUT_CODE])
     asking.revoke_at_once(by_kind[Kind.CANCELLED_BUT_VALID])
     to_be_told = [one for kind in TOLD for one in by_kind[kind]]
-    messages: list[AccessCodeKnown | AccessGrantsRequested] = [
+    messages: list[AccessCodeRestored | AccessGrantsRequested] = [
         *_known(run, by_kind[Kind.CODE_LOST]),
         *(
             AccessGrantsRequested(run_id=run.id, subscription_ids=tuple(some))
@@ -71,13 +71,13 @@ def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
     outbox.publish(*(Envelope.of(message, correlation=str(run.id)) for message in messages))
 
 
-def _known(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[AccessCodeKnown]:
+def _known(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[AccessCodeRestored]:
     for one in Subscription.objects.filter(id__in=subscriptions, access_code__isnull=False):
         code = one.code_if_it_opens
         if not code:
             logger.error("%s: its code does not open, and so it cannot be told", one)
             continue
-        yield AccessCodeKnown(
+        yield AccessCodeRestored(
             subscription_id=one.id,
             run_id=run.id,
             user_id=one.user_id,
@@ -91,7 +91,7 @@ def _known(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[Ac
         )
 
 
-def take_over(messages: Sequence[Envelope[AccessGrantTold]]) -> None:
+def take_over(messages: Sequence[Envelope[AccessGrantReported]]) -> None:
     """Agree with what the student side tells of subscriptions that are being repaired.
 
     What nobody has asked for, or what comes twice, changes nothing.
@@ -115,7 +115,7 @@ def take_over(messages: Sequence[Envelope[AccessGrantTold]]) -> None:
         outcome.conclude(run)
 
 
-def _agree(told: AccessGrantTold, ours: Subscription | None) -> tuple[str, str]:
+def _agree(told: AccessGrantReported, ours: Subscription | None) -> tuple[str, str]:
     if ours is None:
         if told.amount is None or told.currency is None:
             return State.NEEDS_PERSON, "the student side was never told what was paid"
@@ -136,7 +136,7 @@ def _agree(told: AccessGrantTold, ours: Subscription | None) -> tuple[str, str]:
     return State.REPAIRED, "took over the code of the student side"
 
 
-def _recovered(told: AccessGrantTold) -> dict[str, Any]:
+def _recovered(told: AccessGrantReported) -> dict[str, Any]:
     return {
         "id": told.subscription_id,
         "client": RECOVERED,

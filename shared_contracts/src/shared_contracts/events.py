@@ -180,10 +180,10 @@ class AccessGrantsRequested(Event):
     subscription_ids: tuple[UUID, ...] = Field(min_length=1, max_length=MOST_GRANTS)
 
 
-class AccessGrantTold(Event):
+class AccessGrantReported(Event):
     """All that the student side knows of a subscription and its code."""
 
-    type = "access_grant_told"
+    type = "access_grant_reported"
     producer = "student_service"
     sensitive = frozenset({"email", "access_code"})
 
@@ -202,10 +202,10 @@ class AccessGrantTold(Event):
     """When the subscription was cancelled, if it was: its code is revoked."""
 
 
-class AccessCodeKnown(Event):
+class AccessCodeRestored(Event):
     """The payment side knows the code of a subscription of which the student side knows nothing."""
 
-    type = "access_code_known"
+    type = "access_code_restored"
     producer = "payment_service"
     sensitive = frozenset({"email", "access_code"})
 
@@ -232,7 +232,7 @@ EVENTS: dict[str, type[Event]] = {
         AccessDigestRequested,
         AccessDigest,
         AccessGrantsRequested,
-        AccessGrantTold,
-        AccessCodeKnown,
+        AccessGrantReported,
+        AccessCodeRestored,
     )
 }

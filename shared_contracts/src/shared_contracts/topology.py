@@ -12,13 +12,13 @@ from kombu import Exchange, Queue, binding
 
 from .events import (
     AccessCodeCreated,
-    AccessCodeKnown,
+    AccessCodeRestored,
     AccessCodeRevoked,
     AccessCodeUndeliverable,
     AccessDigest,
     AccessDigestRequested,
+    AccessGrantReported,
     AccessGrantsRequested,
-    AccessGrantTold,
     Event,
     SubscriptionCancelled,
     UserSubscribed,
@@ -88,14 +88,14 @@ _ASKED = (
     SubscriptionCancelled,
     AccessDigestRequested,
     AccessGrantsRequested,
-    AccessCodeKnown,
+    AccessCodeRestored,
 )
 _TOLD = (
     AccessCodeCreated,
     AccessCodeRevoked,
     AccessCodeUndeliverable,
     AccessDigest,
-    AccessGrantTold,
+    AccessGrantReported,
 )
 
 PAYMENT = Service("payment_service", publishes=_ASKED, handles=_TOLD)

@@ -17,7 +17,7 @@ from admit_one.sealing import cipher
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from shared_contracts.events import AccessCodeKnown, AccessCodeUndeliverable, UserSubscribed
+from shared_contracts.events import AccessCodeRestored, AccessCodeUndeliverable, UserSubscribed
 from uuid_utils.compat import uuid7
 
 from access_codes import metrics
@@ -45,7 +45,7 @@ def intend(events: Iterable[UserSubscribed]) -> None:
     wake.task("student_service.send_pending_mails")
 
 
-def remember(events: Iterable[AccessCodeKnown], why: str) -> None:
+def remember(events: Iterable[AccessCodeRestored], why: str) -> None:
     """Write the mail of each event's restored code as one that may have been sent.
 
     Nothing sends it by itself; `manage.py mails` settles it.
@@ -54,7 +54,7 @@ def remember(events: Iterable[AccessCodeKnown], why: str) -> None:
     bulk.insert(MailIntent, [row | doubt for row in _rows(events)])
 
 
-def _rows(events: Iterable[UserSubscribed | AccessCodeKnown]) -> list[dict[str, Any]]:
+def _rows(events: Iterable[UserSubscribed | AccessCodeRestored]) -> list[dict[str, Any]]:
     domain = smtp.domain()
     rows = []
     for event in events:

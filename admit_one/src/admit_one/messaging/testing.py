@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from shared_contracts.events import (
     AccessCodeCreated,
-    AccessCodeKnown,
+    AccessCodeRestored,
     AccessCodeRevoked,
     AccessCodeUndeliverable,
     AccessDigest,
     AccessDigestRequested,
+    AccessGrantReported,
     AccessGrantsRequested,
-    AccessGrantTold,
     Event,
     SubscriptionCancelled,
     UserSubscribed,
@@ -72,8 +72,8 @@ EXAMPLES: dict[type[Event], dict[str, Any]] = {
     },
     AccessDigest: {"entries": []},
     AccessGrantsRequested: {"subscription_ids": ["019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10"]},
-    AccessGrantTold: A_GRANT,
-    AccessCodeKnown: A_GRANT,
+    AccessGrantReported: A_GRANT,
+    AccessCodeRestored: A_GRANT,
 }
 
 
