@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import admit_one.embedded_broker  # noqa: F401  (makes sqlite:// a broker URL)
 import amqp
 import kombu
 

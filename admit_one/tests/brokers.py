@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import admit_one.embedded_broker  # noqa: F401  (makes sqlite:// a broker URL)
 import amqp
 import kombu
 import pytest

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import admit_one.embedded_broker  # noqa: F401  (makes sqlite:// a broker URL)
 from celery import Celery
 
 app = Celery("plain", broker=os.environ["CELERY_BROKER_URL"])

@@ -21,7 +21,7 @@ os.environ.setdefault(
 
 SECRET_KEY = "only-for-tests-" + "x" * 32
 USE_TZ = True
-INSTALLED_APPS = [*OPERATORS_APPS, "admit_one.messaging", "tests"]  # noqa: F405
+INSTALLED_APPS = [*OPERATORS_APPS, "admit_one.sealing", "admit_one.messaging", "tests"]  # noqa: F405
 DATABASES = {"default": environment.database("DATABASE_URL")}
 if "sqlite" in DATABASES["default"]["ENGINE"]:
     # A file, as with the real service: threads and processes share it.
