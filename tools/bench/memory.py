@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tools.system.process_tree import descendants
+
 
 def peaks(name: str, pid: int) -> dict[str, int]:
-    """Bytes of peak resident memory (VmHWM) of a process, and of the largest of its children.
+    """Bytes of peak resident memory (VmHWM) of a process, and of the largest of its descendants.
 
     Empty where there is no /proc. Pages shared between processes are counted in each.
     """
     own = _peak(pid)
     if own is None:
         return {}
-    children = [peak for child in _children(pid) if (peak := _peak(child)) is not None]
+    children = [peak for child in descendants(pid) if (peak := _peak(child)) is not None]
     return {name: own} | ({f"{name} (child)": max(children)} if children else {})
-
-
-def _children(pid: int) -> list[int]:
-    listed = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [int(child) for line in listed for child in line.split()]
 
 
 def _peak(pid: int) -> int | None:

@@ -29,6 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from tools import rest
 from tools.system.backends import Backends
 from tools.system.commands import OPERATORS, PROCESSES, ROOT
 from tools.system.keys import kept_keys, write_private
@@ -37,7 +38,7 @@ from tools.system.ports import OPERATORS_PORTS, Ports, PortTaken
 from tools.system.process import NotReady
 from tools.system.system import CommandFailed, System
 
-from . import rest, screen
+from . import screen
 from .journey import Journey, Stuck
 
 KEY_FILE = "api_key"
@@ -146,7 +147,7 @@ def follow_one(system: System, key: str) -> str:
         screen.posted(journey)
         for step, seconds in journey.steps():
             screen.step(step.name, step.what, seconds)
-    except (Stuck, OSError) as error:
+    except (Stuck, *rest.NO_ANSWER) as error:
         return str(error)
     screen.mail(journey.mails()[0])
     mailed, shown = journey.codes()

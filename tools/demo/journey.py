@@ -14,10 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from tools import rest
 from tools.system.rows import Rows
 from tools.system.system import System
-
-from . import rest
 
 CODE = re.compile(r"\b[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}\b")
 LOOK_EVERY = 0.005

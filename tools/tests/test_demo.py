@@ -17,8 +17,9 @@ import pytest
 
 from tools.system.commands import PROCESSES, ROOT
 from tools.system.ports import LOCAL, Ports, free_port
+from tools.system.process_tree import descendants, running
 
-from .test_process import is_running, within
+from .test_process import within
 
 
 @pytest.fixture(scope="module")
@@ -77,22 +78,15 @@ def test_no_process_is_left_behind(folder: Path, number: int, exit_code: int) ->
     with a_demo(folder) as demo:
         shown = read_until(demo, "Ctrl-C")
         pids = [int(pid) for pid in re.findall(r"ready, process (\d+)", shown)]
-        alive = [is_running(pid) for pid in pids]
-        children = list(grandchildren(pids))
+        family = descendants(demo.pid)
 
         demo.send_signal(number)
         demo.wait(30)
 
-    assert alive == [True] * len(PROCESSES)
+    assert len(pids) == len(PROCESSES)
+    assert set(pids) <= family
     assert demo.returncode == exit_code
-    assert within(5, lambda: not any(map(is_running, [*pids, *children])))
-
-
-def grandchildren(pids: list[int]) -> Iterator[int]:
-    """What the processes have started themselves, such as Celery's beat."""
-    for pid in pids:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            yield from map(int, (task / "children").read_text().split())
+    assert within(5, lambda: not running(family))
 
 
 def test_a_process_that_is_killed_is_started_again_and_it_is_said(folder: Path) -> None:

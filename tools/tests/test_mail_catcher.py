@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.demo import rest
+from tools import rest
 from tools.mail_catcher.mailbox import Mailbox
 from tools.system.backends import Backends
 from tools.system.ports import LOCAL

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tools.system.commands import ROOT
-from tools.system.process import NotReady, Process, says, wait_ready
+from tools.system.process import CHILD, NotReady, Process, says, wait_ready
+from tools.system.process_tree import running
 
 SLEEPS = "print('up', flush=True); import time; time.sleep(60)"
 IGNORES_SIGTERM = f"import signal; signal.signal(15, signal.SIG_IGN); {SLEEPS}"
@@ -33,15 +34,6 @@ def ready(folder: Path, script: str) -> Process:
     process = started(folder, script)
     assert list(wait_ready([process], 10)) == [process]
     return process
-
-
-def is_running(pid: int) -> bool:
-    """Whether it runs; one that has ended and waits for its parent to notice does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def within(seconds: float, fact: Callable[[], bool]) -> bool:
@@ -138,17 +130,17 @@ time.sleep(60)
     with runner:
         assert runner.stdout is not None
         child = int(runner.stdout.readline())
-        assert is_running(child)
+        assert running([child])
 
         runner.kill()
 
-    assert within(5, lambda: not is_running(child))
+    assert within(5, lambda: not running([child]))
 
 
 def test_a_child_whose_parent_is_gone_before_it_begins_does_not_begin(tmp_path: Path) -> None:
     nobody = "1"  # not our process, and not the parent of what we start
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "child.py"), nobody, "-", "touch", "made"],
+        [sys.executable, str(CHILD), nobody, "-", "touch", "made"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

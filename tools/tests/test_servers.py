@@ -22,8 +22,9 @@ from tools.servers.postgresql_cluster import Cluster
 from tools.servers.rabbitmq_node import Node
 from tools.system.commands import ROOT
 from tools.system.ports import LOCAL, free_port
+from tools.system.process_tree import running
 
-from .test_process import is_running, within
+from .test_process import within
 
 has_rabbitmq = pytest.mark.skipif(not shutil.which("epmd"), reason="no RabbitMQ is installed")
 has_initdb = pytest.mark.skipif(not shutil.which("initdb"), reason="no PostgreSQL is installed")
@@ -201,7 +202,7 @@ with ExitStack() as stack:
 
         runner.kill()
 
-    assert within(5, lambda: not is_running(postgres))
+    assert within(5, lambda: not running([postgres]))
 
 
 def test_the_servers_of_this_very_run_answer() -> None:
