@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
+from . import words
 from .system.backends import Backends
 from .system.commands import ROOT, SERVICES
 from .system.system import System
@@ -106,6 +107,7 @@ CHECKS = {
         lambda: ran([str(Path(sys.executable).with_name("lint-imports"))]),
         "move the import; .importlinter says why",
     ),
+    "words": Check(words.check, "say it as tools/words.toml does"),
     "lock": Check(lambda: ran([*UV, "lock", "--check"]), ".venv/bin/uv lock"),
     "requirements": Check(requirements, f".venv/bin/uv {' '.join(EXPORT)} -o {REQUIREMENTS.name}"),
     "migrations": Check(
