@@ -3,7 +3,6 @@
 import os
 import time
 
-from django.db import connection
 from shared_contracts.topology import STUDENT
 
 from tests.handlers import record
@@ -22,13 +21,3 @@ def handle(messages):
 
 
 HANDLERS = dict.fromkeys(STUDENT.handles, handle)
-
-
-def into_a_narrow_column(messages):
-    record(messages)
-    if any(message.data.user_id == "wide" for message in messages):
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE tests_effect SET user_id = %s", ["x" * 65])
-
-
-NARROW = dict.fromkeys(STUDENT.handles, into_a_narrow_column)

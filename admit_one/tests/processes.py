@@ -60,7 +60,7 @@ class Process:
                 "DJANGO_SETTINGS_MODULE": "tests.settings",
                 "DATABASE_URL": database_url(),
                 "BROKER_PREFIX": str(settings.MESSAGING["BROKER_PREFIX"]),
-                "TEST_HANDLERS": "tests.process_handlers.HANDLERS",
+                "TEST_WIRING": "tests.process_handlers",
                 **environment,
             },
             stdout=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 """A service of its own for the tests of the messaging app: the student's place in the topology.
 
 The processes that the tests start read the same settings, with the environment that says
-which database, broker prefix and table of handlers they are to use.
+which database, broker prefix and wiring they are to use.
 """
 
 import os
@@ -32,11 +32,10 @@ BROKER_URL = environment.broker("TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1
 TASKS_BROKER_URL = BROKER_URL
 MESSAGING = {
     "SERVICE": "student_service",
-    "HANDLERS": environment.text("TEST_HANDLERS", "tests.handlers.HANDLERS"),
+    "WIRING": environment.text("TEST_WIRING", "tests.handlers"),
     "BROKER_URL": BROKER_URL,
     "BROKER_PREFIX": environment.text("BROKER_PREFIX", ""),
     "HEALTH_PORT": environment.whole("HEALTH_PORT", 0, minimum=0, maximum=65_535),
-    "KEYRING": environment.text("TEST_KEYRING", ""),
     "SEALING_KEYS": {"k1": b"1" * 32, "k0": b"0" * 32},
     "RETRY_DELAYS": tuple(map(int, environment.names("TEST_RETRY_DELAYS", "5,30,120,600"))),
 }

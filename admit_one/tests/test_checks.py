@@ -75,7 +75,7 @@ def test_an_event_added_to_the_topology_asks_for_its_handler(monkeypatch):
 
 
 def test_a_table_that_cannot_be_imported_is_told(messaging):
-    messaging(HANDLERS="tests.nowhere.HANDLERS")
+    messaging(WIRING="tests.nowhere")
 
     assert found() == ["messaging.E010"]
 

@@ -173,7 +173,7 @@ def test_a_release_that_fails_every_message_is_stopped_before_it_shovels_all_of_
     assert process.stop()[0] == 0
     assert first == SetAside.objects.count() == breaker.MOST_ALIKE
     eventually(lambda: rabbit.depth(f"{prefix}student_service.inbox") > 0)
-    mended = start("consume_events", TEST_HANDLERS="tests.handlers.HANDLERS").until_ready()
+    mended = start("consume_events", TEST_WIRING="tests.handlers").until_ready()
     eventually(lambda: handled() == 70 and empty(prefix))
     assert mended.stop()[0] == 0
 

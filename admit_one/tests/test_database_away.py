@@ -168,7 +168,7 @@ def test_a_read_only_database_is_the_world_s_fault_and_not_the_message_s(start, 
 
 def test_a_database_error_that_is_the_message_s_own_sets_aside_only_that_message(start, prefix):
     """A value that the table does not take fails again and again while the database works."""
-    process = start("consume_events", TEST_HANDLERS="tests.process_handlers.NARROW").until_ready()
+    process = start("consume_events", TEST_WIRING="tests.narrow_handlers").until_ready()
     send(prefix, 5)
     send(prefix, 1, user_id="wide")
     send(prefix, 5)

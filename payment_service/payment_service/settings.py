@@ -86,12 +86,10 @@ EMBEDDED = BROKER_URL.startswith("sqlite:")
 TASKS_BROKER_URL = environment.broker("TASKS_BROKER_URL", None if EMBEDDED else BROKER_URL)
 MESSAGING = {
     "SERVICE": "payment_service",
-    "HANDLERS": "subscriptions.handlers.HANDLERS",
+    "WIRING": "subscriptions.wiring",
     "BROKER_URL": BROKER_URL,
     "BROKER_PREFIX": environment.text("BROKER_PREFIX", ""),
     "SEALING_KEYS": environment.sealing_keys("SEALING_KEYS"),
-    "KEYRING": "subscriptions.keys.KEYRING",
-    "TIMELINE": "subscriptions.timeline.tell",
     "DECLARE_TOPOLOGY": EMBEDDED or ENVIRONMENT == "development",
     "HEALTH_PORT": environment.whole("HEALTH_PORT", 0, minimum=0, maximum=65_535),
     "HEALTH_ADDRESS": environment.text("HEALTH_ADDRESS", "127.0.0.1"),

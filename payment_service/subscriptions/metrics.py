@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from admit_one.messaging.metrics import WAITS
-from admit_one.metrics import AT_MOST, count, gauge, gauges, numbers
+from admit_one.metrics import AT_MOST, count, gauge, gauges
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef
 from django.utils import timezone
@@ -79,6 +79,3 @@ def drift() -> Iterator[Metric]:
         ("kind",),
         {(kind,): found[kind] for kind in Drift.Kind.values},
     )
-
-
-numbers.readings += [open_subscriptions, drift]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +11,8 @@ from admit_one.contract.envelope import Envelope
 from admit_one.contract.errors import Rejected
 from admit_one.database import bulk
 from admit_one.masking import mask
-from admit_one.messaging import outbox, retention
+from admit_one.messaging import outbox
 from admit_one.sealing import cipher
-from admit_one.web.models import IdempotencyKey
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -136,11 +135,3 @@ def note_undeliverable_codes(
         )
         if not noted and not found.exists():
             yield Rejected(message, f"there is no subscription {message.subject}")
-
-
-def prune(go_on: Callable[[], bool]) -> dict[str, int]:
-    """Delete what is past its retention while `go_on()`; returns how many rows of each table."""
-    pruned = {**retention.prune(go_on=go_on), "idempotency": IdempotencyKey.objects.prune()}
-    if any(pruned.values()):
-        logger.info("pruned %s", ", ".join(f"{count} {table}" for table, count in pruned.items()))
-    return pruned

@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import deliver, published
-from admit_one.tasks.app import stopping
+from admit_one.tasks.runs import stopping
 from django.db import connections
 from django.utils import timezone
 from subscriptions import asking, tasks

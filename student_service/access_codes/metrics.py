@@ -7,7 +7,7 @@ from collections import Counter as Tally
 from collections.abc import Iterator
 
 from admit_one.messaging.metrics import WAITS
-from admit_one.metrics import AT_MOST, gauges, numbers
+from admit_one.metrics import AT_MOST, gauges
 from prometheus_client import Counter, Histogram, Metric
 
 from .models import MailIntent
@@ -42,6 +42,3 @@ def open_mails() -> Iterator[Metric]:
             for state, n in Tally(unsettled.values_list("state", flat=True)[:AT_MOST]).items()
         },
     )
-
-
-numbers.readings.append(open_mails)

@@ -6,18 +6,15 @@ import logging
 
 from admit_one.database import outage
 from admit_one.masking import mask
-from admit_one.messaging import retention, wake
+from admit_one.messaging import wake
 from admit_one.processes.backoff import next_delay
-from admit_one.tasks.app import for_a_run, stopping
-from student_service.celery import app
+from admit_one.tasks.runs import for_a_run, stopping
 
 from .mails import sending
 
 logger = logging.getLogger(__name__)
 
 SEND = "student_service.send_pending_mails"
-
-PRUNE_SECONDS = 2.0
 
 LOOK_AGAIN_SECONDS = 0.05
 """Wake-ups that come close together are sent once, so a look that found mail is not the last."""
@@ -29,7 +26,6 @@ MOST_FAILURES = 8
 """Looks at it in a row, within about ten seconds; then the run fails, as everybody may know."""
 
 
-@app.task(name=SEND)
 def send_pending_mails() -> None:
     """Send the mails that are due. Woken after a commit, and by beat in case that was lost.
 
@@ -59,13 +55,3 @@ def send_pending_mails() -> None:
             break
     if not go_on() and not stopping.is_set():
         wake.task(SEND)
-
-
-@app.task(name="student_service.prune")
-def prune() -> None:
-    """Delete what is past its retention, in short runs: nothing else waits long for the worker."""
-    go_on = for_a_run(PRUNE_SECONDS)
-    pruned = retention.prune(go_on=go_on)
-    # Nothing went in a whole run: what stands first is kept, and an hour later will do.
-    if any(pruned.values()) and not go_on() and not stopping.is_set():
-        wake.task(prune.name)

@@ -1,12 +1,6 @@
-"""The student service's own Celery app: mails, sweeps and pruning."""
+"""The student service's own Celery app."""
 
 from admit_one.tasks.app import make_app
 
-app = make_app(
-    "student_service",
-    at_once=2,  # a mail waits for servers most of its time, and a slow one holds no other
-    beat_schedule={
-        "student_service.send_pending_mails": 10,
-        "student_service.prune": 3600,
-    },
-)
+# A mail waits for servers most of its time, and a slow one holds no other.
+app = make_app("student_service", at_once=2)

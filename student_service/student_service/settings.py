@@ -36,12 +36,10 @@ EMBEDDED = BROKER_URL.startswith("sqlite:")
 TASKS_BROKER_URL = environment.broker("TASKS_BROKER_URL", None if EMBEDDED else BROKER_URL)
 MESSAGING = {
     "SERVICE": "student_service",
-    "HANDLERS": "access_codes.handlers.HANDLERS",
+    "WIRING": "access_codes.wiring",
     "BROKER_URL": BROKER_URL,
     "BROKER_PREFIX": environment.text("BROKER_PREFIX", ""),
     "SEALING_KEYS": environment.sealing_keys("SEALING_KEYS"),
-    "KEYRING": "access_codes.keys.KEYRING",
-    "TIMELINE": "access_codes.timeline.tell",
     "DECLARE_TOPOLOGY": EMBEDDED or ENVIRONMENT == "development",
     "HEALTH_PORT": environment.whole("HEALTH_PORT", 0, minimum=0, maximum=65_535),
     "HEALTH_ADDRESS": environment.text("HEALTH_ADDRESS", "127.0.0.1"),

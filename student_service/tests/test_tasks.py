@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 from access_codes import tasks
 from access_codes.mails import sending
-from admit_one.messaging import retention, wake
-from admit_one.messaging.models import InboxMessage, OutboxMessage
+from admit_one.messaging import wake
 from admit_one.messaging.testing import an_envelope, deliver
-from admit_one.tasks import app as celery_app
-from admit_one.tasks.app import for_a_run, stopping
+from admit_one.tasks import runs
+from admit_one.tasks.runs import stopping
 from django.db import OperationalError
-from django.utils import timezone
 from pytest_django import Settings
 from shared_contracts.events import UserSubscribed
 from student_service.celery import app
@@ -37,7 +34,9 @@ def subscribe(count: int) -> None:
 def test_every_scheduled_task_exists() -> None:
     app.loader.import_default_modules()
 
-    assert set(app.conf.beat_schedule) <= set(app.tasks)
+    names = {"student_service.send_pending_mails", "student_service.prune"}
+    assert set(app.conf.beat_schedule) == names
+    assert names <= set(app.tasks)
 
 
 def test_new_codes_wake_the_mail_worker(woken: list[str]) -> None:
@@ -59,7 +58,7 @@ def test_a_run_that_sends_everything_asks_for_no_other(mailbox: Mailbox, woken: 
 def test_a_run_whose_time_is_up_asks_for_another(
     mailbox: Mailbox, woken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(celery_app, "RUN_SECONDS", 0.5)
+    monkeypatch.setattr(runs, "RUN_SECONDS", 0.5)
     mailbox.pause_at_data = 0.2
     subscribe(20)
     woken.clear()
@@ -156,34 +155,3 @@ def test_a_run_fails_when_the_database_stays_away(
     assert mailbox.mails == []
     tasks.send_pending_mails()
     assert len(mailbox.mails) == 3
-
-
-def test_messages_are_pruned_when_their_retention_has_ended() -> None:
-    subscribe(2)
-    long_ago = timezone.now() - timedelta(days=400)
-    OutboxMessage.objects.update(created_at=long_ago, published_at=long_ago)
-    InboxMessage.objects.update(received_at=long_ago)
-    subscribe(1)
-
-    tasks.prune()
-
-    assert (OutboxMessage.objects.count(), InboxMessage.objects.count()) == (1, 1)
-
-
-def test_pruning_goes_on_in_another_run_until_nothing_is_left(
-    monkeypatch: pytest.MonkeyPatch, woken: list[str]
-) -> None:
-    subscribe(3)
-    woken.clear()
-    long_ago = timezone.now() - timedelta(days=91)
-    InboxMessage.objects.update(received_at=long_ago)
-    monkeypatch.setattr(retention, "BATCH", 1)
-    two_batches = iter([True, True])
-    monkeypatch.setattr(tasks, "for_a_run", lambda _: lambda: next(two_batches, False))
-    tasks.prune()
-    in_no_time = InboxMessage.objects.count(), list(woken)
-    monkeypatch.setattr(tasks, "for_a_run", for_a_run)
-    tasks.prune()
-
-    assert in_no_time == (2, [tasks.prune.name])
-    assert (InboxMessage.objects.count(), woken) == (0, [tasks.prune.name])

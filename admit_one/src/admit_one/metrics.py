@@ -20,6 +20,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from .database import outage
 from .messaging.models import OutboxMessage, SetAside
+from .wiring import wired
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Numbers:
 
     def __init__(self) -> None:
         self.readings: list[Reading] = [outbox, set_aside]
-        """A service adds its own, each a function without arguments."""
+        """Those of messaging; a service's own are the `METRICS` of its wiring."""
         self._one_at_a_time = threading.Lock()
         self._read_at = float("-inf")
         self._kept: list[Metric] = []
@@ -127,7 +128,7 @@ class Numbers:
         readable, found = 1, []
         try:
             with _limited_time():
-                for reading in self.readings:
+                for reading in (*self.readings, *wired("METRICS", ())):
                     found += list(reading())
         except outage.DATABASE_ERRORS as error:
             logger.warning("the database's numbers cannot be read: %s", type(error).__name__)

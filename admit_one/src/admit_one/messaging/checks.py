@@ -46,9 +46,9 @@ def bound_is_handled(**_: Any) -> list[CheckMessage]:
     try:
         service, handled = conf.current().service, set(conf.handlers())
     except (ImproperlyConfigured, ImportError) as error:
-        return [Error(f"MESSAGING HANDLERS: {error}", id="messaging.E010")]
+        return [Error(f"MESSAGING WIRING: {error}", id="messaging.E010")]
     bound = set(service.handles)
-    table = conf.current().HANDLERS
+    table = f"{conf.current().WIRING}.HANDLERS"
     return [
         *(
             Error(

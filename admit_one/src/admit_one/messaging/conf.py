@@ -10,9 +10,10 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
 from shared_contracts.events import Event
 from shared_contracts.topology import SERVICES, Service
+
+from admit_one.wiring import wired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,8 @@ class Messaging:
     """Where the broker is: amqp(s)://… or sqlite:////path for the embedded one."""
     SEALING_KEYS: Mapping[str, bytes] = field(repr=False)
     """Keys by key id for what rests sealed; the first one seals, all unseal."""
-    HANDLERS: str
-    """Dotted path of the table of handlers, by event class."""
+    WIRING: str
+    """Dotted path of the service's wiring module (see `admit_one.wiring`)."""
     BROKER_PREFIX: str = ""
     """Put before every exchange and queue name, so that several systems can share one broker."""
     DECLARE_TOPOLOGY: bool = False
@@ -51,11 +52,6 @@ class Messaging:
     """Where relay, consumer and worker answer about their health; 0 for nowhere."""
     HEALTH_ADDRESS: str = "127.0.0.1"
     """On which of the machine's addresses."""
-
-    TIMELINE: str = ""
-    """Dotted path of what tells the service's own part for `manage.py why` (see timeline.py)."""
-    KEYRING: str = ""
-    """Dotted path of the service's `keys.Keyring`: its own sealed columns, for rotate_keys."""
 
     @property
     def service(self) -> Service:
@@ -87,7 +83,9 @@ def current() -> Messaging:
 @cache
 def handlers() -> dict[type[Event], Handler]:
     """The service's own table of handlers."""
-    table: dict[type[Event], Handler] = import_string(current().HANDLERS)
+    table: dict[type[Event], Handler] | None = wired("HANDLERS")
+    if table is None:
+        raise ImproperlyConfigured(f"{current().WIRING}: expected a table HANDLERS")
     return table
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import models
-from django.utils.module_loading import import_string
 
 from admit_one.database import outage
 from admit_one.database.bulk import insert_new
@@ -30,6 +29,7 @@ from admit_one.messaging.models import (
     SetAside,
 )
 from admit_one.processes.backoff import next_delay
+from admit_one.wiring import wired
 
 from . import cipher
 
@@ -87,8 +87,7 @@ OURS = (
 
 def keyring() -> Keyring:
     """All sealed columns of this service, those of messaging included."""
-    path = conf.current().KEYRING
-    own: Keyring = import_string(path) if path else Keyring(())
+    own: Keyring = wired("KEYRING", Keyring(()))
     return Keyring((*OURS, *own.sealed), own.lookup)
 
 

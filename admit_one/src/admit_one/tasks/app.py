@@ -12,10 +12,8 @@ import signal
 import socket
 import sys
 import threading
-import time
 import warnings
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, bootsteps, signals
@@ -27,47 +25,32 @@ from kombu import Exchange, Queue
 from admit_one.messaging.broker import connection as broker
 from admit_one.processes.stopping import LAST_RESORT
 
+from . import schedule
+from .runs import stopping
 from .worker_pulse import Pulsing, watch_tasks
-
-WAKE_UP_SECONDS = 60
-"""After this a wake-up is worthless: the sweeps have looked at the rows since."""
-
-SENT_TWICE = {"retry": True, "retry_policy": {"max_retries": 1, "interval_start": 0}}
-"""Beat keeps one producer for ever, and only a second try gives it a new connection."""
 
 GOODBYE_SECONDS = 0.25
 """For each answer of the broker once the worker is leaving."""
 
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
-stopping = threading.Event()
-"""Set once the worker was told to stop: a task finishes what it has in hand and returns."""
-
-RUN_SECONDS = 30.0
-"""A task ends after this, and another run goes on: none blocks the worker for long."""
-
-
-def for_a_run(seconds: float | None = None) -> Callable[[], bool]:
-    """True until the run's `seconds` are up or the worker is told to stop."""
-    end = time.monotonic() + (RUN_SECONDS if seconds is None else seconds)
-    return lambda: time.monotonic() < end and not stopping.is_set()
-
-
-def make_app(service: str, *, beat_schedule: Mapping[str, float], at_once: int = 1) -> Celery:
+def make_app(service: str, *, at_once: int = 1) -> Celery:
     """The Celery app of `service`: its own queue, no results, JSON only, every wait bounded.
 
-    `beat_schedule` gives the seconds between two runs by task name. Each also runs at the start
-    of beat, so that a restarted service looks at its rows at once. A worker does `at_once` tasks
+    Its tasks are those of the wiring's `SCHEDULE`, and the pruning. A worker does `at_once` tasks
     at the same time.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{service}.settings")
     # Celery would run all of Django's checks, importing every view, and drop what they find.
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     app = Celery(service, set_as_current=True)
-    app.conf.update(_configuration(service, beat_schedule), worker_concurrency=at_once)
+    app.conf.update(_configuration(service), worker_concurrency=at_once)
     app.steps["consumer"].add(BriefGoodbye)
     app.steps["consumer"].add(Pulsing)
-    app.autodiscover_tasks()
+
+    @signals.import_modules.connect(sender=app, weak=False)
+    def _wire(**_: Any) -> None:
+        schedule.add_tasks(app)
+
     return app
 
 
@@ -92,7 +75,7 @@ class BriefGoodbye(bootsteps.StartStopStep):
                 sock.settimeout(GOODBYE_SECONDS)
 
 
-def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str, Any]:
+def _configuration(service: str) -> dict[str, Any]:
     queue = f"{settings.MESSAGING.get('BROKER_PREFIX', '')}{service}.tasks"
     return {
         # Not `broker_url`: Celery's command line takes our BROKER_URL for it, without a word, and
@@ -115,7 +98,10 @@ def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str
                 routing_key=queue,
                 durable=True,
                 # While no worker runs, a few wake-ups say as much as a million.
-                queue_arguments={"x-max-length": 1_000, "x-message-ttl": WAKE_UP_SECONDS * 1_000},
+                queue_arguments={
+                    "x-max-length": 1_000,
+                    "x-message-ttl": schedule.WAKE_UP_SECONDS * 1_000,
+                },
             )
         ],
         "task_default_queue": queue,
@@ -134,15 +120,6 @@ def _configuration(service: str, beat_schedule: Mapping[str, float]) -> dict[str
         "worker_soft_shutdown_timeout": 8.0,
         # In memory: the schedule is code, and every entry runs at the start anyway.
         "beat_scheduler": "celery.beat:Scheduler",
-        "beat_schedule": {
-            task: {
-                "task": task,
-                "schedule": seconds,
-                "last_run_at": LONG_AGO,
-                "options": {"expires": min(seconds, WAKE_UP_SECONDS), **SENT_TWICE},
-            }
-            for task, seconds in beat_schedule.items()
-        },
         "timezone": "UTC",
     }
 
@@ -174,7 +151,8 @@ def _say_what_it_is(sender: Any, **_: Any) -> None:
     conf = sender.app.conf
     health_port.serve("tasks")
     watch_tasks(
-        WAKE_UP_SECONDS + 3 * min(entry["schedule"] for entry in conf.beat_schedule.values())
+        schedule.WAKE_UP_SECONDS
+        + 3 * min(entry["schedule"] for entry in conf.beat_schedule.values())
     )
     every = ", ".join(f"{name} every {e['schedule']} s" for name, e in conf.beat_schedule.items())
     does = f"works on {conf.task_default_queue}: {every}"

@@ -30,7 +30,7 @@ def fingerprint_of(error: BaseException) -> str:
     a release that moves the line does not split a group; and no comprehension or lambda, which
     is a frame in some versions of Python and not in others.
     """
-    package = conf.current().HANDLERS.partition(".")[0]
+    package = conf.current().WIRING.partition(".")[0]
     frames = traceback.extract_tb(error.__traceback__)
     ours = [
         frame

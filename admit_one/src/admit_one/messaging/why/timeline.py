@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from admit_one.masking import mask
 from admit_one.messaging import conf
 from admit_one.messaging.models import NOBODY_BOUND, InboxMessage, OutboxMessage, SetAside
+from admit_one.wiring import wired
 
 SOON = timedelta(seconds=5)
 """An unsent event is not late before this."""
@@ -74,8 +74,8 @@ def tell(subject: str, broker_away: str = "") -> Told:
     told.add(_outbox(subject, broker_away))
     told.add(_inbox(subject))
     told.add(_set_aside(subject))
-    if path := conf.current().TIMELINE:
-        own: Callable[[str], Told] = import_string(path)
+    own: Callable[[str], Told] | None = wired("TIMELINE")
+    if own is not None:
         told.add(own(subject))
     told.steps.sort(key=lambda step: step.at)
     return told

@@ -1,0 +1,52 @@
+"""What the machinery calls in this service, on one screen (see `admit_one.wiring`)."""
+
+from admit_one.sealing.canaries import Keyring, Sealed
+from shared_contracts.events import (
+    AccessCodeRestored,
+    AccessDigestRequested,
+    AccessGrantsRequested,
+    SubscriptionCancelled,
+    UserSubscribed,
+)
+
+from . import codes, metrics, reconciliation, services, tasks, timeline
+from .mails import sending
+from .models import CODE_PURPOSE, RECIPIENT_PURPOSE, AccessCode, MailIntent
+
+HANDLERS = {
+    UserSubscribed: services.issue_access_codes,
+    SubscriptionCancelled: services.revoke_access_codes,
+    AccessDigestRequested: reconciliation.tell_digests,
+    AccessGrantsRequested: reconciliation.tell_grants,
+    AccessCodeRestored: reconciliation.restore_codes,
+}
+"""Which use case handles which event."""
+
+KEYRING = Keyring(
+    sealed=(
+        Sealed(
+            AccessCode,
+            "sealed_code",
+            CODE_PURPOSE,
+            hashes={"lookup_hash": codes.lookup, "lookup_hash_next": codes.lookup_next},
+        ),
+        # No second column: a daily cap that counts anew for once does no harm.
+        Sealed(
+            MailIntent,
+            "recipient",
+            RECIPIENT_PURPOSE,
+            hashes={"recipient_hash": sending.recipient_hash},
+        ),
+    ),
+    lookup="CODE_LOOKUP_KEY",
+)
+"""The sealed columns and keyed hashes that `manage.py rotate_keys` makes again."""
+
+TIMELINE = timeline.tell
+"""What `manage.py why` reports of a code and its mails."""
+
+METRICS = (metrics.open_mails,)
+"""What Prometheus reads of our rows."""
+
+SCHEDULE = {tasks.send_pending_mails: 10}
+"""Seconds between two runs of each task."""
