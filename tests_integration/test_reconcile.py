@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from admit_one.contract import Service
 from kombu import Connection
 from psycopg import sql
-from shared_contracts.topology import STUDENT, Service
+from shared_contracts.topology import STUDENT
 
 from tests_integration.harness.eventually import eventually
 from tests_integration.harness.house import SETTINGS, Account, House, moved_in
@@ -68,7 +69,7 @@ def waiting(house: House, service: Service) -> int:
     """How many messages are in the inbox queue of a service."""
     with Connection(house.place.wire_url) as connection:
         channel: Any = connection.channel()
-        queue = service.inbox(house.place.backends.prefix).name
+        queue = service.inbox(house.place.backends.prefix)
         return int(channel.queue_declare(queue, passive=True).message_count)
 
 

@@ -66,7 +66,7 @@ def types() -> str:
     folders = {
         ROOT: ["tools", "tests_integration"],
         ROOT / "admit_one": ["src", "tests"],
-        ROOT / "shared_contracts": ["src"],
+        ROOT / "shared_contracts": ["src", "tests"],
         **{ROOT / service: ["."] for service in SERVICES},
     }
     # "tests.settings" is another module in each folder: what an editor's mypy has kept of one

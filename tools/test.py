@@ -35,7 +35,7 @@ NOTHING_CHOSEN = 5
 """pytest's exit code if no test was left after its options had chosen."""
 
 WITHOUT_A_DATABASE = (
-    "adding_an_event", "backoff", "bad_input", "broker_conformance", "contract", "embedded",
+    "backoff", "bad_input", "broker_conformance", "contract", "embedded",
     "environment", "health", "logs", "masking", "mended_amqp", "sqlite_transport", "stopping",
     "strict_json", "topology",
 )  # fmt: skip
@@ -78,6 +78,7 @@ SUITES = (
         part="journeys",
     ),
     Suite("tools"),
+    Suite("shared_contracts"),
     Suite("payment_service", "SQLite"),
     Suite("payment_service", "PostgreSQL"),
     Suite("student_service", "SQLite"),

@@ -8,9 +8,10 @@ from typing import Any
 
 import pika
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker.topology import Place
 from django.conf import settings
 from pika.adapters.blocking_connection import BlockingChannel
-from shared_contracts.topology import SERVICES, STUDENT
+from shared_contracts.topology import STUDENT, TOPOLOGY
 
 
 def parameters() -> pika.URLParameters:
@@ -31,13 +32,13 @@ def channel() -> Iterator[BlockingChannel]:
 
 def declare(prefix: str) -> None:
     connection = broker.connect("test")
-    broker.declare(connection, STUDENT, prefix)
+    broker.declare(connection, Place(STUDENT, prefix))
     broker.close(connection)
 
 
 def delete(prefix: str) -> None:
     with channel() as ch:
-        for service in SERVICES.values():
+        for service in TOPOLOGY.values():
             for name in (f"{service.name}.inbox", f"{service.name}.dead", "stranger"):
                 ch.queue_delete(prefix + name)
             for name in (f"{service.name}.events", f"{service.name}.dead"):

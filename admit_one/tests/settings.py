@@ -31,6 +31,7 @@ LOGGING = environment.logging_config("INFO")
 BROKER_URL = environment.broker("TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
 TASKS_BROKER_URL = BROKER_URL
 MESSAGING = {
+    "CONTRACT": "shared_contracts",
     "SERVICE": "student_service",
     "WIRING": environment.text("TEST_WIRING", "tests.handlers"),
     "BROKER_URL": BROKER_URL,

@@ -11,6 +11,7 @@ import amqp
 import pytest
 from admit_one.messaging import conf
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker.topology import Place
 from admit_one.messaging.models import SET_ASIDE_PURPOSE, InboxMessage, SetAside
 from admit_one.messaging.set_aside.keeping import LONGEST_BODY
 from admit_one.messaging.testing import an_envelope
@@ -40,7 +41,7 @@ def consumer(request, transactional_db, messaging, tmp_path):
         messaging(BROKER_URL=url)
         environment["TEST_BROKER_URL"] = url
         connection = broker.connect("test")
-        broker.declare(connection, STUDENT, "")
+        broker.declare(connection, Place(STUDENT))
         broker.close(connection)
     else:
         request.getfixturevalue("prefix")

@@ -16,7 +16,7 @@ from tests import handlers
 def one_event_bound(monkeypatch):
     """However many events the service handles in earnest."""
     one = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed,))
-    monkeypatch.setitem(topology.SERVICES, "student_service", one)
+    monkeypatch.setitem(topology.TOPOLOGY._services, "student_service", one)
     monkeypatch.setattr(handlers, "HANDLERS", {UserSubscribed: handlers.handle})
     conf.handlers.cache_clear()
     yield
@@ -69,7 +69,7 @@ def test_an_event_that_is_handled_but_not_bound_is_named(table):
 
 def test_an_event_added_to_the_topology_asks_for_its_handler(monkeypatch):
     both = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed, AccessCodeCreated))
-    monkeypatch.setitem(topology.SERVICES, "student_service", both)
+    monkeypatch.setitem(topology.TOPOLOGY._services, "student_service", both)
 
     assert found() == ["messaging.E011"]
 

@@ -16,6 +16,7 @@ import pytest
 from admit_one.contract.errors import Transient
 from admit_one.messaging import conf
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker import topology
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.incoming import breaker
 from admit_one.messaging.incoming.consumer import BatchConsumer
@@ -28,7 +29,6 @@ from amqp import basic_message
 from django.db.models.functions import Now
 from shared_contracts.events import UserSubscribed
 
-from shared_contracts import topology
 from tests import rabbit
 from tests.models import Effect
 from tests.processes import broker_url, eventually

@@ -8,6 +8,7 @@ from datetime import timedelta
 import amqp
 import pytest
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker.topology import Place
 from admit_one.messaging.models import OutboxMessage
 from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
@@ -38,7 +39,7 @@ def connection(request, messaging, tmp_path, settings):
 @pytest.fixture
 def topology(connection):
     """Everything as it is to be."""
-    broker.declare(connection, STUDENT, P)
+    broker.declare(connection, Place(STUDENT, P))
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import time
 import pytest
 from admit_one.messaging import outbox
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker import topology
+from admit_one.messaging.broker.topology import Place
 from admit_one.messaging.models import InboxMessage, OutboxMessage, SetAside
 from admit_one.messaging.outgoing.publisher import Outgoing, Publisher
 from admit_one.messaging.testing import an_envelope
@@ -15,7 +17,6 @@ from django.db import transaction
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
 from shared_contracts.topology import PAYMENT, STUDENT
 
-from shared_contracts import topology
 from tests.models import Effect
 from tests.processes import Process, eventually
 
@@ -33,7 +34,7 @@ def start(transactional_db, messaging, tmp_path):
     url = f"sqlite:///{tmp_path}/broker.sqlite3"
     messaging(BROKER_URL=url)
     connection = broker.connect("test")
-    broker.declare(connection, STUDENT, "")
+    broker.declare(connection, Place(STUDENT))
     broker.close(connection)
     started: list[Process] = []
 
@@ -49,7 +50,7 @@ def start(transactional_db, messaging, tmp_path):
 def send(*envelopes):
     """As the relay of payment_service would."""
     connection = broker.connect("test")
-    publisher = Publisher(connection, PAYMENT.events().name, PAYMENT.name)
+    publisher = Publisher(connection, PAYMENT.exchange(), PAYMENT.name)
     report = publisher.publish(
         [
             Outgoing(
@@ -137,7 +138,7 @@ def test_events_that_nobody_takes_yet_wait_and_go_out_once_somebody_is_bound(sta
     assert OutboxMessage.objects.unsent().count() == 20
 
     connection = broker.connect("test")
-    broker.declare(connection, PAYMENT, "")
+    broker.declare(connection, Place(PAYMENT))
     broker.close(connection)
     eventually(lambda: OutboxMessage.objects.unsent().count() == 0)
 

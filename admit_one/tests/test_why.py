@@ -11,6 +11,7 @@ from admit_one.contract.errors import Rejected, Transient
 from admit_one.messaging import inbox, outbox
 from admit_one.messaging.broker import connection as broker
 from admit_one.messaging.broker import queues
+from admit_one.messaging.broker.topology import Place
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.outgoing.publisher import Publisher
@@ -33,7 +34,7 @@ def embedded(messaging, tmp_path):
     """A broker of our own, with this service's topology."""
     messaging(BROKER_URL=f"sqlite:///{tmp_path}/broker.sqlite3")
     connection = broker.connect("test")
-    broker.declare(connection, STUDENT, "")
+    broker.declare(connection, Place(STUDENT))
     broker.close(connection)
 
 
@@ -115,7 +116,7 @@ def test_it_says_that_nobody_is_bound(embedded):
     envelope, behind = publish(), publish()
     OutboxMessage.objects.update(created_at=timezone.now() - timedelta(minutes=10))
     connection = broker.connect("relay")
-    name = STUDENT.events().name
+    name = STUDENT.exchange()
     Relay().relay_batch(Publisher(connection, name, STUDENT.name))
     broker.close(connection)
 

@@ -85,6 +85,7 @@ BROKER_URL = environment.broker("BROKER_URL")
 EMBEDDED = BROKER_URL.startswith("sqlite:")
 TASKS_BROKER_URL = environment.broker("TASKS_BROKER_URL", None if EMBEDDED else BROKER_URL)
 MESSAGING = {
+    "CONTRACT": "shared_contracts",
     "SERVICE": "payment_service",
     "WIRING": "subscriptions.wiring",
     "BROKER_URL": BROKER_URL,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -44,7 +44,8 @@ def send_all() -> None:
 
 def revoked(subscription_id: UUID) -> Envelope[AccessCodeRevoked]:
     """The student service's answer."""
-    return an_envelope(AccessCodeRevoked, subscription_id=subscription_id)
+    at = datetime(2026, 2, 2, 3, 4, 6, tzinfo=UTC)
+    return an_envelope(AccessCodeRevoked, subscription_id=subscription_id, revoked_at=at)
 
 
 def cancellations() -> list[Envelope[SubscriptionCancelled]]:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from admit_one.contract import Event
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope, an_event, deliver, published
@@ -22,7 +23,6 @@ from shared_contracts.events import (
     AccessGrantReported,
     AccessGrantsRequested,
     DigestEntry,
-    Event,
     Position,
     SubscriptionCancelled,
     UserSubscribed,

@@ -4,9 +4,9 @@ import re
 
 import pytest
 from access_codes import codes
-from admit_one.contract.fields import CODE_PATTERN
 from hypothesis import given
 from hypothesis import strategies as st
+from shared_contracts.events.access_codes import CODE_PATTERN
 
 
 def test_a_new_code_is_what_the_contract_promises() -> None:

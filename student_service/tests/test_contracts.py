@@ -8,10 +8,22 @@ import jsonschema
 import pytest
 from access_codes.mails import sending
 from access_codes.models import CODE_PURPOSE, AccessCode
-from admit_one.contract.schemas import golden, schema_path
+from admit_one.contract.schemas import schema_of
 from admit_one.messaging.inbox import Result
-from admit_one.messaging.testing import deliver, published
+from admit_one.messaging.testing import deliver, golden, published
 from admit_one.sealing import cipher
+from shared_contracts.events import (
+    AccessCodeCreated,
+    AccessCodeRestored,
+    AccessCodeRevoked,
+    AccessCodeUndeliverable,
+    AccessDigest,
+    AccessDigestRequested,
+    AccessGrantReported,
+    AccessGrantsRequested,
+    SubscriptionCancelled,
+    UserSubscribed,
+)
 
 from tests.smtp_server import Mailbox
 
@@ -19,9 +31,9 @@ pytestmark = pytest.mark.django_db
 
 
 def test_it_handles_the_golden_user_subscribed() -> None:
-    (outcome,) = deliver(golden("user_subscribed"))
+    (outcome,) = deliver(golden(UserSubscribed))
 
-    asked = json.loads(golden("user_subscribed"))
+    asked = json.loads(golden(UserSubscribed))
     row = AccessCode.objects.get()
     assert outcome.result == Result.HANDLED
     assert str(row.subscription_id) == asked["data"]["subscription_id"]
@@ -30,64 +42,64 @@ def test_it_handles_the_golden_user_subscribed() -> None:
 
 
 def test_its_reply_has_the_form_of_the_golden_access_code_created() -> None:
-    deliver(golden("user_subscribed"))
+    deliver(golden(UserSubscribed))
 
     (reply,) = published()
-    wire, promised = json.loads(reply.to_json()), json.loads(golden("access_code_created"))
+    wire, promised = json.loads(reply.to_json()), json.loads(golden(AccessCodeCreated))
     assert wire.keys() == promised.keys()
     assert wire["data"].keys() == promised["data"].keys()
     for name in ("source", "type", "subject", "correlationid", "causationid"):
         assert wire[name] == promised[name]
-    jsonschema.validate(wire, json.loads(schema_path("access_code_created").read_text()))
+    jsonschema.validate(wire, schema_of(AccessCodeCreated))
 
 
 def test_it_tells_of_a_given_up_mail_in_the_form_of_the_golden_access_code_undeliverable(
     mailbox: Mailbox,
 ) -> None:
-    deliver(golden("user_subscribed"))
+    deliver(golden(UserSubscribed))
     mailbox.answer_rcpt["ada@example.com"] = "550 no such user"
     sending.send_due_mails(lambda: True)
 
     told = published()[-1]
-    wire, promised = json.loads(told.to_json()), json.loads(golden("access_code_undeliverable"))
+    wire, promised = json.loads(told.to_json()), json.loads(golden(AccessCodeUndeliverable))
     assert wire.keys() == promised.keys()
     assert wire["data"].keys() == promised["data"].keys()
     for name in ("source", "type", "subject", "correlationid"):
         assert wire[name] == promised[name]
-    jsonschema.validate(wire, json.loads(schema_path("access_code_undeliverable").read_text()))
+    jsonschema.validate(wire, schema_of(AccessCodeUndeliverable))
 
 
 def test_it_answers_the_golden_subscription_cancelled_in_the_form_of_access_code_revoked() -> None:
-    deliver(golden("user_subscribed"))
-    deliver(golden("subscription_cancelled"))
+    deliver(golden(UserSubscribed))
+    deliver(golden(SubscriptionCancelled))
 
     wire = json.loads(published()[-1].to_json())
-    promised = json.loads(golden("access_code_revoked"))
+    promised = json.loads(golden(AccessCodeRevoked))
     assert wire.keys() == promised.keys()
     assert wire["data"].keys() == promised["data"].keys()
     for name in ("source", "type", "subject", "correlationid", "causationid"):
         assert wire[name] == promised[name]
-    jsonschema.validate(wire, json.loads(schema_path("access_code_revoked").read_text()))
+    jsonschema.validate(wire, schema_of(AccessCodeRevoked))
     assert AccessCode.objects.get().is_revoked
 
 
 def test_it_answers_the_golden_access_digest_requested_in_the_form_of_the_golden_digest() -> None:
-    promised = json.loads(golden("access_digest"))
-    deliver(golden("user_subscribed"))
+    promised = json.loads(golden(AccessDigest))
+    deliver(golden(UserSubscribed))
     AccessCode.objects.update(sealed_code=cipher.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE))
-    (outcome,) = deliver(golden("access_digest_requested"))
+    (outcome,) = deliver(golden(AccessDigestRequested))
 
     wire = json.loads(published()[-1].to_json())
     assert outcome.result == Result.HANDLED
     assert wire.keys() == promised.keys()
     assert wire["data"] == promised["data"] | {"next": None}
-    jsonschema.validate(wire, json.loads(schema_path("access_digest").read_text()))
+    jsonschema.validate(wire, schema_of(AccessDigest))
 
 
 def test_it_answers_the_golden_access_grants_requested_in_the_form_of_the_golden_grant() -> None:
-    promised = json.loads(golden("access_grant_reported"))
-    deliver(golden("access_code_restored"))
-    deliver(golden("access_grants_requested"))
+    promised = json.loads(golden(AccessGrantReported))
+    deliver(golden(AccessCodeRestored))
+    deliver(golden(AccessGrantsRequested))
 
     known, told = published()
     for reply in (known, told):
@@ -95,4 +107,4 @@ def test_it_answers_the_golden_access_grants_requested_in_the_form_of_the_golden
         assert wire.keys() == promised.keys()
         assert wire["data"] == promised["data"]
     assert told.causationid == promised["causationid"]
-    jsonschema.validate(wire, json.loads(schema_path("access_grant_reported").read_text()))
+    jsonschema.validate(wire, schema_of(AccessGrantReported))

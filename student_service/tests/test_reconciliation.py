@@ -45,7 +45,7 @@ def issued(count: int, **changes: Any) -> list[UUID]:
 
 def digests(**changes: Any) -> list[AccessDigest]:
     """The answers to a request for a page; a page has two entries."""
-    window = {"since": START, "until": START + timedelta(days=1), "limit": 2}
+    window = {"since": START, "until": START + timedelta(days=1), "limit": 2, "after": None}
     deliver(an_envelope(AccessDigestRequested, **{**window, **changes}))
     return [m.data for m in published() if isinstance(m.data, AccessDigest)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kombu import Connection
-from shared_contracts.topology import SERVICES
+from shared_contracts.topology import TOPOLOGY
 
 from tools.servers import Servers, postgresql
 from tools.system.system import Backends
@@ -42,7 +42,7 @@ def on_servers(servers: Servers, folder: Path) -> Iterator[Place]:
             service: stack.enter_context(
                 postgresql.database(servers.database.url, f"{name}_{service}")
             )
-            for service in SERVICES
+            for service in TOPOLOGY
         }
         stack.callback(forget, servers.broker.url, prefix)
         broker = stack.enter_context(Gate(servers.broker.url))
@@ -67,10 +67,10 @@ def forget(broker_url: str, prefix: str) -> None:
     """Delete from a RabbitMQ all that a system with this prefix has made there."""
     with Connection(broker_url) as connection:
         channel: Any = connection.channel()
-        for service in SERVICES.values():
+        for service in TOPOLOGY.values():
             tasks = f"{prefix}{service.name}.tasks"
-            for queue in (service.inbox(prefix).name, service.dead(prefix).name, tasks):
+            for queue in (service.inbox(prefix), service.dead(prefix), tasks):
                 channel.queue_delete(queue)
-            for exchange in (service.events(prefix), service.dead(prefix).exchange):
-                channel.exchange_delete(exchange.name)
+            for exchange in (service.exchange(prefix), service.dead(prefix)):
+                channel.exchange_delete(exchange)
             channel.exchange_delete(tasks)

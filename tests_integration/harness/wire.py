@@ -11,7 +11,7 @@ from typing import Any
 
 from admit_one.contract.envelope import CONTENT_TYPE, Envelope
 from kombu import Connection
-from shared_contracts.topology import SERVICES, exchange_of
+from shared_contracts.topology import TOPOLOGY
 
 from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
 
@@ -29,11 +29,11 @@ class Wire:
         self._heard: list[Message] = []
         queue = f"{prefix}listener.{secrets.token_hex(4)}"
         channel.queue_declare(queue, exclusive=True, auto_delete=True)
-        for service in SERVICES.values():
-            exchange = service.events(prefix)
-            exchange(channel).declare()
+        for service in TOPOLOGY.values():
+            exchange = service.exchange(prefix)
+            channel.exchange_declare(exchange, type="direct", durable=True, auto_delete=False)
             for event in service.publishes:
-                channel.queue_bind(queue, exchange.name, event.type)
+                channel.queue_bind(queue, exchange, event.type)
         channel.basic_consume(queue, no_ack=True, callback=self._hear)
 
     def heard(self, subject: str = "", kind: str = "") -> list[Message]:
@@ -63,8 +63,8 @@ class Wire:
             content_encoding="utf-8",
             properties={"delivery_mode": 2},
         )
-        exchange = exchange_of(envelope.data.producer, self._prefix)
-        self._channel.basic_publish(prepared, exchange.name, envelope.type)
+        exchange = TOPOLOGY[envelope.data.producer].exchange(self._prefix)
+        self._channel.basic_publish(prepared, exchange, envelope.type)
 
     def _hear(self, message: Any) -> None:
         body = message.body

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from admit_one.contract.envelope import Attributes
-from admit_one.contract.schemas import golden, schema_path
+from admit_one.contract.package import ContractPackage
 from jsonschema import Draft202012Validator
-from shared_contracts.events import EVENTS
-from shared_contracts.topology import SERVICES
 
 from tools.system.commands import ROOT
+
+CONTRACT = ContractPackage.load("shared_contracts")
+EVENTS = {event.type: event for event in CONTRACT.events}
 
 DOCUMENTS = sorted(
     [
@@ -122,9 +123,13 @@ def test_every_file_that_a_document_names_exists(document: Path) -> None:
         *(ROOT / name / "src" / name for name in ("admit_one", "shared_contracts")),
         ROOT / "admit_one",
         ROOT / "shared_contracts",
-        *(ROOT / service for service in SERVICES),
-        *(ROOT / service / service for service in SERVICES),
-        *(app.parent for service in SERVICES for app in (ROOT / service).glob("*/services.py")),
+        *(ROOT / service for service in CONTRACT.topology),
+        *(ROOT / service / service for service in CONTRACT.topology),
+        *(
+            app.parent
+            for service in CONTRACT.topology
+            for app in (ROOT / service).glob("*/services.py")
+        ),
     ]
     named = {found["path"] for found in A_PATH.finditer(FENCE.sub("", text_of(document)))}
 
@@ -183,7 +188,7 @@ def settings_read() -> Iterator[str]:
     """The environment variables that the services' settings read."""
     readers = re.compile(r"environment\.\w+\(\s*\"([A-Z_]+)\"")
     for file in [
-        *(ROOT / service / service / "settings.py" for service in SERVICES),
+        *(ROOT / service / service / "settings.py" for service in CONTRACT.topology),
         ROOT / "admit_one" / "src" / "admit_one" / "environment.py",
     ]:
         yield from readers.findall(file.read_text(encoding="utf-8"))
@@ -239,17 +244,18 @@ def test_the_wire_names_every_attribute() -> None:
 @pytest.mark.parametrize("event_type", EVENTS)
 def test_the_example_on_the_wire_is_the_golden_message_and_fits_its_schema(event_type: str) -> None:
     [example] = blocks(WIRE, f"json {event_type}")
-    schema = json.loads(schema_path(event_type).read_text(encoding="utf-8"))
+    event = EVENTS[event_type]
+    schema = json.loads(CONTRACT.schema_path(event).read_text(encoding="utf-8"))
 
     Draft202012Validator(schema).validate(json.loads(example))
-    assert json.loads(example) == json.loads(golden(event_type))
+    assert json.loads(example) == json.loads(CONTRACT.golden(event))
 
 
 def test_the_wire_names_every_exchange_and_queue() -> None:
     names = [
         name
-        for service in SERVICES.values()
-        for name in (service.events().name, service.inbox().name, service.dead().name)
+        for service in CONTRACT.topology.values()
+        for name in (service.exchange(), service.inbox(), service.dead())
     ]
 
     assert [name for name in names if f"`{name}`" not in WIRE] == []

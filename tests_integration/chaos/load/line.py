@@ -9,7 +9,7 @@ from typing import Any
 
 from admit_one.contract.envelope import CONTENT_TYPE
 from kombu import Connection
-from shared_contracts.topology import SERVICES
+from shared_contracts.topology import TOPOLOGY
 
 from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
 
@@ -29,9 +29,9 @@ class Line:
         channel.auto_decode = False
         queue = f"stranger.{uuid.uuid4()}"
         channel.queue_declare(queue, exclusive=True, auto_delete=True)
-        for service in SERVICES.values():
+        for service in TOPOLOGY.values():
             for event in service.publishes:
-                channel.queue_bind(queue, service.events(prefix).name, event.type)
+                channel.queue_bind(queue, service.exchange(prefix), event.type)
         channel.basic_consume(queue, no_ack=True, callback=self._heard)
         out: Any = connection.channel()
         out.confirm_select()
@@ -76,7 +76,7 @@ class Line:
 
     def _heard(self, message: Any) -> None:
         # Our own poison is heard as well: only what a service has said has its properties.
-        if message.properties.get("app_id") in SERVICES:
+        if message.properties.get("app_id") in TOPOLOGY:
             self._hear(bytes(message.body))
 
 

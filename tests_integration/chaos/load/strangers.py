@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
-from shared_contracts.topology import SERVICES
+from shared_contracts.topology import TOPOLOGY
 
 from tests_integration.harness.stranger import Event, asked_again, request
 
@@ -52,7 +52,7 @@ class Said:
     """What the broker has confirmed."""
 
     by_kind: Counter[str] = field(default_factory=Counter)
-    poison: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in SERVICES})
+    poison: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in TOPOLOGY})
     """Marks, by the service that must have set it aside."""
     asked: set[str] = field(default_factory=set)
     """Ids of the good events that strangers have made."""
@@ -107,7 +107,7 @@ class Strangers:
     def _confirmed(self, saying: Saying) -> None:
         self.said.by_kind[saying.kind] += 1
         if saying.mark:
-            [service] = set(SERVICES) - {saying.producer}
+            [service] = set(TOPOLOGY) - {saying.producer}
             self.said.poison[service].add(saying.mark)
         if saying.event_id:
             self.said.asked.add(saying.event_id)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from typing import LiteralString
 
-from shared_contracts.topology import SERVICES
+from shared_contracts.topology import TOPOLOGY
 
 from tools.bench import broker_names, mails, memory, posts
 from tools.bench.databases import Connection, fill
@@ -178,10 +178,10 @@ class Product:
 def _forget(backends: Backends) -> None:
     """Delete from the broker all that a system with this prefix has made there."""
     prefix = backends.prefix
-    tasks = [f"{prefix}{name}.tasks" for name in SERVICES]
-    inboxes = [service.inbox(prefix).name for service in SERVICES.values()]
-    dead = [service.dead(prefix).name for service in SERVICES.values()]
-    events = [service.events(prefix).name for service in SERVICES.values()]
+    tasks = [f"{prefix}{name}.tasks" for name in TOPOLOGY]
+    inboxes = [service.inbox(prefix) for service in TOPOLOGY.values()]
+    dead = [service.dead(prefix) for service in TOPOLOGY.values()]
+    events = [service.exchange(prefix) for service in TOPOLOGY.values()]
     broker_names.delete(
         backends.broker_url, queues=inboxes + dead + tasks, exchanges=events + dead + tasks
     )

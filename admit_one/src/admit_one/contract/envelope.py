@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from shared_contracts.events import EVENTS, Event
 from uuid_utils import uuid7
 
 from . import strict_json
 from .errors import Malformed, UnknownEvent
+from .event import Event
 from .fields import Moment
+from .registry import EVENTS
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R", bound=Event)

@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a message, on one screen.
+"""What can be wrong with a message, and with the contract that describes it.
 
 The docstring of each error is its meaning and its remedy; it is also the default text.
 """
@@ -13,6 +13,10 @@ class MessagingError(Exception):
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text or (self.__doc__ or "").split("\n")[0])
+
+
+class ContractError(Exception):
+    """A contract package is incomplete, or its files differ from its classes."""
 
 
 class Malformed(MessagingError):

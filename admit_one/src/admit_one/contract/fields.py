@@ -11,9 +11,6 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Plai
 MAX_AMOUNT = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
 
-CODE_PATTERN = r"^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){3}$"
-"""80 bits in Crockford's base32, in four groups."""
-
 EMAIL_PATTERN = r"^[^@\s<>(),:;\"\\\[\]\x00-\x1f\x7f]{1,64}@[^@\s<>(),:;\"\\\[\]\x00-\x1f\x7f]+$"
 """One address and nothing else: no list, no display name, no line break (RFC 5321 lengths)."""
 
@@ -45,21 +42,27 @@ def _to_rfc3339(value: datetime) -> str:
     return value.isoformat().replace("+00:00", "Z")
 
 
-Visible = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+Visible = Annotated[
+    str,
+    Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$", examples=["gold"]),
+]
+"""A word of visible characters, without spaces."""
 UserId = Annotated[
     str,
     BeforeValidator(_number_as_text, json_schema_input_type=str | int),
-    Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$"),
+    Field(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$", examples=["user-42"]),
 ]
-Email = Annotated[str, Field(max_length=254, pattern=EMAIL_PATTERN)]
+"""What another system calls its user; a number is taken as its decimal text."""
+Email = Annotated[str, Field(max_length=254, pattern=EMAIL_PATTERN, examples=["ada@example.com"])]
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(_only_rfc3339),
     AfterValidator(_in_utc),
     PlainSerializer(_to_rfc3339, when_used="json"),
+    Field(examples=[datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)]),
 ]
-Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, strict=True)]
+"""A point in time, in UTC."""
+Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, strict=True, examples=[4900])]
 """In minor units of a currency."""
-Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["EUR"])]
 """ISO 4217."""
-Code = Annotated[str, Field(pattern=CODE_PATTERN)]

@@ -1,34 +1,32 @@
-"""The contract as files that other teams and other languages can use.
+"""A contract as files for other teams and other languages: JSON Schemas and golden messages.
 
-    python -m admit_one.contract.schemas        writes schemas/ anew from the event classes
-
-`schemas/<type>.schema.json` is the JSON Schema (2020-12) of the whole message.
-`golden/<type>.json` is one message of that version as it was first sent, byte for byte. It is
-written once and never again: a consumer that cannot read it any more has broken the contract.
+`schemas/<type>.schema.json` is the JSON Schema (2020-12) of the whole message, and follows the
+class. `golden/<type>.json` is one message as it was first sent, byte for byte. It is written once
+and never again: a consumer that can no longer read it has broken the contract.
 """
 
 from __future__ import annotations
 
 import json
-from importlib import resources
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shared_contracts.events import EVENTS, Event
-
-from .envelope import Attributes
-
-HERE = Path(str(resources.files("shared_contracts")))
+from .envelope import Attributes, Envelope
+from .errors import ContractError, Malformed
+from .event import Event
+from .examples import example_of
+from .package import ContractPackage
 
 
 def schema_of(event_class: type[Event]) -> dict[str, Any]:
-    """What a message of `event_class` looks like; other fields are allowed and ignored."""
+    """The schema of a message of `event_class`; other fields are allowed and ignored."""
     message = Attributes.model_json_schema()
     data = event_class.model_json_schema(mode="validation")
     if parts := data.pop("$defs", None):
         message["$defs"] = parts
     message["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    message["$id"] = f"urn:admit-one:{event_class.type}"
+    message["$id"] = f"urn:{event_class.__module__.partition('.')[0]}:{event_class.type}"
     message["title"] = event_class.type
     message["description"] = event_class.__doc__
     for open_object in (message, data):
@@ -42,24 +40,62 @@ def schema_of(event_class: type[Event]) -> dict[str, Any]:
     return message
 
 
-def schema_path(event_type: str) -> Path:
-    return HERE / "schemas" / f"{event_type}.schema.json"
-
-
 def as_text(schema: dict[str, Any]) -> str:
     """The schema as it is committed: sorted, so that a difference is a difference."""
     return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def golden(event_type: str) -> bytes:
-    """The golden message of this event version, as bytes."""
-    return (HERE / "golden" / f"{event_type}.json").read_bytes()
+def write(contract: ContractPackage) -> Iterator[Path]:
+    """Write the schemas that differ and the golden messages that are missing; yields what it wrote.
+
+    Raises `ContractError` if no example of an event can be made.
+    """
+    for event in contract.events:
+        schema = as_text(schema_of(event)).encode()
+        path = contract.schema_path(event)
+        if not path.exists() or path.read_bytes() != schema:
+            yield _written(path, schema)
+        path = contract.golden_path(event)
+        if not path.exists():
+            yield _written(path, example_of(event).to_json())
 
 
-def write_schemas() -> None:
-    for event_type, event_class in EVENTS.items():
-        schema_path(event_type).write_text(as_text(schema_of(event_class)), encoding="utf-8")
+def faults(contract: ContractPackage) -> Iterator[str]:
+    """What differs between the classes and the files, a sentence each."""
+    for event in contract.events:
+        path = contract.schema_path(event)
+        if not path.exists():
+            yield f"{event.type} has no schema: expected {path}"
+        elif path.read_text(encoding="utf-8") != as_text(schema_of(event)):
+            yield f"{path}: differs from the class {event.__name__}"
+        yield from _golden_faults(contract, event)
+    yield from _strays(contract)
 
 
-if __name__ == "__main__":
-    write_schemas()
+def _golden_faults(contract: ContractPackage, event: type[Event]) -> Iterator[str]:
+    path = contract.golden_path(event)
+    try:
+        golden = contract.golden(event)
+        again = Envelope.from_json(golden).to_json()
+    except ContractError as error:
+        yield str(error)
+    except Malformed as error:
+        yield f"{path}: {event.__name__} can no longer read it: {error}"
+    else:
+        if again != golden:
+            yield f"{path}: {event.__name__} writes the same message in another way"
+
+
+def _strays(contract: ContractPackage) -> Iterator[str]:
+    """Files that belong to no event."""
+    for path_of in (contract.schema_path, contract.golden_path):
+        expected = {path_of(event) for event in contract.events}
+        for folder in {path.parent for path in expected if path.parent.exists()}:
+            for path in sorted(set(folder.iterdir()) - expected):
+                yield f"{path}: no event of {contract.name} has this type"
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from shared_contracts.events import Event
-from shared_contracts.topology import SERVICES, Service
 
+from admit_one.contract import Event, Service, Topology
+from admit_one.contract.errors import ContractError
+from admit_one.contract.package import ContractPackage
 from admit_one.wiring import wired
 
 
 @dataclass(frozen=True, kw_only=True)
 class Messaging:
+    CONTRACT: str
+    """The contract package that this service and the others share, by its Python name."""
     SERVICE: str
-    """The name of this service in the topology."""
+    """The name of this service in the topology of that contract."""
     BROKER_URL: str = field(repr=False)
     """Where the broker is: amqp(s)://… or sqlite:////path for the embedded one."""
     SEALING_KEYS: Mapping[str, bytes] = field(repr=False)
@@ -53,10 +56,20 @@ class Messaging:
     HEALTH_ADDRESS: str = "127.0.0.1"
     """On which of the machine's addresses."""
 
-    @property
+    @cached_property
+    def contract(self) -> ContractPackage:
+        """The contract, its events imported. Raises `ContractError`."""
+        return ContractPackage.load(self.CONTRACT)
+
+    @cached_property
+    def topology(self) -> Topology:
+        """Every service of the contract. Raises `ContractError`."""
+        return self.contract.topology
+
+    @cached_property
     def service(self) -> Service:
-        """This service's place in the topology."""
-        return SERVICES[self.SERVICE]
+        """What this service publishes and handles."""
+        return self.topology[self.SERVICE]
 
 
 Handler = Callable[[Any], Any]
@@ -73,9 +86,13 @@ def current() -> Messaging:
         conf = Messaging(**given)
     except TypeError as error:
         raise ImproperlyConfigured(f"MESSAGING: {error}") from None
-    if conf.SERVICE not in SERVICES:
+    try:
+        services = sorted(conf.topology)
+    except ContractError as error:
+        raise ImproperlyConfigured(f"MESSAGING CONTRACT: {error}") from None
+    if conf.SERVICE not in services:
         raise ImproperlyConfigured(
-            f"MESSAGING SERVICE: expected one of {sorted(SERVICES)}, got {conf.SERVICE!r}"
+            f"MESSAGING SERVICE: expected one of {services}, got {conf.SERVICE!r}"
         )
     return conf
 

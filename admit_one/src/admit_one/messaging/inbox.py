@@ -13,8 +13,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
-from shared_contracts.events import Event
 
+from admit_one.contract import Event
 from admit_one.contract.envelope import Envelope
 from admit_one.contract.errors import Malformed, MessagingError, Rejected, UnknownEvent
 from admit_one.database.bulk import insert_new

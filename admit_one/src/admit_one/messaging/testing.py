@@ -6,24 +6,11 @@ deliver(an_envelope(…))         through the inbox into this service's handlers
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from shared_contracts.events import (
-    AccessCodeCreated,
-    AccessCodeRestored,
-    AccessCodeRevoked,
-    AccessCodeUndeliverable,
-    AccessDigest,
-    AccessDigestRequested,
-    AccessGrantReported,
-    AccessGrantsRequested,
-    Event,
-    SubscriptionCancelled,
-    UserSubscribed,
-)
 from uuid_utils import uuid7
 
+from admit_one.contract import Event
 from admit_one.contract.envelope import Envelope
 from admit_one.sealing import cipher
 
@@ -33,53 +20,16 @@ from .models import OUTBOX_PURPOSE, OutboxMessage
 
 E = TypeVar("E", bound=Event)
 
-A_GRANT: dict[str, Any] = {
-    "run_id": "019b7c5f-0000-7000-8000-000000000001",
-    "user_id": "user-42",
-    "email": "ada@example.com",
-    "plan": "gold",
-    "amount": 4900,
-    "currency": "EUR",
-    "occurred_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-    "access_code": "7K3M-Q9TX-2WBD-H5RN",
-    "issued_at": datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC),
-}
 
-EXAMPLES: dict[type[Event], dict[str, Any]] = {
-    UserSubscribed: {
-        "user_id": "user-42",
-        "email": "ada@example.com",
-        "plan": "gold",
-        "amount": 4900,
-        "currency": "EUR",
-        "occurred_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-    },
-    AccessCodeCreated: {
-        "user_id": "user-42",
-        "access_code": "7K3M-Q9TX-2WBD-H5RN",
-        "issued_at": datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC),
-    },
-    AccessCodeUndeliverable: {
-        "reason": "550 no such user",
-        "failed_at": datetime(2026, 1, 2, 3, 4, 9, tzinfo=UTC),
-    },
-    SubscriptionCancelled: {"cancelled_at": datetime(2026, 2, 2, 3, 4, 5, tzinfo=UTC)},
-    AccessCodeRevoked: {"revoked_at": datetime(2026, 2, 2, 3, 4, 6, tzinfo=UTC)},
-    AccessDigestRequested: {
-        "since": datetime(2026, 1, 1, tzinfo=UTC),
-        "until": datetime(2026, 1, 3, tzinfo=UTC),
-        "limit": 1_000,
-    },
-    AccessDigest: {"entries": []},
-    AccessGrantsRequested: {"subscription_ids": ["019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10"]},
-    AccessGrantReported: A_GRANT,
-    AccessCodeRestored: A_GRANT,
-}
+def golden(event_class: type[Event]) -> bytes:
+    """The golden message of `event_class`. Raises `ContractError` if there is none."""
+    return conf.current().contract.golden(event_class)
 
 
 def an_event(event_class: type[E], **changes: Any) -> E:
-    """An example of `event_class` about something new, with `changes`."""
-    fields = {event_class.about: str(uuid7()), **EXAMPLES[event_class], **changes}
+    """The golden example of `event_class` about something new, with `changes`."""
+    example = Envelope.from_json(golden(event_class)).data
+    fields = dict(example) | {event_class.about: str(uuid7())} | changes
     return event_class(**fields)
 
 

@@ -21,7 +21,6 @@ import amqp.spec
 from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
 from kombu import Connection
 from kombu.exceptions import KombuError
-from shared_contracts.topology import Service, exchange_of
 
 from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
 from admit_one.messaging import conf
@@ -29,6 +28,7 @@ from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
 
 from . import amqp_patches
+from .topology import Place
 
 logger = logging.getLogger(__name__)
 
@@ -135,21 +135,20 @@ def channel_of(connection: Connection) -> Any:
     return channel
 
 
-def declare(connection: Connection, service: Service, prefix: str) -> None:
-    """Make everything that `service` needs on the broker, and unbind what it has retired.
+def declare(connection: Connection, place: Place) -> None:
+    """Make everything that a service needs on the broker, and unbind what it has retired.
 
     Raises `TopologyDiffers` if something exists with other arguments.
     """
     try:
         with connection.channel() as channel:
-            service.events(prefix)(channel).declare()
-            for event in service.handles:
-                exchange_of(event.producer, prefix)(channel).declare()
-            for queue in (service.dead(prefix), service.inbox(prefix)):
+            for exchange in (place.exchange, *place.producers()):
+                exchange(channel).declare()
+            for queue in (place.dead, place.inbox):
                 queue(channel).declare()
-            for exchange, key in service.retired:
-                inbox = service.inbox(prefix)(channel)
-                inbox.unbind_from(exchange=f"{prefix}{exchange}", routing_key=key)
+            for name, key in place.service.retired:
+                inbox = place.inbox(channel)
+                inbox.unbind_from(exchange=f"{place.prefix}{name}", routing_key=key)
     except PreconditionFailed as error:
         raise TopologyDiffers(
             f"{error.reply_text}: drain and delete it, or choose a new name"

@@ -14,13 +14,13 @@ from typing import Any
 from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 from django.db.models import Max
 from kombu import Connection, Exchange, Queue
-from shared_contracts.topology import exchange_of
 
 from admit_one.masking import mask
 from admit_one.messaging import conf
 from admit_one.messaging.models import OutboxMessage, now_plus
 
 from . import connection as broker
+from . import topology
 
 WAITS_TOO_LONG = 60.0
 """Seconds after which an event in the outbox is no longer on its way but waits for something."""
@@ -46,15 +46,12 @@ class Finding:
 
 def examine(connection: Connection) -> Iterator[Finding]:
     """Look at everything that this service needs on the broker. Raises one of `broker.AWAY`."""
-    current = conf.current()
-    service, prefix = current.service, current.BROKER_PREFIX
-    inbox, dead = service.inbox(prefix), service.dead(prefix)
-    own = service.events(prefix)
+    place = topology.ours()
+    inbox, dead, own = place.inbox, place.dead, place.exchange
     yield from _exchange(connection, own, DECLARE)
-    for producer in dict.fromkeys(event.producer for event in service.handles):
-        yield from _exchange(
-            connection, exchange_of(producer, prefix), f"{DECLARE}; so does that of {producer}"
-        )
+    for exchange in place.producers():
+        mend = f"{DECLARE}; so does the service that publishes to it"
+        yield from _exchange(connection, exchange, mend)
     stay = f"until then {inbox.name} keeps what it should give up on"
     yield from _exchange(connection, dead.exchange, f"{DECLARE}; {stay}")
     yield from _queue(connection, inbox, "start `manage.py consume_events`")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from amqp.exceptions import AccessRefused, NotFound
 from kombu import Connection
-from shared_contracts.topology import SERVICES
 
 from admit_one.masking import mask
 from admit_one.messaging import conf
@@ -38,9 +37,10 @@ def look() -> Look:
 def _notes(connection: Connection) -> Iterator[str]:
     current = conf.current()
     mine = set(current.service.publishes)
-    on_the_way = [s for s in SERVICES.values() if s is current.service or mine & set(s.handles)]
-    for service in on_the_way:
-        name = service.inbox(current.BROKER_PREFIX).name
+    for service in current.topology.values():
+        if service is not current.service and not mine & set(service.handles):
+            continue
+        name = service.inbox(current.BROKER_PREFIX)
         channel = broker.channel_of(connection)
         try:
             found = channel.queue_declare(name, passive=True)

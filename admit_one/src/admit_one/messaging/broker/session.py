@@ -23,6 +23,7 @@ from admit_one.processes.stopping import Announcer, Stop
 from admit_one.sealing import canaries
 
 from . import connection as broker
+from . import topology
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def run_connected(role: str, session: Session, stop: Stop) -> None:
                 checked = True
             connection = broker.connect(role)
             if current.DECLARE_TOPOLOGY:
-                broker.declare(connection, current.service, current.BROKER_PREFIX)
+                broker.declare(connection, topology.ours())
             session(connection, ready)
             broker.close(connection)
         except AWAY as error:

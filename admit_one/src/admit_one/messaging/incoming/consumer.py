@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from django.db import transaction
 from kombu import Connection
-from shared_contracts.events import Event
 
 from admit_one import logs
+from admit_one.contract import Event
 from admit_one.contract.errors import Transient
 from admit_one.database import outage
 from admit_one.database.outage import LetGo
@@ -62,8 +62,8 @@ class BatchConsumer:
         self._stop = stop
         self._breaker = breaker
         self._full_prefetch = current.PREFETCH
-        self._inbox = current.service.inbox(current.BROKER_PREFIX).name
-        self._dead = current.service.dead(current.BROKER_PREFIX).name
+        self._inbox = current.service.inbox(current.BROKER_PREFIX)
+        self._dead = current.service.dead(current.BROKER_PREFIX)
         self._arrived: list[Any] = []
         self._suspects: list[Any] = []
         self._tag = ""

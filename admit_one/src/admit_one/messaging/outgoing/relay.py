@@ -66,7 +66,7 @@ class Relay:
         current = conf.current()
         self._batch = current.RELAY_BATCH
         self._timeout = current.CONFIRM_TIMEOUT
-        self._exchange = current.service.events(current.BROKER_PREFIX).name
+        self._exchange = current.service.exchange(current.BROKER_PREFIX)
         self._closed: dict[str, ClosedKey] = {}
         self._in_flight: list[Outgoing] = []
         self._careful = False

@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeVar
 
 from django.db import transaction
 from django.db.models.functions import Now
-from shared_contracts.events import Event
 
 from admit_one import logs
+from admit_one.contract import Event
 from admit_one.contract.errors import Malformed, Transient
 from admit_one.contract.strict_json import MAX_BYTES
 from admit_one.database import outage

@@ -6,10 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
-from shared_contracts.topology import exchange_of
 
-from admit_one.messaging import conf
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker import topology
 from admit_one.processes.service_command import ServiceCommand
 
 
@@ -25,18 +24,17 @@ class Command(ServiceCommand):
         )
 
     def handle(self, *, dry_run: bool, **_: Any) -> None:
-        current = conf.current()
-        inbox = current.service.inbox(current.BROKER_PREFIX)
-        self.stdout.write(f"exchange  {current.service.events(current.BROKER_PREFIX).name}")
-        for event in current.service.handles:
-            producer = exchange_of(event.producer, current.BROKER_PREFIX)
-            self.stdout.write(f"queue     {inbox.name}  <-  {producer.name} {event.type}")
-        self.stdout.write(f"queue     {current.service.dead(current.BROKER_PREFIX).name}")
+        place = topology.ours()
+        self.stdout.write(f"exchange  {place.exchange.name}")
+        for event in place.service.handles:
+            source = f"{place.of(event.producer).exchange.name} {event.type}"
+            self.stdout.write(f"queue     {place.inbox.name}  <-  {source}")
+        self.stdout.write(f"queue     {place.dead.name}")
         if dry_run:
             return
         try:
             connection = broker.connect("declare_topology")
-            broker.declare(connection, current.service, current.BROKER_PREFIX)
+            broker.declare(connection, place)
             broker.close(connection)
         except broker.TopologyDiffers as error:
             raise CommandError(str(error)) from None

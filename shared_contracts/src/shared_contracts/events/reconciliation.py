@@ -1,18 +1,15 @@
-"""The events: what one service tells the others, as frozen models.
-
-A published event never changes its meaning; it may gain optional fields.
-Everything else is a successor with a name of its own (`user_subscribed.v2`).
-"""
+"""How the two services compare what they know, and repair what differs."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any, ClassVar
 from uuid import UUID
 
-from admit_one.contract.fields import Amount, Code, Currency, Email, Moment, UserId, Visible
+from admit_one.contract import Event
+from admit_one.contract.fields import Amount, Currency, Email, Moment, UserId, Visible
 from pydantic import BaseModel, ConfigDict, Field
+
+from .access_codes import Code
 
 MOST_DIGESTS = 1_000
 """Entries of one `access_digest`: about 110 bytes each, so all fit in one message."""
@@ -20,94 +17,8 @@ MOST_DIGESTS = 1_000
 MOST_GRANTS = 100
 """Subscriptions that one `access_grants_requested` asks for."""
 
-
 ACTIVE, REVOKED = "active", "revoked"
 """States of a code in an `access_digest`: it lets in, or nobody any more."""
-
-
-class Event(BaseModel):
-    """Common to all events: written strictly, frozen, and silent about its values in errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    type: ClassVar[str]
-    producer: ClassVar[str]
-    """The one service that may publish it; its exchange carries it."""
-    about: ClassVar[str] = "subscription_id"
-    """The field that says what the event is about; it is the envelope's subject."""
-    sensitive: ClassVar[frozenset[str]] = frozenset()
-    """Fields that no log, list or page shows in clear."""
-
-    @property
-    def subject(self) -> str:
-        """What the event is about, as the envelope says it."""
-        return str(getattr(self, self.about))
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """An event may be printed in a log or a traceback: without what is sensitive."""
-        for name, value in super().__repr_args__():
-            yield name, "***" if name in self.sensitive else value
-
-
-class UserSubscribed(Event):
-    """A subscription has been paid. `amount` is in minor units of `currency` (ISO 4217)."""
-
-    type = "user_subscribed"
-    producer = "payment_service"
-    sensitive = frozenset({"email"})
-
-    subscription_id: UUID
-    user_id: UserId
-    email: Email
-    plan: Visible
-    amount: Amount
-    currency: Currency
-    occurred_at: Moment
-
-
-class AccessCodeCreated(Event):
-    """The access code of a subscription exists. Sent again, it always carries the same code."""
-
-    type = "access_code_created"
-    producer = "student_service"
-    sensitive = frozenset({"access_code"})
-
-    subscription_id: UUID
-    user_id: UserId
-    access_code: Code
-    issued_at: Moment
-
-
-class SubscriptionCancelled(Event):
-    """A subscription was cancelled, for good: its access code lets nobody in any more."""
-
-    type = "subscription_cancelled"
-    producer = "payment_service"
-
-    subscription_id: UUID
-    cancelled_at: Moment
-
-
-class AccessCodeRevoked(Event):
-    """The code of a cancelled subscription lets nobody in, even if it should come to be later."""
-
-    type = "access_code_revoked"
-    producer = "student_service"
-
-    subscription_id: UUID
-    revoked_at: Moment
-
-
-class AccessCodeUndeliverable(Event):
-    """The mail with a subscription's code was given up. The code itself is good."""
-
-    type = "access_code_undeliverable"
-    producer = "student_service"
-
-    subscription_id: UUID
-    reason: str = Field(min_length=1, max_length=300)
-    """Why, for people; without the address."""
-    failed_at: Moment
 
 
 class Position(BaseModel):
@@ -185,6 +96,7 @@ class AccessGrantReported(Event):
 
     type = "access_grant_reported"
     producer = "student_service"
+    about = "subscription_id"
     sensitive = frozenset({"email", "access_code"})
 
     subscription_id: UUID
@@ -207,6 +119,7 @@ class AccessCodeRestored(Event):
 
     type = "access_code_restored"
     producer = "payment_service"
+    about = "subscription_id"
     sensitive = frozenset({"email", "access_code"})
 
     subscription_id: UUID
@@ -219,20 +132,3 @@ class AccessCodeRestored(Event):
     occurred_at: Moment
     access_code: Code
     issued_at: Moment
-
-
-EVENTS: dict[str, type[Event]] = {
-    event.type: event
-    for event in (
-        UserSubscribed,
-        AccessCodeCreated,
-        SubscriptionCancelled,
-        AccessCodeRevoked,
-        AccessCodeUndeliverable,
-        AccessDigestRequested,
-        AccessDigest,
-        AccessGrantsRequested,
-        AccessGrantReported,
-        AccessCodeRestored,
-    )
-}

@@ -1,0 +1,72 @@
+"""An example of an event, made from the types of its fields: its first golden message."""
+
+from __future__ import annotations
+
+import types
+from datetime import UTC, datetime
+from typing import Any, Union, get_args, get_origin
+from uuid import UUID
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from .envelope import Envelope
+from .errors import ContractError
+from .event import Event
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ID = UUID("019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10")
+EVENT_ID = "019b7c5e-2a10-7c31-9d0e-5f4b8a6c1e01"
+
+BY_TYPE: dict[type, Any] = {
+    UUID: ID,
+    datetime: MOMENT,
+    str: "example",
+    int: 1,
+    float: 1.0,
+    bool: True,
+}
+
+
+def example_of(event_class: type[Event]) -> Envelope[Event]:
+    """A fixed message of `event_class`. Raises `ContractError` naming a field without an example.
+
+    A field takes the first of `Field(examples=[…])`, its default, or a value by its type.
+    """
+    event = event_class(**_values(event_class))
+    return Envelope(
+        id=EVENT_ID,
+        source=f"/{event_class.producer}",
+        type=event_class.type,
+        subject=event.subject,
+        time=MOMENT,
+        correlationid=event.subject,
+        data=event,
+    )
+
+
+def _values(model: type[BaseModel]) -> dict[str, Any]:
+    return {
+        name: _value(f"{model.__name__}.{name}", field)
+        for name, field in model.model_fields.items()
+        if field.examples or field.is_required()
+    }
+
+
+def _value(name: str, field: FieldInfo) -> Any:
+    if field.examples:
+        return field.examples[0]
+    return _of_type(name, field.annotation)
+
+
+def _of_type(name: str, annotation: Any) -> Any:
+    if annotation in BY_TYPE:
+        return BY_TYPE[annotation]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation(**_values(annotation))
+    origin = get_origin(annotation)
+    if origin in {Union, types.UnionType}:
+        return _of_type(name, get_args(annotation)[0])
+    if origin in {tuple, list, set, frozenset}:
+        return [_of_type(name, get_args(annotation)[0])]
+    raise ContractError(f"{name}: give it an example, Field(examples=[…])")

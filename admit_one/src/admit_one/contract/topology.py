@@ -1,0 +1,65 @@
+"""Who publishes what and who handles it, as data; and what each thing is called on the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from .event import Event
+from .registry import EVENTS
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service: it publishes the events whose `producer` it is, and handles `handles`."""
+
+    name: str
+    handles: tuple[type[Event], ...] = ()
+    retired: tuple[tuple[str, str], ...] = ()
+    """(exchange, routing key) pairs that an earlier release bound and this one unbinds."""
+
+    @property
+    def publishes(self) -> tuple[type[Event], ...]:
+        """The events that name this service as their producer."""
+        return tuple(event for event in EVENTS.values() if event.producer == self.name)
+
+    def exchange(self, prefix: str = "") -> str:
+        """The name of the one exchange that this service publishes to."""
+        return f"{prefix}{self.name}.events"
+
+    def inbox(self, prefix: str = "") -> str:
+        """The name of the queue that holds everything this service handles."""
+        return f"{prefix}{self.name}.inbox"
+
+    def dead(self, prefix: str = "") -> str:
+        """The name of the queue and exchange for messages past their delivery limit."""
+        return f"{prefix}{self.name}.dead"
+
+
+class Topology(Mapping[str, Service]):
+    """The services of a contract, by name.
+
+    Raises `ValueError` if a name stands twice, or a service handles an event that no service of
+    this contract publishes.
+    """
+
+    def __init__(self, *services: Service) -> None:
+        self._services = {service.name: service for service in services}
+        if len(self._services) < len(services):
+            raise ValueError(f"a service stands twice: {', '.join(s.name for s in services)}")
+        for service in services:
+            for event in service.handles:
+                if event.producer not in self._services:
+                    raise ValueError(
+                        f"{service.name} handles {event.type}, but its producer "
+                        f"{event.producer} is no service of this topology"
+                    )
+
+    def __getitem__(self, name: str) -> Service:
+        return self._services[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._services)
+
+    def __len__(self) -> int:
+        return len(self._services)
