@@ -35,7 +35,7 @@ def tell(subject: str) -> Told:
                 Wait(
                     f"its mail was given up: {reason}",
                     "Nothing by itself; the code is good and shown by the API. The student service "
-                    "sends again with `manage.py mails settle`.",
+                    "sends again with `manage.py mails resend`.",
                     stuck=True,
                 )
             )

@@ -1,4 +1,4 @@
-"""Access codes: 80 random bits that people can read, type and say."""
+"""Access codes: 80 random bits that people can read, type and dictate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 from shared_contracts.events import AccessCodeRestored, UserSubscribed
 
-from .models import CODE_PURPOSE, AccessCode
+from .models import CODE_PURPOSE, PAID, AccessCode
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32: no I, L, O and U, so that no two characters look alike."""
@@ -51,11 +51,11 @@ def lookup_next(code: str) -> bytes | None:
 def find(typed: str) -> AccessCode | None:
     """The code that a person typed, if it lets in: none if it is unknown or revoked.
 
-    It is found also while one look-up key takes over from another.
+    It is also found while one lookup key takes over from another.
     Raises `ValueError`, as `normalise` does.
     """
     code = normalise(typed)
-    hashes = [made for made in (lookup(code), lookup_next(code)) if made is not None]
+    hashes = [value for value in (lookup(code), lookup_next(code)) if value is not None]
     return AccessCode.objects.filter(
         Q(lookup_hash__in=hashes) | Q(lookup_hash_next__in=hashes), revocation__isnull=True
     ).first()
@@ -65,17 +65,12 @@ def row(
     event: UserSubscribed | AccessCodeRestored, code: str, issued_at: datetime
 ) -> dict[str, Any]:
     """What is kept of a code and of what was paid for it, as a row of `AccessCode`."""
-    return {
+    return {name: getattr(event, name) for name in PAID} | {
         "subscription_id": event.subscription_id,
-        "user_id": event.user_id,
-        "plan": event.plan,
         "lookup_hash": lookup(code),
         "lookup_hash_next": lookup_next(code),
         "sealed_code": cipher.seal(code.encode(), CODE_PURPOSE),
         "issued_at": issued_at,
-        "amount": event.amount,
-        "currency": event.currency,
-        "occurred_at": event.occurred_at,
     }
 
 

@@ -20,7 +20,7 @@ from shared_contracts.events import (
 )
 
 from . import codes
-from .mails import sending
+from .mails import access_code_mail
 from .models import AccessCode, Revocation
 
 
@@ -104,7 +104,9 @@ def _issue(asked: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
         )
     }
     if new:
-        sending.intend(asked[subscription] for subscription in drafts if subscription in new)
+        access_code_mail.write(
+            asked[subscription] for subscription in drafts if subscription in new
+        )
     known = AccessCode.objects.in_bulk(asked.keys() - new) if len(new) < len(asked) else {}
     return {
         subscription: Issued(code, asked[subscription].user_id, now)

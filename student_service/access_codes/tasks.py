@@ -6,15 +6,12 @@ import logging
 
 from admit_one.database import outage
 from admit_one.masking import mask
-from admit_one.messaging import wake
 from admit_one.processes.backoff import next_delay
 from admit_one.tasks.runs import for_a_run, stopping
 
-from .mails import sending
+from .mails import sending, writing
 
 logger = logging.getLogger(__name__)
-
-SEND = "student_service.send_pending_mails"
 
 LOOK_AGAIN_SECONDS = 0.05
 """Wake-ups that come close together are sent once, so a look that found mail is not the last."""
@@ -36,7 +33,7 @@ def send_pending_mails() -> None:
     failures = 0
     while go_on():
         try:
-            settled = sending.send_due_mails(go_on)
+            attempts = sending.send_due_mails(go_on)
         except outage.DATABASE_ERRORS as error:
             outage.forget_connection()
             failures += 1
@@ -49,9 +46,9 @@ def send_pending_mails() -> None:
         failures = 0
         if sending.outage.resting:
             stopping.wait(sending.outage.rest)
-        elif settled:
+        elif attempts:
             stopping.wait(LOOK_AGAIN_SECONDS)
         else:
             break
     if not go_on() and not stopping.is_set():
-        wake.task(SEND)
+        writing.wake_worker()

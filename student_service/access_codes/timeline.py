@@ -1,4 +1,4 @@
-"""This service's part of what `manage.py why` tells: the code, and its mails."""
+"""This service's part of what `manage.py why` reports: the code, and its mails."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .models import AccessCode, MailIntent, Revocation
 State = MailIntent.State
 
 UNSEEN = (
-    "Whether the payment service has the code: `manage.py why` there, or `make why ID=…` for "
-    "both. And whether the mail reached its mailbox: ask the mail server's log for its Message-ID."
+    "Whether the payment service has the code: run `manage.py why` there, or `make why ID=…` for "
+    "both. Whether the mail reached its mailbox: look for its Message-ID in the mail server's log."
 )
 
 
@@ -26,51 +26,61 @@ def tell(subject: str) -> Told:
     except ValueError:
         return told
     for revocation in Revocation.objects.filter(pk=subscription):
-        told.steps.append(Step(revocation.revoked_at, "code revoked, as it was cancelled"))
-    found = AccessCode.objects.filter(pk=subscription).first()
-    if found is None:
+        told.steps.append(
+            Step(revocation.revoked_at, "code revoked: its subscription was cancelled")
+        )
+    code = AccessCode.objects.filter(pk=subscription).first()
+    if code is None:
         return told
-    told.steps.append(Step(found.issued_at, f"code issued for {found.plan}"))
-    for intent in found.mails.order_by("created_at"):
-        told.steps += _steps(intent)
-        if not found.is_revoked:
-            told.waits += _waits(intent)
+    told.steps.append(Step(code.issued_at, f"code issued for the plan {code.plan}"))
+    for mail in code.mails.order_by("created_at"):
+        told.steps += _steps(mail)
+        if not code.is_revoked:
+            told.waits += _waits(mail)
     return told
 
 
-def _steps(intent: MailIntent) -> Iterator[Step]:
-    yield Step(intent.created_at, "mail written")
-    if intent.tried_at is not None and intent.tried_at != intent.sent_at:
-        yield Step(intent.tried_at, f"mail tried, attempt {intent.attempts}")
-    if intent.sent_at is not None:
-        yield Step(intent.sent_at, f"mail taken by the mail server as {intent.message_id}")
+def _steps(mail: MailIntent) -> Iterator[Step]:
+    yield Step(mail.created_at, "mail written")
+    if mail.tried_at is not None and mail.tried_at != mail.sent_at:
+        yield Step(mail.tried_at, f"mail attempted, attempt {mail.attempts}")
+    if mail.sent_at is not None:
+        yield Step(mail.sent_at, f"mail taken by the mail server as {mail.message_id}")
 
 
-def _waits(intent: MailIntent) -> Iterator[Wait]:
-    """What an unsettled mail waits for, or why it will not come."""
-    due = clock(intent.next_attempt_at) if intent.next_attempt_at else ""
-    error = mask(intent.last_error)
-    if intent.state == State.PENDING and not intent.attempts:
-        yield Wait("its mail waits to be sent", f"A Celery worker sends it, due {due}.")
-    elif intent.state == State.PENDING:
+def _waits(mail: MailIntent) -> Iterator[Wait]:
+    """What an unfinished mail waits for, or why it will not come."""
+    due = clock(mail.next_attempt_at) if mail.next_attempt_at else ""
+    error = mask(mail.last_error)
+    if mail.state == State.PENDING and not mail.attempts:
+        yield Wait("its mail waits to be sent", f"A Celery worker sends it; it is due at {due}.")
+    elif mail.state == State.PENDING:
         yield Wait(
-            f"its mail was refused at attempt {intent.attempts}: {error}",
+            f"its mail could not be sent, attempt {mail.attempts}: {error}",
             f"A Celery worker tries again at {due}.",
         )
-    elif intent.state == State.SENDING:
-        yield Wait("its mail is being sent", f"If its worker has died, that is noticed at {due}.")
-    elif intent.state == State.UNKNOWN:
+    elif mail.state == State.SENDING:
         yield Wait(
-            f"nobody knows whether its mail was sent: {error}",
-            f"It is sent again at {due}, with the same Message-ID."
-            if due
-            else f"Nothing by itself: `manage.py mails settle {intent.pk} --as …`.",
-            stuck=not due,
+            "its mail is being sent",
+            f"If the worker that sends it has died, another tries again at {due}.",
         )
-    elif intent.state in {State.FAILED, State.SUPPRESSED}:
+    elif mail.state == State.UNKNOWN:
+        yield _doubt(mail, due, error)
+    elif mail.state in {State.FAILED, State.SUPPRESSED}:
         yield Wait(
-            f"its mail {'failed' if intent.state == State.FAILED else 'was held back'}: {error}",
-            f"Nothing by itself: `manage.py mails settle {intent.pk} --as send-again`; "
-            "the code is good, and the payment API shows it.",
+            f"its mail {'failed' if mail.state == State.FAILED else 'was held back'}: {error}",
+            "Nothing by itself. The code is good, and the payment API shows it. To send the mail "
+            f"again: `manage.py mails resend {mail.pk} --reason …`.",
             stuck=True,
         )
+
+
+def _doubt(mail: MailIntent, due: str, error: str) -> Wait:
+    if due:
+        then = f"A Celery worker sends it again at {due}, with the same Message-ID."
+    else:
+        then = (
+            "Nothing by itself. Look for its Message-ID in the mail server's log; then "
+            f"`manage.py mails finish {mail.pk} --as sent --reason …`, or `mails resend …`."
+        )
+    return Wait(f"its mail may have been sent or not: {error}", then, stuck=not due)

@@ -9,16 +9,17 @@ from shared_contracts.events import (
     UserSubscribed,
 )
 
-from . import codes, metrics, reconciliation, services, tasks, timeline
-from .mails import sending
+from . import codes, metrics, services, tasks, timeline
+from .mails import writing
 from .models import CODE_PURPOSE, RECIPIENT_PURPOSE, AccessCode, MailIntent
+from .reconciliation import digests, grants, restoring
 
 HANDLERS = {
     UserSubscribed: services.issue_access_codes,
     SubscriptionCancelled: services.revoke_access_codes,
-    AccessDigestRequested: reconciliation.tell_digests,
-    AccessGrantsRequested: reconciliation.tell_grants,
-    AccessCodeRestored: reconciliation.restore_codes,
+    AccessDigestRequested: digests.report_digests,
+    AccessGrantsRequested: grants.report_grants,
+    AccessCodeRestored: restoring.restore_codes,
 }
 """Which use case handles which event."""
 
@@ -30,12 +31,12 @@ KEYRING = Keyring(
             CODE_PURPOSE,
             hashes={"lookup_hash": codes.lookup, "lookup_hash_next": codes.lookup_next},
         ),
-        # No second column: a daily cap that counts anew for once does no harm.
+        # No second column: it does no harm that the daily cap counts from zero once.
         Sealed(
             MailIntent,
             "recipient",
             RECIPIENT_PURPOSE,
-            hashes={"recipient_hash": sending.recipient_hash},
+            hashes={"recipient_hash": writing.recipient_hash},
         ),
     ),
     lookup="CODE_LOOKUP_KEY",

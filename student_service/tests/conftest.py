@@ -7,8 +7,8 @@ from access_codes.mails import sending
 from access_codes.mails.outage import Outage
 from pytest_django import Settings
 
-from tests import smtp_server
-from tests.smtp_server import Mailbox
+from tests.mails import smtp_server
+from tests.mails.smtp_server import Mailbox
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def set_many_aside() -> None:
 
 
 @pytest.mark.timeout(180)
-def test_they_are_found_understood_rehearsed_replayed_and_closed(
+def test_a_group_is_listed_shown_rehearsed_replayed_and_closed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def said(*words: str) -> str:

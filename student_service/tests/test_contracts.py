@@ -25,7 +25,7 @@ from shared_contracts.events import (
     UserSubscribed,
 )
 
-from tests.smtp_server import Mailbox
+from tests.mails.smtp_server import Mailbox
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +53,7 @@ def test_its_reply_has_the_form_of_the_golden_access_code_created() -> None:
     jsonschema.validate(wire, schema_of(AccessCodeCreated))
 
 
-def test_it_tells_of_a_given_up_mail_in_the_form_of_the_golden_access_code_undeliverable(
+def test_it_reports_a_given_up_mail_as_the_golden_access_code_undeliverable(
     mailbox: Mailbox,
 ) -> None:
     deliver(golden(UserSubscribed))
@@ -69,7 +69,7 @@ def test_it_tells_of_a_given_up_mail_in_the_form_of_the_golden_access_code_undel
     jsonschema.validate(wire, schema_of(AccessCodeUndeliverable))
 
 
-def test_it_answers_the_golden_subscription_cancelled_in_the_form_of_access_code_revoked() -> None:
+def test_it_answers_subscription_cancelled_as_the_golden_access_code_revoked() -> None:
     deliver(golden(UserSubscribed))
     deliver(golden(SubscriptionCancelled))
 
@@ -83,7 +83,7 @@ def test_it_answers_the_golden_subscription_cancelled_in_the_form_of_access_code
     assert AccessCode.objects.get().is_revoked
 
 
-def test_it_answers_the_golden_access_digest_requested_in_the_form_of_the_golden_digest() -> None:
+def test_it_answers_access_digest_requested_as_the_golden_access_digest() -> None:
     promised = json.loads(golden(AccessDigest))
     deliver(golden(UserSubscribed))
     AccessCode.objects.update(sealed_code=cipher.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE))
@@ -96,7 +96,7 @@ def test_it_answers_the_golden_access_digest_requested_in_the_form_of_the_golden
     jsonschema.validate(wire, schema_of(AccessDigest))
 
 
-def test_it_answers_the_golden_access_grants_requested_in_the_form_of_the_golden_grant() -> None:
+def test_it_answers_access_grants_requested_as_the_golden_access_grant_reported() -> None:
     promised = json.loads(golden(AccessGrantReported))
     deliver(golden(AccessCodeRestored))
     deliver(golden(AccessGrantsRequested))

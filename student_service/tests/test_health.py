@@ -7,7 +7,7 @@ from django.test import Client
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
-def test_it_says_that_it_lives_and_can_work(client: Client, path: str) -> None:
+def test_it_reports_that_it_is_alive_and_ready(client: Client, path: str) -> None:
     answer = client.get(path)
 
     assert answer.status_code == 200

@@ -48,7 +48,7 @@ def test_the_same_message_again_changes_nothing() -> None:
     assert len(published()) == 1
 
 
-def test_asked_again_it_tells_the_same_code_and_sends_no_new_mail() -> None:
+def test_a_repeated_request_gets_the_same_code_and_no_new_mail() -> None:
     asked = an_envelope(UserSubscribed)
     again = Envelope.of(asked.data, cause=asked.id)
     deliver(asked)
@@ -61,7 +61,7 @@ def test_asked_again_it_tells_the_same_code_and_sends_no_new_mail() -> None:
     assert (AccessCode.objects.count(), MailIntent.objects.count()) == (1, 1)
 
 
-def test_asked_twice_in_one_batch_it_makes_one_code() -> None:
+def test_two_requests_in_one_batch_make_one_code() -> None:
     asked = an_envelope(UserSubscribed)
     again = Envelope.of(asked.data, cause=asked.id)
 
@@ -72,7 +72,7 @@ def test_asked_twice_in_one_batch_it_makes_one_code() -> None:
     assert (AccessCode.objects.count(), MailIntent.objects.count()) == (1, 1)
 
 
-def test_a_code_is_not_told_to_another_user_and_the_neighbours_do_not_suffer() -> None:
+def test_another_user_gets_no_code_and_the_rest_of_the_batch_does() -> None:
     asked = an_envelope(UserSubscribed)
     thief = an_envelope(
         UserSubscribed, subscription_id=asked.data.subscription_id, user_id="somebody-else"
@@ -138,7 +138,7 @@ def test_a_batch_costs_as_many_queries_as_a_single_message(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_subscriptions_asked_for_at_once_and_in_any_order_get_one_code_each() -> None:
+def test_concurrent_requests_in_any_order_get_one_code_each() -> None:
     asked = [an_envelope(UserSubscribed) for _ in range(500)]
     start = threading.Barrier(4)
     faults: list[Exception] = []

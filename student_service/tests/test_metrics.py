@@ -14,7 +14,7 @@ from pytest_django import Settings
 from shared_contracts.events import UserSubscribed
 from uuid_utils.compat import uuid7
 
-from tests.smtp_server import Mailbox
+from tests.mails.smtp_server import Mailbox
 
 PAID_TO_MAIL = "access_codes_paid_to_mail_seconds"
 

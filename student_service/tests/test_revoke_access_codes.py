@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from access_codes import codes
-from access_codes.mails import sending
+from access_codes.mails import by_hand, sending
 from access_codes.models import AccessCode, MailIntent, Revocation
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.inbox import Result
@@ -18,7 +18,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from shared_contracts.events import AccessCodeRevoked, SubscriptionCancelled, UserSubscribed
 
-from tests.smtp_server import Mailbox
+from tests.mails.smtp_server import Mailbox
 
 pytestmark = pytest.mark.django_db
 State = MailIntent.State
@@ -73,7 +73,7 @@ def test_whichever_comes_first_there_is_one_code_and_it_is_revoked(order: tuple[
     assert MailIntent.objects.count() == 1
 
 
-def test_in_one_batch_too() -> None:
+def test_one_batch_with_both_events_leaves_the_code_revoked() -> None:
     asked, cancelled = asked_and_cancelled()
     deliver(cancelled, asked, Envelope.of(cancelled.data))
 
@@ -99,7 +99,7 @@ def test_others_keep_their_codes() -> None:
     assert codes.find(kept.code) == kept
 
 
-def test_a_mail_with_a_revoked_code_is_withdrawn_and_nobody_is_told_that_it_failed(
+def test_the_mail_of_a_revoked_code_is_withdrawn_without_a_report(
     mailbox: Mailbox,
 ) -> None:
     deliver(*asked_and_cancelled())
@@ -112,17 +112,15 @@ def test_a_mail_with_a_revoked_code_is_withdrawn_and_nobody_is_told_that_it_fail
     assert {m.type for m in published()} == {"access_code_created", "access_code_revoked"}
 
 
-def test_an_operator_cannot_have_a_revoked_code_mailed(mailbox: Mailbox) -> None:
+def test_an_operator_cannot_resend_the_mail_of_a_revoked_code(mailbox: Mailbox) -> None:
     deliver(*asked_and_cancelled())
     sending.send_due_mails(lambda: True)
 
-    with pytest.raises(sending.NotSettled, match="is withdrawn"):
-        sending.settle_by_hand(
-            MailIntent.objects.get().id, "send-again", by="ada", reason="she asked for it"
-        )
+    with pytest.raises(by_hand.NotPossible, match="is withdrawn"):
+        by_hand.resend(MailIntent.objects.get().id, by="ada", reason="her mailbox was full")
 
 
-def test_a_doubt_about_a_mail_is_not_forgotten_when_its_code_is_revoked(mailbox: Mailbox) -> None:
+def test_withdrawing_a_mail_keeps_the_error_that_left_it_in_doubt(mailbox: Mailbox) -> None:
     asked, cancelled = asked_and_cancelled()
     deliver(asked)
     mailbox.drop_after_data = True
@@ -149,15 +147,15 @@ def test_a_batch_costs_the_same_queries_however_large(
         deliver(*many)
 
 
-def test_why_tells_of_the_revocation_also_without_a_code() -> None:
+def test_why_shows_a_revocation_even_without_a_code() -> None:
     asked, cancelled = asked_and_cancelled()
     deliver(cancelled)
     before = tell(cancelled.subject)
     deliver(asked)
     after = tell(cancelled.subject)
 
-    said = "code revoked, as it was cancelled"
-    assert said in [step.what for step in before.steps]
-    assert said in [step.what for step in after.steps]
+    revoked = "code revoked: its subscription was cancelled"
+    assert revoked in [step.what for step in before.steps]
+    assert revoked in [step.what for step in after.steps]
     assert [w.why for w in after.waits if "mail" in w.why] == []
     assert Revocation.objects.get().revoked_at <= timezone.now()

@@ -70,7 +70,7 @@ def test_codes_and_addresses_open_without_the_old_sealing_key(given: Given) -> N
     assert MailIntent.objects.get().address == "ada@example.com"
 
 
-def test_a_code_is_found_at_every_step_of_a_change_of_the_look_up_key(given: Given) -> None:
+def test_a_code_stays_valid_at_every_step_of_a_lookup_key_change(given: Given) -> None:
     given(SEALING, LOOKUP)
     every = issue(2)
     given(SEALING, LOOKUP, LOOKUP_NEXT)
@@ -113,7 +113,7 @@ def test_a_key_that_does_not_find_every_row_yet_cannot_take_over(given: Given) -
         given(SEALING, LOOKUP_NEXT)
 
 
-def test_a_rotation_that_ends_early_after_a_forgotten_one_leaves_the_key_in_force(
+def test_an_interrupted_rotation_leaves_the_active_key_in_force(
     given: Given,
 ) -> None:
     third = b"T" * 32
@@ -137,7 +137,7 @@ def test_a_rotation_that_ends_early_after_a_forgotten_one_leaves_the_key_in_forc
     assert found(every) == every
 
 
-def test_the_mails_of_an_address_are_counted_under_the_new_key_after_the_change(
+def test_mails_are_counted_under_the_new_key_after_the_change(
     given: Given,
 ) -> None:
     given(SEALING, LOOKUP)

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from shared_contracts.events import UserSubscribed
 from student_service.celery import app
 
-from tests.smtp_server import Mailbox
+from tests.mails.smtp_server import Mailbox
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +45,7 @@ def test_new_codes_wake_the_mail_worker(woken: list[str]) -> None:
     assert woken == ["student_service.send_pending_mails"]
 
 
-def test_a_run_that_sends_everything_asks_for_no_other(mailbox: Mailbox, woken: list[str]) -> None:
+def test_a_run_that_sends_everything_wakes_no_other(mailbox: Mailbox, woken: list[str]) -> None:
     subscribe(3)
     woken.clear()
 
@@ -55,7 +55,7 @@ def test_a_run_that_sends_everything_asks_for_no_other(mailbox: Mailbox, woken: 
     assert woken == []
 
 
-def test_a_run_whose_time_is_up_asks_for_another(
+def test_a_run_whose_time_is_up_wakes_another(
     mailbox: Mailbox, woken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "RUN_SECONDS", 0.5)
@@ -69,7 +69,9 @@ def test_a_run_whose_time_is_up_asks_for_another(
     assert woken == ["student_service.send_pending_mails"]
 
 
-def test_a_worker_that_is_told_to_stop_asks_for_nothing(mailbox: Mailbox, woken: list[str]) -> None:
+def test_a_stopping_worker_sends_nothing_and_wakes_nobody(
+    mailbox: Mailbox, woken: list[str]
+) -> None:
     subscribe(3)
     woken.clear()
     stopping.set()

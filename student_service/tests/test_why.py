@@ -1,4 +1,4 @@
-"""What `manage.py why` tells on the student side."""
+"""What `manage.py why` reports on the student side."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def told(mail: MailIntent) -> timeline.Told:
     return timeline.tell(str(mail.access_code_id))
 
 
-def test_a_code_that_is_issued_and_mailed_is_finished_and_nothing_secret_is_told(
+def test_a_mailed_code_waits_for_nothing_and_no_secret_is_shown(
     mail: MailIntent,
 ) -> None:
     mail.claim(16)
@@ -42,15 +42,15 @@ def test_a_code_that_is_issued_and_mailed_is_finished_and_nothing_secret_is_told
     assert "ada@example.com" not in whats
 
 
-def test_a_mail_that_was_refused_for_now_tells_why_and_when_it_is_tried_again(
+def test_a_deferred_mail_shows_its_error_and_the_next_attempt(
     mail: MailIntent,
 ) -> None:
     mail.claim(16)
-    mail.put_off("450 ada@example.com: mailbox busy", 60)
+    mail.defer("450 ada@example.com: mailbox busy", 60)
 
     [wait] = told(mail).waits
 
-    assert wait.why == "its mail was refused at attempt 1: 450 a…@e….com: mailbox busy"
+    assert wait.why == "its mail could not be sent, attempt 1: 450 a…@e….com: mailbox busy"
     assert wait.then.startswith("A Celery worker tries again at ")
 
 
@@ -59,12 +59,12 @@ def test_a_mail_that_was_refused_for_now_tells_why_and_when_it_is_tried_again(
     [
         (State.PENDING, "its mail waits to be sent", False),
         (State.SENDING, "its mail is being sent", False),
-        (State.UNKNOWN, "nobody knows whether its mail was sent", False),
+        (State.UNKNOWN, "its mail may have been sent or not", False),
         (State.FAILED, "its mail failed", True),
         (State.SUPPRESSED, "its mail was held back", True),
     ],
 )
-def test_each_state_of_a_mail_has_its_words(
+def test_each_state_of_a_mail_is_explained(
     mail: MailIntent, state: MailIntent.State, says: str, stuck: bool
 ) -> None:
     MailIntent.objects.update(state=state)
@@ -75,10 +75,10 @@ def test_each_state_of_a_mail_has_its_words(
     assert wait.stuck == stuck
 
 
-def test_a_doubt_that_is_left_to_an_operator_says_so(mail: MailIntent) -> None:
+def test_a_doubt_left_to_an_operator_names_the_command(mail: MailIntent) -> None:
     mail.doubt("the connection broke", None)
 
     [wait] = told(mail).waits
 
     assert wait.stuck
-    assert f"manage.py mails settle {mail.pk} --as" in wait.then
+    assert f"manage.py mails finish {mail.pk} --as" in wait.then

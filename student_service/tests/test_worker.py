@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import smtp_server, worker
-from tests.smtp_server import Mailbox
+from tests import worker
+from tests.mails import smtp_server
+from tests.mails.smtp_server import Mailbox
 from tests.worker import Worker, lives, running, wait_for
 
 ISSUE = """
@@ -75,7 +76,7 @@ def idle(environment: dict[str, str], mailbox: Mailbox) -> Iterator[Worker]:
         yield process
 
 
-def test_it_sends_what_it_finds_at_the_start_and_what_it_is_woken_for(
+def test_it_sends_mails_at_its_start_and_whenever_it_is_woken(
     environment: dict[str, str], mailbox: Mailbox
 ) -> None:
     its_wake_up_is_lost = {"TASKS_BROKER_URL": environment["BROKER_URL"]}
@@ -146,7 +147,7 @@ def test_its_beat_dies_with_it_even_when_it_is_killed(idle: Worker) -> None:
 
 
 @pytest.mark.parametrize("broker", ["away", "silent"])
-def test_without_a_broker_it_waits_and_can_be_told_to_stop(
+def test_without_a_broker_it_waits_and_can_be_stopped(
     environment: dict[str, str], mailbox: Mailbox, broker: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:

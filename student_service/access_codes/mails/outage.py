@@ -1,4 +1,4 @@
-"""The mail server is away: leave it alone for a while, longer each time, and say so once."""
+"""The mail server is away: leave it alone, longer each time, and log its outage once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from admit_one.processes.backoff import next_delay
 
 logger = logging.getLogger(__name__)
 
-LONGEST_PAUSE = 10.0
-"""Seconds; a run outlasts it, so a server that is back is found back after one pause at most."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
+"""Seconds. A run outlasts the longest, so mails go on one pause after the server is back."""
 
 
 class Outage:
-    """What this process knows of the mail server. Rows say nothing: no mail is to blame."""
+    """What this process knows of the mail server. Rows hold nothing of it: no mail is to blame."""
 
     def __init__(self) -> None:
         self._failures = 0
@@ -31,18 +31,18 @@ class Outage:
         return max(0.0, self._rest_until - time.monotonic())
 
     def begin(self, reason: str) -> None:
-        """The server failed (again). Mails that were on their way together fail as one."""
+        """The server failed (again). Mails that fail at the same time count as one failure."""
         if self.resting:
             return
         self._failures += 1
-        pause = next_delay(self._failures, first=1.0, most=LONGEST_PAUSE)
+        pause = next_delay(self._failures, first=FIRST_PAUSE, most=LONGEST_PAUSE)
         self._rest_until = time.monotonic() + pause
         if self._failures == 1:
-            logger.warning("mail server away, mails wait: %s", reason)
+            logger.warning("mail server is away, mails wait: %s", reason)
 
     def end(self) -> None:
         """The server works."""
         if self._failures:
-            logger.warning("mail server is back after %d failures", self._failures)
+            logger.warning("mail server is back after %d failed connections", self._failures)
         self._failures = 0
         self._rest_until = 0.0

@@ -1,4 +1,4 @@
-"""The mails that are to carry codes. Addresses rest sealed."""
+"""The mails that carry codes, as rows. Addresses rest sealed."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ RECIPIENT_PURPOSE = "mail-recipient"
 
 class MailIntentQuerySet(models.QuerySet["MailIntent"]):
     def due(self) -> MailIntentQuerySet:
-        """Those whose time has come by the database's clock, the longest waiting first."""
+        """Those that are due by the database's clock, the longest waiting first."""
         return self.filter(next_attempt_at__lte=Now()).order_by("next_attempt_at", "id")
 
     def take(self, *, cap: int) -> MailIntent | None:
-        """The first that is due and that no other worker is just taking; locked until commit.
+        """The first that is due and that no other worker is taking just now; locked until commit.
 
         It is `capped` if its recipient got, or may have got, `cap` other mails in the last
-        24 hours; asked in the same query, as each costs a mail a round trip to the database.
+        24 hours. The same query finds that out: each query costs a mail one round trip.
         """
         return _to_take(cap).first()
 
 
 @cache
 def _to_take(cap: int) -> MailIntentQuerySet:
-    """Built once: building it takes a fifth of all the processor time that a mail costs."""
+    """Cached: building it takes a fifth of the processor time that a mail costs."""
     State = MailIntent.State  # noqa: N806
     others = MailIntent.objects.filter(
         ~models.Q(pk=models.OuterRef("pk")),
@@ -47,25 +47,25 @@ def _to_take(cap: int) -> MailIntentQuerySet:
 
 
 class MailIntent(models.Model):
-    """A mail that is to be sent: written with its code, settled by a worker, kept as a record.
+    """A mail: written with its code, finished by a worker, kept as a record.
 
-    pending → sending → sent · failed · pending (put off) · unknown (lost on the way)
+    pending → sending → sent · failed · pending (deferred) · unknown (lost on the way)
     pending → suppressed (too many for this recipient today)
     pending · unknown → withdrawn (its code is revoked)
-    unknown → sending (again, with the same Message-ID), or whatever an operator settles
+    unknown → sending (again, with the same Message-ID), or what an operator decides
 
-    `next_attempt_at` is null exactly when nothing will happen by itself, so the index of what is
-    left stays as small as that. While `sending`, it is the time when the worker must be dead.
+    `next_attempt_at` is null exactly when nothing will happen by itself, which keeps the index of
+    open mails small. While `sending`, it is the time from which the worker must be dead.
     """
 
     class State(models.TextChoices):
-        PENDING = "pending", "is to be sent"
+        PENDING = "pending", "waits to be sent"
         SENDING = "sending", "is being sent"
-        UNKNOWN = "unknown", "may have been sent, nobody knows"
+        UNKNOWN = "unknown", "may have been sent or not"
         SENT = "sent", "was taken by the mail server"
-        FAILED = "failed", "will not be sent, see the last error"
-        SUPPRESSED = "suppressed", "was held back: too many mails for one recipient"
-        WITHDRAWN = "withdrawn", "is not sent any more: its code is revoked"
+        FAILED = "failed", "will not be sent; the last error says why"
+        SUPPRESSED = "suppressed", "will not be sent: too many mails to one address"
+        WITHDRAWN = "withdrawn", "will not be sent: its code is revoked"
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     access_code = models.ForeignKey(AccessCode, on_delete=models.PROTECT, related_name="mails")
@@ -79,16 +79,16 @@ class MailIntent(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
     doubts = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="how often nobody knew whether it was sent"
+        default=0, db_default=0, help_text="attempts that may have sent it or not"
     )
     tried_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     capped = False
-    """Whether its recipient has had enough mails for now, as `take` has found."""
+    """Whether its recipient has had enough mails for now; `take` finds that out."""
     _claimed = 0
-    """The attempt for which this process has it, if it has."""
+    """The number of the attempt for which this process claimed it, 0 if it did not."""
 
     objects = MailIntentQuerySet.as_manager()
 
@@ -114,11 +114,11 @@ class MailIntent(models.Model):
         """The recipient in clear. Raises `Unsealable` if its key is gone."""
         return cipher.unseal(self.recipient, RECIPIENT_PURPOSE).decode()
 
-    # Each of these returns whether it was written. A worker that comes back after its lease finds
-    # its mail settled by somebody else, and what it has to say comes too late.
+    # Each change returns whether it was written. A worker that comes back after its lease ended
+    # comes too late: another has taken the mail over.
 
     def claim(self, lease: float) -> None:
-        """A worker has it now, for `lease` seconds; the attempt is counted before it is made."""
+        """This worker has it, for `lease` seconds; the attempt is counted before it is made."""
         self.attempts += 1
         self._claimed = 0
         self._become(
@@ -130,20 +130,20 @@ class MailIntent(models.Model):
         self._claimed = self.attempts
 
     def release(self) -> bool:
-        """Nothing was tried after all: due again at once, and the attempt does not count."""
+        """Nothing was attempted after all: due again at once, and not counted."""
         self.attempts -= 1
         return self._become(self.State.PENDING, attempts=self.attempts, next_attempt_at=Now())
 
-    def sent(self) -> bool:
-        return self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error="")
+    def sent(self, note: str = "") -> bool:
+        return self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error=note)
 
-    def put_off(self, error: str, pause: float) -> bool:
+    def defer(self, error: str, pause: float) -> bool:
         """Due again after `pause` seconds."""
         due = Now() + timedelta(seconds=pause)
         return self._become(self.State.PENDING, next_attempt_at=due, last_error=error)
 
     def doubt(self, error: str, pause: float | None) -> bool:
-        """Nobody knows whether it was sent: due after `pause` seconds, or when somebody says so."""
+        """It may have been sent or not: due after `pause` seconds, or left to an operator."""
         return self._become(
             self.State.UNKNOWN,
             doubts=models.F("doubts") + 1,
@@ -151,16 +151,12 @@ class MailIntent(models.Model):
             last_error=error,
         )
 
-    def send_again(self, note: str) -> None:
+    def resend(self, note: str) -> bool:
         """Due at once, with all its attempts before it."""
         self.attempts = 0
-        self._become(
+        return self._become(
             self.State.PENDING, attempts=self.attempts, next_attempt_at=Now(), last_error=note
         )
-
-    def arrived(self, note: str) -> None:
-        """Somebody knows that it was delivered."""
-        self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error=note)
 
     def failed(self, error: str) -> bool:
         return self._become(self.State.FAILED, next_attempt_at=None, last_error=error)
@@ -169,12 +165,12 @@ class MailIntent(models.Model):
         return self._become(self.State.SUPPRESSED, next_attempt_at=None, last_error=reason)
 
     def withdraw(self, reason: str) -> bool:
-        """Not to be sent any more; what was known of earlier attempts stays known."""
+        """Not to be sent any more; the last error of earlier attempts is kept."""
         error = f"{reason}; before that: {self.last_error}" if self.last_error else reason
         return self._become(self.State.WITHDRAWN, next_attempt_at=None, last_error=error)
 
     def _become(self, state: MailIntent.State, **changes: Any) -> bool:
-        """Write the fields of this change and no others, if nobody else has the mail by now."""
+        """Write the fields of this change and no others, unless another worker has the mail."""
         if "last_error" in changes:
             changes["last_error"] = changes["last_error"][:500]
         row = MailIntent.objects.filter(pk=self.pk)

@@ -27,7 +27,7 @@ from .moments import MOMENTS, Moment, trap
 from .planted import BUGS, Change
 
 SHORTER = {
-    "access_codes.mails.sending": {"LONGEST_PAUSE": 4.0},
+    "access_codes.mails.finishing": {"LONGEST_PAUSE": 4.0},
 }
 """Constants, by module, with what they are under chaos (seconds)."""
 

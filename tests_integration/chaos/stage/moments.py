@@ -66,7 +66,7 @@ MOMENTS = {
         "after claim, before SMTP",
         ("student-tasks",),
         "access_codes.mails.smtp",
-        "Connection.send",
+        "SmtpSession.send",
         before=True,
         doubles_mails=MAILS_AT_ONCE - 1,
     ),
@@ -74,7 +74,7 @@ MOMENTS = {
         "after SMTP's yes, before commit",
         ("student-tasks",),
         "access_codes.mails.smtp",
-        "Connection.send",
+        "SmtpSession.send",
         doubles_mails=MAILS_AT_ONCE,
     ),
 }

@@ -1,11 +1,11 @@
-"""What operators see of mails, and what they may say of them."""
+"""What operators see of mails, and what they may decide about them."""
 
 from __future__ import annotations
 
 from io import StringIO
 
 import pytest
-from access_codes.mails import sending
+from access_codes.mails import by_hand, sending
 from access_codes.models import MailIntent
 from admit_one.messaging.models import KeyCanary
 from admit_one.messaging.testing import an_envelope, deliver, published
@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
 
-from tests.smtp_server import Mailbox
+from tests.mails.smtp_server import Mailbox
 
 pytestmark = pytest.mark.django_db
 State = MailIntent.State
@@ -22,7 +22,7 @@ State = MailIntent.State
 
 @pytest.fixture
 def intent() -> MailIntent:
-    """A mail of which nobody knows whether it was sent, waiting for somebody who does."""
+    """A mail that may have been sent or not, and waits for an operator."""
     deliver(an_envelope(UserSubscribed, email="ada@example.com"))
     intent = MailIntent.objects.get()
     intent.claim(lease=60)
@@ -36,8 +36,9 @@ def mails(*arguments: str) -> str:
     return out.getvalue()
 
 
-def settle(intent: MailIntent, settlement: str) -> str:
-    return mails("settle", str(intent.pk), "--as", settlement, "--by", "bo", "--reason", "I asked")
+def decide(intent: MailIntent, *decision: str) -> str:
+    action, *options = decision
+    return mails(action, str(intent.pk), *options, "--by", "bo", "--reason", "her mailbox was full")
 
 
 def test_the_list_counts_each_state_and_shows_no_address(intent: MailIntent) -> None:
@@ -48,17 +49,20 @@ def test_the_list_counts_each_state_and_shows_no_address(intent: MailIntent) -> 
     assert mails("list", "--state", "failed") == "no mail is failed\n"
 
 
-def test_a_mail_that_arrived_is_not_sent_again(intent: MailIntent, mailbox: Mailbox) -> None:
-    settle(intent, "arrived")
+def test_a_mail_finished_as_sent_is_not_sent_again(intent: MailIntent, mailbox: Mailbox) -> None:
+    decide(intent, "finish", "--as", "sent")
     sending.send_due_mails(lambda: True)
 
     intent.refresh_from_db()
-    assert (intent.state, intent.last_error) == (State.SENT, "arrived by bo: I asked")
+    assert (intent.state, intent.last_error) == (
+        State.SENT,
+        "finished as sent by bo: her mailbox was full",
+    )
     assert mailbox.mails == []
 
 
-def test_a_mail_to_be_sent_again_keeps_its_message_id(intent: MailIntent, mailbox: Mailbox) -> None:
-    settle(intent, "send-again")
+def test_a_resent_mail_keeps_its_message_id(intent: MailIntent, mailbox: Mailbox) -> None:
+    decide(intent, "resend")
     sending.send_due_mails(lambda: True)
 
     intent.refresh_from_db()
@@ -66,28 +70,32 @@ def test_a_mail_to_be_sent_again_keeps_its_message_id(intent: MailIntent, mailbo
     assert [mail["Message-ID"] for mail in mailbox.mails] == [intent.message_id]
 
 
-def test_a_mail_given_up_is_told_to_the_payment_side(intent: MailIntent) -> None:
-    settle(intent, "give-up")
+def test_a_mail_finished_as_failed_is_reported_to_the_payment_side(intent: MailIntent) -> None:
+    decide(intent, "finish", "--as", "failed")
 
     intent.refresh_from_db()
-    [told] = [m.data for m in published() if isinstance(m.data, AccessCodeUndeliverable)]
+    [report] = [m.data for m in published() if isinstance(m.data, AccessCodeUndeliverable)]
     assert (intent.state, intent.next_attempt_at) == (State.FAILED, None)
-    assert (told.subscription_id, told.reason) == (intent.access_code_id, intent.last_error)
+    assert (report.subscription_id, report.reason) == (intent.access_code_id, intent.last_error)
 
 
-@pytest.mark.parametrize("settlement", sending.SETTLEMENTS)
-def test_a_mail_in_a_worker_s_hands_is_left_alone(intent: MailIntent, settlement: str) -> None:
+@pytest.mark.parametrize(
+    "decision", [("resend",), *(("finish", "--as", state) for state in by_hand.FINISH)]
+)
+def test_a_mail_that_is_being_sent_is_left_alone(
+    intent: MailIntent, decision: tuple[str, ...]
+) -> None:
     intent.claim(lease=60)
 
     with pytest.raises(CommandError, match="1 of 1 mails were left as they are"):
-        settle(intent, settlement)
+        decide(intent, *decision)
 
     intent.refresh_from_db()
     assert intent.state == State.SENDING
 
 
-def test_what_is_said_of_a_mail_keeps_no_address(intent: MailIntent) -> None:
-    mails("settle", str(intent.pk), "--as", "arrived", "--reason", "ada@example.com told me")
+def test_the_reason_of_a_decision_keeps_no_address(intent: MailIntent) -> None:
+    mails("finish", str(intent.pk), "--as", "sent", "--reason", "ada@example.com told me")
 
     intent.refresh_from_db()
     assert intent.sent_at is not None
@@ -95,11 +103,11 @@ def test_what_is_said_of_a_mail_keeps_no_address(intent: MailIntent) -> None:
     assert "ada@example.com" not in intent.last_error
 
 
-def test_nothing_is_settled_with_another_key_than_the_services_have(intent: MailIntent) -> None:
+def test_nothing_is_finished_with_a_wrong_key(intent: MailIntent) -> None:
     KeyCanary.objects.create(setting="CODE_LOOKUP_KEY", key_id="", value=canary(b"of another key"))
 
     with pytest.raises(WrongKey, match="CODE_LOOKUP_KEY: expected the key"):
-        settle(intent, "give-up")
+        decide(intent, "resend")
 
     intent.refresh_from_db()
     assert intent.state == State.UNKNOWN

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from access_codes.mails import smtp
+from access_codes.mails.attempt import Ending
+from access_codes.mails.composing import Mail
 
 
 def drip(listening: socket.socket, answers: list[bytes]) -> None:
@@ -39,21 +41,21 @@ def dripping(settings: Any, request: pytest.FixtureRequest) -> Iterator[None]:
         server.join()
 
 
-A_MAIL = smtp.Mail("ada@example.org", b"Subject: hello\r\n\r\nhello\r\n")
+A_MAIL = Mail("ada@example.org", b"Subject: hello\r\n\r\nhello\r\n")
 GREETED = [b"250 slow\r\n"]
 
 
 @pytest.mark.usefixtures("dripping")
 @pytest.mark.parametrize("dripping", [GREETED], indirect=True)
 def test_a_server_that_drips_before_it_has_the_mail_is_away() -> None:
-    with smtp.Connection() as connection, pytest.raises(smtp.ServerAway):
-        connection.send(A_MAIL)
+    with smtp.SmtpSession() as session, pytest.raises(smtp.ServerAway):
+        session.send(A_MAIL)
 
 
 @pytest.mark.usefixtures("dripping")
 @pytest.mark.parametrize("dripping", [[*GREETED, b"250 ok\r\n", b"250 ok\r\n"]], indirect=True)
-def test_a_mail_is_lost_if_the_server_drips_once_it_was_told_the_recipient() -> None:
-    with smtp.Connection() as connection:
-        outcome = connection.send(A_MAIL)
+def test_a_mail_is_lost_if_the_server_drips_after_the_recipient() -> None:
+    with smtp.SmtpSession() as session:
+        attempt = session.send(A_MAIL)
 
-    assert outcome.result is smtp.Result.LOST
+    assert attempt.ending is Ending.LOST

@@ -5,13 +5,13 @@ import email.policy
 from email.message import EmailMessage
 
 import pytest
-from access_codes.mails import smtp
+from access_codes.mails import access_code_mail
+from access_codes.mails.composing import compose
 
 
 def composed(plan: str = "gold", address: str = "ada@example.com") -> EmailMessage:
-    message = smtp.compose(
-        address=address, message_id="<1@admit-one.example>", code="7K3M-Q9TX-2WBD-H5RN", plan=plan
-    )
+    letter = access_code_mail.letter("7K3M-Q9TX-2WBD-H5RN", plan)
+    message = compose(letter, address=address, message_id="<1@admit-one.example>")
     return email.message_from_bytes(message.wire, policy=email.policy.default)
 
 

@@ -1,0 +1,67 @@
+"""What operators decide about mails that did not simply arrive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from uuid import UUID
+
+from admit_one.masking import mask
+from django.db import transaction
+
+from access_codes.models import MailIntent
+
+from . import finishing, writing
+
+logger = logging.getLogger(__name__)
+
+State = MailIntent.State
+
+FINISH: Mapping[str, tuple[State, ...]] = {
+    "sent": (State.UNKNOWN, State.PENDING, State.FAILED),
+    "failed": (State.UNKNOWN, State.PENDING),
+}
+"""As what an operator may finish a mail, and the states from which that is possible."""
+
+RESEND = (State.UNKNOWN, State.FAILED, State.SUPPRESSED)
+"""The states of mails that an operator may have sent again."""
+
+
+class NotPossible(Exception):
+    """The mail does not exist, or its state does not allow this; the text says which."""
+
+
+@transaction.atomic
+def finish(intent_id: UUID, as_state: str, *, by: str, reason: str) -> None:
+    """Finish a mail as `sent` or `failed` (see `FINISH`). Raises `NotPossible`."""
+    intent = _locked(intent_id, f"finish --as {as_state}", FINISH[as_state])
+    note = _noted(intent, f"finished as {as_state}", by, reason)
+    if as_state == State.SENT:
+        intent.sent(note)
+    else:
+        finishing.give_up(intent, intent.failed, note)
+
+
+@transaction.atomic
+def resend(intent_id: UUID, *, by: str, reason: str) -> None:
+    """Make a mail due at once, with all its attempts before it. Raises `NotPossible`."""
+    intent = _locked(intent_id, "resend", RESEND)
+    intent.resend(_noted(intent, "resent", by, reason))
+    writing.wake_worker()
+
+
+def _locked(intent_id: UUID, action: str, allowed: tuple[State, ...]) -> MailIntent:
+    intent = MailIntent.objects.select_for_update().filter(pk=intent_id).first()
+    if intent is None:
+        raise NotPossible(f"there is no mail {intent_id}")
+    if intent.state not in allowed:
+        states = " or ".join(allowed)
+        raise NotPossible(f"mail {intent_id} is {intent.state}: `{action}` is for {states}")
+    return intent
+
+
+def _noted(intent: MailIntent, what: str, by: str, reason: str) -> str:
+    """Log the decision; returns it without addresses, to be kept with the mail."""
+    note = mask(f"{what} by {by}: {reason}")
+    logger.warning("mail %s: %s", intent.message_id, note)
+    return note

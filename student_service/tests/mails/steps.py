@@ -1,0 +1,46 @@
+"""Steps that the tests of mails share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from email.message import EmailMessage
+
+from access_codes.models import MailIntent
+from admit_one.messaging.testing import an_envelope, deliver, published
+from django.utils import timezone
+from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
+
+
+def always() -> bool:
+    return True
+
+
+def times(count: int) -> Callable[[], bool]:
+    """True so many times."""
+    answers = iter([True] * count)
+    return lambda: next(answers, False)
+
+
+def subscribe(*addresses: str) -> list[MailIntent]:
+    """A code and its mail for each address, in this order."""
+    deliver(*(an_envelope(UserSubscribed, email=address) for address in addresses))
+    return list(MailIntent.objects.order_by("id"))
+
+
+def undeliverable() -> list[AccessCodeUndeliverable]:
+    """What the payment side is told of mails that were given up."""
+    return [m.data for m in published() if isinstance(m.data, AccessCodeUndeliverable)]
+
+
+def make_due() -> None:
+    MailIntent.objects.filter(next_attempt_at__isnull=False).update(
+        next_attempt_at=timezone.now() - timedelta(seconds=1)
+    )
+
+
+def in_clear(mail: EmailMessage, kind: str = "plain") -> str:
+    body = mail.get_body((kind,))
+    assert body is not None
+    content: str = body.get_content()
+    return content

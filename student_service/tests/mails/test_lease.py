@@ -1,0 +1,60 @@
+"""A worker has a mail for the time of its lease, and not a moment longer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from access_codes.mails import finishing, sending
+from access_codes.models import MailIntent
+
+from tests.mails.smtp_server import Mailbox
+from tests.mails.steps import always, make_due, subscribe, undeliverable
+
+pytestmark = pytest.mark.django_db
+State = MailIntent.State
+
+
+def test_the_mail_of_a_dead_worker_is_resent_with_its_message_id(mailbox: Mailbox) -> None:
+    (intent,) = subscribe("ada@example.com")
+    intent.claim(lease=60)
+
+    assert sending.send_due_mails(always) == 0  # the worker may still live
+
+    make_due()
+    sending.send_due_mails(always)
+    intent.refresh_from_db()
+    assert (intent.state, intent.attempts) == (State.UNKNOWN, 1)
+    assert mailbox.mails == []
+
+    make_due()
+    sending.send_due_mails(always)
+    intent.refresh_from_db()
+    assert (intent.state, intent.attempts) == (State.SENT, 2)
+    assert [mail["Message-ID"] for mail in mailbox.mails] == [intent.message_id]
+
+
+@pytest.mark.parametrize("settled", ["sent", "failed"])
+@pytest.mark.parametrize("late", ["sent", "defer", "doubt", "release", "failed"])
+def test_a_worker_that_outstays_its_lease_cannot_change_a_finished_mail(
+    settled: str, late: str
+) -> None:
+    subscribe("ada@example.com")
+    stopped = MailIntent.objects.get()
+    stopped.claim(lease=-1)
+    other = MailIntent.objects.get()
+    other.doubt("the worker that was sending it ended", pause=0)
+    other.claim(lease=60)
+    other.sent() if settled == "sent" else other.failed("550 no")
+    before = MailIntent.objects.values().get()
+
+    changes: dict[str, Callable[[], bool]] = {
+        "sent": stopped.sent,
+        "defer": lambda: stopped.defer("451 later", 30),
+        "doubt": lambda: stopped.doubt("cut", 30),
+        "release": stopped.release,
+        "failed": lambda: finishing.give_up(stopped, stopped.failed, "550 no"),
+    }
+    assert not changes[late]()
+    assert MailIntent.objects.values().get() == before
+    assert undeliverable() == []
