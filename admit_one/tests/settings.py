@@ -7,10 +7,12 @@ which database, broker prefix and wiring they are to use.
 import os
 import tempfile
 import uuid
+from typing import Annotated
 
-from admit_one.operators.settings import *  # noqa: F403 (the pages of test_admin.py)
+from admit_one.environment import BrokerUrl, DatabaseUrl, Environment, whole
+from admit_one.operators.settings import *  # the pages of test_admin.py
 
-from admit_one import environment
+from admit_one import logs
 
 TEST_DATABASE = f"admit_one_test_{uuid.uuid4().hex[:12]}"
 
@@ -19,24 +21,37 @@ os.environ.setdefault(
     "DATABASE_URL", f"sqlite:///{tempfile.gettempdir()}/{TEST_DATABASE}.unused.sqlite3"
 )
 
+
+class TestEnvironment(Environment):
+    DATABASE_URL: DatabaseUrl
+    TEST_BROKER_URL: BrokerUrl = "amqp://guest:guest@127.0.0.1:5672//"
+    TEST_WIRING: str = "tests.handlers"
+    TEST_RETRY_DELAYS: str = "5,30,120,600"
+    BROKER_PREFIX: str = ""
+    HEALTH_PORT: Annotated[int, whole(0, 65_535)] = 0
+    LOG_FORMAT: str = "line"
+
+
+environment = TestEnvironment.read()
+
 SECRET_KEY = "only-for-tests-" + "x" * 32
 USE_TZ = True
-INSTALLED_APPS = [*OPERATORS_APPS, "admit_one.sealing", "admit_one.messaging", "tests"]  # noqa: F405
-DATABASES = {"default": environment.database("DATABASE_URL")}
+INSTALLED_APPS = [*OPERATORS_APPS, "admit_one.sealing", "admit_one.messaging", "tests"]
+DATABASES = {"default": environment.DATABASE_URL}
 if "sqlite" in DATABASES["default"]["ENGINE"]:
     # A file, as with the real service: threads and processes share it.
     TEST_DATABASE = f"{tempfile.gettempdir()}/{TEST_DATABASE}.sqlite3"
 DATABASES["default"]["TEST"] = {"NAME": TEST_DATABASE}
-LOGGING = environment.logging_config("INFO")
-BROKER_URL = environment.broker("TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
+LOGGING = logs.configuration("INFO", environment.LOG_FORMAT)
+BROKER_URL = environment.TEST_BROKER_URL
 TASKS_BROKER_URL = BROKER_URL
 MESSAGING = {
     "CONTRACT": "shared_contracts",
     "SERVICE": "student_service",
-    "WIRING": environment.text("TEST_WIRING", "tests.handlers"),
+    "WIRING": environment.TEST_WIRING,
     "BROKER_URL": BROKER_URL,
-    "BROKER_PREFIX": environment.text("BROKER_PREFIX", ""),
-    "HEALTH_PORT": environment.whole("HEALTH_PORT", 0, minimum=0, maximum=65_535),
+    "BROKER_PREFIX": environment.BROKER_PREFIX,
+    "HEALTH_PORT": environment.HEALTH_PORT,
     "SEALING_KEYS": {"k1": b"1" * 32, "k0": b"0" * 32},
-    "RETRY_DELAYS": tuple(map(int, environment.names("TEST_RETRY_DELAYS", "5,30,120,600"))),
+    "RETRY_DELAYS": tuple(map(int, environment.TEST_RETRY_DELAYS.split(","))),
 }

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
+from admit_one.environment import (
+    BrokerUrl,
+    DatabaseUrl,
+    Environment,
+    Key,
+    MailUrl,
+    OptionalKey,
+    SealingKeys,
+    SecretText,
+    Sender,
+    Words,
+    development,
+    whole,
+)
+from admit_one.masking import mask
 
-from admit_one import environment
+from admit_one import masking
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
 NAME = "A_SETTING"
+SECRET = "only-for-tests-" * 3
+
+
+@pytest.fixture(autouse=True)
+def nothing_learnt(monkeypatch):
+    monkeypatch.setattr(masking, "_secrets", set())
+    monkeypatch.setattr(masking, "_any_secret", None)
 
 
 @pytest.fixture
@@ -26,31 +49,57 @@ def given(monkeypatch):
     return give
 
 
-def refusal(read) -> str:
-    with pytest.raises(ImproperlyConfigured) as caught:
-        read(NAME)
-    return str(caught.value)
+def read(kind: Any, default: Any = ...) -> Any:
+    """The value of A_SETTING, whose kind is this."""
+    fields = {"__annotations__": {NAME: kind}, **({} if default is ... else {NAME: default})}
+    settings: Any = type("Settings", (Environment,), fields)
+    return getattr(settings.read(), NAME)
+
+
+def refusal(kind: Any, default: Any = ...) -> str:
+    with pytest.raises(SystemExit) as ended:
+        read(kind, default)
+    return str(ended.value)
 
 
 def test_a_missing_required_setting_is_named(given):
     given(None)
 
-    assert (
-        refusal(environment.text) == "A_SETTING: expected a value (see .env.example), got nothing"
-    )
+    assert refusal(str) == "A_SETTING: expected a value, got nothing"
+    assert refusal(SecretText) == "A_SETTING: expected at least 32 characters, got nothing"
+
+
+def test_all_faults_are_named_at_once_with_a_line_each(given):
+    class Settings(Environment):
+        A_SETTING: Annotated[int, whole(1, 10)]
+        A_SECRET: SecretText
+        A_BROKER: BrokerUrl
+        A_LEVEL: Literal["high", "low"] = "low"
+
+    given("11", A_SECRET="hunter2", A_BROKER="amqp://guest:hunter2@host", A_LEVEL="middle")
+
+    with pytest.raises(SystemExit) as ended:
+        Settings.read()
+
+    assert str(ended.value).splitlines() == [
+        "A_SETTING: expected a whole number from 1 to 10, got '11'",
+        "A_SECRET: expected at least 32 characters, got 7",
+        "A_BROKER: expected a user of its own (or ENVIRONMENT=development), got guest",
+        "A_LEVEL: expected one of high, low, got 'middle'",
+    ]
 
 
 def test_a_blank_setting_counts_as_missing_and_takes_the_default(given):
     given("   ")
 
-    assert environment.text(NAME, "default") == "default"
+    assert read(str, "default") == "default"
 
 
 @pytest.mark.parametrize("value", ["0", "11", "-5", "five", "5.0", "1e1", "٥x", "²"])
 def test_a_number_outside_its_bounds_is_refused(given, value):
     given(value)
 
-    message = refusal(lambda name: environment.whole(name, 3, 1, 10))
+    message = refusal(Annotated[int, whole(1, 10)])
 
     assert message == f"A_SETTING: expected a whole number from 1 to 10, got {value!r}"
 
@@ -58,75 +107,76 @@ def test_a_number_outside_its_bounds_is_refused(given, value):
 def test_a_number_within_its_bounds_is_taken(given):
     given("10")
 
-    assert environment.whole(NAME, 3, 1, 10) == 10
+    assert read(Annotated[int, whole(1, 10)]) == 10
 
 
 def test_a_word_that_is_not_a_choice_is_refused(given):
     given("red")
 
-    message = refusal(lambda name: environment.one_of(name, ("a", "b"), "a"))
-
-    assert message == "A_SETTING: expected one of a, b, got 'red'"
+    assert refusal(Literal["a", "b"], "a") == "A_SETTING: expected one of a, b, got 'red'"
 
 
 def test_a_list_is_split_at_commas_and_trimmed(given):
     given(" a, b,,c ")
 
-    assert environment.names(NAME) == ["a", "b", "c"]
+    assert read(Words) == ["a", "b", "c"]
 
 
-def test_an_environment_nobody_knows_is_refused_and_production_is_the_default(given):
+def test_every_environment_but_development_counts_as_production(given):
     given(None, ENVIRONMENT="staging")
-    with pytest.raises(ImproperlyConfigured, match="ENVIRONMENT: expected one of production"):
-        environment.development()
+    assert development() is False
 
     given(None, ENVIRONMENT=None)
+    assert development() is False
 
-    assert environment.development() is False
+    given(None, ENVIRONMENT="development")
+    assert development() is True
 
 
 @pytest.mark.parametrize(
-    ("read", "value"),
+    ("kind", "value"),
     [
-        (environment.secret, "hunter2"),
-        (environment.key, "hunter2"),
-        (environment.key, base64.urlsafe_b64encode(b"hunter2").decode()),
-        (environment.key, "hunter2" * 10 + "é"),
-        (environment.sealing_keys, "hunter2"),
-        (environment.sealing_keys, f"hunter2:{KEY[:-4]}"),
-        (environment.sealing_keys, f"hunter2!:{KEY}"),
-        (environment.sealing_keys, f":{KEY}"),
-        (environment.sealing_keys, f"hunter2:{KEY},hunter2:{KEY}"),
-        (environment.sealing_keys, f"hunter2hunter2hunter2:{KEY}"),
-        (environment.database, "hunter2"),
-        (environment.database, "mysql://user:hunter2@host/name"),
-        (environment.database, "postgres://user:hunter2@host:port/name"),
-        (environment.database, "postgres://user:hunter2@host"),
-        (environment.database, "postgres://user:hunter2@[host/name"),
-        (environment.database, "postgres://user:hun/ter2@host/name"),
-        (environment.database, "sqlite://user:hunter2@host/name"),
-        (environment.database, "sqlite:///hunter2.sqlite3"),
-        (environment.broker, "hunter2"),
-        (environment.broker, "redis://:hunter2@host"),
-        (environment.broker, "amqp://"),
-        (environment.broker, "amqp://guest:hunter2@host"),
-        (environment.broker, "amqp://host:5672//"),
-        (environment.broker, "amqp://user:hunter2@host:port//"),
-        (environment.broker, "amqp://user:hunter2@[host//"),
-        (environment.broker, "amqp://user:hun/ter2@host//"),
-        (environment.broker, "sqlite:////absolute/path"),
-        (environment.broker, "sqlite:///relative"),
-        (environment.email, "hunter2"),
-        (environment.email, "smtp://"),
-        (environment.email, "http://user:hunter2@host"),
-        (environment.email, "smtp://user:hunter2@host:port"),
+        (SecretText, "hunter2"),
+        (Key, "hunter2"),
+        (Key, base64.urlsafe_b64encode(b"hunter2").decode()),
+        (Key, "hunter2" * 10 + "é"),
+        (SealingKeys, "hunter2"),
+        (SealingKeys, f"hunter2:{KEY[:-4]}"),
+        (SealingKeys, f"hunter2!:{KEY}"),
+        (SealingKeys, f":{KEY}"),
+        (SealingKeys, f"hunter2:{KEY},hunter2:{KEY}"),
+        (SealingKeys, f"hunter2hunter2hunter2:{KEY}"),
+        (DatabaseUrl, "hunter2"),
+        (DatabaseUrl, "mysql://user:hunter2@host/name"),
+        (DatabaseUrl, "postgres://user:hunter2@host:port/name"),
+        (DatabaseUrl, "postgres://user:hunter2@host"),
+        (DatabaseUrl, "postgres://user:hunter2@[host/name"),
+        (DatabaseUrl, "postgres://user:hun/ter2@host/name"),
+        (DatabaseUrl, "sqlite://user:hunter2@host/name"),
+        (DatabaseUrl, "sqlite:///hunter2.sqlite3"),
+        (BrokerUrl, "hunter2"),
+        (BrokerUrl, "redis://:hunter2@host"),
+        (BrokerUrl, "amqp://"),
+        (BrokerUrl, "amqp://guest:hunter2@host"),
+        (BrokerUrl, "amqp://host:5672//"),
+        (BrokerUrl, "amqp://user:hunter2@host:port//"),
+        (BrokerUrl, "amqp://user:hunter2@[host//"),
+        (BrokerUrl, "amqp://user:hun/ter2@host//"),
+        (BrokerUrl, "sqlite:////absolute/path"),
+        (BrokerUrl, "sqlite:///relative"),
+        (MailUrl, "hunter2"),
+        (MailUrl, "smtp://"),
+        (MailUrl, "http://user:hunter2@host"),
+        (MailUrl, "smtp://user:hunter2@host:port"),
+        (MailUrl, "hunter2:25"),
+        (Sender, "hunter2"),
+        (Sender, "Ünï <hunter2@exämple.org>"),
     ],
-    ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
-def test_an_impossible_value_is_refused_and_never_shown(given, read, value):
+def test_an_impossible_value_is_refused_and_never_shown(given, kind, value):
     given(value)
 
-    message = refusal(read)
+    message = refusal(kind)
 
     assert message.startswith("A_SETTING: expected ")
     assert "ter2" not in message
@@ -135,14 +185,15 @@ def test_an_impossible_value_is_refused_and_never_shown(given, read, value):
 def test_the_first_sealing_key_stands_first_and_padding_may_be_missing(given):
     given(f"new:{KEY},old:{KEY.rstrip('=')}")
 
-    assert environment.sealing_keys(NAME) == {"new": b"k" * 32, "old": b"k" * 32}
-    assert next(iter(environment.sealing_keys(NAME))) == "new"
+    keys = read(SealingKeys)
+    assert keys == {"new": b"k" * 32, "old": b"k" * 32}
+    assert next(iter(keys)) == "new"
 
 
 def test_postgresql_gets_timeouts_so_that_no_wait_is_without_end(given):
     given("postgres://user:p%40ss@host:5433/name")
 
-    entry = environment.database(NAME)
+    entry = read(DatabaseUrl)
 
     assert (entry["USER"], entry["PASSWORD"], entry["HOST"]) == ("user", "p@ss", "host")
     assert (entry["PORT"], entry["NAME"]) == (5433, "name")
@@ -153,7 +204,7 @@ def test_postgresql_gets_timeouts_so_that_no_wait_is_without_end(given):
 def test_sqlite_gets_immediate_transactions_and_full_synchronous(given):
     given("sqlite:////var/lib/db.sqlite3")
 
-    entry = environment.database(NAME)
+    entry = read(DatabaseUrl)
 
     assert entry["NAME"] == "/var/lib/db.sqlite3"
     assert entry["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
@@ -165,19 +216,123 @@ def test_sqlite_gets_immediate_transactions_and_full_synchronous(given):
 )
 def test_guest_and_the_embedded_broker_are_for_development_only(given, url):
     given(url, ENVIRONMENT="development")
-    assert environment.broker(NAME) == url
+    assert read(BrokerUrl) == url
 
     given(url, ENVIRONMENT="production")
 
-    assert "expected" in refusal(environment.broker)
+    assert "expected" in refusal(BrokerUrl)
 
 
-def test_an_smtp_address_becomes_django_settings(given):
-    given("smtp+tls://user:secret@mail.example.com:587")
+def test_what_a_postgresql_address_asks_for_takes_the_place_of_our_timeouts(given):
+    given("postgres://user@host/name?sslmode=verify-full&connect_timeout=3")
 
-    config = environment.email(NAME)
+    options = read(DatabaseUrl)["OPTIONS"]
 
-    assert config["EMAIL_HOST"] == "mail.example.com"
-    assert config["EMAIL_PORT"] == 587
-    assert config["EMAIL_HOST_PASSWORD"] == "secret"
-    assert config["EMAIL_USE_TLS"] is True
+    assert (options["sslmode"], options["connect_timeout"]) == ("verify-full", "3")
+    assert options["tcp_user_timeout"] == 15000
+
+
+def test_an_smtp_address_is_taken_apart(given):
+    given("smtp+tls://user:p%40ss@mail.example.com:587")
+
+    server = read(MailUrl)
+
+    assert (server.host, server.port) == ("mail.example.com", 587)
+    assert (server.user, server.password) == ("user", "p@ss")
+    assert (server.tls, server.ssl) == (True, False)
+
+
+def test_a_mail_server_listens_at_port_25_unless_said(given):
+    given("smtp://127.0.0.1")
+
+    assert read(MailUrl).port == 25
+
+
+# NAME_FILE
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (SecretText, SECRET, SECRET),
+        (Key, KEY, b"k" * 32),
+        (OptionalKey, KEY, b"k" * 32),
+        (SealingKeys, f"k1:{KEY}", {"k1": b"k" * 32}),
+        (BrokerUrl, "amqp://user:hunter2@host//", "amqp://user:hunter2@host//"),
+    ],
+)
+def test_a_secret_is_read_from_the_file_that_is_named(given, tmp_path, kind, text, value):
+    (tmp_path / "secret").write_text(f"{text}\n")
+    given(None, A_SETTING_FILE=str(tmp_path / "secret"))
+
+    assert read(kind) == value
+
+
+def test_a_database_and_a_mail_server_are_read_from_files_too(given, tmp_path):
+    (tmp_path / "secret").write_text("postgres://user:hunter2@host/name")
+    given(None, A_SETTING_FILE=str(tmp_path / "secret"))
+    assert read(DatabaseUrl)["PASSWORD"] == "hunter2"
+
+    (tmp_path / "secret").write_text("smtp://user:hunter2@host")
+    assert read(MailUrl).password == "hunter2"
+
+
+def test_a_value_and_a_file_together_are_a_fault(given, tmp_path):
+    (tmp_path / "secret").write_text(SECRET)
+    given(SECRET, A_SETTING_FILE=str(tmp_path / "secret"))
+
+    assert refusal(SecretText) == (
+        "A_SETTING: expected either A_SETTING or A_SETTING_FILE, got both"
+    )
+
+
+def test_a_file_that_cannot_be_read_is_named_without_its_path(given, tmp_path):
+    given(None, A_SETTING_FILE="/hunter2")
+    assert refusal(SecretText) == (
+        "A_SETTING: expected A_SETTING_FILE to name a file that can be read, "
+        "got No such file or directory"
+    )
+
+    (tmp_path / "secret").write_bytes(b"\xff")
+    given(None, A_SETTING_FILE=str(tmp_path / "secret"))
+    assert "UTF-8" in refusal(SecretText)
+
+    (tmp_path / "secret").write_text("\n")
+    assert refusal(SecretText).endswith("got nothing")
+
+
+def test_only_secrets_are_read_from_files(given, tmp_path):
+    (tmp_path / "secret").write_text("5")
+    given(None, A_SETTING_FILE=str(tmp_path / "secret"))
+
+    assert refusal(Annotated[int, whole(1, 10)]).endswith("got nothing")
+
+
+# masking
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "secret"),
+    [
+        (SecretText, SECRET, SECRET),
+        (Key, KEY, KEY),
+        (Key, KEY, KEY.rstrip("=")),
+        (OptionalKey, KEY, KEY),
+        (SealingKeys, f"k1:{KEY},k2:{KEY[::-1]}", KEY[::-1]),
+        (SealingKeys, f"{KEY}", KEY),
+        (DatabaseUrl, "postgres://user:p%2Fss-word@host/name", "p/ss-word"),
+        (DatabaseUrl, "postgres://user:p%2Fss-word@host/name", "p%2Fss-word"),
+        (DatabaseUrl, "postgres://host/name?sslpassword=hunter2", "hunter2"),
+        (DatabaseUrl, "postgres://user:hun/ter2@host/name", "hun/ter2"),
+        (BrokerUrl, "amqp://user:hunter2@host?x=a@b", "hunter2"),
+        (MailUrl, "smtp://user:hunter2@host", "hunter2"),
+    ],
+)
+def test_a_secret_is_masked_from_its_reading_on_even_if_it_is_wrong(given, kind, value, secret):
+    given(value)
+    with suppress(SystemExit):
+        read(kind)
+
+    masked = mask(f"x{secret}y and again {secret!r}")
+
+    assert masked == "x***y and again '***'"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
 import sys
 
 import pytest
 from admit_one.messaging.testing import an_envelope
 from shared_contracts.events import UserSubscribed
 
-from admit_one import environment, logs
+from admit_one import logs
 from tests import rabbit
 from tests.processes import eventually
 
@@ -127,11 +128,36 @@ def test_what_a_record_is_about_ends_with_its_block(json_log):
     assert "event_id" not in written()
 
 
-def test_an_unknown_format_is_refused(monkeypatch):
-    monkeypatch.setenv("LOG_FORMAT", "xml")
+SPEAKERS = """
+import logging.config, sys
+from admit_one import logs
+logging.config.dictConfig(logs.configuration(sys.argv[1]))
+for name in ("billing.invoices", "celery.worker", "django.request"):
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.getLogger(name).log(level, f"{name} speaks")
+"""
 
-    with pytest.raises(Exception, match="LOG_FORMAT: expected one of line, json, got 'xml'"):
-        environment.logging_config("INFO")
+
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [
+        (
+            "INFO",
+            [
+                *("INFO billing.invoices", "WARNING billing.invoices", "ERROR billing.invoices"),
+                *("WARNING celery.worker", "ERROR celery.worker"),
+                "ERROR django.request",
+            ],
+        ),
+        ("ERROR", ["ERROR billing.invoices", "ERROR celery.worker", "ERROR django.request"]),
+    ],
+)
+def test_every_app_is_heard_from_the_level_on_and_loud_libraries_less(level, heard):
+    said = subprocess.run(
+        [sys.executable, "-c", SPEAKERS, level], capture_output=True, text=True, check=True
+    ).stderr
+
+    assert [line.split(" ", 2)[2].removesuffix(" speaks") for line in said.splitlines()] == heard
 
 
 def test_a_consumer_that_writes_json_names_the_event_that_failed_and_leaks_nothing(start, prefix):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import quote
 
 import pytest
-from admit_one.masking import mask, mask_address
+from admit_one.masking import learn, mask, mask_address
+
+from admit_one import masking
 
 
 @pytest.mark.parametrize(
@@ -43,3 +46,32 @@ def test_a_long_hostile_text_is_masked_in_no_time(text):
     mask(text)
 
     assert time.process_time() - started < 5
+
+
+@pytest.fixture
+def nothing_learnt(monkeypatch):
+    monkeypatch.setattr(masking, "_secrets", set())
+    monkeypatch.setattr(masking, "_any_secret", None)
+
+
+@pytest.mark.usefixtures("nothing_learnt")
+@pytest.mark.parametrize("secret", ["hunter2", "p@ss/wörd", 'quo"te\\', "(.*)+(.*)"])
+def test_a_learnt_secret_is_masked_however_it_is_written(secret):
+    learn([secret])
+
+    for written in (secret, repr(secret)[1:-1], quote(secret), quote(secret, safe="")):
+        assert mask(f"before {written} after") == "before *** after"
+
+
+@pytest.mark.usefixtures("nothing_learnt")
+def test_the_longest_secret_is_masked_first():
+    learn(["hunter2", "hunter2-and-more"])
+
+    assert mask("hunter2-and-more") == "***"
+
+
+@pytest.mark.usefixtures("nothing_learnt")
+def test_a_secret_as_short_as_a_word_takes_no_words_out():
+    learn(["", "guest"])
+
+    assert mask("a guest was refused") == "a guest was refused"

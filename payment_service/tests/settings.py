@@ -11,10 +11,10 @@ os.environ.setdefault("BROKER_URL", "amqp://guest:guest@127.0.0.1:1//")  # nobod
 os.environ.setdefault("SEALING_KEYS", f"test:{base64.urlsafe_b64encode(b'k' * 32).decode()}")
 os.environ.setdefault("ALLOWED_HOSTS", "testserver")
 
-from payment_service.settings import *  # noqa: F403
+from payment_service.settings import *
 
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: threads must see what the others commit.
-    DATABASES["default"]["TEST"] = {  # noqa: F405
+    DATABASES["default"]["TEST"] = {
         "NAME": f"{tempfile.gettempdir()}/test_payment_{os.getpid()}.sqlite3"
     }

@@ -13,11 +13,11 @@ os.environ.setdefault("CODE_LOOKUP_KEY", base64.urlsafe_b64encode(b"l" * 32).dec
 os.environ.setdefault("EMAIL_URL", "smtp://127.0.0.1:1")
 os.environ.setdefault("EMAIL_FROM", "Admit One <codes@admit-one.example>")
 
-from student_service.settings import *  # noqa: F403
+from student_service.settings import *
 
 EMAIL_TIMEOUT = 2
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: threads and processes must see what the others commit.
-    DATABASES["default"]["TEST"] = {  # noqa: F405
+    DATABASES["default"]["TEST"] = {
         "NAME": f"{tempfile.gettempdir()}/test_student_{os.getpid()}.sqlite3"
     }

@@ -93,3 +93,34 @@ def _masked(record: logging.LogRecord, formatter: logging.Formatter) -> logging.
 
 
 FORMATS = {"line": Line, "json": Json}
+
+TOO_LOUD = {
+    "django": logging.WARNING,
+    "django.request": logging.ERROR,  # a caller's mistakes are told to the caller
+    "celery": logging.WARNING,
+    "kombu": logging.WARNING,
+    "amqp": logging.WARNING,
+    "axes": logging.WARNING,
+    "asyncio": logging.WARNING,
+}
+"""Libraries that say more than anybody wants to know, and from where on they are heard."""
+
+
+def configuration(level: str, written: str = "line") -> dict[str, Any]:
+    """Django's LOGGING: one record a line on standard error, masked, as a key of `FORMATS` says.
+
+    Everybody is heard from `level` on, whatever the name of their app, but for `TOO_LOUD`.
+    """
+    least = logging.getLevelNamesMapping()[level]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"ours": {"()": FORMATS[written]}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            **{name: {"level": max(least, loud)} for name, loud in TOO_LOUD.items()},
+            # The web server's own handler masks nothing.
+            "uvicorn.error": {"handlers": ["stderr"], "propagate": False},
+        },
+    }

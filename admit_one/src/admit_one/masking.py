@@ -1,8 +1,16 @@
-"""Addresses and codes out of texts that people and machines keep: logs, reasons, tracebacks."""
+"""Keeps secrets, mail addresses and access codes out of logs, kept reasons and tracebacks.
+
+Addresses and codes are known by their form, secrets by their value: settings `learn` them.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+SHORTEST_SECRET = 6
+"""Characters. A shorter one, such as RabbitMQ's `guest`, would take words out of sentences."""
 
 # Each pattern starts where a run of its letters starts, or is bounded, so that a long hostile
 # text costs one pass over it and not one a letter.
@@ -16,9 +24,25 @@ _CODE = re.compile(
 )
 _LOGIN = re.compile(r"(?<=://)[^\s\"'<>]{1,300}@")
 
+_secrets: set[str] = set()
+_any_secret: re.Pattern[str] | None = None
+
+
+def learn(secrets: Iterable[str]) -> None:
+    """From now on, mask these values: as they are, percent-encoded, and as `repr` shows them."""
+    global _any_secret  # noqa: PLW0603 (compiled once, not for each line)
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            _secrets.update((secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1]))
+    if _secrets:
+        longest_first = sorted(_secrets, key=len, reverse=True)
+        _any_secret = re.compile("|".join(map(re.escape, longest_first)))
+
 
 def mask(text: str) -> str:
-    """`text` with mail addresses, access codes and logins in URLs unreadable."""
+    """`text` with secrets, mail addresses, access codes and logins in URLs unreadable."""
+    if _any_secret is not None:
+        text = _any_secret.sub("***", text)
     text = _LOGIN.sub("***@", text)
     text = _ADDRESS.sub(lambda found: mask_address(found[0]), text)
     return _CODE.sub("****-****-****-****", text)

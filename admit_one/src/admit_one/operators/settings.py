@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from admit_one import environment
+from admit_one.environment import development
 
 OPERATORS_APPS = [
     "admit_one.operators",
@@ -74,7 +74,7 @@ SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 # A link to a group in somebody's chat opens it; orders are forms with a token.
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Strict"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not environment.development()
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not development()
 """Browsers send such cookies by https, and to this machine's own addresses."""
 X_FRAME_OPTIONS = "DENY"
 SECURE_HSTS_SECONDS = 0

@@ -1,0 +1,80 @@
+"""What the settings of every service have in common: `from admit_one.settings import *`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
+
+from .environment import (
+    BrokerUrl,
+    DatabaseUrl,
+    Environment,
+    SealingKeys,
+    SecretText,
+    Words,
+    Wrong,
+    development,
+    whole,
+)
+from .logs import configuration
+
+
+class ServiceEnvironment(Environment):
+    """What every service reads from its environment. A service adds its own by inheriting."""
+
+    ENVIRONMENT: Literal["production", "development"] = "production"
+    SECRET_KEY: SecretText
+    ALLOWED_HOSTS: Words = ["localhost", "127.0.0.1", "[::1]"] if development() else []
+    DATABASE_URL: DatabaseUrl
+    BROKER_URL: BrokerUrl
+    TASKS_BROKER_URL: BrokerUrl = Field(default="", validate_default=True)
+    BROKER_PREFIX: str = ""
+    SEALING_KEYS: SealingKeys
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    LOG_FORMAT: Literal["line", "json"] = "line"
+    HEALTH_PORT: Annotated[int, whole(0, 65_535)] = 0
+    HEALTH_ADDRESS: str = "127.0.0.1"
+
+    @field_validator("TASKS_BROKER_URL", mode="wrap")
+    @classmethod
+    def _broker_url_unless_embedded(
+        cls, url: Any, parse: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        if url:
+            return parse(url)
+        broker_url = info.data.get("BROKER_URL", "")  # missing if it is wrong: said there
+        if broker_url.startswith("sqlite:"):
+            raise Wrong("nothing", "sqlite:////another/path beside the embedded BROKER_URL")
+        return broker_url
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the broker is the embedded one."""
+        return self.BROKER_URL.startswith("sqlite:")
+
+    @property
+    def logging(self) -> dict[str, Any]:
+        """Django's LOGGING."""
+        return configuration(self.LOG_LEVEL, self.LOG_FORMAT)
+
+    @property
+    def messaging(self) -> dict[str, Any]:
+        """What MESSAGING takes from the environment; the rest is the service's own."""
+        return {
+            "BROKER_URL": self.BROKER_URL,
+            "BROKER_PREFIX": self.BROKER_PREFIX,
+            "SEALING_KEYS": self.SEALING_KEYS,
+            "DECLARE_TOPOLOGY": self.embedded or self.ENVIRONMENT == "development",
+            "HEALTH_PORT": self.HEALTH_PORT,
+            "HEALTH_ADDRESS": self.HEALTH_ADDRESS,
+        }
+
+
+DEBUG = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+APPEND_SLASH = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False

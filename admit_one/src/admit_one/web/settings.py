@@ -1,0 +1,57 @@
+"""A REST API for a service: `from admit_one.web.settings import *`, then `API_APPS` installed."""
+
+from admit_one.environment import development
+
+API_APPS = [
+    "django.contrib.staticfiles",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "admit_one.web",
+]
+# No sessions and no cookies: a call brings its key, so there is nothing to forge (CSRF).
+MIDDLEWARE = [
+    "admit_one.web.request_ids.request_ids",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536
+"""Bytes of a request body."""
+
+# The API page's own files, served by the web process itself: no internet, no collectstatic.
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+
+X_FRAME_OPTIONS = "DENY"
+SECURE_HSTS_SECONDS = 0 if development() else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SILENCED_SYSTEM_CHECKS = [
+    "security.W003",  # no CSRF middleware: there are no cookies
+    "security.W008",  # no redirect to https: the key would have been sent in clear already
+    "security.W021",  # preloading HSTS is the domain owner's choice
+]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["admit_one.web.api_keys.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["admit_one.web.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "admit_one.web.negotiation.AlwaysJSON",
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "admit_one.web.problems.answer",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+"""A service adds its own TITLE and DESCRIPTION."""
