@@ -1,4 +1,4 @@
-"""What happens here: a subscription gets its one code, its mail is written; codes are revoked."""
+"""Each subscription gets its one code, and its mail is written; codes are revoked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .models import AccessCode, Revocation
 
 
 class Issued(NamedTuple):
-    """A code and what its row says of it."""
+    """A code, its owner, and when it was issued."""
 
     code: str
     user_id: str
@@ -35,13 +35,13 @@ class Issued(NamedTuple):
 def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rejected]:
     """Give each subscription its one code, mail it, and reply with it.
 
-    A subscription that has its code already gets the same reply again, and no mail.
+    A subscription that already has its code gets the same reply again, and no mail.
     Runs in the inbox's transaction; returns the messages it refuses.
     """
-    asked: dict[UUID, UserSubscribed] = {}
+    requests: dict[UUID, UserSubscribed] = {}
     for message in messages:
-        asked.setdefault(message.data.subscription_id, message.data)
-    issued = _issue(asked)
+        requests.setdefault(message.data.subscription_id, message.data)
+    issued = _issue(requests)
     replies, rejected = [], []
     for message in messages:
         event = message.data
@@ -62,9 +62,9 @@ def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rej
 
 
 def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> None:
-    """Revoke the code of each cancelled subscription, even one that is not issued yet, and reply.
+    """Revoke the code of each cancelled subscription, even if it is not issued yet, and reply.
 
-    A code that is revoked already stays so since then. Runs in the inbox's transaction.
+    A code that was revoked before keeps its first revocation. Runs in the inbox's transaction.
     """
     now = timezone.now()
     cancelled = {message.data.subscription_id: message.data.cancelled_at for message in messages}
@@ -90,26 +90,26 @@ def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> 
     outbox.publish(*replies)
 
 
-def _issue(asked: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
-    """New codes for those that have none, with their mails; the known ones for the others."""
+def _issue(requests: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
+    """A new code, with its mail, for each that has none; the existing code for the others."""
     now = timezone.now()
-    drafts = {subscription: codes.make() for subscription in sorted(asked)}
+    drafts = {subscription: codes.make() for subscription in sorted(requests)}
     new = {
         subscription
         for (subscription,) in bulk.insert_new(
             AccessCode,
-            [codes.row(asked[subscription], code, now) for subscription, code in drafts.items()],
+            [codes.row(requests[subscription], code, now) for subscription, code in drafts.items()],
             conflict=["subscription_id"],
             returning=["subscription_id"],
         )
     }
     if new:
         access_code_mail.write(
-            asked[subscription] for subscription in drafts if subscription in new
+            requests[subscription] for subscription in drafts if subscription in new
         )
-    known = AccessCode.objects.in_bulk(asked.keys() - new) if len(new) < len(asked) else {}
+    known = AccessCode.objects.in_bulk(requests.keys() - new) if len(new) < len(requests) else {}
     return {
-        subscription: Issued(code, asked[subscription].user_id, now)
+        subscription: Issued(code, requests[subscription].user_id, now)
         for subscription, code in drafts.items()
         if subscription in new
     } | {

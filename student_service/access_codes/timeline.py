@@ -19,25 +19,25 @@ UNSEEN = (
 
 
 def tell(subject: str) -> Told:
-    """What the rows of the code and of its mails say."""
-    told = Told(unseen=[UNSEEN])
+    """What happened to the code and its mails, and what they wait for."""
+    report = Told(unseen=[UNSEEN])
     try:
         subscription = UUID(subject)
     except ValueError:
-        return told
+        return report
     for revocation in Revocation.objects.filter(pk=subscription):
-        told.steps.append(
+        report.steps.append(
             Step(revocation.revoked_at, "code revoked: its subscription was cancelled")
         )
     code = AccessCode.objects.filter(pk=subscription).first()
     if code is None:
-        return told
-    told.steps.append(Step(code.issued_at, f"code issued for the plan {code.plan}"))
+        return report
+    report.steps.append(Step(code.issued_at, f"code issued for the plan {code.plan}"))
     for mail in code.mails.order_by("created_at"):
-        told.steps += _steps(mail)
+        report.steps += _steps(mail)
         if not code.is_revoked:
-            told.waits += _waits(mail)
-    return told
+            report.waits += _waits(mail)
+    return report
 
 
 def _steps(mail: MailIntent) -> Iterator[Step]:

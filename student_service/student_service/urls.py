@@ -1,4 +1,4 @@
-"""The student service answers nobody but those who ask whether it lives."""
+"""The student service has no API: its web process only reports whether it is alive and ready."""
 
 from admit_one.web import health
 from django.urls import path

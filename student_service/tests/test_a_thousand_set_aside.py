@@ -27,10 +27,10 @@ MANY = 1_000
 def set_many_aside() -> None:
     """As the consumer does: what fails is kept, and tried again when due, until it is dead."""
     for number in range(MANY):
-        asked = an_envelope(UserSubscribed, user_id=f"user-{number}")
+        request = an_envelope(UserSubscribed, user_id=f"user-{number}")
         with pytest.raises(LookupError) as caught, transaction.atomic():
-            deliver(asked)
-        message = Received.read(asked.to_json(), queue="student_service.inbox")
+            deliver(request)
+        message = Received.read(request.to_json(), queue="student_service.inbox")
         keeping.keep(message, caught.value, dead=False)
     for _ in conf.current().RETRY_DELAYS:
         SetAside.objects.update(next_attempt_at=Now() - timedelta(seconds=1))
@@ -42,7 +42,7 @@ def set_many_aside() -> None:
 def test_a_group_is_listed_shown_rehearsed_replayed_and_closed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def said(*words: str) -> str:
+    def output(*words: str) -> str:
         capsys.readouterr()
         call_command("set_aside", *words)
         return capsys.readouterr().out
@@ -55,30 +55,30 @@ def test_a_group_is_listed_shown_rehearsed_replayed_and_closed(
         set_many_aside()
 
         # found
-        [_, group, example] = said("list").splitlines()
+        [_, group, example] = output("list").splitlines()
         name, state, count = group.split()[:3]
         assert (state, count) == ("dead", "1,000")
         assert group.endswith("LookupError in services._issue")
         assert example.endswith("user_subscribed: no word list for a…@e….com")
         # understood
-        found = re.search(r"such as (\d+),", example)
-        assert found is not None
-        shown = said("show", found[1])
+        match = re.search(r"such as (\d+),", example)
+        assert match is not None
+        shown = output("show", match[1])
         assert "in make" in shown
         assert shown.count("LookupError: no word list") >= 1 + len(conf.current().RETRY_DELAYS)
         assert "example.com" not in shown
-        # the mending is not out yet: a rehearsal says so, and a replay stops itself
-        assert "1,000  would fail again" in said("replay", "--group", name, "--dry-run")
+        # the mending is not out yet: a rehearsal shows that, and a replay stops itself
+        assert "1,000  would fail again" in output("replay", "--group", name, "--dry-run")
         with pytest.raises(CommandError, match="999 messages are as they were"):
-            said("replay", "--group", name)
+            output("replay", "--group", name)
 
     # mended
-    assert "1,000  would be applied" in said("replay", "--group", name, "--dry-run")
+    assert "1,000  would be applied" in output("replay", "--group", name, "--dry-run")
     assert AccessCode.objects.count() == MailIntent.objects.count() == 0
-    assert "1,000  applied" in said("replay", "--group", name, "--reason", "mended by release 7")
+    assert "1,000  applied" in output("replay", "--group", name, "--reason", "mended by release 7")
 
     # closed, and nothing forgotten
-    assert said("list", "--state", "dead") == "nothing is set aside\n"
+    assert output("list", "--state", "dead") == "nothing is set aside\n"
     assert AccessCode.objects.count() == MailIntent.objects.count() == len(published()) == MANY
     acts = OperatorAct.objects.filter(result="applied", reason="mended by release 7")
     assert acts.values("set_aside_id").distinct().count() == MANY

@@ -33,12 +33,12 @@ pytestmark = pytest.mark.django_db
 def test_it_handles_the_golden_user_subscribed() -> None:
     (outcome,) = deliver(golden(UserSubscribed))
 
-    asked = json.loads(golden(UserSubscribed))
+    request = json.loads(golden(UserSubscribed))
     row = AccessCode.objects.get()
     assert outcome.result == Result.HANDLED
-    assert str(row.subscription_id) == asked["data"]["subscription_id"]
-    assert (row.user_id, row.plan) == (asked["data"]["user_id"], asked["data"]["plan"])
-    assert row.mails.get().address == asked["data"]["email"]
+    assert str(row.subscription_id) == request["data"]["subscription_id"]
+    assert (row.user_id, row.plan) == (request["data"]["user_id"], request["data"]["plan"])
+    assert row.mails.get().address == request["data"]["email"]
 
 
 def test_its_reply_has_the_form_of_the_golden_access_code_created() -> None:
@@ -60,8 +60,8 @@ def test_it_reports_a_given_up_mail_as_the_golden_access_code_undeliverable(
     mailbox.answer_rcpt["ada@example.com"] = "550 no such user"
     sending.send_due_mails(lambda: True)
 
-    told = published()[-1]
-    wire, promised = json.loads(told.to_json()), json.loads(golden(AccessCodeUndeliverable))
+    report = published()[-1]
+    wire, promised = json.loads(report.to_json()), json.loads(golden(AccessCodeUndeliverable))
     assert wire.keys() == promised.keys()
     assert wire["data"].keys() == promised["data"].keys()
     for name in ("source", "type", "subject", "correlationid"):
@@ -101,10 +101,10 @@ def test_it_answers_access_grants_requested_as_the_golden_access_grant_reported(
     deliver(golden(AccessCodeRestored))
     deliver(golden(AccessGrantsRequested))
 
-    known, told = published()
-    for reply in (known, told):
+    known, report = published()
+    for reply in (known, report):
         wire = json.loads(reply.to_json())
         assert wire.keys() == promised.keys()
         assert wire["data"] == promised["data"]
-    assert told.causationid == promised["causationid"]
+    assert report.causationid == promised["causationid"]
     jsonschema.validate(wire, schema_of(AccessGrantReported))

@@ -21,37 +21,37 @@ def results(*messages: Envelope[UserSubscribed]) -> list[Result]:
 
 
 def test_a_subscription_gets_a_code_a_mail_and_a_reply() -> None:
-    asked = an_envelope(UserSubscribed, plan="gold")
+    request = an_envelope(UserSubscribed, plan="gold")
 
-    assert results(asked) == [Result.HANDLED]
+    assert results(request) == [Result.HANDLED]
 
-    row = AccessCode.objects.get(subscription_id=asked.data.subscription_id)
+    row = AccessCode.objects.get(subscription_id=request.data.subscription_id)
     (reply,) = published()
     assert isinstance(reply.data, AccessCodeCreated)
     assert reply.data.access_code == row.code
     assert reply.data.issued_at == row.issued_at
-    assert reply.data.user_id == asked.data.user_id
-    assert (reply.causationid, reply.correlationid) == (asked.id, asked.correlationid)
+    assert reply.data.user_id == request.data.user_id
+    assert (reply.causationid, reply.correlationid) == (request.id, request.correlationid)
     mail = row.mails.get()
     assert mail.state == MailIntent.State.PENDING
-    assert mail.address == asked.data.email
+    assert mail.address == request.data.email
     assert mail.message_id == f"<{mail.id}@admit-one.example>"
 
 
 def test_the_same_message_again_changes_nothing() -> None:
-    asked = an_envelope(UserSubscribed)
-    deliver(asked)
+    request = an_envelope(UserSubscribed)
+    deliver(request)
 
-    assert results(asked) == [Result.DUPLICATE]
+    assert results(request) == [Result.DUPLICATE]
 
     assert (AccessCode.objects.count(), MailIntent.objects.count()) == (1, 1)
     assert len(published()) == 1
 
 
 def test_a_repeated_request_gets_the_same_code_and_no_new_mail() -> None:
-    asked = an_envelope(UserSubscribed)
-    again = Envelope.of(asked.data, cause=asked.id)
-    deliver(asked)
+    request = an_envelope(UserSubscribed)
+    again = Envelope.of(request.data, cause=request.id)
+    deliver(request)
 
     assert results(again) == [Result.HANDLED]
 
@@ -62,10 +62,10 @@ def test_a_repeated_request_gets_the_same_code_and_no_new_mail() -> None:
 
 
 def test_two_requests_in_one_batch_make_one_code() -> None:
-    asked = an_envelope(UserSubscribed)
-    again = Envelope.of(asked.data, cause=asked.id)
+    request = an_envelope(UserSubscribed)
+    again = Envelope.of(request.data, cause=request.id)
 
-    assert results(asked, again) == [Result.HANDLED, Result.HANDLED]
+    assert results(request, again) == [Result.HANDLED, Result.HANDLED]
 
     first, second = published()
     assert first.data == second.data
@@ -73,16 +73,16 @@ def test_two_requests_in_one_batch_make_one_code() -> None:
 
 
 def test_another_user_gets_no_code_and_the_rest_of_the_batch_does() -> None:
-    asked = an_envelope(UserSubscribed)
+    request = an_envelope(UserSubscribed)
     thief = an_envelope(
-        UserSubscribed, subscription_id=asked.data.subscription_id, user_id="somebody-else"
+        UserSubscribed, subscription_id=request.data.subscription_id, user_id="somebody-else"
     )
     neighbour = an_envelope(UserSubscribed)
-    deliver(asked)
+    deliver(request)
 
     assert results(thief, neighbour) == [Result.REJECTED, Result.HANDLED]
 
-    assert [reply.causationid for reply in published()] == [asked.id, neighbour.id]
+    assert [reply.causationid for reply in published()] == [request.id, neighbour.id]
 
 
 def test_a_user_may_have_many_subscriptions() -> None:
@@ -94,19 +94,19 @@ def test_a_user_may_have_many_subscriptions() -> None:
 
 
 def test_a_code_can_be_found_by_what_a_person_types() -> None:
-    asked = an_envelope(UserSubscribed)
-    deliver(asked)
+    request = an_envelope(UserSubscribed)
+    deliver(request)
     (reply,) = published()
     typed = reply.data.access_code.lower().replace("-", " ")
 
-    found = AccessCode.objects.get(lookup_hash=codes.lookup(codes.normalise(typed)))
+    row = AccessCode.objects.get(lookup_hash=codes.lookup(codes.normalise(typed)))
 
-    assert found.subscription_id == asked.data.subscription_id
+    assert row.subscription_id == request.data.subscription_id
 
 
 def test_neither_code_nor_address_stands_in_the_database() -> None:
-    asked = an_envelope(UserSubscribed, email="ada@example.com")
-    deliver(asked)
+    request = an_envelope(UserSubscribed, email="ada@example.com")
+    deliver(request)
     code = AccessCode.objects.get().code
     rows = []
     with connection.cursor() as cursor:
@@ -119,7 +119,7 @@ def test_neither_code_nor_address_stands_in_the_database() -> None:
         for value in row
     )
 
-    assert str(asked.data.user_id).encode() in everything
+    assert str(request.data.user_id).encode() in everything
     for secret in (code, code.replace("-", ""), "ada@example.com"):
         assert secret.encode() not in everything
 
@@ -139,7 +139,7 @@ def test_a_batch_costs_as_many_queries_as_a_single_message(
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_requests_in_any_order_get_one_code_each() -> None:
-    asked = [an_envelope(UserSubscribed) for _ in range(500)]
+    requests = [an_envelope(UserSubscribed) for _ in range(500)]
     start = threading.Barrier(4)
     faults: list[Exception] = []
 
@@ -148,12 +148,17 @@ def test_concurrent_requests_in_any_order_get_one_code_each() -> None:
         try:
             with transaction.atomic():
                 services.issue_access_codes(messages)
-        except Exception as error:  # noqa: BLE001 (told below)
+        except Exception as error:  # noqa: BLE001 (reported below)
             faults.append(error)
         finally:
             connections.close_all()
 
-    orders = [asked, asked[::-1], asked[100:] + asked[:100], asked[::2] + asked[1::2]]
+    orders = [
+        requests,
+        requests[::-1],
+        requests[100:] + requests[:100],
+        requests[::2] + requests[1::2],
+    ]
     threads = [threading.Thread(target=consumer, args=[order]) for order in orders]
     for thread in threads:
         thread.start()
@@ -162,8 +167,8 @@ def test_concurrent_requests_in_any_order_get_one_code_each() -> None:
 
     assert faults == []
     assert AccessCode.objects.count() == MailIntent.objects.count() == 500
-    told: dict[UUID, list[str]] = {}
+    codes_of: dict[UUID, list[str]] = {}
     for reply in published():
-        told.setdefault(reply.data.subscription_id, []).append(reply.data.access_code)
-    assert len(told) == 500
-    assert {(len(codes), len(set(codes))) for codes in told.values()} == {(4, 1)}
+        codes_of.setdefault(reply.data.subscription_id, []).append(reply.data.access_code)
+    assert len(codes_of) == 500
+    assert {(len(codes), len(set(codes))) for codes in codes_of.values()} == {(4, 1)}

@@ -21,7 +21,7 @@ PAID_TO_MAIL = "access_codes_paid_to_mail_seconds"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def told(name: str, **labels: str) -> float:
+def read(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
@@ -41,21 +41,21 @@ def test_a_sent_mail_is_counted_with_the_time_since_the_payment(mailbox: Mailbox
         "access_codes_paid_to_mail_seconds_count",
         "access_codes_paid_to_mail_seconds_sum",
     )
-    before = told(count), told(total), told("access_codes_mails_total", state="sent")
+    before = read(count), read(total), read("access_codes_mails_total", state="sent")
     deliver(an_envelope(UserSubscribed, subscription_id=paid(100)))
     assert open_mails() == {"pending": 1}
     sending.send_due_mails(lambda: True)
 
-    assert told("access_codes_mails_total", state="sent") - before[2] == 1
-    assert told(count) - before[0] == 1
-    assert told(total) - before[1] == pytest.approx(100, abs=30)
+    assert read("access_codes_mails_total", state="sent") - before[2] == 1
+    assert read(count) - before[0] == 1
+    assert read(total) - before[1] == pytest.approx(100, abs=30)
     assert open_mails() == {}
 
 
 def test_a_mail_that_was_held_back_is_counted_as_such(mailbox: Mailbox, settings: Settings) -> None:
     settings.MAIL_DAILY_CAP = 1
-    before = told("access_codes_mails_total", state="suppressed")
+    before = read("access_codes_mails_total", state="suppressed")
     deliver(an_envelope(UserSubscribed), an_envelope(UserSubscribed))
     sending.send_due_mails(lambda: True)
 
-    assert told("access_codes_mails_total", state="suppressed") - before == 1
+    assert read("access_codes_mails_total", state="suppressed") - before == 1

@@ -1,4 +1,4 @@
-"""The student side tells what it has, by pages, and takes back what it has lost."""
+"""The student side reports what it has, by pages, and restores what it has lost."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ CODE = "7K3M-Q9TX-2WBD-H5RN"
 
 def issued(count: int, **changes: Any) -> list[UUID]:
     """Codes of subscriptions that were paid second by second."""
-    asks = [
+    requests = [
         an_envelope(UserSubscribed, occurred_at=START + timedelta(seconds=n), **changes)
         for n in range(count)
     ]
-    deliver(*asks)
-    return [ask.data.subscription_id for ask in asks]
+    deliver(*requests)
+    return [request.data.subscription_id for request in requests]
 
 
 def digests(**changes: Any) -> list[AccessDigest]:

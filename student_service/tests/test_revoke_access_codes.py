@@ -24,10 +24,10 @@ pytestmark = pytest.mark.django_db
 State = MailIntent.State
 
 
-def asked_and_cancelled() -> tuple[Envelope[UserSubscribed], Envelope[SubscriptionCancelled]]:
-    asked = an_envelope(UserSubscribed)
-    which = asked.data.subscription_id
-    return asked, an_envelope(SubscriptionCancelled, subscription_id=which)
+def requested_and_cancelled() -> tuple[Envelope[UserSubscribed], Envelope[SubscriptionCancelled]]:
+    request = an_envelope(UserSubscribed)
+    subscription = request.data.subscription_id
+    return request, an_envelope(SubscriptionCancelled, subscription_id=subscription)
 
 
 def replies() -> list[Envelope[AccessCodeRevoked]]:
@@ -35,8 +35,8 @@ def replies() -> list[Envelope[AccessCodeRevoked]]:
 
 
 def test_a_revoked_code_is_not_found_any_more() -> None:
-    asked, cancelled = asked_and_cancelled()
-    deliver(asked)
+    request, cancelled = requested_and_cancelled()
+    deliver(request)
     code = AccessCode.objects.get().code
     before = codes.find(code)
     deliver(cancelled)
@@ -46,7 +46,7 @@ def test_a_revoked_code_is_not_found_any_more() -> None:
 
 
 def test_the_reply_names_the_cancellation_as_its_cause() -> None:
-    _, cancelled = asked_and_cancelled()
+    _, cancelled = requested_and_cancelled()
     deliver(cancelled)
 
     [reply] = replies()
@@ -58,13 +58,13 @@ def test_the_reply_names_the_cancellation_as_its_cause() -> None:
     )
 
 
-@pytest.mark.parametrize("order", list(permutations(["asked", "cancelled", "asked again"])))
+@pytest.mark.parametrize("order", list(permutations(["requested", "cancelled", "requested again"])))
 def test_whichever_comes_first_there_is_one_code_and_it_is_revoked(order: tuple[str]) -> None:
-    asked, cancelled = asked_and_cancelled()
+    request, cancelled = requested_and_cancelled()
     messages: dict[str, Envelope[Any]] = {
-        "asked": asked,
+        "requested": request,
         "cancelled": cancelled,
-        "asked again": Envelope.of(asked.data),
+        "requested again": Envelope.of(request.data),
     }
     results = [deliver(messages[which])[0].result for which in order]
 
@@ -74,15 +74,15 @@ def test_whichever_comes_first_there_is_one_code_and_it_is_revoked(order: tuple[
 
 
 def test_one_batch_with_both_events_leaves_the_code_revoked() -> None:
-    asked, cancelled = asked_and_cancelled()
-    deliver(cancelled, asked, Envelope.of(cancelled.data))
+    request, cancelled = requested_and_cancelled()
+    deliver(cancelled, request, Envelope.of(cancelled.data))
 
     assert AccessCode.objects.get().is_revoked
     assert len(replies()) == 2
 
 
 def test_a_cancellation_that_comes_again_is_answered_with_the_first_revocation() -> None:
-    _, cancelled = asked_and_cancelled()
+    _, cancelled = requested_and_cancelled()
     deliver(cancelled)
     deliver(Envelope.of(cancelled.data))
 
@@ -91,9 +91,9 @@ def test_a_cancellation_that_comes_again_is_answered_with_the_first_revocation()
 
 
 def test_others_keep_their_codes() -> None:
-    asked, cancelled = asked_and_cancelled()
+    request, cancelled = requested_and_cancelled()
     other = an_envelope(UserSubscribed)
-    deliver(asked, other, cancelled)
+    deliver(request, other, cancelled)
 
     kept = AccessCode.objects.get(subscription_id=other.data.subscription_id)
     assert codes.find(kept.code) == kept
@@ -102,7 +102,7 @@ def test_others_keep_their_codes() -> None:
 def test_the_mail_of_a_revoked_code_is_withdrawn_without_a_report(
     mailbox: Mailbox,
 ) -> None:
-    deliver(*asked_and_cancelled())
+    deliver(*requested_and_cancelled())
     sending.send_due_mails(lambda: True)
 
     mail = MailIntent.objects.get()
@@ -113,7 +113,7 @@ def test_the_mail_of_a_revoked_code_is_withdrawn_without_a_report(
 
 
 def test_an_operator_cannot_resend_the_mail_of_a_revoked_code(mailbox: Mailbox) -> None:
-    deliver(*asked_and_cancelled())
+    deliver(*requested_and_cancelled())
     sending.send_due_mails(lambda: True)
 
     with pytest.raises(by_hand.NotPossible, match="is withdrawn"):
@@ -121,8 +121,8 @@ def test_an_operator_cannot_resend_the_mail_of_a_revoked_code(mailbox: Mailbox) 
 
 
 def test_withdrawing_a_mail_keeps_the_error_that_left_it_in_doubt(mailbox: Mailbox) -> None:
-    asked, cancelled = asked_and_cancelled()
-    deliver(asked)
+    request, cancelled = requested_and_cancelled()
+    deliver(request)
     mailbox.drop_after_data = True
     sending.send_due_mails(lambda: True)
     doubt = MailIntent.objects.get()
@@ -139,8 +139,8 @@ def test_withdrawing_a_mail_keeps_the_error_that_left_it_in_doubt(mailbox: Mailb
 def test_a_batch_costs_the_same_queries_however_large(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    few = [asked_and_cancelled()[1] for _ in range(2)]
-    many = [asked_and_cancelled()[1] for _ in range(50)]
+    few = [requested_and_cancelled()[1] for _ in range(2)]
+    many = [requested_and_cancelled()[1] for _ in range(50)]
     with django_assert_num_queries(4) as captured:
         deliver(*few)
     with django_assert_num_queries(len(captured)):
@@ -148,10 +148,10 @@ def test_a_batch_costs_the_same_queries_however_large(
 
 
 def test_why_shows_a_revocation_even_without_a_code() -> None:
-    asked, cancelled = asked_and_cancelled()
+    request, cancelled = requested_and_cancelled()
     deliver(cancelled)
     before = tell(cancelled.subject)
-    deliver(asked)
+    deliver(request)
     after = tell(cancelled.subject)
 
     revoked = "code revoked: its subscription was cancelled"

@@ -62,10 +62,10 @@ def test_codes_and_addresses_open_without_the_old_sealing_key(given: Given) -> N
     given(SEALING, LOOKUP)
     [code] = issue(email="ada@example.com")
     given(SEALING_NEXT, LOOKUP)
-    said = rotate_keys()
+    output = rotate_keys()
     given({"k2": SEALING_NEXT["k2"]}, LOOKUP)
 
-    assert "k1 may be taken out of SEALING_KEYS." in said
+    assert "k1 may be taken out of SEALING_KEYS." in output
     assert AccessCode.objects.get().code == code
     assert MailIntent.objects.get().address == "ada@example.com"
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tasks that were asked for."""
+    """The names of the tasks that were woken."""
     names: list[str] = []
     monkeypatch.setattr(wake, "task", names.append)
     return names

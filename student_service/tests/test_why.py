@@ -23,7 +23,7 @@ def mail() -> MailIntent:
     return MailIntent.objects.get()
 
 
-def told(mail: MailIntent) -> timeline.Told:
+def report_of(mail: MailIntent) -> timeline.Told:
     return timeline.tell(str(mail.access_code_id))
 
 
@@ -32,7 +32,7 @@ def test_a_mailed_code_waits_for_nothing_and_no_secret_is_shown(
 ) -> None:
     mail.claim(16)
     mail.sent()
-    answer = told(mail)
+    answer = report_of(mail)
 
     whats = "\n".join(step.what for step in answer.steps)
     assert answer.waits == []
@@ -48,14 +48,14 @@ def test_a_deferred_mail_shows_its_error_and_the_next_attempt(
     mail.claim(16)
     mail.defer("450 ada@example.com: mailbox busy", 60)
 
-    [wait] = told(mail).waits
+    [wait] = report_of(mail).waits
 
     assert wait.why == "its mail could not be sent, attempt 1: 450 a…@e….com: mailbox busy"
     assert wait.then.startswith("A Celery worker tries again at ")
 
 
 @pytest.mark.parametrize(
-    ("state", "says", "stuck"),
+    ("state", "why", "stuck"),
     [
         (State.PENDING, "its mail waits to be sent", False),
         (State.SENDING, "its mail is being sent", False),
@@ -65,20 +65,20 @@ def test_a_deferred_mail_shows_its_error_and_the_next_attempt(
     ],
 )
 def test_each_state_of_a_mail_is_explained(
-    mail: MailIntent, state: MailIntent.State, says: str, stuck: bool
+    mail: MailIntent, state: MailIntent.State, why: str, stuck: bool
 ) -> None:
     MailIntent.objects.update(state=state)
 
-    [wait] = told(mail).waits
+    [wait] = report_of(mail).waits
 
-    assert wait.why.startswith(says)
+    assert wait.why.startswith(why)
     assert wait.stuck == stuck
 
 
 def test_a_doubt_left_to_an_operator_names_the_command(mail: MailIntent) -> None:
     mail.doubt("the connection broke", None)
 
-    [wait] = told(mail).waits
+    [wait] = report_of(mail).waits
 
     assert wait.stuck
     assert f"manage.py mails finish {mail.pk} --as" in wait.then

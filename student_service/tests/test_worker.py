@@ -88,9 +88,9 @@ def test_it_sends_mails_at_its_start_and_whenever_it_is_woken(
         manage(environment, "shell", "-c", ISSUE % 3)
         wait_for(lambda: len(mailbox.mails) == 5, seconds=5)  # and so would the next one
 
-        says_what_it_is, *_ = (line for line in process.lines if "student_service tasks" in line)
-        assert "student_service.send_pending_mails every 10 s" in says_what_it_is
-        assert "database.sqlite3" in says_what_it_is
+        description, *_ = (line for line in process.lines if "student_service tasks" in line)
+        assert "student_service.send_pending_mails every 10 s" in description
+        assert "database.sqlite3" in description
 
 
 def test_it_answers_celerys_own_ping(environment: dict[str, str], idle: Worker) -> None:

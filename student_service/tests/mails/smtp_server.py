@@ -1,4 +1,4 @@
-"""A real SMTP server that can be told to misbehave."""
+"""A real SMTP server that misbehaves on request."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def subscribe(*addresses: str) -> list[MailIntent]:
 
 
 def undeliverable() -> list[AccessCodeUndeliverable]:
-    """What the payment side is told of mails that were given up."""
+    """What is reported to the payment side about mails that were given up."""
     return [m.data for m in published() if isinstance(m.data, AccessCodeUndeliverable)]
 
 

@@ -95,7 +95,7 @@ def test_a_mail_that_is_being_sent_is_left_alone(
 
 
 def test_the_reason_of_a_decision_keeps_no_address(intent: MailIntent) -> None:
-    mails("finish", str(intent.pk), "--as", "sent", "--reason", "ada@example.com told me")
+    mails("finish", str(intent.pk), "--as", "sent", "--reason", "ada@example.com called")
 
     intent.refresh_from_db()
     assert intent.sent_at is not None

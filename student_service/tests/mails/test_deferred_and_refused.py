@@ -79,9 +79,9 @@ def test_a_refused_mail_is_reported_and_the_others_are_sent(mailbox: Mailbox, re
     assert ada.last_error == "550 5.1.1 no such user"
     assert bob.state == State.SENT
     assert mailbox.recipients == ["bob@example.com"]
-    told = undeliverable()
-    assert [event.subscription_id for event in told] == [ada.access_code_id]
-    assert told[0].reason == "550 5.1.1 no such user"
+    reports = undeliverable()
+    assert [event.subscription_id for event in reports] == [ada.access_code_id]
+    assert reports[0].reason == "550 5.1.1 no such user"
 
 
 @pytest.mark.parametrize("address", ["jürgen@example.com", f"a@{'x' * 80}.example"])

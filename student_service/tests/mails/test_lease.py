@@ -34,10 +34,10 @@ def test_the_mail_of_a_dead_worker_is_resent_with_its_message_id(mailbox: Mailbo
     assert [mail["Message-ID"] for mail in mailbox.mails] == [intent.message_id]
 
 
-@pytest.mark.parametrize("settled", ["sent", "failed"])
+@pytest.mark.parametrize("ended", ["sent", "failed"])
 @pytest.mark.parametrize("late", ["sent", "defer", "doubt", "release", "failed"])
 def test_a_worker_that_outstays_its_lease_cannot_change_a_finished_mail(
-    settled: str, late: str
+    ended: str, late: str
 ) -> None:
     subscribe("ada@example.com")
     stopped = MailIntent.objects.get()
@@ -45,7 +45,7 @@ def test_a_worker_that_outstays_its_lease_cannot_change_a_finished_mail(
     other = MailIntent.objects.get()
     other.doubt("the worker that was sending it ended", pause=0)
     other.claim(lease=60)
-    other.sent() if settled == "sent" else other.failed("550 no")
+    other.sent() if ended == "sent" else other.failed("550 no")
     before = MailIntent.objects.values().get()
 
     changes: dict[str, Callable[[], bool]] = {

@@ -56,14 +56,14 @@ def test_many_mails_go_over_one_connection(mailbox: Mailbox) -> None:
 def test_a_mail_costs_three_queries(mailbox: Mailbox) -> None:
     """Each is a round trip, of which a worker on a busy machine makes few in a second."""
     subscribe(*(f"user{n}@example.com" for n in range(11)))
-    asked = []
+    counts = []
     for mails in (1, 10):
         with CaptureQueriesContext(connection) as queries:
             assert sending.send_due_mails(times(mails + 1)) == mails
-        said = [query["sql"].split()[0] for query in queries.captured_queries]
-        asked.append(sum(verb in {"SELECT", "UPDATE"} for verb in said))
+        verbs = [query["sql"].split()[0] for query in queries.captured_queries]
+        counts.append(sum(verb in {"SELECT", "UPDATE"} for verb in verbs))
 
-    assert asked[1] - asked[0] == 9 * 3
+    assert counts[1] - counts[0] == 9 * 3
 
 
 def test_a_server_that_limits_mails_per_session_gets_them_all(
@@ -100,7 +100,7 @@ def test_several_workers_at_once_send_each_mail_once(mailbox: Mailbox) -> None:
             start.wait(10)
             while MailIntent.objects.due().exists():
                 sending.send_due_mails(always)
-        except BaseException as error:  # noqa: BLE001 (told below)
+        except BaseException as error:  # noqa: BLE001 (reported below)
             faults.append(error)
         finally:
             connections.close_all()
