@@ -1,1 +1,1 @@
-"""What `make bench` measures, of the product and of the yardsticks alike."""
+"""What `make bench` measures, of Admit One and of what it is compared with."""

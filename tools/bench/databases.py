@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import errors, sql
+
+from tools.servers import postgresql
 
 Connection = psycopg.Connection[Any]
 
@@ -27,28 +28,19 @@ class Databases:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for url in list(self._made):
-            self.drop(url)
+        for name in self._made:
+            postgresql.drop(self._server_url, name)
 
     def create(self, name: str, template: str = "") -> str:
         """The URL of a new database: empty, or a copy of the one at the URL `template`."""
-        url = self._url(f"{self._prefix}{name}")
-        statement = sql.SQL("CREATE DATABASE {}").format(_identifier(url))
-        if template:
-            statement += sql.SQL(" TEMPLATE {}").format(_identifier(template))
-        with psycopg.connect(self._server_url, autocommit=True) as server:
-            if template and server.info.server_version >= 150000:
-                # By files, not through the log: a copy of gigabytes must not echo in what is timed.
-                statement += sql.SQL(" STRATEGY FILE_COPY")
-            self._made.append(url)
-            server.execute(statement)
-        return url
+        name = f"{self._prefix}{name}"
+        self._made.append(name)
+        return postgresql.create(self._server_url, name, template=postgresql.name_in(template))
 
     def drop(self, url: str) -> None:
-        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(_identifier(url))
-        with psycopg.connect(self._server_url, autocommit=True) as server:
-            server.execute(drop)
-        self._made.remove(url)
+        name = postgresql.name_in(url)
+        postgresql.drop(self._server_url, name)
+        self._made.remove(name)
 
     @contextmanager
     def copies(self, **templates: str) -> Iterator[dict[str, str]]:
@@ -62,16 +54,13 @@ class Databases:
             for url in copies.values():
                 self.drop(url)
 
-    def settle(self) -> None:
+    def checkpoint(self) -> None:
         """Write to disk now what the server would else write while we measure, if we may."""
         with psycopg.connect(self._server_url, autocommit=True) as server:
             try:
                 server.execute("CHECKPOINT")
             except errors.InsufficientPrivilege:
                 return
-
-    def _url(self, name: str) -> str:
-        return urlsplit(self._server_url)._replace(path=f"/{name}").geturl()
 
 
 def fill(url: str, work: Callable[[Connection], object], *tables: str) -> None:
@@ -89,7 +78,3 @@ def number(connection: Connection, query: LiteralString) -> int:
     """The one number that `query` returns."""
     row = connection.execute(query).fetchone()
     return int(row[0]) if row else 0
-
-
-def _identifier(url: str) -> sql.Identifier:
-    return sql.Identifier(urlsplit(url).path[1:])

@@ -24,5 +24,5 @@ def _peak(pid: int) -> int | None:
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return None
-    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-    return int(found[1]) * 1024 if found else None
+    match = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    return int(match[1]) * 1024 if match else None

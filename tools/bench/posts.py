@@ -2,26 +2,25 @@
 
     python -m tools.bench.posts URL SECONDS      (the API key on standard input)
 
-A process of its own: several clients, each with one kept connection, ask again as soon as they
-are answered. Half of the requests bring an Idempotency-Key. Prints the accepted a second.
+A process of its own: several clients, each with one kept connection, send the next request as soon
+as the last one is answered. Half of the requests bring an Idempotency-Key.
+Prints how many were accepted a second.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
 import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
+from tools import rest
 from tools.system.commands import ROOT
 
+from .contender import Running, Stuck
 from .contenders import events
-from .drain import Stuck
 
 CLIENTS = 8
 WARM_UP = 2.0
@@ -29,48 +28,44 @@ WARM_UP = 2.0
 
 
 class Client(threading.Thread):
-    """Asks until the end; counts what was asked and accepted after the warm-up."""
+    """Posts until the end; counts what was sent and accepted after the warm-up."""
 
     def __init__(self, number: int, url: str, api_key: str, seconds: float) -> None:
         super().__init__()
-        address = urlsplit(url)
-        self._web = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+        self._web = rest.Client(url, {"Authorization": f"Bearer {api_key}"}, timeout=30)
         self._number = number
-        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {api_key}"}
         self._count_from = time.perf_counter() + WARM_UP
         self._end = self._count_from + seconds
         self.accepted = 0
-        self.refused: list[str] = []
+        self.refused = ""
 
     def run(self) -> None:
-        asked = 0
+        sent = 0
         while (start := time.perf_counter()) < self._end:
-            asked += 1
-            status, text = self._post(with_key=asked % 2 == 0)
+            sent += 1
+            answer = self._post(with_key=sent % 2 == 0)
             now = time.perf_counter()
-            if status != 202:
-                self.refused.append(f"{status}: {text[:200]}")
+            if answer.status != 202:
+                self.refused = f"{answer.status}: {answer.body}"[:200]
                 return
             if self._count_from <= start and now <= self._end:
                 self.accepted += 1
         self._web.close()
 
-    def _post(self, *, with_key: bool) -> tuple[int, str]:
+    def _post(self, *, with_key: bool) -> rest.Answer:
         key = {"Idempotency-Key": str(uuid.uuid4())} if with_key else {}
-        body = json.dumps(events.a_subscription(self._number))
-        self._web.request("POST", "/v1/subscriptions", body, self._headers | key)
-        answer = self._web.getresponse()
-        return answer.status, answer.read().decode()
+        subscription = events.a_subscription(self._number)
+        return self._web.call("POST", "/v1/subscriptions", subscription, key)
 
 
-def rate(url: str, api_key: str, seconds: float) -> float:
-    """POSTs accepted in a second at `url`. Raises `Stuck` if one is refused."""
-    command = [sys.executable, "-m", __name__, url, str(seconds)]
+def rate(contender: Running, seconds: float) -> float:
+    """POSTs that a contender accepts in a second. Raises `Stuck` if it refuses one."""
+    command = [sys.executable, "-m", __name__, contender.web_url, str(seconds)]
     done = subprocess.run(
-        command, cwd=ROOT, input=api_key, capture_output=True, text=True, check=False
+        command, cwd=ROOT, input=contender.api_key, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise Stuck(f"{url}: {done.stderr.strip()}")
+        raise Stuck(f"{contender.web_url}: {done.stderr.strip()}")
     return float(done.stdout)
 
 
@@ -82,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
         client.start()
     for client in clients:
         client.join()
-    if refused := [text for client in clients for text in client.refused]:
+    if refused := [client.refused for client in clients if client.refused]:
         sys.exit(refused[0])
     print(sum(client.accepted for client in clients) / float(seconds))
 

@@ -23,8 +23,8 @@ DRAIN = Figure(
     "drain",
     "Drain, mail worker stopped",
     "/s",
-    "subscriptions recorded in payment's database and outbox, everything else running; from the "
-    "moment the payment relay is ready until the last one is active. "
+    "subscriptions recorded in payment's database and outbox, everything else running; timed from "
+    "the payment relay's being ready until the last subscription is active. "
     "Queues are durable, PostgreSQL commits as it is configured.",
 )
 DRAIN_MAILING = Figure(
@@ -53,14 +53,14 @@ POSTS = Figure(
     "posts",
     "POSTs, one web process",
     "/s",
-    "accepted from 8 clients that keep their connections and ask again as soon as they are "
-    "answered, half of them with an Idempotency-Key; nothing else runs but the clients.",
+    "accepted from 8 clients that keep their connections and send the next request as soon as the "
+    "last is answered, half of them with an Idempotency-Key; nothing else runs but the clients.",
 )
 MAILS = Figure(
     "mails",
     "Mails, one worker",
     "/s",
-    "mails that wait, handed to a local SMTP server that takes each at once.",
+    "mails that wait, sent to a local SMTP server that takes each at once.",
 )
 FIGURES = (
     DRAIN, DRAIN_MAILING, DRAIN_HISTORY, LATENCY_P50, LATENCY_P99, ANSWER_P50, POSTS, MAILS,
@@ -69,7 +69,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Target:
-    """A comparison within one run: figures of different runs or machines say little."""
+    """A comparison within one run: figures of different runs or machines do not compare."""
 
     title: str
     value: float
@@ -97,24 +97,20 @@ class Results:
     def targets(self) -> list[Target]:
         """What was wanted, as far as it was measured."""
         drain = self.of(DRAIN, PRODUCT)
-        found = []
+        targets = []
         if share := _ratio(drain, self.of(DRAIN, BARE)):
-            found.append(
-                Target("Drain, of the bare loop", 100 * share, "%", "≥ 80 %", share >= 0.8)
-            )
+            title = "Drain, of the bare loop"
+            targets.append(Target(title, 100 * share, "%", "≥ 80 %", share >= 0.8))
         if times := _ratio(drain, self.of(DRAIN, TEXTBOOK)):
-            found.append(Target("Drain, times the textbook way", times, "×", "≥ 15 ×", times >= 15))
+            title = "Drain, times the textbook way"
+            targets.append(Target(title, times, "×", "≥ 15 ×", times >= 15))
         if kept := _ratio(self.of(DRAIN_HISTORY, PRODUCT), drain):
-            found.append(
-                Target("Slower with old rows", 100 * (1 - kept), "%", "< 10 %", kept > 0.9)
-            )
+            title = "Slower with old rows"
+            targets.append(Target(title, 100 * (1 - kept), "%", "< 10 %", kept > 0.9))
         if wait := _ratio(self.of(LATENCY_P50, PRODUCT), self.of(LATENCY_P50, TEXTBOOK)):
-            found.append(
-                Target(
-                    "POST to code p50, of the textbook way", 100 * wait, "%", "< 100 %", wait < 1
-                )
-            )
-        return found
+            title = "POST to code p50, of the textbook way"
+            targets.append(Target(title, 100 * wait, "%", "< 100 %", wait < 1))
+        return targets
 
     def as_json(self) -> Mapping[str, object]:
         return {

@@ -137,7 +137,7 @@ class Node:
 
 
 def _program(name: str) -> Path:
-    found = str(DEBIAN / name) if (DEBIAN / name).exists() else shutil.which(name)
-    if not found or not shutil.which("erl") or not shutil.which("epmd"):
+    program = str(DEBIAN / name) if (DEBIAN / name).exists() else shutil.which(name)
+    if not program or not shutil.which("erl") or not shutil.which("epmd"):
         raise NotHere(f"no {name} with its Erlang was found on this machine")
-    return Path(found)
+    return Path(program)

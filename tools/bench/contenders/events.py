@@ -16,7 +16,7 @@ Message = dict[str, Any]
 
 
 def a_subscription(number: int) -> dict[str, Any]:
-    """What somebody posts."""
+    """The body of a POST."""
     return {
         "user_id": f"user-{number}",
         "email": f"student-{number}@example.com",

@@ -1,4 +1,4 @@
-"""Where a yardstick's processes work: read from the environment, written by the bench."""
+"""Where the processes of the bare loop and of the textbook way work: from their environment."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Place:
     mail: str = ""
 
     def as_environment(self) -> dict[str, str]:
-        return {f"YARDSTICK_{name.upper()}": value for name, value in asdict(self).items()}
+        return {f"CONTENDER_{name.upper()}": value for name, value in asdict(self).items()}
 
     @classmethod
     def from_environment(cls) -> Self:
         return cls(
-            **{name: os.environ[f"YARDSTICK_{name.upper()}"] for name in cls.__dataclass_fields__}
+            **{name: os.environ[f"CONTENDER_{name.upper()}"] for name in cls.__dataclass_fields__}
         )

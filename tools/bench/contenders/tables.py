@@ -1,4 +1,4 @@
-"""The rows that both yardsticks write: as many, as wide and with as many indexes as ours."""
+"""The tables of the bare loop and of the textbook way: as wide and as indexed as ours."""
 
 from __future__ import annotations
 

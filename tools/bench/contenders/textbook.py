@@ -1,180 +1,101 @@
-"""The textbook way: what most tutorials build for the same journey.
-
-    python -m tools.bench.contenders.textbook declare, and then: payment-consumer, student-consumer
-    python -m tools.bench.contenders.textbook record COUNT
-    celery -A tools.bench.contenders.textbook:payment worker …      and student, and mail
-
-The view saves a row and calls `delay`; a Celery task opens a connection and publishes; a consumer
-hands each message to Celery; a task writes one row and calls `delay` for the next step.
-Nothing is confirmed, nothing is remembered: whatever dies on the way is lost.
-Kind to it: the queues are classic ones, and each process keeps its database connection.
-"""
+"""How the textbook way runs."""
 
 from __future__ import annotations
 
-import smtplib
 import sys
-from collections.abc import Callable, Mapping
-from email.message import EmailMessage
-from functools import cache
-from typing import Any
-from urllib.parse import urlsplit
-from uuid import UUID
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
-import psycopg
-from celery import Celery, signals
-from kombu import Connection, Consumer, Exchange, Queue
-from kombu.mixins import ConsumerMixin
-from uuid_utils.compat import uuid7
+from tools.bench.contender import Drained, Progress, Running
+from tools.bench.databases import fill
+from tools.bench.drain import until_active
+from tools.bench.results import TEXTBOOK
+from tools.bench.stage import Stage
+from tools.system.ports import LOCAL, free_port
 
-from . import events
+from . import tables
 from .place import Place
+from .places import HAS_CODE, WAITING, Places
 
-place = Place.from_environment()
+# Named and not imported: the tasks connect to a broker when they are.
+TASKS_MODULE = f"{__name__}_tasks"
+WEB_MODULE = f"{__name__}_web"
 
+FIRST = "payment-tasks"
+"""They hold what all the others wait for: they start last."""
 
-def app(name: str) -> Celery:
-    made = Celery(name, broker=place.broker, set_as_current=False)
-    made.conf.update(
-        task_default_queue=f"{place.prefix}{name}.tasks",
-        task_ignore_result=True,
-        task_serializer="json",
-        accept_content=["json"],
-        broker_connection_retry_on_startup=True,
-    )
-    return made
+WITHOUT_MAIL = ("student-tasks", "payment-consumer", "student-consumer")
+TASK_QUEUES = ("payment.tasks", "student.tasks", "mail.tasks")
+"""Celery gives each of its queues an exchange of the same name."""
 
 
-payment, student, mail = app("payment"), app("student"), app("mail")
+class Textbook:
+    name = TEXTBOOK
 
-EXCHANGES = {
-    name: Exchange(f"{place.prefix}{name}.events", type="direct", durable=True)
-    for name in ("payment", "student")
-}
-INBOXES = {
-    "student": Queue(f"{place.prefix}student.inbox", EXCHANGES["payment"], "user_subscribed"),
-    "payment": Queue(f"{place.prefix}payment.inbox", EXCHANGES["student"], "access_code_created"),
-}
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
 
-
-@cache
-def database(dsn: str) -> psycopg.Connection[Any]:
-    """One connection a process (psycopg lets its threads share it, one at a time)."""
-    return psycopg.connect(dsn, autocommit=True)
-
-
-def publish(exchange: Exchange, message: events.Message) -> None:
-    with Connection(place.broker) as connection:
-        connection.Producer(serializer="json").publish(
-            message, exchange=exchange, routing_key=message["type"], delivery_mode=2
+    def prepare(self) -> None:
+        databases = self._stage.databases
+        self._places = Places(
+            self._stage,
+            databases.create("textbook_payment"),
+            databases.create("textbook_student"),
+            queues=["payment.inbox", "student.inbox", *TASK_QUEUES],
+            exchanges=["payment.events", "student.events", *TASK_QUEUES],
         )
+        fill(self._places.payment, lambda connection: connection.execute(tables.PAYMENT))
+        fill(self._places.student, lambda connection: connection.execute(tables.STUDENT))
+
+    def prepare_backlog(self, count: int) -> None:
+        """Half of it is tasks on the broker, which no copy has: each run records its own."""
+        self._count = count
+
+    def drain(self, progress: Progress) -> Drained:
+        with self._place() as place, ExitStack() as stack:
+            self._run(place, "record", str(self._count))
+            for names in (WITHOUT_MAIL, (FIRST,)):
+                self._stage.databases.checkpoint()
+                commands = {name: _command(name, place) for name in names}
+                stack.enter_context(self._stage.processes(commands, place.as_environment()))
+            return until_active(place.payment_database, WAITING, self._count, progress)
+
+    @contextmanager
+    def running(self) -> Iterator[Running]:
+        names = (*WITHOUT_MAIL, FIRST, "mail-tasks")
+        with self._stage.sink() as mail, self._place(mail) as place:
+            commands = {name: _command(name, place) for name in names}
+            with self._stage.processes(commands, place.as_environment()), self._web(place) as web:
+                yield web
+
+    @contextmanager
+    def web_alone(self) -> Iterator[Running]:
+        with self._place() as place, self._web(place) as web:
+            yield web
+
+    @contextmanager
+    def _place(self, mail: str = "") -> Iterator[Place]:
+        with self._places.new(mail) as place:
+            self._run(place, "declare")
+            yield place
+
+    def _run(self, place: Place, *arguments: str) -> None:
+        self._stage.run([sys.executable, "-m", TASKS_MODULE, *arguments], place.as_environment())
+
+    @contextmanager
+    def _web(self, place: Place) -> Iterator[Running]:
+        port = free_port()
+        command = [sys.executable, "-m", "uvicorn", f"{WEB_MODULE}:application"]
+        command += ["--host", LOCAL, "--port", str(port), "--log-level", "info", "--no-access-log"]
+        commands = {"textbook-web": command}
+        with self._stage.processes(commands, place.as_environment(), "(Press CTRL+C to quit)"):
+            yield Running(f"http://{LOCAL}:{port}", place.payment_database, HAS_CODE)
 
 
-def subscribe(posted: Mapping[str, Any]) -> UUID:
-    """What the view does."""
-    subscription_id = uuid7()
-    database(place.payment_database).execute(
-        "INSERT INTO subscription (id, user_id, email, plan, amount, currency) "
-        "VALUES (%s, %s, %s, %s, %s, %s)",
-        [subscription_id, *(posted[name] for name in events.a_subscription(0))],
-    )
-    publish_user_subscribed.delay(events.user_subscribed(subscription_id, posted))
-    return subscription_id
-
-
-@payment.task(name="publish_user_subscribed")
-def publish_user_subscribed(message: events.Message) -> None:
-    publish(EXCHANGES["payment"], message)
-
-
-@student.task(name="issue_access_code")
-def issue_access_code(message: events.Message) -> None:
-    code = events.new_code()
-    data = message["data"]
-    database(place.student_database).execute(
-        "INSERT INTO access_code (subscription_id, user_id, plan, code) VALUES (%s, %s, %s, %s)",
-        [message["subject"], data["user_id"], data["plan"], code],
-    )
-    send_mail.delay(data["email"], code)
-    publish_access_code_created.delay(events.access_code_created(message, code))
-
-
-@student.task(name="publish_access_code_created")
-def publish_access_code_created(message: events.Message) -> None:
-    publish(EXCHANGES["student"], message)
-
-
-@payment.task(name="store_access_code")
-def store_access_code(message: events.Message) -> None:
-    database(place.payment_database).execute(
-        "UPDATE subscription SET access_code = %s WHERE id = %s",
-        [message["data"]["access_code"], message["subject"]],
-    )
-
-
-@mail.task(name="send_mail")
-def send_mail(address: str, code: str) -> None:
-    letter = EmailMessage()
-    letter["From"], letter["To"] = "codes@example.com", address
-    letter["Subject"] = "Your access code"
-    letter.set_content(f"Your access code is {code}.\n")
-    letter.add_alternative(f"<p>Your access code is <b>{code}</b>.</p>\n", subtype="html")
-    server = urlsplit(place.mail)
-    with smtplib.SMTP(server.hostname or "", server.port or 25) as smtp:
-        smtp.send_message(letter)
-
-
-class InboxConsumer(ConsumerMixin):
-    """Hands each message to Celery."""
-
-    def __init__(self, connection: Connection, queue: Queue, task: Any) -> None:
-        self.connection = connection
-        self._queue = queue
-        self._task = task
-
-    def get_consumers(self, consumer: Callable[..., Consumer], _channel: Any) -> list[Consumer]:
-        return [consumer(queues=[self._queue], callbacks=[self.on_message], accept=["json"])]
-
-    def on_message(self, body: events.Message, message: Any) -> None:
-        self._task.delay(body)
-        message.ack()
-
-
-@signals.worker_ready.connect
-def say_ready(sender: Any, **_: Any) -> None:
-    print(f"textbook {sender.app.main} tasks ready", flush=True)
-
-
-def record(count: int) -> None:
-    """What the web process would do for `count` requests, without the requests."""
-    for number in range(count):
-        subscribe(events.a_subscription(number))
-
-
-def declare() -> None:
-    with Connection(place.broker) as connection:
-        for inbox in INBOXES.values():
-            inbox(connection).declare()
-
-
-def consume(name: str) -> None:
-    side = name.partition("-")[0]
-    task = {"student": issue_access_code, "payment": store_access_code}[side]
-    with Connection(place.broker) as connection:
-        consumer = InboxConsumer(connection, INBOXES[side], task)
-        print(f"textbook {name} ready", flush=True)
-        consumer.run()
-
-
-def main() -> None:
-    name, *rest = sys.argv[1:]
-    if name == "declare":
-        declare()
-    elif name == "record":
-        record(int(rest[0]))
-    else:
-        consume(name)
-
-
-if __name__ == "__main__":
-    main()
+def _command(name: str, place: Place) -> list[str]:
+    side, _, role = name.partition("-")
+    if role == "consumer":
+        return [sys.executable, "-m", TASKS_MODULE, name]
+    worker = [sys.executable, "-m", "celery", "-A", f"{TASKS_MODULE}:{side}", "worker"]
+    # As many child processes as there are cores: Celery's default.
+    return [*worker, "--hostname", f"{place.prefix}{side}@%h", "--loglevel", "WARNING"]

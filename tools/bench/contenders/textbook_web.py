@@ -1,4 +1,4 @@
-"""The textbook way's front door: one Django view, no checks, no keys.
+"""The web process of the textbook way: one Django view, no checks, no keys.
 
 uvicorn tools.bench.contenders.textbook_web:application
 """
@@ -13,7 +13,7 @@ from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
-from .textbook import subscribe
+from .textbook_tasks import subscribe
 
 settings.configure(
     ROOT_URLCONF=__name__, SECRET_KEY=secrets.token_hex(), ALLOWED_HOSTS=["*"], USE_TZ=True

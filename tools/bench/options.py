@@ -1,0 +1,84 @@
+"""What can be chosen about a run of the bench."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+PARTS = ("drain", "drain-mailing", "drain-history", "latency", "posts", "mails")
+TEXTBOOK_SHARE = 20
+"""The textbook way drains this part of the backlog: else it alone would take minutes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    only: Sequence[str]
+    json: Path | None
+    subscriptions: int
+    rounds: int
+    history: int
+    samples: int
+    seconds: int
+
+    @property
+    def textbook_subscriptions(self) -> int:
+        return max(100, self.subscriptions // TEXTBOOK_SHARE)
+
+    @property
+    def mails(self) -> int:
+        return min(3_000, self.subscriptions * 2 // 3)
+
+    def wants(self, *parts: str) -> bool:
+        """Whether any of these parts is measured."""
+        return any(part in self.only for part in parts)
+
+    def sizes(self) -> dict[str, int]:
+        """For the report: how much of everything."""
+        return {
+            "subscriptions": self.subscriptions,
+            "textbook": self.textbook_subscriptions,
+            "old rows": self.history,
+            "rounds": self.rounds,
+            "samples": self.samples,
+        }
+
+    @classmethod
+    def parse(cls, description: str) -> Self:
+        """From the command line."""
+        parser = argparse.ArgumentParser(
+            prog="make bench",
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results here")
+        parser.add_argument(
+            "--only", nargs="+", choices=PARTS, default=PARTS, help="measure only these parts"
+        )
+        for name, least, default, what in (
+            ("subscriptions", 300, 20_000, "size of the backlog"),
+            ("rounds", 1, 3, "how often each contender drains it"),
+            ("history", 1, 1_000_000, "old rows in each outbox and inbox"),
+            ("samples", 20, 300, "POSTs that are timed one by one"),
+            ("seconds", 1, 10, "how long the web process takes POSTs"),
+        ):
+            parser.add_argument(
+                f"--{name}",
+                type=_at_least(least),
+                default=default,
+                metavar="N",
+                help=f"{what} (default {default:,})",
+            )
+        return cls(**vars(parser.parse_args()))
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"expected at least {least}, got {number}")
+        return number
+
+    return whole

@@ -1,0 +1,138 @@
+"""One run of the bench, from the databases to the last figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from . import posts, results
+from .contender import Contender, Drained, Progress, WebContender
+from .contenders.bare import BareLoop
+from .contenders.product import Product
+from .contenders.textbook import Textbook
+from .latency import Client, in_turn, percentile
+from .options import Options
+from .results import Figure, Results
+from .stage import Stage
+
+
+class Run:
+    """Prepares what the chosen parts need, measures round by round, keeps the results."""
+
+    def __init__(self, stage: Stage, options: Options, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self.results = Results()
+        self.product = Product(stage)
+        self._bare: Contender = BareLoop(stage)
+        self._textbook: WebContender = Textbook(stage)
+        self._over_http: Sequence[WebContender] = (self.product, self._textbook)
+
+    def measure(self) -> None:
+        wants = self._options.wants
+        self._prepare()
+        for number in range(1, self._options.rounds + 1):
+            self._drains(f"round {number}")
+        if wants("latency"):
+            self._latency()
+        if wants("posts"):
+            self._posts()
+        if wants("mails"):
+            self._mails()
+
+    def _prepare(self) -> None:
+        wants, options = self._options.wants, self._options
+        with self._shown("databases"):
+            self.product.prepare()
+            if wants("drain"):
+                self._bare.prepare()
+            if wants("drain", "latency", "posts"):
+                self._textbook.prepare()
+        with self._shown(f"a backlog of {options.subscriptions:,} subscriptions"):
+            if wants("drain", "drain-mailing", "drain-history", "mails"):
+                self.product.prepare_backlog(options.subscriptions)
+            if wants("drain"):
+                self._bare.prepare_backlog(options.subscriptions)
+                self._textbook.prepare_backlog(options.textbook_subscriptions)
+        if wants("drain-history"):
+            with self._shown(f"{options.history:,} old rows in each outbox and inbox"):
+                self.product.prepare_history(options.history)
+
+    def _drains(self, which: str) -> None:
+        """One of each, in turn; the other drains are compared with the product's plain one."""
+        wants, product, count = self._options.wants, self.product, self._options.subscriptions
+        if wants("drain"):
+            self._drain(which, results.DRAIN, self._bare.name, count, self._bare.drain)
+        if wants("drain", "drain-history"):
+            self._drain(which, results.DRAIN, product.name, count, product.drain)
+        if wants("drain-history"):
+            figure, drain = results.DRAIN_HISTORY, product.drain_with_history
+            self._drain(which, figure, product.name, count, drain)
+        if wants("drain-mailing"):
+            figure, drain = results.DRAIN_MAILING, product.drain_mailing
+            self._drain(which, figure, product.name, count, drain)
+        if wants("drain"):
+            textbook, count = self._textbook, self._options.textbook_subscriptions
+            self._drain(which, results.DRAIN, textbook.name, count, textbook.drain)
+
+    def _drain(
+        self, which: str, figure: Figure, who: str, count: int, drain: Callable[[Progress], Drained]
+    ) -> None:
+        with self._shown(f"{which}, {who}: {figure.title}", count) as progress:
+            drained = drain(progress)
+        self.results.add(figure, who, drained.rate)
+        self._print(f"{which}, {who}: {figure.title}, {drained.rate:,.0f}/s ({drained.count:,})")
+
+    def _latency(self) -> None:
+        samples, (ours, theirs) = self._options.samples, self._over_http
+        with (
+            self._shown("POST to code, in turn", samples) as progress,
+            ours.running() as our_door,
+            theirs.running() as their_door,
+            closing(Client(our_door)) as our_client,
+            closing(Client(their_door)) as their_client,
+        ):
+            clients = {ours.name: our_client, theirs.name: their_client}
+            measured = in_turn(clients, samples, progress)
+        for who, latencies in measured.items():
+            for figure, share, seconds in (
+                (results.LATENCY_P50, 50, latencies.shown),
+                (results.LATENCY_P99, 99, latencies.shown),
+                (results.ANSWER_P50, 50, latencies.accepted),
+            ):
+                self.results.add(figure, who, 1_000 * percentile(seconds, share))
+            self._print(
+                f"{who}: POST to code, p50 {1_000 * percentile(latencies.shown, 50):.1f} ms"
+            )
+
+    def _posts(self) -> None:
+        for contender in self._over_http:
+            with self._shown(f"{contender.name}: POSTs"), contender.web_alone() as running:
+                rate = posts.rate(running, self._options.seconds)
+            self.results.add(results.POSTS, contender.name, rate)
+            self._print(f"{contender.name}: {rate:,.0f} POSTs/s")
+
+    def _mails(self) -> None:
+        name, count = self.product.name, self._options.mails
+        with self._shown(f"{name}: mails", count) as progress:
+            sent = self.product.mails(count, progress)
+        self.results.add(results.MAILS, name, sent.rate)
+        self._print(f"{name}: {sent.rate:,.0f} mails/s")
+
+    @contextmanager
+    def _shown(self, what: str, total: int | None = None) -> Iterator[Progress]:
+        """A bar while something is done, which disappears afterwards."""
+        columns = [TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn()]
+        if total is not None:
+            columns.insert(2, MofNCompleteColumn())
+        quiet = not self._console.is_terminal
+        with Bars(*columns, console=self._console, transient=True, disable=quiet) as bars:
+            task = bars.add_task(what, total=total)
+            yield lambda done: bars.update(task, completed=done)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, style="dim", highlight=False)
