@@ -31,7 +31,7 @@ from .conftest import place
 from .test_what_each_failure_costs import kept_by_the_student_side
 
 SERVED = [name for name in PROCESSES if name != "mail"]
-AT_ONCE = {"payment_service": {"RECONCILE_SETTLED_AFTER": "0"}}
+AT_ONCE = {"payment_service": {"RECONCILE_AFTER": "0"}}
 """What was paid a moment ago is compared, too."""
 
 COUNT = 10

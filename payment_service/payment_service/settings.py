@@ -10,7 +10,7 @@ from admit_one.web.settings import *  # it has a REST API
 class PaymentEnvironment(ServiceEnvironment):
     RECONCILE_DAYS: Annotated[int, whole(1, 3_650)] = 7
     """How far back the daily comparison with the student side looks."""
-    RECONCILE_SETTLED_AFTER: Annotated[int, whole(0 if development() else 900, 86_400)] = 900
+    RECONCILE_AFTER: Annotated[int, whole(0 if development() else 900, 86_400)] = 900
     """Seconds after which what was paid must have its code; until then it is on its way."""
 
 
@@ -38,4 +38,4 @@ MESSAGING = {
 TASKS_BROKER_URL = environment.TASKS_BROKER_URL
 
 RECONCILE_DAYS = environment.RECONCILE_DAYS
-RECONCILE_SETTLED_AFTER = environment.RECONCILE_SETTLED_AFTER
+RECONCILE_AFTER = environment.RECONCILE_AFTER

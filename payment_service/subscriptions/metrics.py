@@ -23,8 +23,7 @@ PAID_TO_CODE = Histogram(
     buckets=WAITS,
 )
 
-
-UNSETTLED = (Drift.State.FOUND, Drift.State.REPAIRING, Drift.State.NEEDS_PERSON)
+OPEN = (Drift.State.FOUND, Drift.State.REPAIRING, Drift.State.NEEDS_PERSON)
 
 
 def codes_came(subscriptions: Collection[UUID]) -> None:
@@ -55,19 +54,19 @@ def _age(moment: datetime | None) -> float:
 
 
 def drift() -> Iterator[Metric]:
-    """What the latest daily comparison has found, and nobody has repaired since.
+    """The drift of the latest daily run that nobody has repaired since.
 
-    Not that of any comparison: one of another window, or without an answer, knows nothing of it.
+    Other runs do not count: one of another window, or without an answer, knows nothing of it.
     """
     daily = ReconciliationRun.objects.filter(scheduled_for__isnull=False, ended_at__isnull=False)
     latest = daily.exclude(state=ReconciliationRun.State.UNANSWERED).order_by("-scheduled_for")
     repaired = Drift.objects.filter(
         subscription_id=OuterRef("subscription_id"),
         state=Drift.State.REPAIRED,
-        settled_at__gt=OuterRef("found_at"),
+        closed_at__gt=OuterRef("found_at"),
     )
-    unsettled = Drift.objects.filter(~Exists(repaired), run__in=latest[:1], state__in=UNSETTLED)
-    found = Tally(unsettled.order_by().values_list("kind", flat=True)[:AT_MOST])
+    still = Drift.objects.filter(~Exists(repaired), run__in=latest[:1], state__in=OPEN)
+    by_kind = Tally(still.order_by().values_list("kind", flat=True)[:AT_MOST])
     yield gauge(
         "subscriptions_compared_age_seconds",
         "Since when both sides were last compared by the daily run, 0 if they never were.",
@@ -77,5 +76,5 @@ def drift() -> Iterator[Metric]:
         "subscriptions_drift",
         f"Subscriptions on which both sides differ, as last compared, {AT_MOST} at most.",
         ("kind",),
-        {(kind,): found[kind] for kind in Drift.Kind.values},
+        {(kind,): by_kind[kind] for kind in Drift.Kind.values},
     )

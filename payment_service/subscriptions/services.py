@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Unpack
 from uuid import UUID
 
 from admit_one.contract.envelope import Envelope
 from admit_one.contract.errors import Rejected
 from admit_one.database import bulk
 from admit_one.masking import mask
-from admit_one.messaging import outbox
 from admit_one.sealing import cipher
 from django.db import transaction
 from django.db.models import Q
@@ -22,42 +21,32 @@ from shared_contracts.events import (
     AccessCodeUndeliverable,
 )
 
-from . import asking, metrics
-from .models import CODE_PURPOSE, Subscription
+from . import code_requests, metrics
+from .models import CODE_PURPOSE, Paid, Subscription
 
 logger = logging.getLogger(__name__)
 
 
 @transaction.atomic(savepoint=False)
-def record_subscription(
-    *, client: str, user_id: str, email: str, plan: str, amount: int, currency: str
-) -> Subscription:
-    """Record what was paid, and ask for an access code."""
-    subscription = Subscription(
-        client=client, user_id=user_id, email=email, plan=plan, amount=amount, currency=currency
-    )
-    ask = asking.ask(subscription, subscription.created_at)
-    subscription.first_event_id = ask.id
-    subscription.save(force_insert=True)
-    outbox.publish(ask)
+def record_subscription(*, client: str, **paid: Unpack[Paid]) -> Subscription:
+    """Record what was paid, and request an access code."""
+    subscription = Subscription(client=client, **paid)
+    code_requests.request([subscription], now=subscription.created_at)
     return subscription
 
 
 @transaction.atomic(savepoint=False)
 def cancel_subscription(*, client: str, subscription_id: UUID) -> Subscription | None:
-    """Cancel it for good, and ask for its code to be revoked; none if the client has no such one.
+    """Cancel it for good and request that its code be revoked; none if the client has no such one.
 
     To cancel again changes nothing.
     """
     mine = Subscription.objects.of(client).select_for_update()
     subscription = mine.filter(id=subscription_id).first()
-    if subscription is None or subscription.cancelled_at is not None:
-        return subscription
-    now = timezone.now()
-    subscription.cancelled_at, subscription.asked = now, 0
-    ask = asking.ask(subscription, now)
-    subscription.save(update_fields=["cancelled_at", *asking.CHANGED])
-    outbox.publish(ask)
+    if subscription is not None and subscription.cancelled_at is None:
+        now = timezone.now()
+        subscription.cancel(now)
+        code_requests.request([subscription], now)
     return subscription
 
 
@@ -66,7 +55,7 @@ def attach_access_codes(messages: Sequence[Envelope[AccessCodeCreated]]) -> Iter
 
     Returns the messages about unknown subscriptions and those that bring another code.
     """
-    first: dict[Any, AccessCodeCreated] = {}
+    first: dict[UUID, AccessCodeCreated] = {}
     for message in messages:
         first.setdefault(message.data.subscription_id, message.data)
     attached = bulk.update_from(
@@ -105,12 +94,12 @@ def confirm_revocations(messages: Sequence[Envelope[AccessCodeRevoked]]) -> Iter
 
     Returns the messages about subscriptions that are unknown or not cancelled.
     """
-    told = {message.data.subscription_id: message.data.revoked_at for message in messages}
-    found = Subscription.objects.filter(id__in=told, cancelled_at__isnull=False)
-    cancelled = sorted(found.values_list("id", flat=True))
+    revoked_at = {message.data.subscription_id: message.data.revoked_at for message in messages}
+    known = Subscription.objects.filter(id__in=revoked_at, cancelled_at__isnull=False)
+    cancelled = sorted(known.values_list("id", flat=True))
     bulk.update_from(
         Subscription,
-        [{"id": one, "code_revoked_at": told[one]} for one in cancelled],
+        [{"id": row_id, "code_revoked_at": revoked_at[row_id]} for row_id in cancelled],
         key="id",
         only_where_null="code_revoked_at",
     )
@@ -127,11 +116,11 @@ def note_undeliverable_codes(
     Returns the messages about unknown subscriptions.
     """
     for message in messages:
-        told = message.data
-        found = Subscription.objects.filter(id=told.subscription_id)
-        unknown_or_older = Q(mail_failed_at__isnull=True) | Q(mail_failed_at__lt=told.failed_at)
-        noted = found.filter(unknown_or_older).update(
-            mail_failed_at=told.failed_at, mail_failure=mask(told.reason)[:300]
+        failure = message.data
+        subscription = Subscription.objects.filter(id=failure.subscription_id)
+        new_or_later = Q(mail_failed_at__isnull=True) | Q(mail_failed_at__lt=failure.failed_at)
+        noted = subscription.filter(new_or_later).update(
+            mail_failed_at=failure.failed_at, mail_failure=mask(failure.reason)[:300]
         )
-        if not noted and not found.exists():
+        if not noted and not subscription.exists():
             yield Rejected(message, f"there is no subscription {message.subject}")

@@ -2,15 +2,15 @@
 
 from admit_one.tasks.runs import stopping
 
-from . import asking
+from . import code_requests
 from .reconciliation import runs
 
 
-def ask_again() -> None:
-    while not stopping.is_set() and asking.ask_again():
+def request_again() -> None:
+    while not stopping.is_set() and code_requests.request_again():
         pass
 
 
 def reconcile() -> None:
     runs.start_daily()
-    runs.go_on()
+    runs.carry_on()

@@ -1,4 +1,4 @@
-"""This service's part of what `manage.py why` tells: what was paid, and its code."""
+"""This service's part of what `manage.py why` reports: what was paid, and its code."""
 
 from __future__ import annotations
 
@@ -17,52 +17,12 @@ UNSEEN = (
 )
 
 
-def tell(subject: str) -> Told:
-    """What the subscription's own row says."""
-    found = _find(subject)
-    if found is None:
+def report(subject: str) -> Told:
+    """What the subscription's own row shows."""
+    subscription = _find(subject)
+    if subscription is None:
         return Told(unseen=[UNSEEN])
-    paid = f"paid: {found.plan}, {found.amount} {found.currency} (minor units)"
-    told = Told([Step(found.created_at, f"{paid}, client {found.client}")], unseen=[UNSEEN])
-    if found.code_issued_at is not None:
-        told.steps.append(Step(found.code_issued_at, "code issued, says the student service"))
-    told.steps += _cancelled(found)
-    if found.mail_failed_at is not None:
-        reason = mask(found.mail_failure)
-        told.steps.append(Step(found.mail_failed_at, f"mail given up: {reason}"))
-        if found.cancelled_at is None:
-            told.waits.append(
-                Wait(
-                    f"its mail was given up: {reason}",
-                    "Nothing by itself; the code is good and shown by the API. The student service "
-                    "sends again with `manage.py mails resend`.",
-                    stuck=True,
-                )
-            )
-    missing = _missing(found)
-    if missing and not _unsent(subject):
-        times = "once" if found.asked == 1 else f"{found.asked} times"
-        told.waits.append(
-            Wait(
-                f"{missing}; it was asked for {times}, and the ask is out",
-                f"It asks again at {clock(found.next_ask_at)}, without end.",
-            )
-        )
-    return told
-
-
-def _cancelled(found: Subscription) -> Iterator[Step]:
-    if found.cancelled_at is not None:
-        yield Step(found.cancelled_at, "cancelled")
-    if found.code_revoked_at is not None:
-        yield Step(found.code_revoked_at, "code revoked, says the student service")
-
-
-def _missing(found: Subscription) -> str:
-    """What it waits for; empty if for nothing."""
-    if found.cancelled_at is not None:
-        return "" if found.code_revoked_at else "no word yet that its code is revoked"
-    return "no code yet" if found.access_code is None else ""
+    return Told(steps=list(_steps(subscription)), waits=list(_waits(subscription)), unseen=[UNSEEN])
 
 
 def _find(subject: str) -> Subscription | None:
@@ -72,5 +32,42 @@ def _find(subject: str) -> Subscription | None:
         return None
 
 
-def _unsent(subject: str) -> bool:
-    return OutboxMessage.objects.unsent().filter(subject=subject).exists()
+def _steps(row: Subscription) -> Iterator[Step]:
+    paid = f"paid: {row.plan}, {row.amount} {row.currency} (minor units)"
+    yield Step(row.created_at, f"{paid}, client {row.client}")
+    if row.code_issued_at is not None:
+        yield Step(row.code_issued_at, "code issued, the student service reports")
+    if row.cancelled_at is not None:
+        yield Step(row.cancelled_at, "cancelled")
+    if row.code_revoked_at is not None:
+        yield Step(row.code_revoked_at, "code revoked, the student service reports")
+    if row.mail_failed_at is not None:
+        yield Step(row.mail_failed_at, f"mail given up: {mask(row.mail_failure)}")
+
+
+def _waits(row: Subscription) -> Iterator[Wait]:
+    if row.mail_failed_at is not None and row.cancelled_at is None:
+        yield Wait(
+            f"its mail was given up: {mask(row.mail_failure)}",
+            "Nothing by itself; the code is good and shown by the API. The student service "
+            "sends again with `manage.py mails resend`.",
+            stuck=True,
+        )
+    missing = _missing(row)
+    if missing and not _unsent(row):
+        times = "once" if row.requests == 1 else f"{row.requests} times"
+        yield Wait(
+            f"{missing}; requested {times}, and the last request was published",
+            f"It is requested again at {clock(row.next_request_at)}, without end.",
+        )
+
+
+def _missing(row: Subscription) -> str:
+    """What it waits for; empty if for nothing."""
+    if row.cancelled_at is not None:
+        return "" if row.code_revoked_at else "no confirmation yet that its code is revoked"
+    return "no code yet" if row.access_code is None else ""
+
+
+def _unsent(row: Subscription) -> bool:
+    return OutboxMessage.objects.unsent().filter(subject=str(row.id)).exists()

@@ -87,12 +87,12 @@ class Subscriptions(APIView):
     def get(self, request: Request) -> Response:
         """Your subscriptions, newest first."""
         mine = Subscription.objects.of(client_of(request))
-        found, following = paging.page_of(mine, request)
-        return Response({"results": [shown(one) for one in found], "next": following})
+        page, following = paging.page_of(mine, request)
+        return Response({"results": [shown(row) for row in page], "next": following})
 
 
 @unstored
-class OneSubscription(APIView):
+class SubscriptionDetail(APIView):
     @extend_schema(
         operation_id="show_subscription",
         parameters=[OpenApiParameter("subscription_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],

@@ -11,25 +11,25 @@ from shared_contracts.events import (
 
 from . import metrics, services, tasks, timeline
 from .models import CODE_PURPOSE, Subscription
-from .reconciliation import repairs, runs
+from .reconciliation import grants, pages
 
 HANDLERS = {
     AccessCodeCreated: services.attach_access_codes,
     AccessCodeRevoked: services.confirm_revocations,
     AccessCodeUndeliverable: services.note_undeliverable_codes,
-    AccessDigest: runs.compare_pages,
-    AccessGrantReported: repairs.take_over,
+    AccessDigest: pages.compare_pages,
+    AccessGrantReported: grants.accept_grants,
 }
 """Which use case handles which event."""
 
 KEYRING = Keyring(sealed=(Sealed(Subscription, "access_code", CODE_PURPOSE),))
 """The sealed columns that `manage.py rotate_keys` seals again."""
 
-TIMELINE = timeline.tell
+TIMELINE = timeline.report
 """What `manage.py why` reports of a subscription."""
 
 METRICS = (metrics.open_subscriptions, metrics.drift)
 """What Prometheus reads of our rows."""
 
-SCHEDULE = {tasks.ask_again: 60, tasks.reconcile: 60}
+SCHEDULE = {tasks.request_again: 60, tasks.reconcile: 60}
 """Seconds between two runs of each task."""

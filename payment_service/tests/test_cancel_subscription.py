@@ -14,7 +14,7 @@ from admit_one.messaging.testing import an_envelope, deliver, published
 from admit_one.messaging.why.timeline import tell
 from django.utils import timezone
 from shared_contracts.events import AccessCodeRevoked, SubscriptionCancelled, UserSubscribed
-from subscriptions import asking, metrics, services
+from subscriptions import code_requests, metrics, services
 from subscriptions.models import Subscription
 
 from tests.conftest import Api
@@ -65,7 +65,7 @@ def test_a_cancelled_subscription_is_shown_as_such_and_told(shop: Api) -> None:
     assert (shown["status"], shown["access_code"]) == ("cancelled", CODE)
     assert shown["cancelled_at"] is not None
     assert told.data.cancelled_at == row.cancelled_at
-    assert (told.subject, told.causationid) == (str(subscription.id), row.first_event_id)
+    assert (told.subject, told.causationid) == (str(subscription.id), row.first_request_id)
     assert answer["Cache-Control"] == "no-store"
 
 
@@ -112,13 +112,13 @@ def test_it_asks_again_until_the_revocation_is_confirmed() -> None:
     subscription = cancelled()
     asked = []
     for _ in range(3):
-        Subscription.objects.update(next_ask_at=timezone.now() - timedelta(days=2))
+        Subscription.objects.update(next_request_at=timezone.now() - timedelta(days=2))
         OutboxMessage.objects.update(published_at=timezone.now() - timedelta(days=2))
-        asking.ask_again()
+        code_requests.request_again()
         asked.append(len(cancellations()))
     deliver(revoked(subscription.id))
-    Subscription.objects.update(next_ask_at=timezone.now() - timedelta(days=2))
-    asking.ask_again()
+    Subscription.objects.update(next_request_at=timezone.now() - timedelta(days=2))
+    code_requests.request_again()
 
     assert asked == [2, 3, 4]
     assert len(cancellations()) == 4
@@ -130,9 +130,9 @@ def test_it_asks_again_until_the_revocation_is_confirmed() -> None:
 def test_one_that_is_cancelled_before_its_code_came_is_not_asked_for_its_code() -> None:
     subscription = cancelled()
     deliver(revoked(subscription.id))
-    Subscription.objects.update(next_ask_at=timezone.now() - timedelta(days=2))
+    Subscription.objects.update(next_request_at=timezone.now() - timedelta(days=2))
 
-    assert asking.ask_again() == 0
+    assert code_requests.request_again() == 0
 
 
 def test_a_code_that_comes_after_the_cancellation_is_kept_and_does_not_revive_it() -> None:
@@ -194,6 +194,8 @@ def test_why_tells_that_it_was_cancelled_and_what_it_waits_for() -> None:
     deliver(revoked(subscription.id))
 
     told = tell(str(subscription.id))
-    assert wait.why.startswith("no word yet that its code is revoked; it was asked for once")
+    assert wait.why.startswith("no confirmation yet that its code is revoked; requested once")
     assert told.waits == []
-    assert {"cancelled", "code revoked, says the student service"} <= {s.what for s in told.steps}
+    assert {"cancelled", "code revoked, the student service reports"} <= {
+        s.what for s in told.steps
+    }

@@ -31,6 +31,8 @@ from shared_contracts.events import (
 from subscriptions import metrics, services, tasks
 from subscriptions.models import Drift, ReconciliationRun, Subscription
 from subscriptions.reconciliation import comparison, repairs, runs
+from subscriptions.reconciliation.adoption import adopt
+from subscriptions.reconciliation.window import WrongWindow
 from uuid_utils.compat import uuid7
 
 from tests.factories import CODE, OTHER_CODE, a_code_for, a_subscription
@@ -324,12 +326,15 @@ def test_a_run_without_an_answer_or_of_another_window_hides_no_drift(
     deliver(answer({}))
     long_ago = timezone.now() - timedelta(days=300)
     compared({}, since=long_ago, until=long_ago + timedelta(days=1))
-    tomorrow = runs.start(scheduled_for=timezone.now().date() + timedelta(days=1))
+    yesterday = timezone.now().date() - timedelta(days=1)
+    ReconciliationRun.objects.filter(scheduled_for__isnull=False).update(scheduled_for=yesterday)
+    runs.start_daily()
+    todays = ReconciliationRun.objects.latest("scheduled_for")
     monkeypatch.setattr(runs, "PAUSE", timedelta(0))
-    monkeypatch.setattr(runs, "MOST_ASKS", 1)
-    runs.go_on()
+    monkeypatch.setattr(runs, "MOST_REQUESTS", 1)
+    runs.carry_on()
 
-    assert now(tomorrow).state == Runs.UNANSWERED
+    assert now(todays).state == Runs.UNANSWERED
     assert drift_told() == {"code_lost": 1}
 
 
@@ -433,7 +438,7 @@ def test_a_code_without_payment_is_recorded_again_as_it_is_told_and_handed_over(
     deliver(event, Envelope.of(event.data))
     recovered = Subscription.objects.get()
     owner = recovered.client
-    adopted = repairs.adopt("shop", [unpaid])
+    adopted = adopt("shop", [unpaid])
 
     assert request.subscription_ids == (unpaid,)
     assert (owner, adopted) == ("recovered", 1)
@@ -477,7 +482,7 @@ def test_a_repair_that_has_worked_is_not_tried_again(monkeypatch: pytest.MonkeyP
     deliver(an_envelope(AccessCodeRevoked, subscription_id=valid))
     OutboxMessage.objects.update(published_at=timezone.now())
     monkeypatch.setattr(runs, "PAUSE", timedelta(0))
-    runs.go_on()
+    runs.carry_on()
 
     assert len(asked(SubscriptionCancelled)) == 2
     assert now(run).state == Runs.REPAIRED
@@ -555,7 +560,7 @@ def test_a_lost_code_that_does_not_open_here_is_left_to_a_person_and_the_others_
     deliver(told(lost))
     for _ in range(5):
         pass_time(runs.PAUSE)
-        runs.go_on()
+        runs.carry_on()
 
     assert first == [lost]
     assert drift(run) == {
@@ -599,7 +604,7 @@ def test_grants_are_asked_for_a_hundred_at_a_time() -> None:
 
 def pass_time(by: timedelta) -> None:
     for run in ReconciliationRun.objects.all():
-        run.asked_at -= by
+        run.requested_at -= by
         run.save()
     for one in Drift.objects.filter(tried_at__isnull=False):
         assert one.tried_at
@@ -609,14 +614,14 @@ def pass_time(by: timedelta) -> None:
 
 def test_a_page_without_an_answer_is_asked_for_again_and_at_last_the_run_says_so() -> None:
     run = runs.start()
-    runs.go_on()
+    runs.carry_on()
     at_once = len(asked())
     for _ in range(20):
         pass_time(runs.PAUSE)
-        runs.go_on()
+        runs.carry_on()
 
     assert at_once == 1
-    assert len(asked()) == runs.MOST_ASKS
+    assert len(asked()) == runs.MOST_REQUESTS
     assert now(run).state == Runs.UNANSWERED
 
 
@@ -625,9 +630,9 @@ def test_a_repair_without_an_answer_is_tried_again_and_then_left_to_a_person() -
     run = compared({}, repair=True)
     for _ in range(5):
         pass_time(runs.PAUSE)
-        runs.go_on()
+        runs.carry_on()
 
-    assert len(asked(AccessCodeRestored)) == runs.MOST_TRIES
+    assert len(asked(AccessCodeRestored)) == repairs.MOST_TRIES
     assert (now(run).state, run.drifts.get().state) == (Runs.DRIFT, State.NEEDS_PERSON)
 
 
@@ -636,7 +641,7 @@ def test_an_answer_that_comes_after_it_was_given_up_is_taken_all_the_same() -> N
     run = compared({}, repair=True)
     for _ in range(5):
         pass_time(runs.PAUSE)
-        runs.go_on()
+        runs.carry_on()
     given_up = now(run).state
     deliver(told(lost))
 
@@ -647,7 +652,7 @@ def test_the_sweep_ends_a_run_whose_codes_have_come() -> None:
     [pending] = paid(code=None)
     run = compared({}, repair=True)
     deliver(a_code_for(pending))
-    runs.go_on()
+    runs.carry_on()
 
     assert ReconciliationRun.objects.get(id=run.id).state == Runs.REPAIRED
 
@@ -656,9 +661,9 @@ def test_the_sweep_ends_a_run_whose_codes_have_come() -> None:
 
 
 def test_a_window_that_is_not_settled_is_refused() -> None:
-    with pytest.raises(runs.NotSettled, match="expected a window that ends by"):
+    with pytest.raises(WrongWindow, match="expected a window that ends by"):
         runs.start(until=timezone.now() - timedelta(minutes=14))
-    with pytest.raises(runs.NotSettled, match="begins before its end"):
+    with pytest.raises(WrongWindow, match="begins before its end"):
         runs.start(since=timezone.now())
 
     assert asked() == []
@@ -682,4 +687,4 @@ def test_the_schedule_has_nothing_to_do_where_nothing_was_paid() -> None:
 
 @pytest.fixture(autouse=True)
 def settled(settings: Settings) -> None:
-    settings.RECONCILE_SETTLED_AFTER = 900
+    settings.RECONCILE_AFTER = 900

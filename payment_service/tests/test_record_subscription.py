@@ -39,7 +39,7 @@ def test_the_ask_for_a_code_is_in_the_outbox_with_the_subscription(shop: Api) ->
         **a_payload(), subscription_id=recorded["id"], occurred_at=recorded["created_at"]
     )
     assert (ask.subject, ask.correlationid, ask.causationid) == (recorded["id"],) * 2 + (None,)
-    assert subscription.first_event_id == subscription.last_event_id == ask.id
+    assert subscription.first_request_id == subscription.last_request_id == ask.id
 
 
 @pytest.mark.django_db(transaction=True)

@@ -44,8 +44,9 @@ def test_one_whose_ask_is_out_tells_when_it_asks_again() -> None:
 
     [wait] = timeline.tell(str(subscription.id)).waits
 
-    assert wait.why == "no code yet; it was asked for once, and the ask is out"
-    assert wait.then == f"It asks again at {timeline.clock(subscription.next_ask_at)}, without end."
+    clock = timeline.clock(subscription.next_request_at)
+    assert wait.why == "no code yet; requested once, and the last request was published"
+    assert wait.then == f"It is requested again at {clock}, without end."
 
 
 def test_one_whose_ask_is_not_out_waits_for_that_alone() -> None:

@@ -1,12 +1,21 @@
+from .paid import Paid, paid_of
 from .reconciliation import Drift, ReconciliationRun
-from .subscription import ASK_AGAIN_AFTER, CODE_PURPOSE, UNANSWERED, Subscription, ask_delay
+from .subscription import (
+    CODE_PURPOSE,
+    REQUEST_AGAIN_AFTER,
+    UNANSWERED,
+    Subscription,
+    request_delay,
+)
 
 __all__ = [
-    "ASK_AGAIN_AFTER",
     "CODE_PURPOSE",
+    "REQUEST_AGAIN_AFTER",
     "UNANSWERED",
     "Drift",
+    "Paid",
     "ReconciliationRun",
     "Subscription",
-    "ask_delay",
+    "paid_of",
+    "request_delay",
 ]

@@ -1,4 +1,4 @@
-"""Comparisons of both sides, and what they found."""
+"""Comparisons of both sides, and where they differed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from uuid_utils.compat import uuid7
 
 
 class ReconciliationRun(models.Model):
-    """One comparison of both sides, page by page, and what it has found. It is kept.
+    """One comparison of both sides, page by page, and where they differ. It is kept.
 
     comparing → repairing → repaired · drift
     comparing → clean · drift · unanswered
     """
 
     class State(models.TextChoices):
-        COMPARING = "comparing", "asks the student side, page by page"
-        REPAIRING = "repairing", "waits for what it has asked for to mend the drift"
+        COMPARING = "comparing", "compares with the student side, page by page"
+        REPAIRING = "repairing", "waits for the answers that repair the drift"
         CLEAN = "clean", "both sides agree"
         REPAIRED = "repaired", "both sides agree again"
         DRIFT = "drift", "both sides differ"
@@ -34,8 +34,10 @@ class ReconciliationRun(models.Model):
     scheduled_for = models.DateField(null=True, unique=True, help_text="the day of a daily run")
     after_paid_at = models.DateTimeField(null=True, help_text="how far it has come")
     after_id = models.UUIDField(null=True)
-    asked = models.PositiveIntegerField(default=0, help_text="how often for the page it is at")
-    asked_at = models.DateTimeField(default=timezone.now)
+    requests = models.PositiveIntegerField(
+        default=0, help_text="how often the page it is at was requested"
+    )
+    requested_at = models.DateTimeField(default=timezone.now)
     compared = models.PositiveBigIntegerField(default=0)
     started_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
@@ -73,10 +75,10 @@ class Drift(models.Model):
 
     class State(models.TextChoices):
         FOUND = "found", "nothing was done about it"
-        REPAIRING = "repairing", "what mends it was asked for"
+        REPAIRING = "repairing", "its repair was requested"
         REPAIRED = "repaired", "both sides agree again"
-        NEEDS_PERSON = "needs_person", "it cannot be mended by itself"
-        HEALED = "healed", "it has mended itself"
+        NEEDS_PERSON = "needs_person", "it cannot be repaired by itself"
+        HEALED = "healed", "both sides agree again without a repair"
 
     id = models.BigAutoField(primary_key=True)
     run = models.ForeignKey(ReconciliationRun, on_delete=models.CASCADE, related_name="drifts")
@@ -89,7 +91,7 @@ class Drift(models.Model):
     tries = models.PositiveIntegerField(default=0)
     tried_at = models.DateTimeField(null=True)
     found_at = models.DateTimeField(default=timezone.now)
-    settled_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True, help_text="null while both sides differ")
 
     class Meta:
         constraints: ClassVar = [

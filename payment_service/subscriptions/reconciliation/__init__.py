@@ -1,1 +1,1 @@
-"""Both sides are compared, and what differs is repaired."""
+"""Both sides are compared by events only, page by page, and what differs is repaired."""

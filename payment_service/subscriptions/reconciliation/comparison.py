@@ -20,11 +20,11 @@ from subscriptions.models import Drift, ReconciliationRun, Subscription
 
 Kind = Drift.Kind
 Place = tuple[datetime, UUID]
-"""When it was paid, and which: where a subscription stands in the order of the pages."""
+"""When it was paid, and its id: where a subscription stands in the order of the pages."""
 
 
-class Found(NamedTuple):
-    """One difference, with the digests of both codes."""
+class Difference(NamedTuple):
+    """A subscription on which both sides differ, with the digests of both codes."""
 
     subscription_id: UUID
     kind: Kind
@@ -32,28 +32,27 @@ class Found(NamedTuple):
     theirs: str = ""
 
 
-class Page(NamedTuple):
-    found: list[Found]
+class ComparedPage(NamedTuple):
+    differences: list[Difference]
     ours: int
     """How many of our subscriptions were compared."""
     end: Place | None
     """Where the next page begins; none if this was the last one."""
 
 
-def compare(run: ReconciliationRun, digest: AccessDigest, *, settled: datetime) -> Page:
+def compare(run: ReconciliationRun, digest: AccessDigest, *, horizon: datetime) -> ComparedPage:
     """Compare the page that the run waits for. It reads two pages of rows, whatever was lost.
 
-    Codes issued after `settled` may be missing in the digest without being lost, and what was
-    cancelled after it may not be revoked yet.
+    What was issued or cancelled after `horizon` may still be on its way, and is no difference.
     """
     theirs = {entry.subscription_id: entry for entry in digest.entries}
     end = place(digest.next)
-    here = list(_ours(run, end))
-    if len(here) == MOST_DIGESTS:
+    ours = list(_ours(run, end))
+    if len(ours) == MOST_DIGESTS:
         # They may have lost more than a page: ours goes on where this one ends.
-        end = here[-1].created_at, here[-1].id
-    missing = _missing([one for one in here if one.id not in theirs], settled)
-    return Page([*missing, *_different(theirs, settled)], len(here), end)
+        end = ours[-1].created_at, ours[-1].id
+    missing = _missing([row for row in ours if row.id not in theirs], horizon)
+    return ComparedPage([*missing, *_different(theirs, horizon)], len(ours), end)
 
 
 def place(position: Position | None) -> Place | None:
@@ -62,47 +61,49 @@ def place(position: Position | None) -> Place | None:
 
 def _ours(run: ReconciliationRun, end: Place | None) -> Iterator[Subscription]:
     """Our subscriptions behind the place that the run has reached, as far as `end`."""
-    for one in Subscription.objects.paid_between(run.since, run.until, run.after)[:MOST_DIGESTS]:
-        if end is not None and (one.created_at, one.id) > end:
+    for row in Subscription.objects.paid_between(run.since, run.until, run.after)[:MOST_DIGESTS]:
+        if end is not None and (row.created_at, row.id) > end:
             return
-        yield one
+        yield row
 
 
-def _missing(here: Sequence[Subscription], settled: datetime) -> Iterator[Found]:
-    for one in here:
-        code = one.code_if_it_opens
-        if one.cancelled_at is not None:
+def _missing(ours: Sequence[Subscription], horizon: datetime) -> Iterator[Difference]:
+    """What differs where the student side has no code."""
+    for row in ours:
+        if row.cancelled_at is not None:
             continue  # what they do not have lets nobody in
-        if code is None:
-            yield Found(one.id, Kind.PAID_WITHOUT_CODE)
-        elif one.code_issued_at is None or one.code_issued_at <= settled:
-            yield Found(one.id, Kind.CODE_LOST, ours=_digest(one))
+        if row.access_code is None:
+            yield Difference(row.id, Kind.PAID_WITHOUT_CODE)
+        elif row.code_issued_at is None or row.code_issued_at <= horizon:
+            yield Difference(row.id, Kind.CODE_LOST, ours=_digest(row))
 
 
-def _different(theirs: Mapping[UUID, DigestEntry], settled: datetime) -> Iterator[Found]:
+def _different(theirs: Mapping[UUID, DigestEntry], horizon: datetime) -> Iterator[Difference]:
+    """What differs where the student side has a code."""
     ours = Subscription.objects.in_bulk(list(theirs))
     for subscription_id, entry in theirs.items():
-        known = ours.get(subscription_id)
-        if known is None:
-            yield Found(subscription_id, Kind.CODE_WITHOUT_PAYMENT, theirs=entry.digest)
-        elif known.cancelled_at is not None:
-            # It may have been revoked since the digest was made.
-            since = known.code_revoked_at or known.cancelled_at
-            if entry.state != REVOKED and since <= settled:
-                yield _found(Kind.CANCELLED_BUT_VALID, known, entry)
-        elif entry.state == REVOKED:
-            yield _found(Kind.CANCELLATION_LOST, known, entry)
-        elif known.access_code is None:
-            yield _found(Kind.PAID_WITHOUT_CODE, known, entry)
-        elif _digest(known) != entry.digest:
-            yield _found(Kind.CODE_DIFFERS, known, entry)
+        row = ours.get(subscription_id)
+        kind = Kind.CODE_WITHOUT_PAYMENT if row is None else _kind(row, entry, horizon)
+        if kind is not None:
+            digest = "" if row is None else _digest(row)
+            yield Difference(subscription_id, kind, ours=digest, theirs=entry.digest)
 
 
-def _found(kind: Kind, known: Subscription, entry: DigestEntry) -> Found:
-    return Found(known.id, kind, ours=_digest(known), theirs=entry.digest)
+def _kind(row: Subscription, entry: DigestEntry, horizon: datetime) -> Kind | None:
+    """How a code of theirs differs from our row, if it does."""
+    is_revoked = entry.state == REVOKED
+    if row.cancelled_at is not None:
+        # It may have been revoked since the digest was made.
+        since = row.code_revoked_at or row.cancelled_at
+        return Kind.CANCELLED_BUT_VALID if not is_revoked and since <= horizon else None
+    if is_revoked:
+        return Kind.CANCELLATION_LOST
+    if row.access_code is None:
+        return Kind.PAID_WITHOUT_CODE
+    return Kind.CODE_DIFFERS if _digest(row) != entry.digest else None
 
 
-def _digest(known: Subscription) -> str:
+def _digest(row: Subscription) -> str:
     """The digest of our code; empty if there is none."""
-    code = known.code_if_it_opens
-    return "" if code is None else code_digest(known.id, code)
+    code = row.code_if_it_opens
+    return "" if code is None else code_digest(row.id, code)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from subscriptions.models import Drift, ReconciliationRun, Subscription
 
-from .repairs import RECOVERED
+from .adoption import RECOVERED
 
 MOST_LINES = 100
 SHORT_DIGEST = 8
@@ -58,7 +58,7 @@ def _drift(run: ReconciliationRun) -> Iterator[str]:
 
 
 def _why(drift: Drift) -> str:
-    """What is noted, and the digests, which tell two codes apart without telling either."""
+    """What is noted, and the digests, which tell two codes apart and show neither."""
     here, there = (digest[:SHORT_DIGEST] or "none" for digest in (drift.ours, drift.theirs))
     return f"code {here} here, {there} there" + (f"; {drift.note}" if drift.note else "")
 

@@ -21,7 +21,7 @@ from tools.system.system import PROCESSES, SERVICES, Backends
 from .room import Room
 from .system import ChaosSystem
 
-AT_ONCE = {"payment_service": {"RECONCILE_SETTLED_AFTER": "0"}}
+AT_ONCE = {"payment_service": {"RECONCILE_AFTER": "0"}}
 """What was paid a moment ago is compared, too."""
 
 

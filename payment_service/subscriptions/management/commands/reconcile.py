@@ -1,4 +1,4 @@
-"""`manage.py reconcile`: do both sides agree, and what mends it if they do not."""
+"""`manage.py reconcile`: do both sides agree, and what repairs it if they do not."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from admit_one.sealing import canaries
 from django.core.management.base import CommandError
 
 from subscriptions.models import ReconciliationRun
-from subscriptions.reconciliation import repairs, runs
+from subscriptions.reconciliation import runs
+from subscriptions.reconciliation.adoption import RECOVERED, NoSuchClient, adopt
 from subscriptions.reconciliation.report import headline, report
+from subscriptions.reconciliation.window import WrongWindow
 
 EXAMPLES = """
 examples:
   manage.py reconcile                            compare the last days, change nothing
-  manage.py reconcile --repair                   compare them, and mend what differs
+  manage.py reconcile --repair                   compare them, and repair what differs
   manage.py reconcile --from 2026-01-01 --wait 600
   manage.py reconcile list                       the latest runs
-  manage.py reconcile show RUN                   what one has found
+  manage.py reconcile show RUN                   what one found
   manage.py reconcile adopt --client shop ID ID  hand over what was recorded again
   manage.py reconcile adopt --client shop --all
 
@@ -38,18 +40,19 @@ EXITS = {
 NO_ANSWER = 3
 LATEST = 20
 LOOK_EVERY = 0.5
-SAY_EVERY = 5.0
+REPORT_EVERY = 5.0
+"""Seconds, while it waits for the run."""
 
 
-def moment(text: str) -> datetime:
+def utc(text: str) -> datetime:
     """A date or a date and time; in UTC unless it says otherwise."""
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise ArgumentTypeError(
             f"expected a date or time such as 2026-01-31T08:00, got {text!r}"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Command(ServiceCommand):
@@ -58,11 +61,11 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
-        parser.add_argument("--from", dest="since", type=moment, help="default: RECONCILE_DAYS ago")
+        parser.add_argument("--from", dest="since", type=utc, help="default: RECONCILE_DAYS ago")
         parser.add_argument(
-            "--to", dest="until", type=moment, help="default: RECONCILE_SETTLED_AFTER seconds ago"
+            "--to", dest="until", type=utc, help="default: RECONCILE_AFTER seconds ago"
         )
-        parser.add_argument("--repair", action="store_true", help="mend what differs")
+        parser.add_argument("--repair", action="store_true", help="repair what differs")
         parser.add_argument(
             "--wait",
             type=float,
@@ -72,10 +75,10 @@ class Command(ServiceCommand):
         )
         actions = parser.add_subparsers(dest="action")
         actions.add_parser("list", help="the latest runs")
-        actions.add_parser("show", help="what a run has found").add_argument("run", type=UUID)
-        adopt = actions.add_parser("adopt", help="hand over what was recorded again")
-        adopt.add_argument("--client", required=True, help="the API client who sold it")
-        which = adopt.add_mutually_exclusive_group(required=True)
+        actions.add_parser("show", help="what a run found").add_argument("run", type=UUID)
+        adoption = actions.add_parser("adopt", help="hand over what was recorded again")
+        adoption.add_argument("--client", required=True, help="the API client who sold it")
+        which = adoption.add_mutually_exclusive_group(required=True)
         which.add_argument("--all", action="store_true", help="all that were recorded again")
         which.add_argument("id", nargs="*", type=UUID, default=[], help="subscriptions")
 
@@ -95,18 +98,23 @@ class Command(ServiceCommand):
         try:
             canaries.check()
             run = runs.start(since=since, until=until, repair=repair)
-        except (canaries.WrongKey, runs.NotSettled) as error:
+        except (canaries.WrongKey, WrongWindow) as error:
             raise CommandError(str(error), returncode=2) from None
-        stop, deadline, said = Stop().on_signals(), time.monotonic() + wait, time.monotonic()
-        while not stop and run.ended_at is None and time.monotonic() < deadline:
+        self._wait(run, wait)
+        self._end(run.id)
+
+    def _wait(self, run: ReconciliationRun, wait: float) -> None:
+        """Until the run is over, the time is up, or a signal comes."""
+        stop, begun = Stop().on_signals(), time.monotonic()
+        next_report = begun + REPORT_EVERY
+        while not stop and run.ended_at is None and time.monotonic() < begun + wait:
             stop.wait(LOOK_EVERY)
             run = runs.look(run.id) or run
-            if time.monotonic() - said > SAY_EVERY:
-                said = time.monotonic()
+            if time.monotonic() > next_report:
+                next_report += REPORT_EVERY
                 self.stdout.write(f"{run.state}, {run.compared:,} subscriptions compared so far")
                 self.stdout.flush()
         stop.done()
-        self._end(run.id)
 
     def _end(self, run_id: UUID) -> None:
         run = runs.look(run_id)
@@ -125,10 +133,10 @@ class Command(ServiceCommand):
 
     def _adopt(self, client: str, ids: list[UUID] | None) -> None:
         try:
-            adopted = repairs.adopt(client, ids)
-        except repairs.NoSuchClient as error:
+            adopted = adopt(client, ids)
+        except NoSuchClient as error:
             raise CommandError(str(error), returncode=2) from None
         self.stdout.write(f"{adopted:,} subscriptions now belong to {client}")
         if ids is not None and adopted != len(ids):
             others = len(ids) - adopted
-            raise CommandError(f"{others:,} others do not belong to {repairs.RECOVERED!r}")
+            raise CommandError(f"{others:,} others do not belong to {RECOVERED!r}")

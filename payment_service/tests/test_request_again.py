@@ -11,7 +11,7 @@ from admit_one.messaging.testing import deliver, published
 from admit_one.tasks.runs import stopping
 from django.db import connections
 from django.utils import timezone
-from subscriptions import asking, tasks
+from subscriptions import code_requests, tasks
 from subscriptions.models import Subscription
 
 from tests.factories import a_code_for, a_subscription
@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 def pass_time(by: timedelta) -> None:
     """Move all that has happened back, which is the same as moving the clock on."""
     for one in Subscription.objects.all():
-        one.next_ask_at -= by
+        one.next_request_at -= by
         one.save()
     for row in OutboxMessage.objects.filter(published_at__isnull=False):
         assert row.published_at
@@ -45,7 +45,7 @@ def test_asks_again_after_15_minutes_an_hour_6_hours_and_then_daily() -> None:
         pass_time(15 * MINUTE)
         waited += 15 * MINUTE
         before = len(published())
-        asking.ask_again()
+        code_requests.request_again()
         if len(published()) > before:
             asked_after.append(waited)
             waited = timedelta()
@@ -63,7 +63,7 @@ def test_an_ask_is_a_new_event_with_the_same_words_and_the_first_as_its_cause() 
     for wait in (15 * MINUTE, 60 * MINUTE):
         publish_all()
         pass_time(wait)
-        asking.ask_again()
+        code_requests.request_again()
 
     first, second, third = published()
     assert len({first.id, second.id, third.id}) == 3
@@ -75,7 +75,7 @@ def test_an_ask_is_a_new_event_with_the_same_words_and_the_first_as_its_cause() 
 def test_does_not_ask_again_while_the_last_ask_is_in_the_outbox() -> None:
     a_subscription()
     pass_time(timedelta(days=2))
-    asking.ask_again()
+    code_requests.request_again()
 
     assert len(published()) == 1
 
@@ -85,10 +85,10 @@ def test_after_an_outage_the_answer_gets_its_time_from_when_the_ask_went_out() -
     a_subscription()
     pass_time(timedelta(days=2))
     publish_all()
-    asking.ask_again()
+    code_requests.request_again()
     asked_at_once = len(published())
     pass_time(15 * MINUTE)
-    asking.ask_again()
+    code_requests.request_again()
 
     assert (asked_at_once, len(published())) == (1, 2)
 
@@ -98,11 +98,11 @@ def test_an_ask_that_retention_has_deleted_counts_as_sent() -> None:
     long_ago = timezone.now() - timedelta(days=50)
     subscription = a_subscription()
     OutboxMessage.objects.all().delete()
-    Subscription.objects.update(created_at=long_ago, next_ask_at=long_ago)
-    asking.ask_again()
+    Subscription.objects.update(created_at=long_ago, next_request_at=long_ago)
+    code_requests.request_again()
 
     [ask] = published()
-    assert ask.causationid == subscription.first_event_id
+    assert ask.causationid == subscription.first_request_id
 
 
 @pytest.mark.django_db
@@ -112,24 +112,24 @@ def test_does_not_ask_for_what_is_there() -> None:
     deliver(a_code_for(subscription.id))
     pass_time(timedelta(days=2))
 
-    assert asking.ask_again() == 0
+    assert code_requests.request_again() == 0
 
 
 @pytest.mark.django_db
 def test_the_task_goes_on_until_all_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "BATCH", 2)
+    monkeypatch.setattr(code_requests, "BATCH", 2)
     for _ in range(5):
         a_subscription()
     publish_all()
     pass_time(15 * MINUTE)
-    tasks.ask_again()
+    tasks.request_again()
 
     assert len(published()) == 10
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "BATCH", 3)
+    monkeypatch.setattr(code_requests, "BATCH", 3)
     for _ in range(12):
         a_subscription()
     publish_all()
@@ -139,14 +139,14 @@ def test_two_workers_at_once_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(_: int) -> None:
         together.wait(timeout=30)
         try:
-            tasks.ask_again()
+            tasks.request_again()
         finally:
             connections.close_all()
 
     with ThreadPoolExecutor(2) as workers:
         list(workers.map(work, range(2)))
 
-    assert sorted(Subscription.objects.values_list("asked", flat=True)) == [2] * 12
+    assert sorted(Subscription.objects.values_list("requests", flat=True)) == [2] * 12
     assert len(published()) == 24
 
 
