@@ -8,6 +8,7 @@ from typing import Any
 
 import pika
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker import declaring
 from admit_one.messaging.broker.topology import Place
 from django.conf import settings
 from pika.adapters.blocking_connection import BlockingChannel
@@ -32,7 +33,7 @@ def channel() -> Iterator[BlockingChannel]:
 
 def declare(prefix: str) -> None:
     connection = broker.connect("test")
-    broker.declare(connection, Place(STUDENT, prefix))
+    declaring.declare(connection, Place(STUDENT, prefix))
     broker.close(connection)
 
 

@@ -11,6 +11,7 @@ import amqp
 import pytest
 from admit_one.messaging import conf
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker import declaring
 from admit_one.messaging.broker.topology import Place
 from admit_one.messaging.models import SET_ASIDE_PURPOSE, InboxMessage, SetAside
 from admit_one.messaging.set_aside.keeping import LONGEST_BODY
@@ -41,7 +42,7 @@ def consumer(request, transactional_db, messaging, tmp_path):
         messaging(BROKER_URL=url)
         environment["TEST_BROKER_URL"] = url
         connection = broker.connect("test")
-        broker.declare(connection, Place(STUDENT))
+        declaring.declare(connection, Place(STUDENT))
         broker.close(connection)
     else:
         request.getfixturevalue("prefix")

@@ -8,6 +8,7 @@ from datetime import timedelta
 import amqp
 import pytest
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker import declaring
 from admit_one.messaging.broker.topology import Place
 from admit_one.messaging.models import OutboxMessage
 from django.core.management import CommandError, call_command
@@ -39,7 +40,7 @@ def connection(request, messaging, tmp_path, settings):
 @pytest.fixture
 def topology(connection):
     """Everything as it is to be."""
-    broker.declare(connection, Place(STUDENT, P))
+    declaring.declare(connection, Place(STUDENT, P))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import time
 import pytest
 from admit_one.messaging import outbox
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker import topology
+from admit_one.messaging.broker import declaring, topology
 from admit_one.messaging.broker.topology import Place
 from admit_one.messaging.models import InboxMessage, OutboxMessage, SetAside
 from admit_one.messaging.outgoing.publisher import Outgoing, Publisher
@@ -34,7 +34,7 @@ def start(transactional_db, messaging, tmp_path):
     url = f"sqlite:///{tmp_path}/broker.sqlite3"
     messaging(BROKER_URL=url)
     connection = broker.connect("test")
-    broker.declare(connection, Place(STUDENT))
+    declaring.declare(connection, Place(STUDENT))
     broker.close(connection)
     started: list[Process] = []
 
@@ -138,7 +138,7 @@ def test_events_that_nobody_takes_yet_wait_and_go_out_once_somebody_is_bound(sta
     assert OutboxMessage.objects.unsent().count() == 20
 
     connection = broker.connect("test")
-    broker.declare(connection, Place(PAYMENT))
+    declaring.declare(connection, Place(PAYMENT))
     broker.close(connection)
     eventually(lambda: OutboxMessage.objects.unsent().count() == 0)
 

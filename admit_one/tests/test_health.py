@@ -230,7 +230,7 @@ def port(monkeypatch) -> Iterator[int]:
     """A port with little patience and room for two."""
     monkeypatch.setattr(health_port, "PATIENCE", 1.0)
     monkeypatch.setattr(health_port, "PLACES", 2)
-    server = health_port.Server("127.0.0.1", 0, "relay")
+    server = health_port.Server("127.0.0.1", 0, service="student_service", role="relay")
     Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield server.server_address[1]
     server.shutdown()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from admit_one.contract.errors import Malformed, Rejected, Transient
 from admit_one.database import outage
-from admit_one.messaging import conf, inbox
+from admit_one.messaging import conf, inbox, probe
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import InboxMessage, OperatorAct, SetAside
 from admit_one.messaging.set_aside import keeping, replay
@@ -166,7 +166,7 @@ def test_while_the_database_is_away_nothing_is_answered(handle, monkeypatch):
         raise IntegrityError
 
     handle(break_off)
-    monkeypatch.setattr(outage, "database_works", lambda: False)
+    monkeypatch.setattr(probe, "database_works", lambda: False)
     row = kept()
 
     with pytest.raises(outage.LetGo):
@@ -285,8 +285,8 @@ def test_a_trial_of_an_again_forgets_nothing():
 
 
 def test_a_trial_wakes_nobody(handle, monkeypatch):
-    woken = []
-    monkeypatch.setattr("admit_one.messaging.wake._wake_relay", lambda: woken.append(1))
+    woken: list[str] = []
+    monkeypatch.setattr("admit_one.database.wake_up.notify", woken.append)
 
     def wake_up(messages):
         from admit_one.messaging import wake  # noqa: PLC0415
@@ -299,7 +299,7 @@ def test_a_trial_wakes_nobody(handle, monkeypatch):
     replay.trial(row.id, ADA)
     assert woken == []
     replay.replay(row.id, ADA)
-    assert woken == [1]
+    assert woken == ["outbox"]
 
 
 def test_forgetting_what_cannot_be_read_does_nothing():

@@ -9,6 +9,7 @@ import time
 from types import ModuleType
 
 import pytest
+from admit_one.database import wake_up
 from admit_one.messaging import outbox, wake
 from admit_one.messaging.testing import an_envelope
 from django.db import transaction
@@ -18,13 +19,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def nothing_asked_before(monkeypatch):
-    monkeypatch.setattr(wake, "_asked", wake._Asked())
+def nothing_requested_before(monkeypatch, messaging):
+    messaging(CELERY_APP="student_service.celery.app")
+    monkeypatch.setattr(wake, "_requested", wake._Requested())
 
 
 @pytest.fixture
 def listener():
-    listener = wake.Listener()
+    listener = wake_up.Listener(wake.RELAY_CHANNEL)
     listener.clear()
     yield listener
     listener.close()
@@ -80,7 +82,7 @@ def test_wake_ups_without_a_relay_do_no_harm_and_the_next_listener_starts_fresh(
     for _ in range(3):
         wake.relay()
 
-    listener = wake.Listener()
+    listener = wake_up.Listener(wake.RELAY_CHANNEL)
 
     assert not woken(listener, 0.05)
     listener.close()
@@ -175,11 +177,19 @@ def test_the_task_is_sent_by_the_service_s_own_celery_app_without_a_retry(monkey
     assert calls == [("student_service.send_pending_mails", False)]
 
 
+def test_without_a_celery_app_no_task_is_sent(messaging, sent):
+    messaging(CELERY_APP="")
+    wake.task("a.task")
+
+    assert sent == []
+    assert wake.next_in() == float("inf")
+
+
 def test_each_commit_wakes_the_relay(monkeypatch):
     woken: list[str] = []
-    monkeypatch.setattr(wake, "_wake_relay", lambda: woken.append("relay"))
+    monkeypatch.setattr(wake_up, "notify", woken.append)
     for _ in range(3):
         with transaction.atomic():
             wake.relay()
 
-    assert woken == ["relay"] * 3
+    assert woken == [wake.RELAY_CHANNEL] * 3

@@ -10,7 +10,7 @@ import pytest
 from admit_one.contract.errors import Rejected, Transient
 from admit_one.messaging import inbox, outbox
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker import queues
+from admit_one.messaging.broker import declaring, queues
 from admit_one.messaging.broker.topology import Place
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import OutboxMessage
@@ -34,7 +34,7 @@ def embedded(messaging, tmp_path):
     """A broker of our own, with this service's topology."""
     messaging(BROKER_URL=f"sqlite:///{tmp_path}/broker.sqlite3")
     connection = broker.connect("test")
-    broker.declare(connection, Place(STUDENT))
+    declaring.declare(connection, Place(STUDENT))
     broker.close(connection)
 
 

@@ -32,6 +32,7 @@ SPECTACULAR_SETTINGS |= {
 MESSAGING = {
     "CONTRACT": "shared_contracts",
     "SERVICE": "payment_service",
+    "CELERY_APP": "payment_service.celery.app",
     "WIRING": "subscriptions.wiring",
     **environment.messaging,
 }

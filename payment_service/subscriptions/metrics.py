@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from uuid import UUID
 
-from admit_one.messaging.metrics import WAITS
-from admit_one.metrics import AT_MOST, count, gauge, gauges
+from admit_one.metrics import AT_MOST, WAITS, count, gauge, gauges
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef
 from django.utils import timezone

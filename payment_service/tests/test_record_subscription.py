@@ -3,6 +3,7 @@ from __future__ import annotations
 from unittest.mock import ANY
 
 import pytest
+from admit_one.database import wake_up
 from admit_one.messaging import outbox, wake
 from admit_one.messaging.testing import published
 from shared_contracts.events import UserSubscribed
@@ -100,11 +101,11 @@ def test_an_address_is_kept_as_it_was_written(shop: Api, address: str) -> None:
 def test_a_wake_up_that_fails_costs_the_caller_nothing(
     shop: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
+    def broken(channel: str) -> None:
         raise OSError("no broker, no pipe, no disk")
 
-    monkeypatch.setattr(wake, "_wake_relay", broken)
-    monkeypatch.setattr(wake, "_asked", wake._Asked())
+    monkeypatch.setattr(wake_up, "notify", broken)
+    monkeypatch.setattr(wake, "_requested", wake._Requested())
     response = shop.post()
 
     assert response.status_code == 202

@@ -6,8 +6,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Iterator
 
-from admit_one.messaging.metrics import WAITS
-from admit_one.metrics import AT_MOST, gauges
+from admit_one.metrics import AT_MOST, WAITS, gauges
 from prometheus_client import Counter, Histogram, Metric
 
 from .models import MailIntent

@@ -36,6 +36,7 @@ ASGI_APPLICATION = "student_service.asgi.application"
 MESSAGING = {
     "CONTRACT": "shared_contracts",
     "SERVICE": "student_service",
+    "CELERY_APP": "student_service.celery.app",
     "WIRING": "access_codes.wiring",
     **environment.messaging,
 }

@@ -12,8 +12,10 @@ this_is("payment_service", "operators")
 application = asgi.application()
 
 # They need Django's apps, which are ready only now.
-from admit_one.messaging.broker.session import describe  # noqa: E402
+from admit_one.messaging import conf  # noqa: E402
+from admit_one.processes.description import describe  # noqa: E402
 from admit_one.sealing import canaries  # noqa: E402
 
-print(describe("operators", "pages for operators"), file=sys.stderr, flush=True)
+line = describe("payment_service operators", "pages for operators", conf.current().BROKER_URL)
+print(line, file=sys.stderr, flush=True)
 canaries.guard()

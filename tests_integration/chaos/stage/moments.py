@@ -33,8 +33,8 @@ MOMENTS = {
     "committed": Moment(
         "after commit, before anybody is told",
         ("payment-web",),
-        "admit_one.messaging.wake",
-        "_wake_relay",
+        "admit_one.database.wake_up",
+        "notify",
         before=True,
     ),
     "unpublished": Moment(

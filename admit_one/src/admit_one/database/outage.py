@@ -1,42 +1,79 @@
-"""Whose fault is a failure: the message's, or the world's? Nobody guesses, we ask the world.
+"""Whose fault is a failed step: its own, or that of a database that is away? The database is asked.
 
-The class of a database error does not tell: a deadlock and an outage are both OperationalError,
-and a fail-over to a read-only server is an InternalError.
+The class of an error does not say: a deadlock and an outage are both OperationalError, and a
+fail-over to a read-only server is an InternalError.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
-from uuid_utils import uuid7
+from django.db import DatabaseError, InterfaceError, connection, transaction
+
+from admit_one.processes.backoff import next_delay
 
 DATABASE_ERRORS = (DatabaseError, InterfaceError)
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+"""Seconds between two tries while something is away."""
+
+T = TypeVar("T")
+
 
 class LetGo(Exception):
-    """What is held cannot be handled now, through no fault of its own: the broker gets it back."""
+    """A step cannot be done now, through no fault of its own. Nothing of it is written."""
 
 
-def database_works() -> bool:
-    """Whether a small write succeeds on a new connection. It is rolled back."""
-    probe = connections.create_connection(DEFAULT_DB_ALIAS)
+def outlast(
+    step: Callable[[], T],
+    wait: Callable[[float, Exception], object],
+    *,
+    works: Callable[[], bool] | None = None,
+    at_most: float = math.inf,
+    away: tuple[type[Exception], ...] = DATABASE_ERRORS,
+    steady: float = math.inf,
+) -> T:
+    """Do `step`; as long as the database is away, do it again, with growing pauses.
+
+    `wait(seconds, error)` makes each pause, and may end the loop by raising.
+    `works` tells whether the database works, for a step that can fail by its own fault: it is
+    tried once more on a new connection, and when it fails again although the database works,
+    its error is raised. Without `works`, every error of `away` means that something is away.
+    Raises `LetGo` when that lasts longer than `at_most` seconds.
+    A step that ran for `steady` seconds before it failed begins a new outage.
+    """
+    failures, since = 0, time.monotonic()
+    while True:
+        began = time.monotonic()
+        try:
+            return step()
+        except away as error:
+            forget_connection()
+            failures = 1 if time.monotonic() - began > steady else failures + 1
+            if works is not None:
+                if failures == 1:
+                    continue
+                if works():
+                    raise
+            if time.monotonic() - since > at_most:
+                raise LetGo(f"the database is away ({type(error).__name__})") from error
+            wait(next_delay(failures, first=FIRST_PAUSE, most=LONGEST_PAUSE), error)
+
+
+def can_write(write: Callable[[], object]) -> bool:
+    """Whether `write`, a small one, succeeds on a new connection. It is rolled back."""
+    forget_connection()
     try:
-        with probe.cursor() as cursor:
-            cursor.execute("BEGIN")
-            cursor.execute(
-                "INSERT INTO messaging_inbox"
-                " (source, event_id, type, subject, fingerprint, received_at)"
-                " VALUES ('probe', %s, 'probe', 'probe', %s, CURRENT_TIMESTAMP)",
-                [str(uuid7()), b""],
-            )
-            cursor.execute("ROLLBACK")
+        with transaction.atomic():
+            write()
+            transaction.set_rollback(True)
     except DATABASE_ERRORS:
+        forget_connection()
         return False
-    finally:
-        with suppress(*DATABASE_ERRORS):
-            probe.close()
     return True
 
 
@@ -50,7 +87,7 @@ def refresh_connection() -> None:
     """Before each unit of work: drop a connection that is too old.
 
     Django would ask first whether it still works, with somebody waiting. The first statement
-    tells, and relay and consumer begin their work anew when it fails.
+    shows that, and relay and consumer do their work again when it fails.
     """
     if connection.close_at is not None and time.monotonic() >= connection.close_at:
         connection.close()

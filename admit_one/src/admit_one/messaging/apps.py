@@ -14,8 +14,11 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401, PLC0415  (registers the system checks)
+        from admit_one.metrics import database_gauges  # noqa: PLC0415
 
+        from . import checks, metrics  # noqa: F401, PLC0415  (checks registers itself)
+
+        database_gauges.readings += [metrics.outbox, metrics.set_aside]
         pre_migrate.connect(_take_your_time, sender=self)
         post_migrate.connect(_no_longer, sender=self)
 

@@ -56,6 +56,9 @@ class Messaging:
     HEALTH_ADDRESS: str = "127.0.0.1"
     """On which of the machine's addresses."""
 
+    CELERY_APP: str = ""
+    """Dotted path of the Celery app whose tasks `wake.task` starts; without one, none is woken."""
+
     @cached_property
     def contract(self) -> ContractPackage:
         """The contract, its events imported. Raises `ContractError`."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
 from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models.functions import Now
 
+from admit_one.database.clock import now_plus
 from admit_one.masking import harmless, mask
 
 OUTBOX_PURPOSE = "outbox"
@@ -16,13 +16,6 @@ SET_ASIDE_PURPOSE = "set-aside"
 
 NOBODY_BOUND = "nobody is bound to"
 """How the last error of an unsent event begins if no queue takes its type."""
-
-
-def now_plus(seconds: float) -> models.Expression:
-    """`seconds` from now by the database's clock, the only one that all processes share."""
-    return models.ExpressionWrapper(
-        Now() + timedelta(seconds=seconds), output_field=models.DateTimeField()
-    )
 
 
 class OutboxQuerySet(models.QuerySet["OutboxMessage"]):

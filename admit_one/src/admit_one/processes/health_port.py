@@ -4,8 +4,8 @@
     GET /health/ready   200, or 503: it does not do its work now; the reasons are in the answer
     GET /metrics        for Prometheus
 
-It is served by threads of their own, which only read what the loop has written down. So a loop
-that hangs cannot keep anybody from hearing that it hangs.
+Threads of its own serve it, and they only read what the loop has written down. So a loop that
+hangs cannot keep anybody from learning that it hangs.
 """
 
 from __future__ import annotations
@@ -20,32 +20,30 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import BoundedSemaphore, Thread, Timer
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
 
 from admit_one import logs
-from admit_one.messaging import conf, metrics
-from admit_one.metrics import numbers
 
 from .pulse import pulse
 
 logger = logging.getLogger(__name__)
 
-REGISTRY.register(numbers)
-
 PATIENCE = 5.0
-"""Seconds that whoever asks may take for one request, answer included."""
+"""Seconds that a client may take for one request, answer included."""
 
 PLACES = 32
-"""Requests at a time; who comes while all are taken is turned away, and may ask again."""
+"""Requests at a time; a client that comes while all are taken is turned away, and may ask again."""
+
+READY = Gauge("messaging_ready", "1 if this process does its work, else 0, as /health/ready says.")
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on one port. A slow or silent asker takes a thread and a place, and not for long."""
+    """Listens on one port. A slow or silent client takes a thread and a place, but not for long."""
 
     daemon_threads = True
 
-    def __init__(self, address: str, port: int, role: str) -> None:
-        self.about = {"service": conf.current().SERVICE, "role": role}
+    def __init__(self, address: str, port: int, *, service: str, role: str) -> None:
+        self.about = {"service": service, "role": role}
         self._places = BoundedSemaphore(PLACES)
         super().__init__((address, port), Handler)
 
@@ -66,7 +64,7 @@ class Server(ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, *_: object) -> None:
-        """Say so in the log, unless whoever asked has only gone away or talks something else."""
+        """Log it, unless the client has only gone away or talks something else."""
         error = sys.exception()
         if not isinstance(error, OSError):
             logger.error("a question about health was not answered", exc_info=error)
@@ -79,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "health", ""
 
     def setup(self) -> None:
-        """A socket's timeout is not enough: who sends a byte now and then starts it anew."""
+        """A socket's timeout is not enough: a byte now and then starts it again and again."""
         super().setup()
         self._deadline = Timer(PATIENCE, self._cut)
         self._deadline.daemon = True
@@ -95,15 +93,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/health/live":
-            self._tell([reason for reason in [pulse.hangs()] if reason])
+            self._report([reason for reason in [pulse.hangs()] if reason])
         elif self.path == "/health/ready":
-            self._tell(pulse.why_not_ready())
+            self._report(pulse.why_not_ready())
         elif self.path == "/metrics":
             self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
         else:
             self._answer(404, "text/plain", b"try /health/live, /health/ready or /metrics\n")
 
-    def _tell(self, reasons: list[str]) -> None:
+    def _report(self, reasons: list[str]) -> None:
         status = "unavailable" if reasons else "ok"
         answer = {"status": status, **self.server.about, "reasons": reasons}
         self._answer(503 if reasons else 200, "application/json", json.dumps(answer).encode())
@@ -119,24 +117,23 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: it is asked every few seconds."""
 
 
-def serve(role: str) -> Server | None:
-    """Say in logs what this process is, and open its port if HEALTH_PORT names one.
+def serve(service: str, role: str, *, address: str, port: int) -> Server | None:
+    """Mark this process's log lines with what it is, and answer about it on `port`, if not 0.
 
-    Ends the process with a message if the port cannot be had; no caller could do better.
+    Raises `SystemExit` if the port cannot be had; no caller could do better.
     """
-    current = conf.current()
-    logs.this_is(current.SERVICE, role)
-    if not current.HEALTH_PORT:
+    logs.this_is(service, role)
+    if not port:
         return None
     try:
-        server = Server(current.HEALTH_ADDRESS, current.HEALTH_PORT, role)
+        server = Server(address, port, service=service, role=role)
     except OSError as error:
         raise SystemExit(
-            f"HEALTH_PORT: expected a port for this process alone on {current.HEALTH_ADDRESS}, "
-            f"got {current.HEALTH_PORT}: {error.strerror}"
+            f"HEALTH_PORT: expected a port for this process alone on {address}, "
+            f"got {port}: {error.strerror}"
         ) from None
     # A child must not keep the port open when this process has died.
     os.register_at_fork(after_in_child=server.socket.close)
-    metrics.READY.set_function(lambda: not pulse.why_not_ready())
+    READY.set_function(lambda: not pulse.why_not_ready())
     Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

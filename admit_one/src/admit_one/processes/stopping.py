@@ -1,4 +1,4 @@
-"""One way to be told to stop, and one way to wait.
+"""One way to be asked to stop, and one way to wait.
 
 The contract of stopping: safe before the start, safe twice, and the work in hand is finished.
 A second signal ends the process at once.
@@ -6,16 +6,12 @@ A second signal ends the process at once.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import select
 import signal
 import time
 from types import FrameType
-
-logger = logging.getLogger(__name__)
-
 
 GRACE = 4.0
 """Seconds for the work in hand once asked to stop."""
@@ -36,11 +32,6 @@ class Stop:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
-
-    @property
-    def reader(self) -> int:
-        """A file descriptor that is readable once asked to stop."""
-        return self._reader
 
     def on_signals(self) -> Stop:
         """Listen to SIGTERM and SIGINT; only the main thread of a process may."""
@@ -79,32 +70,6 @@ class Stop:
     def wait(self, seconds: float, *others: int) -> None:
         """Wait so long, or until asked to stop, or until one of the `others` (fds) is readable."""
         ready = select.poll()  # not select(), which fails at the 1,024th descriptor
-        for one in (self._reader, *others):
-            ready.register(one, select.POLLIN)
+        for descriptor in (self._reader, *others):
+            ready.register(descriptor, select.POLLIN)
         ready.poll(math.ceil(max(0.0, seconds) * 1000))
-
-
-REMINDER = 60.0
-"""Seconds between two lines about one trouble."""
-
-
-class Announcer:
-    """Says a trouble once, not at every try, and says when it is over."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-        self._said = 0.0
-
-    def trouble(self, text: str) -> None:
-        now = time.monotonic()
-        if self._since is None:
-            self._since = now
-        elif now - self._said < REMINDER:
-            return
-        self._said = now
-        logger.warning("%s", text)
-
-    def over(self, text: str) -> None:
-        if self._since is not None:
-            logger.warning("%s after %.0f s", text, time.monotonic() - self._since)
-            self._since = None

@@ -28,7 +28,6 @@ from admit_one.messaging.models import (
     OutboxMessage,
     SetAside,
 )
-from admit_one.processes.backoff import next_delay
 from admit_one.wiring import wired
 
 from . import cipher
@@ -138,24 +137,16 @@ def guard() -> None:
 
 
 def _ask_until_answered() -> None:
-    tries = 0
-    while True:
-        try:
-            check()
-        except WrongKey as error:
-            logger.critical("%s", error)
-            os._exit(1)
-        except outage.DATABASE_ERRORS:
-            tries += 1
-            outage.forget_connection()
-            threading.Event().wait(next_delay(tries, first=0.5, most=10.0))
-        except Exception:
-            # Else only this thread would end, and a process go on that nobody has checked.
-            logger.critical("the keys could not be compared with the database's", exc_info=True)
-            os._exit(1)
-        else:
-            outage.forget_connection()
-            return
+    try:
+        outage.outlast(check, lambda seconds, _: threading.Event().wait(seconds))
+    except WrongKey as error:
+        logger.critical("%s", error)
+        os._exit(1)
+    except Exception:
+        # Else only this thread would end, and a process go on that nobody has checked.
+        logger.critical("the keys could not be compared with the database's", exc_info=True)
+        os._exit(1)
+    outage.forget_connection()
 
 
 def _known() -> Canaries:

@@ -144,19 +144,21 @@ def _name_it(instance: Any, options: Mapping[str, Any], **_: Any) -> None:
 @signals.worker_init.connect
 def _say_what_it_is(sender: Any, **_: Any) -> None:
     # They need Django's apps, which are ready by now.
-    from admit_one.messaging.broker import session  # noqa: PLC0415
+    from admit_one.messaging import conf as messaging  # noqa: PLC0415
     from admit_one.processes import health_port  # noqa: PLC0415
+    from admit_one.processes.description import describe  # noqa: PLC0415
     from admit_one.sealing import canaries  # noqa: PLC0415
 
-    conf = sender.app.conf
-    health_port.serve("tasks")
+    conf, service = sender.app.conf, sender.app.main
+    port = messaging.current()
+    health_port.serve(service, "tasks", address=port.HEALTH_ADDRESS, port=port.HEALTH_PORT)
     watch_tasks(
         schedule.WAKE_UP_SECONDS
         + 3 * min(entry["schedule"] for entry in conf.beat_schedule.values())
     )
     every = ", ".join(f"{name} every {e['schedule']} s" for name, e in conf.beat_schedule.items())
     does = f"works on {conf.task_default_queue}: {every}"
-    _say(session.describe("tasks", does, conf.broker_read_url))
+    _say(describe(f"{service} tasks", does, conf.broker_read_url))
     canaries.guard()
     _beat_ends_with(os.getpid())
 

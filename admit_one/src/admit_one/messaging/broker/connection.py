@@ -12,13 +12,12 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import amqp.spec
-from amqp.exceptions import AMQPError, NotFound, PreconditionFailed
+from amqp.exceptions import AMQPError
 from kombu import Connection
 from kombu.exceptions import KombuError
 
@@ -28,11 +27,10 @@ from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
 
 from . import amqp_patches
-from .topology import Place
 
 logger = logging.getLogger(__name__)
 
-AWAY = (AMQPError, KombuError, OSError, UnicodeError, struct.error)
+BROKER_ERRORS = (AMQPError, KombuError, OSError, UnicodeError, struct.error)
 """What a broker that is away, silent or babbling raises. A handler's errors never get here."""
 
 HEARTBEAT = 10
@@ -42,16 +40,8 @@ IO_TIMEOUT = 3
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
-class TopologyMissing(AMQPError):
-    """An exchange or queue of this service does not exist yet: run `manage.py declare_topology`."""
-
-
-class TopologyDiffers(Exception):
-    """The broker has something of our name with other arguments; nobody mends that by waiting."""
-
-
 def connect(role: str) -> Connection:
-    """A live connection for `role`, by which the broker's pages name it. Raises one of `AWAY`."""
+    """A live connection, shown as `role` on the broker's pages. Raises one of `BROKER_ERRORS`."""
     current = conf.current()
     connection = Connection(
         current.BROKER_URL,
@@ -59,7 +49,7 @@ def connect(role: str) -> Connection:
         connect_timeout=CONNECT_TIMEOUT,
         ssl=tls(current.BROKER_URL),
         transport_options=transport_options(
-            current.BROKER_URL, f"{current.SERVICE} {role} {os.getpid()}"
+            current.BROKER_URL, f"{current.service.name} {role} {os.getpid()}"
         ),
     )
     try:
@@ -115,13 +105,13 @@ def tls(url: str) -> dict[str, Any] | bool:
 def drop(connection: Connection | None) -> None:
     """Let go of a connection without a word to the other side, which may not be listening."""
     if connection is not None:
-        with suppress(*AWAY, AttributeError):
+        with suppress(*BROKER_ERRORS, AttributeError):
             connection.collect()
 
 
 def close(connection: Connection) -> None:
     """Say goodbye and let go, without waiting for an answer that may never come."""
-    with suppress(*AWAY, AttributeError):
+    with suppress(*BROKER_ERRORS, AttributeError):
         if connection.transport.driver_type == "amqp":
             amqp_connection = connection.connection
             amqp_connection.send_method(amqp.spec.Connection.Close, "BsBB", (0, "", 0, 0))
@@ -133,38 +123,6 @@ def channel_of(connection: Connection) -> Any:
     channel: Any = connection.channel()
     channel.auto_decode = False
     return channel
-
-
-def declare(connection: Connection, place: Place) -> None:
-    """Make everything that a service needs on the broker, and unbind what it has retired.
-
-    Raises `TopologyDiffers` if something exists with other arguments.
-    """
-    try:
-        with connection.channel() as channel:
-            for exchange in (place.exchange, *place.producers()):
-                exchange(channel).declare()
-            for queue in (place.dead, place.inbox):
-                queue(channel).declare()
-            for name, key in place.service.retired:
-                inbox = place.inbox(channel)
-                inbox.unbind_from(exchange=f"{place.prefix}{name}", routing_key=key)
-    except PreconditionFailed as error:
-        raise TopologyDiffers(
-            f"{error.reply_text}: drain and delete it, or choose a new name"
-        ) from None
-
-
-def require(connection: Connection, *, queues: Sequence[str] = (), exchange: str = "") -> None:
-    """Check, without any right on the broker, that these exist. Raises `TopologyMissing`."""
-    with channel_of(connection) as channel:
-        try:
-            for queue in queues:
-                channel.queue_declare(queue, passive=True)
-            if exchange:
-                channel.exchange_declare(exchange, type="direct", passive=True)
-        except NotFound as error:
-            raise TopologyMissing(f"{error.reply_text}; run `manage.py declare_topology`") from None
 
 
 def arrived(connection: Connection) -> bool:

@@ -15,9 +15,10 @@ from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 from django.db.models import Max
 from kombu import Connection, Exchange, Queue
 
+from admit_one.database.clock import now_plus
 from admit_one.masking import mask
 from admit_one.messaging import conf
-from admit_one.messaging.models import OutboxMessage, now_plus
+from admit_one.messaging.models import OutboxMessage
 
 from . import connection as broker
 from . import topology
@@ -45,7 +46,7 @@ class Finding:
 
 
 def examine(connection: Connection) -> Iterator[Finding]:
-    """Look at everything that this service needs on the broker. Raises one of `broker.AWAY`."""
+    """Look at everything that this service needs on the broker. Raises one of `BROKER_ERRORS`."""
     place = topology.ours()
     inbox, dead, own = place.inbox, place.dead, place.exchange
     yield from _exchange(connection, own, DECLARE)

@@ -28,7 +28,7 @@ def look() -> Look:
     try:
         connection = broker.connect("why")
         return Look(notes=tuple(_notes(connection)))
-    except broker.AWAY as error:
+    except broker.BROKER_ERRORS as error:
         return Look(away=mask(str(error)) or type(error).__name__)
     finally:
         broker.drop(connection)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from admit_one.messaging.models import OperatorAct, now_plus
+from admit_one.database.clock import now_plus
+from admit_one.messaging.models import OperatorAct
 from admit_one.messaging.set_aside.failure import fingerprint_of
 from admit_one.messaging.set_aside.groups import short
 

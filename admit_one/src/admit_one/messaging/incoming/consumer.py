@@ -19,14 +19,16 @@ from admit_one.contract import Event
 from admit_one.contract.errors import Transient
 from admit_one.database import outage
 from admit_one.database.outage import LetGo
-from admit_one.messaging import conf, inbox, metrics, wake
+from admit_one.messaging import conf, inbox, metrics, probe, wake
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker.declaring import require
 from admit_one.messaging.conf import Handler
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.set_aside import keeping
+from admit_one.processes.announcer import Announcer
 from admit_one.processes.backoff import next_delay
 from admit_one.processes.pulse import pulse
-from admit_one.processes.stopping import Announcer, Stop
+from admit_one.processes.stopping import Stop
 
 from . import message_properties
 from .breaker import Breaker
@@ -71,10 +73,10 @@ class BatchConsumer:
         self._breaker_announcer = Announcer()
 
     def run(self, on_ready: Callable[[], None]) -> None:
-        """Consume until asked to stop. Raises one of `broker.AWAY`, or `LetGo`."""
-        if not outage.database_works():
+        """Consume until asked to stop. Raises one of `broker.BROKER_ERRORS`, or `LetGo`."""
+        if not probe.database_works():
             raise LetGo("the database is away")
-        broker.require(self._connection, queues=[self._inbox, self._dead])
+        require(self._connection, queues=[self._inbox, self._dead])
         self._channel = broker.channel_of(self._connection)
         self._suspect_channel = broker.channel_of(self._connection)
         # A process killed in its work remembers nothing, but what it held comes back first. One
@@ -165,12 +167,12 @@ class BatchConsumer:
                 return
 
     def _keep(self, message: Received, error: Exception, *, suspect: bool = False) -> None:
-        self._while_world_is_away(lambda: keeping.keep(message, error, dead=False, suspect=suspect))
+        self._outlast_outage(lambda: keeping.keep(message, error, dead=False, suspect=suspect))
         metrics.count_consumed(["suspect" if suspect else "failed"])
 
     def _attempt(self, batch: Sequence[Received]) -> None:
         """Process `batch`; a database error is tried once more, and for as long as it is away."""
-        self._while_world_is_away(lambda: self._process(batch))
+        self._outlast_outage(lambda: self._process(batch))
 
     def _process(self, batch: Sequence[Received]) -> None:
         with transaction.atomic():
@@ -182,31 +184,17 @@ class BatchConsumer:
                         keeping.keep(message, outcome.error, dead=dead)
         metrics.count_consumed(outcome.result for outcome in outcomes)
 
-    def _while_world_is_away(self, work: Callable[[], T]) -> T:
-        """Do `work`. If the database fails, once more; if it is away, when it is back.
+    def _outlast_outage(self, work: Callable[[], T]) -> T:
+        """Do `work`; hold it while the database is away. Raises its error if that works."""
+        done = outage.outlast(
+            work, self._wait_for_database, works=probe.database_works, at_most=LET_GO_AFTER
+        )
+        self._announcer.over("the database is back")
+        return done
 
-        Raises the error if the database works: then it is the message's fault. Raises `LetGo`
-        when the database stays away or the process is to stop.
-        """
-        tries, since = 0, time.monotonic()
-        while True:
-            try:
-                done = work()
-            except outage.DATABASE_ERRORS as error:
-                tries += 1
-                outage.forget_connection()
-                if tries > 1 and outage.database_works():
-                    raise
-                if tries > 1:
-                    self._announcer.trouble(
-                        f"the database is away ({type(error).__name__}): waiting for it"
-                    )
-                    self._hold(
-                        next_delay(tries, first=0.5, most=10.0), since, "the database is away"
-                    )
-            else:
-                self._announcer.over("the database is back")
-                return done
+    def _wait_for_database(self, seconds: float, error: Exception) -> None:
+        self._announcer.trouble(f"the database is away ({type(error).__name__}): waiting for it")
+        self._hold(seconds, time.monotonic(), "the database is away")
 
     def _hold(self, seconds: float, since: float, why: str) -> None:
         """Keep the connection alive for so long."""
@@ -218,7 +206,7 @@ class BatchConsumer:
             try:
                 broker.wait(self._connection, min(left, TURN), self._stop)
                 self._stay_alive()
-            except broker.AWAY as error:  # not to be taken for a fault of the handler
+            except broker.BROKER_ERRORS as error:  # not to be taken for a fault of the handler
                 raise LetGo(f"{why}, and the broker is away, too") from error
 
     def _stay_alive(self) -> None:
@@ -231,7 +219,7 @@ class BatchConsumer:
         self._connection.heartbeat_check()
         with wake.deferred():
             for _ in range(RETRIES_A_TURN):
-                if self._stop or not keeping.retry_one(self._handlers, self._while_world_is_away):
+                if self._stop or not keeping.retry_one(self._handlers, self._outlast_outage):
                     break
                 self._stay_alive()
         if not self._arrived:

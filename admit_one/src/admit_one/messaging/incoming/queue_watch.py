@@ -33,7 +33,7 @@ class QueueWatch:
         self._waited = False
 
     def look(self) -> None:
-        """Call it when nothing is in hand. Raises `StandsStill`, or one of `broker.AWAY`."""
+        """Call it when nothing is in hand. Raises `StandsStill`, or one of `BROKER_ERRORS`."""
         if time.monotonic() < self._next_look:
             return
         waited = self._waited

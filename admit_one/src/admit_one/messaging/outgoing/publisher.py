@@ -1,4 +1,4 @@
-"""Batches of messages to the broker, and its word on each. What they mean is unknown here."""
+"""Batches of messages to the broker, and its answer for each. What they mean is unknown here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Outgoing:
 
 @dataclass
 class Report:
-    """What the broker said of each message of a batch, by key."""
+    """What the broker answered for each message of a batch, by key."""
 
     confirmed: set[int] = field(default_factory=set)
     returned: dict[int, str] = field(default_factory=dict)
@@ -67,14 +67,10 @@ class Publisher:
     def publish(self, batch: Sequence[Outgoing], timeout: float) -> Report:
         """Send `batch`; returns when the broker has answered for each message.
 
-        Raises `ConfirmsMissing` after `timeout` seconds, or one of `broker.AWAY`.
+        Raises `ConfirmsMissing` after `timeout` seconds, or one of `BROKER_ERRORS`.
         """
-        self._report = Report()
-        self._keys = {message.message_id: message.key for message in batch}
         deadline = time.monotonic() + timeout
-        with self._at_once():
-            for message in batch:
-                self._send(message)
+        self.send(batch)
         while self._waiting:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -84,7 +80,15 @@ class Publisher:
                 self._connection.drain_events(timeout=min(left, 1.0))
         return self._report
 
-    def _at_once(self) -> AbstractContextManager[None]:
+    def send(self, batch: Sequence[Outgoing]) -> None:
+        """Write `batch` to the broker, and await no answer. Raises one of `BROKER_ERRORS`."""
+        self._report = Report()
+        self._keys = {message.message_id: message.key for message in batch}
+        with self._gathered():
+            for message in batch:
+                self._send(message)
+
+    def _gathered(self) -> AbstractContextManager[None]:
         if self._connection.transport.driver_type != "amqp":
             return nullcontext()  # the embedded broker gathers by itself
         return amqp_patches.gathered_writes(self._connection.connection.transport)
@@ -119,9 +123,9 @@ class Publisher:
         self._report.refused.update(m.key for m in self._answered(tag, multiple))
 
     def _on_return(self, error: Exception, _exchange: str, _key: str, message: Any) -> None:
-        returned = self._keys.get(message.properties.get("message_id", ""))
-        if returned is not None:
-            self._report.returned[returned] = str(error)
+        key = self._keys.get(message.properties.get("message_id", ""))
+        if key is not None:
+            self._report.returned[key] = str(error)
 
     def _answered(self, tag: int, multiple: bool) -> Iterator[Outgoing]:
         tags = list(takewhile(lambda t: t <= tag, self._waiting)) if multiple else [tag]

@@ -9,9 +9,7 @@ If the process dies
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from amqp.exceptions import ChannelError
 from django.db import connection as database
@@ -19,33 +17,23 @@ from django.db import transaction
 from kombu import Connection
 
 from admit_one import logs
-from admit_one.database import outage
+from admit_one.database import outage, wake_up
 from admit_one.messaging import conf, metrics, wake
 from admit_one.messaging.broker import connection as broker
+from admit_one.messaging.broker.declaring import require
 from admit_one.messaging.models import NOBODY_BOUND, OUTBOX_PURPOSE, OutboxMessage
 from admit_one.processes.backoff import next_delay
 from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
 from admit_one.sealing import cipher
 
+from .closed_keys import ClosedKeys
 from .publisher import ConfirmsMissing, Outgoing, Publisher, Report
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Seconds that a refused row waits."""
-
-FIRST_PROBE, LAST_PROBE = 1.0, 5.0
-"""Seconds between two looks whether anybody is bound to a closed routing key by now."""
-
-
-@dataclass
-class ClosedKey:
-    """A routing key to which nobody is bound. Its rows wait, uncounted; one at a time is tried."""
-
-    pause: float
-    probe_at: float
-
 
 FEW = 8
 PACE = 0.003
@@ -67,17 +55,17 @@ class Relay:
         self._batch = current.RELAY_BATCH
         self._timeout = current.CONFIRM_TIMEOUT
         self._exchange = current.service.exchange(current.BROKER_PREFIX)
-        self._closed: dict[str, ClosedKey] = {}
+        self._closed = ClosedKeys()
         self._in_flight: list[Outgoing] = []
         self._careful = False
         """After an error that names no row: one row at a time, until one is confirmed."""
 
     def run(self, connection: Connection, stop: Stop, on_ready: Callable[[], None]) -> None:
-        """Relay until asked to stop. Raises one of `broker.AWAY` or a database error."""
+        """Relay until asked to stop. Raises one of `BROKER_ERRORS` or a database error."""
         current = conf.current()
-        broker.require(connection, exchange=self._exchange)
-        publisher = Publisher(connection, self._exchange, current.SERVICE)
-        listener = wake.Listener()
+        require(connection, exchange=self._exchange)
+        publisher = Publisher(connection, self._exchange, current.service.name)
+        listener = wake_up.Listener(wake.RELAY_CHANNEL)
         on_ready()
         try:
             while not stop:
@@ -102,7 +90,8 @@ class Relay:
     def relay_batch(self, publisher: Publisher) -> int:
         """Send the oldest due rows; returns how many were looked at.
 
-        Raises one of `broker.AWAY` or a database error; nothing is marked then, all is sent again.
+        Raises one of `BROKER_ERRORS` or a database error: nothing is marked then, and all is sent
+        again.
         """
         try:
             if database.vendor == "postgresql":
@@ -131,14 +120,10 @@ class Relay:
         rows = OutboxMessage.objects.only("id", "event_id", "type", "subject", "body", "created_at")
         if lock:
             rows = rows.select_for_update(skip_locked=True)
-        found = list(rows.due(closed=self._closed)[: self._most])
-        now = time.monotonic()
-        for key, closed in self._closed.items():
-            if closed.probe_at <= now:
-                closed.pause = min(closed.pause * 2, LAST_PROBE)
-                closed.probe_at = now + closed.pause
-                found.extend(rows.due().filter(type=key)[:1])
-        return found
+        due = list(rows.due(closed=list(self._closed))[: self._most])
+        for key in self._closed.to_probe():
+            due.extend(rows.due().filter(type=key)[:1])
+        return due
 
     def _read(self, rows: Iterable[OutboxMessage]) -> list[Outgoing]:
         readable = []
@@ -169,14 +154,12 @@ class Relay:
                 self._refuse(message.key, message.message_id, "the broker refused it (nack)")
             elif message.key in report.returned:
                 self._close(message)
-            elif message.type in self._closed:
-                del self._closed[message.type]
+            elif self._closed.open(message.type):
                 logger.warning("somebody is bound to %s again", self._named(message.type))
 
     def _close(self, message: Outgoing) -> None:
         key = message.type
-        if key not in self._closed:
-            self._closed[key] = ClosedKey(FIRST_PROBE, time.monotonic() + FIRST_PROBE)
+        if self._closed.close(key):
             # For operators; one row speaks for all of its type, and no try is counted.
             reason = f"{NOBODY_BOUND} {self._named(key)}"
             OutboxMessage.objects.filter(id=message.key).update(last_error=reason)

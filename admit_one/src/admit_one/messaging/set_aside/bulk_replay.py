@@ -41,7 +41,7 @@ def replayed(ids: Sequence[int], order: Order, stop: Stop, *, rate: float = 0) -
     """Replay each of `ids`, at most `rate` a second (0: as fast as it goes); yields each answer.
 
     Ends early when asked to stop. Raises `TooManyCameBack` after a batch of which more than
-    `TOO_MANY` did, and `world.LetGo` if the database is away; both leave the rest as it was.
+    `TOO_MANY` did, and `outage.LetGo` if the database is away; both leave the rest as it was.
     """
     next_at = time.monotonic()
     left = list(ids)

@@ -19,11 +19,12 @@ from admit_one.contract.errors import Malformed, Transient
 from admit_one.contract.strict_json import MAX_BYTES
 from admit_one.database import outage
 from admit_one.database.bulk import insert_new
+from admit_one.database.clock import now_plus
 from admit_one.masking import mask
 from admit_one.messaging import conf, inbox
 from admit_one.messaging.conf import Handler
 from admit_one.messaging.inbox import Outcome, Received, Result
-from admit_one.messaging.models import SET_ASIDE_PURPOSE, SetAside, now_plus
+from admit_one.messaging.models import SET_ASIDE_PURPOSE, SetAside
 from admit_one.sealing import cipher
 
 from . import failure

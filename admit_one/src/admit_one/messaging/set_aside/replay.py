@@ -18,10 +18,11 @@ from django.db.models.functions import Now
 
 from admit_one.contract.errors import MessagingError
 from admit_one.database import outage
+from admit_one.database.clock import now_plus
 from admit_one.masking import mask
-from admit_one.messaging import conf, inbox
+from admit_one.messaging import conf, inbox, probe
 from admit_one.messaging.inbox import Result
-from admit_one.messaging.models import OperatorAct, SetAside, SetAsideQuerySet, now_plus
+from admit_one.messaging.models import OperatorAct, SetAside, SetAsideQuerySet
 
 from . import failure, keeping
 
@@ -91,10 +92,10 @@ class Order:
 def trial(row_id: int, order: Order) -> Answer:
     """What `replay` would do with this message now: it is done, and rolled back.
 
-    Call it outside a transaction. Raises `world.LetGo` if the database is away.
+    Call it outside a transaction. Raises `outage.LetGo` if the database is away.
     """
     try:
-        return _while_the_database_lasts(lambda: _rehearsed(row_id, order))
+        return _unless_away(lambda: _rehearsed(row_id, order))
     except outage.LetGo:
         raise
     except Exception as error:  # noqa: BLE001 (a handler may raise anything)
@@ -105,20 +106,20 @@ def replay(row_id: int, order: Order) -> Answer:
     """Try this message now, and keep what came of it.
 
     Safe to repeat, and beside other operators and the consumer. Call it outside a transaction.
-    Raises `world.LetGo` if the database is away: what is not answered for was rolled back.
+    Raises `outage.LetGo` if the database is away: what is not answered for was rolled back.
     """
-    claimed = _while_the_database_lasts(lambda: _claim(row_id, order))
+    claimed = _unless_away(lambda: _claim(row_id, order))
     if isinstance(claimed, Answer):
         return claimed
     row, act = claimed
     try:
-        answer = _while_the_database_lasts(lambda: _applied(row, act, order))
+        answer = _unless_away(lambda: _applied(row, act, order))
     except outage.LetGo:
         raise
     except Exception as error:  # noqa: BLE001 (a handler may raise anything; it is kept, not lost)
         fault = error  # the name `error` ends with this block
         answer = _failed(row_id, fault)
-        _while_the_database_lasts(lambda: _keep(row, act, answer, fault))
+        _unless_away(lambda: _keep(row, act, answer, fault))
     return answer
 
 
@@ -229,16 +230,10 @@ def _unhappy(row_id: int, verdict: Verdict, error: BaseException) -> Answer:
     return Answer(row_id, verdict, failure.reason_of(error), failure.fingerprint_of(error))
 
 
-def _while_the_database_lasts(step: Callable[[], T]) -> T:
-    """Do `step`; a database error is tried once more, then it is the message's or the world's."""
-    try:
-        return step()
-    except outage.DATABASE_ERRORS:
-        outage.forget_connection()
-    try:
-        return step()
-    except outage.DATABASE_ERRORS as error:
-        outage.forget_connection()
-        if outage.database_works():
-            raise
-        raise outage.LetGo(f"the database is away ({type(error).__name__})") from error
+def _unless_away(step: Callable[[], T]) -> T:
+    """Do `step`. A person waits for the answer, so an outage is not waited out but reported."""
+    return outage.outlast(step, _never_wait, works=probe.database_works, at_most=0)
+
+
+def _never_wait(seconds: float, error: Exception) -> None:
+    """There is no pause before the end."""

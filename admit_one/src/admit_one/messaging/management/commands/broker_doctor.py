@@ -8,9 +8,10 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from admit_one.masking import mask
+from admit_one.messaging import conf
 from admit_one.messaging.broker import connection as broker
 from admit_one.messaging.broker.doctor import Finding, Verdict, examine
-from admit_one.messaging.broker.session import describe
+from admit_one.processes.description import describe
 from admit_one.processes.service_command import ServiceCommand
 
 
@@ -22,7 +23,11 @@ class Command(ServiceCommand):
     )
 
     def handle(self, **_: Any) -> None:
-        self.stdout.write(f"{describe('broker doctor', 'looks and changes nothing')}\n\n")
+        current = conf.current()
+        process = f"{current.service.name} broker doctor"
+        self.stdout.write(
+            f"{describe(process, 'looks and changes nothing', current.BROKER_URL)}\n\n"
+        )
         try:
             connection = broker.connect("broker_doctor")
             found = []
@@ -30,7 +35,7 @@ class Command(ServiceCommand):
                 found.append(finding.verdict)
                 self._show(finding)
             broker.close(connection)
-        except broker.AWAY as error:
+        except broker.BROKER_ERRORS as error:
             raise CommandError(
                 f"the broker does not answer: {mask(str(error))}", returncode=2
             ) from None

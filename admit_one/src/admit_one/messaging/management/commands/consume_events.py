@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from admit_one.messaging import conf
-from admit_one.messaging.broker.session import describe, run_connected
+from admit_one.messaging.broker.session import run_connected, start
 from admit_one.messaging.incoming.breaker import Breaker
 from admit_one.messaging.incoming.consumer import BatchConsumer
-from admit_one.processes import health_port
 from admit_one.processes.pulse import pulse
 from admit_one.processes.service_command import ServiceCommand
 from admit_one.processes.stopping import Stop
-
-logger = logging.getLogger(__name__)
 
 
 class Command(ServiceCommand):
@@ -25,12 +21,11 @@ class Command(ServiceCommand):
 
     def handle(self, **_: Any) -> None:
         stop = Stop().on_signals()
-        health_port.serve("consumer")
         handlers, breaker = conf.handlers(), Breaker()
         alike = "too many messages in a row fail with"
         pulse.checks.append(lambda: f"{alike} {breaker.cause}" if breaker.is_open else "")
         keys = ", ".join(event.type for event in handlers)
-        logger.info("%s", describe("consumer", f"handles {keys}"))
+        start("consumer", f"handles {keys}")
         run_connected(
             "consumer",
             lambda connection, ready: BatchConsumer(connection, handlers, stop, breaker).run(ready),

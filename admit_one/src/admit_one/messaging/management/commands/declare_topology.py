@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker import topology
+from admit_one.messaging.broker import declaring, topology
 from admit_one.processes.service_command import ServiceCommand
 
 
@@ -34,10 +34,10 @@ class Command(ServiceCommand):
             return
         try:
             connection = broker.connect("declare_topology")
-            broker.declare(connection, place)
+            declaring.declare(connection, place)
             broker.close(connection)
-        except broker.TopologyDiffers as error:
+        except declaring.TopologyDiffers as error:
             raise CommandError(str(error)) from None
-        except broker.AWAY as error:
+        except broker.BROKER_ERRORS as error:
             raise CommandError(f"the broker does not answer: {error}") from None
         self.stdout.write("declared")

@@ -1,4 +1,4 @@
-"""Numbers that Prometheus reads from the database: right, bounded, and never a burden."""
+"""Gauges that Prometheus reads from the database: right, bounded, and never a burden."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from datetime import timedelta
 
 import pytest
 from admit_one.contract.errors import Malformed, Transient
+from admit_one.messaging import metrics as messaging_metrics
 from admit_one.messaging.inbox import Received
+from admit_one.messaging.metrics import oldest_unsent_age, outbox, set_aside
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.set_aside import keeping
+from admit_one.metrics import DatabaseGauges
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
@@ -27,18 +30,18 @@ def wait_since(seconds: float, *, number: int = 1, **fields: object) -> None:
     written.update(**{"created_at": at, "next_attempt_at": at, **fields})
 
 
-def told() -> dict[tuple[str, ...], float]:
-    """All numbers, by name and labels."""
+def reported() -> dict[tuple[str, ...], float]:
+    """All gauges, by name and labels."""
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for metric in metrics.Numbers().collect()
+        for metric in DatabaseGauges(outbox, set_aside).collect()
         for sample in metric.samples
     }
 
 
 def test_an_empty_outbox_has_no_age():
-    assert told()["messaging_outbox_oldest_unsent_seconds",] == 0
-    assert told()["messaging_outbox_unsent",] == 0
+    assert reported()["messaging_outbox_oldest_unsent_seconds",] == 0
+    assert reported()["messaging_outbox_unsent",] == 0
 
 
 def test_the_age_is_that_of_the_oldest_that_waits():
@@ -46,22 +49,22 @@ def test_the_age_is_that_of_the_oldest_that_waits():
     wait_since(60)
     wait_since(5)
 
-    assert told()["messaging_outbox_oldest_unsent_seconds",] == pytest.approx(60, abs=5)
-    assert told()["messaging_outbox_unsent",] == 2
+    assert reported()["messaging_outbox_oldest_unsent_seconds",] == pytest.approx(60, abs=5)
+    assert reported()["messaging_outbox_unsent",] == 2
 
 
 def test_a_row_that_was_refused_and_put_off_counts_with_its_whole_age():
     wait_since(5)
     wait_since(600, attempts=7, next_attempt_at=Now() + timedelta(seconds=200))
 
-    assert told()["messaging_outbox_oldest_unsent_seconds",] == pytest.approx(600, abs=5)
+    assert reported()["messaging_outbox_oldest_unsent_seconds",] == pytest.approx(600, abs=5)
 
 
 def test_many_are_counted_up_to_a_bound(monkeypatch):
     monkeypatch.setattr(metrics, "AT_MOST", 10)
     wait_since(5, number=25)
 
-    assert told()["messaging_outbox_unsent",] == 10
+    assert reported()["messaging_outbox_unsent",] == 10
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL tells how it looks")
@@ -70,7 +73,7 @@ def test_with_many_waiting_rows_it_looks_at_few(django_assert_max_num_queries):
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE messaging_outbox")
     with django_assert_max_num_queries(2) as seen:
-        metrics.oldest_unsent_age()
+        oldest_unsent_age()
     with connection.cursor() as cursor:
         plans = []
         for query in seen.captured_queries:
@@ -81,17 +84,19 @@ def test_with_many_waiting_rows_it_looks_at_few(django_assert_max_num_queries):
     assert ["Seq Scan" in plan for plan in plans] == [False, False]
 
 
-def test_groups_beyond_the_largest_are_told_together(monkeypatch):
-    monkeypatch.setattr(metrics, "GROUPS", 1)
+def test_groups_beyond_the_largest_are_reported_together(monkeypatch):
+    monkeypatch.setattr(messaging_metrics, "GROUPS", 1)
     for number, error in enumerate([Transient("a"), Transient("b"), Malformed("c"), OSError("d")]):
         message = Received.read(b"%d" % number, queue="q")
         keeping.keep(message, error, dead=True)
 
-    counted = {labels[1:]: n for labels, n in told().items() if labels[0] == "messaging_set_aside"}
+    counted = {
+        labels[1:]: n for labels, n in reported().items() if labels[0] == "messaging_set_aside"
+    }
     assert counted == {("dead", "Transient"): 2, ("dead", "other"): 2}
 
 
-def test_a_database_that_does_not_answer_in_time_is_told_and_takes_no_longer(monkeypatch):
+def test_a_database_too_slow_to_answer_is_reported_and_takes_no_longer(monkeypatch):
     wait_since(5, number=3)
     monkeypatch.setattr(metrics, "TIME_LIMIT", 0.05)
 
@@ -106,11 +111,10 @@ def test_a_database_that_does_not_answer_in_time_is_told_and_takes_no_longer(mon
                 )
         yield from ()
 
-    one = metrics.Numbers()
-    one.readings = [endless]
+    gauges = DatabaseGauges(endless)
     started = time.monotonic()
 
-    assert [sample.value for metric in one.collect() for sample in metric.samples] == [0]
+    assert [sample.value for metric in gauges.collect() for sample in metric.samples] == [0]
     assert time.monotonic() - started < 10
 
 
@@ -121,16 +125,15 @@ def test_many_who_ask_are_given_one_reading():
         readings.append(1)
         yield from ()
 
-    one = metrics.Numbers()
-    one.readings = [reading]
+    gauges = DatabaseGauges(reading)
     for _ in range(5):
-        list(one.collect())
+        list(gauges.collect())
 
     assert readings == [1]
 
 
-def test_after_it_the_connection_is_gone_and_works_anew():
-    told()
+def test_a_reading_leaves_no_connection_behind_and_the_next_one_works():
+    reported()
 
     assert connection.connection is None
     try:

@@ -1,0 +1,27 @@
+"""What a process says of itself at its start."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from django.db import connection
+
+
+def describe(process: str, does: str, broker_url: str) -> str:
+    """One line: which process this is, what it does, what it is connected to (no password)."""
+    return f"{process}: {does}; database {_database()}; broker {_without_password(broker_url)}"
+
+
+def _database() -> str:
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite {settings['NAME']}"
+    return f"postgresql {settings['USER']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return f"embedded {parts.path[1:]}"
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.username or 'guest'}@{parts.hostname}{port}{parts.path}"
