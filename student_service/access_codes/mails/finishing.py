@@ -30,11 +30,15 @@ LONGEST_PAUSE = 6 * 3600.0
 def finish(intent: MailIntent, attempt: Attempt, *, first_pause: float = FIRST_PAUSE) -> None:
     """Write down how an attempt ended, unless the mail is another worker's by now."""
     if attempt.ending is not Ending.SENT:
-        logger.warning("mail %s: %s: %s", intent.message_id, attempt.ending.name, attempt.answer)
+        logger.warning(
+            "mail %s %s: %s", intent.message_id, attempt.ending.name.lower(), attempt.answer
+        )
     if _write_down(intent, attempt, first_pause):
         _count(intent)
     else:
-        logger.warning("mail %s: too late, another worker has finished it", intent.message_id)
+        logger.warning(
+            "mail %s: another worker took it over after the lease ended", intent.message_id
+        )
 
 
 def withdraw(intent: MailIntent, reason: str) -> None:

@@ -41,11 +41,19 @@ class Command(ServiceCommand):
         shown = actions.add_parser("list", help="count mails by state, or list those in one state")
         shown.add_argument("--state", choices=MailIntent.State.values)
         finish = actions.add_parser("finish", help="record that mails arrived, or give them up")
-        finish.add_argument("--as", dest="as_state", required=True, choices=by_hand.FINISH)
+        finish.add_argument(
+            "--as",
+            dest="as_state",
+            required=True,
+            choices=by_hand.FINISH,
+            help="sent: it reached its recipient; failed: nobody will try again",
+        )
         resend = actions.add_parser("resend", help="have mails sent again now")
         for decision in (finish, resend):
-            decision.add_argument("id", nargs="+", type=UUID, help="of a mail, as `list` shows it")
-            decision.add_argument("--reason", required=True, help="is kept with the mail")
+            decision.add_argument(
+                "id", nargs="+", type=UUID, help="the id of a mail, as `list --state` shows it"
+            )
+            decision.add_argument("--reason", required=True, help="why; it is kept with the mail")
             decision.add_argument("--by", help="who decided it (default: your login name)")
 
     def handle(self, *, action: str, **options: Any) -> None:
