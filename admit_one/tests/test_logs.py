@@ -7,12 +7,13 @@ import json
 import logging
 import subprocess
 import sys
+from urllib.parse import quote
 
 import pytest
 from admit_one.messaging.testing import an_envelope
 from shared_contracts.events import UserSubscribed
 
-from admit_one import logs
+from admit_one import logs, masking
 from tests import rabbit
 from tests.processes import eventually
 
@@ -28,6 +29,16 @@ def log(request):
     handler = logging.StreamHandler(written)
     handler.setFormatter(logs.FORMATS[request.param]())
     logger = logging.Logger("test")  # noqa: LOG001 (one of its own, with no handler of ours)
+    logger.addHandler(handler)
+    return logger, written.getvalue
+
+
+@pytest.fixture
+def line_log():
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logs.Line())
+    logger = logging.Logger("test")  # noqa: LOG001
     logger.addHandler(handler)
     return logger, written.getvalue
 
@@ -128,9 +139,95 @@ def test_what_a_record_is_about_ends_with_its_block(json_log):
     assert "event_id" not in written()
 
 
+EVENT = {"event": "invoice_lost", "fields": {"invoice": 7, "reason": "no such file", "by": None}}
+
+
+def test_a_line_ends_with_its_event_and_fields(line_log):
+    logger, written = line_log
+    logger.warning("invoice 7 is lost", extra=EVENT)
+
+    assert written().endswith(
+        ' WARNING invoice 7 is lost event=invoice_lost invoice=7 reason="no such file"\n'
+    )
+
+
+def test_a_json_record_has_its_event_and_fields_beside_the_keys_of_every_record(json_log):
+    logger, written = json_log
+    logger.warning("lost", extra={"event": "invoice_lost", "fields": {"invoice": 7, "level": "x"}})
+
+    record = written()
+    assert list(record)[:4] == ["time", "level", "logger", "message"]
+    assert (record["event"], record["invoice"], record["level"]) == ("invoice_lost", 7, "WARNING")
+
+
+def test_an_event_logger_fills_the_sentence_with_the_fields(caplog):
+    logs.EventLogger("billing").error("invoice_lost", "{invoice} is lost {{}}", invoice="{x} %s")
+
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("billing", "ERROR")
+    assert record.getMessage() == "{x} %s is lost {}"
+    assert (record.event, record.fields) == ("invoice_lost", {"invoice": "{x} %s"})
+
+
+def test_an_event_logger_below_the_level_costs_no_sentence(caplog):
+    logging.getLogger("billing.quiet").setLevel("ERROR")
+    logs.EventLogger("billing.quiet").info("unused", "{missing}")
+
+    assert caplog.records == []
+
+
+def test_fields_are_masked_too(log):
+    logger, written = log
+    logger.warning("x", extra={"event": "x", "fields": {"who": f"{ADDRESS} {CODE} {LOGIN}"}})
+
+    assert [secret for secret in SECRETS if secret in written()] == []
+
+
+@pytest.mark.parametrize("secret", ["hunter2-and-more", "p@ss/wörd"])
+def test_every_configured_secret_is_masked_by_its_value(log, monkeypatch, secret):
+    monkeypatch.setattr(masking, "_secrets", set())
+    monkeypatch.setattr(masking, "_any_secret", None)
+    masking.learn([secret])
+    logger, written = log
+    try:
+        fail_with(f"login {secret} refused")
+    except SecretError:
+        logger.exception("with %s", secret, extra={"event": "x", "fields": {"password": secret}})
+    with logs.about(subject=quote(secret)):
+        logger.warning("%r", {"password": secret})
+
+    for form in (secret, quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]):
+        assert form not in written()
+    assert "login *** refused" in written()
+
+
+FORGED = "x\n2026-11-27 00:00:00,000 INFO all is well \x1b[2J\u202e\r"
+
+
+def test_a_forged_line_is_escaped(line_log):
+    logger, written = line_log
+    logger.warning(FORGED, extra={"event": "x", "fields": {"said": FORGED}})
+
+    [line] = written().splitlines()
+    assert line.isprintable()
+    assert "x\\n2026-11-27 00:00:00,000 INFO all is well \\x1b[2J\\u202e\\r" in line
+
+
+def test_a_traceback_cannot_be_taken_for_records(line_log):
+    logger, written = line_log
+    try:
+        fail_with(FORGED)
+    except SecretError:
+        logger.exception("failed", stack_info=True)
+
+    first, *others = written().splitlines()
+    assert first.endswith("ERROR failed")
+    assert [line for line in others if not line.startswith("  ") or not line.isprintable()] == []
+
+
 SPEAKERS = """
 import logging.config, sys
-from admit_one import logs
+from admit_one import logs, masking
 logging.config.dictConfig(logs.configuration(sys.argv[1]))
 for name in ("billing.invoices", "celery.worker", "django.request"):
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):

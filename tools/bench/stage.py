@@ -57,7 +57,7 @@ class Stage:
         environment: Mapping[str, str],
         ready: str = " ready",
     ) -> Iterator[dict[str, Process]]:
-        """Start commands by name, wait until each prints a line that ends in `ready`; end them."""
+        """Start commands by name, wait until each prints `ready`; end them."""
         started: dict[str, Process] = {}
         try:
             for name, arguments in commands.items():

@@ -142,6 +142,6 @@ def wait_ready(processes: Iterable[Process], timeout: float) -> Iterator[Process
             time.sleep(LOOK_EVERY)
 
 
-def says(ending: str) -> Callable[[Process], bool]:
-    """Ready once a line of its output ends in `ending`."""
-    return lambda process: any(line.endswith(ending) for line in process.output().splitlines())
+def says(text: str) -> Callable[[Process], bool]:
+    """Ready once there is `text` in its output."""
+    return lambda process: text in process.output()

@@ -1,4 +1,9 @@
-"""How log records are written: as lines for people or as JSON for machines, and always masked.
+"""How log records are made and written: as lines for people or as JSON for machines.
+
+A record of ours has a sentence, the name of its event and fields:
+
+    logger = EventLogger(__name__)
+    logger.warning("mail_server_away", "mail server is away, mails wait: {reason}", reason=…)
 
 A record is masked when it is written, whoever made it, its traceback included.
 """
@@ -12,6 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from datetime import UTC, datetime
+from functools import partialmethod
 from typing import Any
 
 from .contract.envelope import Envelope
@@ -52,14 +58,45 @@ def facts(envelope: Envelope[Any] | None) -> dict[str, str | None]:
     }
 
 
+class EventLogger:
+    """Logs what happened: an event's name, a sentence with fields in braces, and all the fields.
+
+    Other loggers say the same by `extra={"event": …, "fields": {…}}`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def log(
+        self, level: int, event: str, sentence: str, /, *, exc_info: Any = None, **fields: Any
+    ) -> None:
+        if self._logger.isEnabledFor(level):
+            extra = {"event": event, "fields": fields}
+            self._logger.log(level, sentence.format(**fields), exc_info=exc_info, extra=extra)
+
+    info = partialmethod(log, logging.INFO)
+    warning = partialmethod(log, logging.WARNING)
+    error = partialmethod(log, logging.ERROR)
+    critical = partialmethod(log, logging.CRITICAL)
+
+
 class Line(logging.Formatter):
-    """One line a fact: when, how bad, what."""
+    """One line a fact: when, how bad, what, and its event with the fields.
+
+    Nothing in it can forge a second line or speak to a terminal: what is not printable is
+    escaped, and the lines of a traceback are indented.
+    """
 
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname} {message}", style="{")
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(_masked(record, self))
+        masked = _masked(record, self)
+        fields = (f"{name}={_word(value)}" for name, value in _fields(record).items())
+        masked.msg = _printable(" ".join([masked.msg, *fields]))
+        masked.exc_text = _indented(masked.exc_text)
+        masked.stack_info = _indented(masked.stack_info)
+        return super().format(masked)
 
 
 class Json(logging.Formatter):
@@ -75,6 +112,7 @@ class Json(logging.Formatter):
             **{name: text for name, text in _process.items() if text},
             **{name: mask(text) for name, text in _about.get().items()},
         }
+        entry |= {n: value for n, value in _fields(record).items() if n not in entry}
         if masked.exc_text:
             entry["traceback"] = masked.exc_text
         if masked.stack_info:
@@ -90,6 +128,38 @@ def _masked(record: logging.LogRecord, formatter: logging.Formatter) -> logging.
     masked.exc_text = mask(formatter.formatException(record.exc_info)) if record.exc_info else None
     masked.stack_info = mask(record.stack_info) if record.stack_info else None
     return masked
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """The record's event and its fields, masked. Numbers stay numbers."""
+    event = getattr(record, "event", None)
+    if event is None:
+        return {}
+    given = {"event": event, **getattr(record, "fields", {})}
+    return {
+        name: value if isinstance(value, int | float) else mask(str(value))
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+def _word(value: Any) -> str:
+    """A field's value in a line: in quotes if anybody could take it for more than one word."""
+    text = str(value)
+    plain = text and not any(one in ' "=' for one in text) and text.isprintable()
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
+    )
+
+
+def _indented(text: str | None) -> str | None:
+    return text and "\n".join(f"  {_printable(line)}" for line in text.splitlines())
 
 
 FORMATS = {"line": Line, "json": Json}
