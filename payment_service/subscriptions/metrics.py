@@ -22,7 +22,7 @@ PAID_TO_CODE = Histogram(
     buckets=WAITS,
 )
 
-OPEN = (Drift.State.FOUND, Drift.State.REPAIRING, Drift.State.NEEDS_PERSON)
+STILL_DIFFERS = (Drift.State.OPEN, Drift.State.REPAIRING, Drift.State.NEEDS_PERSON)
 
 
 def codes_came(subscriptions: Collection[UUID]) -> None:
@@ -64,7 +64,7 @@ def drift() -> Iterator[Metric]:
         state=Drift.State.REPAIRED,
         closed_at__gt=OuterRef("found_at"),
     )
-    still = Drift.objects.filter(~Exists(repaired), run__in=latest[:1], state__in=OPEN)
+    still = Drift.objects.filter(~Exists(repaired), run__in=latest[:1], state__in=STILL_DIFFERS)
     by_kind = Tally(still.order_by().values_list("kind", flat=True)[:AT_MOST])
     yield gauge(
         "subscriptions_compared_age_seconds",

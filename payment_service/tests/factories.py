@@ -28,7 +28,7 @@ def a_payload(**changes: Any) -> dict[str, Any]:
 
 
 def a_subscription(**changes: Any) -> Subscription:
-    """A recorded subscription, its ask in the outbox."""
+    """A recorded subscription, its request in the outbox."""
     return services.record_subscription(**{"client": "shop", **a_payload(), **changes})
 
 

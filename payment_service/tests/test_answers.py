@@ -44,7 +44,7 @@ def test_no_cache_keeps_codes_and_addresses(shop: Api) -> None:
         assert answer["Cache-Control"] == "no-store"
 
 
-def test_a_fault_of_our_own_is_a_problem_with_an_id_and_no_details(
+def test_an_internal_error_is_a_problem_without_details(
     shop: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(**_: object) -> None:
@@ -62,7 +62,7 @@ def test_a_fault_of_our_own_is_a_problem_with_an_id_and_no_details(
     assert "ada@" not in caplog.text
 
 
-def test_without_its_database_the_service_asks_to_try_again(
+def test_without_its_database_the_service_answers_503(
     shop: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def away(*_: object) -> None:
@@ -77,7 +77,7 @@ def test_without_its_database_the_service_asks_to_try_again(
     assert "10.0.0.7" in caplog.text
 
 
-def test_nothing_is_logged_of_what_was_sent(shop: Api, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_address_or_key_is_logged(shop: Api, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         shop.post()
         shop.post(a_payload(email="wrong-address"))

@@ -82,7 +82,7 @@ def test_a_revoked_key_is_refused_and_the_clients_other_key_is_not() -> None:
 
 
 @pytest.mark.django_db
-def test_the_list_names_keys_and_tells_no_secret() -> None:
+def test_the_list_names_keys_and_shows_no_secret() -> None:
     key = ApiKey.objects.issue("shop")
     listed = manage("list")
 
@@ -105,6 +105,6 @@ def test_the_database_does_not_know_the_secret() -> None:
 @pytest.mark.parametrize(
     "arguments", [("create", "--name", " "), ("create", "--name", "x" * 65), ("revoke", "nothing")]
 )
-def test_a_wrong_command_says_what_it_expected(arguments: tuple[str, ...]) -> None:
+def test_a_wrong_command_names_what_it_expected(arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match="expected"):
         manage(*arguments)

@@ -1,4 +1,4 @@
-"""A subscription is cancelled once and for good, and its code is asked for until it is revoked."""
+"""A subscription is cancelled once and for good, and its revocation requested until confirmed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cancel(shop: Api, subscription: Subscription | str, body: bytes = b"") -> An
 
 
 def cancelled(**changes: Any) -> Subscription:
-    """A cancelled subscription; all that was to be said of it is sent."""
+    """A cancelled subscription; its events are published."""
     subscription = a_subscription(**changes)
     services.cancel_subscription(client="shop", subscription_id=subscription.id)
     send_all()
@@ -52,20 +52,23 @@ def cancellations() -> list[Envelope[SubscriptionCancelled]]:
     return [m for m in published() if isinstance(m.data, SubscriptionCancelled)]
 
 
-def test_a_cancelled_subscription_is_shown_as_such_and_told(shop: Api) -> None:
+def test_a_cancellation_is_shown_and_published(shop: Api) -> None:
     subscription = a_subscription()
     deliver(a_code_for(subscription.id))
     answer = cancel(shop, subscription)
 
     shown = shop.get(f"/v1/subscriptions/{subscription.id}").json()
     row = Subscription.objects.get()
-    [told] = cancellations()
+    [cancellation] = cancellations()
     assert answer.status_code == 202
     assert answer.json() == shown
     assert (shown["status"], shown["access_code"]) == ("cancelled", CODE)
     assert shown["cancelled_at"] is not None
-    assert told.data.cancelled_at == row.cancelled_at
-    assert (told.subject, told.causationid) == (str(subscription.id), row.first_request_id)
+    assert cancellation.data.cancelled_at == row.cancelled_at
+    assert (cancellation.subject, cancellation.causationid) == (
+        str(subscription.id),
+        row.first_request_id,
+    )
     assert answer["Cache-Control"] == "no-store"
 
 
@@ -92,7 +95,7 @@ def test_another_clients_subscription_does_not_exist(shop: Api, other_shop: Api)
 
 
 @pytest.mark.parametrize("body", [b'{"at": "2027-01-01T00:00:00Z"}', b"null", b"[]", b"0"])
-def test_a_request_that_wants_more_than_to_cancel_is_refused(shop: Api, body: bytes) -> None:
+def test_a_request_with_a_body_is_refused(shop: Api, body: bytes) -> None:
     subscription = a_subscription()
     answer = cancel(shop, subscription, body)
 
@@ -108,26 +111,26 @@ def test_only_who_has_a_key_can_cancel(client: Any) -> None:
     assert Subscription.objects.get().status == "pending"
 
 
-def test_it_asks_again_until_the_revocation_is_confirmed() -> None:
+def test_a_revocation_is_requested_until_it_is_confirmed() -> None:
     subscription = cancelled()
-    asked = []
+    published_by_then = []
     for _ in range(3):
         Subscription.objects.update(next_request_at=timezone.now() - timedelta(days=2))
         OutboxMessage.objects.update(published_at=timezone.now() - timedelta(days=2))
         code_requests.request_again()
-        asked.append(len(cancellations()))
+        published_by_then.append(len(cancellations()))
     deliver(revoked(subscription.id))
     Subscription.objects.update(next_request_at=timezone.now() - timedelta(days=2))
     code_requests.request_again()
 
-    assert asked == [2, 3, 4]
+    assert published_by_then == [2, 3, 4]
     assert len(cancellations()) == 4
     assert len([m for m in published() if isinstance(m.data, UserSubscribed)]) == 1
     assert len({m.id for m in cancellations()}) == 4
     assert len({m.data for m in cancellations()}) == 1
 
 
-def test_one_that_is_cancelled_before_its_code_came_is_not_asked_for_its_code() -> None:
+def test_no_code_is_requested_once_cancelled() -> None:
     subscription = cancelled()
     deliver(revoked(subscription.id))
     Subscription.objects.update(next_request_at=timezone.now() - timedelta(days=2))
@@ -135,7 +138,7 @@ def test_one_that_is_cancelled_before_its_code_came_is_not_asked_for_its_code() 
     assert code_requests.request_again() == 0
 
 
-def test_a_code_that_comes_after_the_cancellation_is_kept_and_does_not_revive_it() -> None:
+def test_a_code_after_the_cancellation_does_not_revive_it() -> None:
     subscription = cancelled()
     deliver(a_code_for(subscription.id))
 
@@ -143,7 +146,7 @@ def test_a_code_that_comes_after_the_cancellation_is_kept_and_does_not_revive_it
     assert (row.status, row.code) == ("cancelled", CODE)
 
 
-def test_the_api_shows_since_when_the_code_lets_nobody_in(shop: Api) -> None:
+def test_the_api_shows_when_the_code_was_revoked(shop: Api) -> None:
     subscription = cancelled()
     path = f"/v1/subscriptions/{subscription.id}"
     before = shop.get(path).json()["code_revoked_at"]
@@ -166,14 +169,14 @@ def test_the_first_confirmation_stays() -> None:
 
 def test_a_confirmation_of_what_was_not_cancelled_is_refused() -> None:
     subscription = a_subscription()
-    [unasked] = deliver(revoked(subscription.id))
+    [unrequested] = deliver(revoked(subscription.id))
     [unknown] = deliver(revoked(UUID(int=7)))
 
-    assert (unasked.result, unknown.result) == (Result.REJECTED, Result.REJECTED)
+    assert (unrequested.result, unknown.result) == (Result.REJECTED, Result.REJECTED)
     assert Subscription.objects.get().code_revoked_at is None
 
 
-def test_prometheus_reads_for_how_long_a_code_may_still_let_in() -> None:
+def test_prometheus_reads_the_age_of_the_oldest_unrevoked_code() -> None:
     def waiting() -> list[float]:
         return [family.samples[0].value for family in metrics.open_subscriptions()]
 
@@ -188,14 +191,14 @@ def test_prometheus_reads_for_how_long_a_code_may_still_let_in() -> None:
     assert waiting() == [1, 0]
 
 
-def test_why_tells_that_it_was_cancelled_and_what_it_waits_for() -> None:
+def test_why_reports_the_cancellation_and_the_missing_confirmation() -> None:
     subscription = cancelled()
     [wait] = tell(str(subscription.id)).waits
     deliver(revoked(subscription.id))
 
-    told = tell(str(subscription.id))
+    report = tell(str(subscription.id))
     assert wait.why.startswith("no confirmation yet that its code is revoked; requested once")
-    assert told.waits == []
+    assert report.waits == []
     assert {"cancelled", "code revoked, the student service reports"} <= {
-        s.what for s in told.steps
+        s.what for s in report.steps
     }

@@ -11,10 +11,11 @@ import pytest
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.testing import deliver, published
 from jsonschema import Draft202012Validator
-from shared_contracts.events import AccessDigest
+from shared_contracts.events import AccessDigest, UserSubscribed
 from subscriptions import services
-from subscriptions.models import ReconciliationRun, Subscription
+from subscriptions.models import Paid, ReconciliationRun, Subscription
 from subscriptions.reconciliation import runs
+from subscriptions.serializers import NewSubscription
 
 from tests.factories import a_code_for, a_subscription
 
@@ -56,33 +57,40 @@ def test_a_cancellation_has_the_form_of_the_golden_subscription_cancelled() -> N
 
 
 def test_the_golden_access_code_revoked_confirms_a_cancellation() -> None:
-    told = Envelope.from_json(golden("access_code_revoked")).data
+    confirmation = Envelope.from_json(golden("access_code_revoked")).data
     subscription = a_subscription()
     services.cancel_subscription(client="shop", subscription_id=subscription.id)
-    Subscription.objects.update(id=told.subscription_id)
+    Subscription.objects.update(id=confirmation.subscription_id)
     deliver(golden("access_code_revoked"))
 
-    assert Subscription.objects.get().code_revoked_at == told.revoked_at
+    assert Subscription.objects.get().code_revoked_at == confirmation.revoked_at
 
 
 def test_what_is_published_has_the_form_of_the_golden_event() -> None:
     golden = json.loads(SHARED.joinpath("golden/user_subscribed.json").read_bytes())
     a_subscription()
 
-    [ask] = published()
-    written = json.loads(ask.to_json())
+    [request] = published()
+    written = json.loads(request.to_json())
     optional = {"causationid", "traceparent"}
     assert written.keys() - optional == golden.keys() - optional
     assert written["data"].keys() == golden["data"].keys()
     assert (written["type"], written["source"]) == (golden["type"], golden["source"])
 
 
+def test_api_and_events_agree_on_what_was_paid() -> None:
+    paid = set(Paid.__annotations__)
+
+    assert set(NewSubscription().fields) == paid
+    assert UserSubscribed.model_fields.keys() == paid | {"subscription_id", "occurred_at"}
+
+
 def test_what_is_published_fits_the_committed_schema() -> None:
     schema = json.loads(SHARED.joinpath("schemas/user_subscribed.schema.json").read_bytes())
     a_subscription()
 
-    [ask] = published()
-    Draft202012Validator(schema).validate(json.loads(ask.to_json()))
+    [request] = published()
+    Draft202012Validator(schema).validate(json.loads(request.to_json()))
 
 
 GOLDEN_RUN = "019b81c4-5e10-7f21-8b42-9a3c4d5e6f10"
@@ -94,18 +102,18 @@ def golden(event_type: str) -> bytes:
 
 def the_golden_run(**changes: Any) -> ReconciliationRun:
     """A run that has come to the page of the golden digest."""
-    asked = Envelope.from_json(golden("access_digest_requested")).data
+    requested = Envelope.from_json(golden("access_digest_requested")).data
     return ReconciliationRun.objects.create(
         id=GOLDEN_RUN,
-        since=asked.since,
-        until=asked.until,
-        after_paid_at=asked.after.occurred_at,
-        after_id=asked.after.subscription_id,
+        since=requested.since,
+        until=requested.until,
+        after_paid_at=requested.after.occurred_at,
+        after_id=requested.after.subscription_id,
         **changes,
     )
 
 
-def test_the_golden_digest_is_compared_and_its_next_page_is_asked_for() -> None:
+def test_the_golden_digest_is_compared_and_the_next_page_requested() -> None:
     digest = Envelope.from_json(golden("access_digest")).data
     run = the_golden_run()
     deliver(golden("access_digest"))
@@ -120,7 +128,7 @@ def test_the_golden_digest_is_compared_and_its_next_page_is_asked_for() -> None:
     assert [d.subscription_id for d in run.drifts.all()] == [digest.entries[0].subscription_id]
 
 
-def test_the_golden_grant_is_recorded_and_asked_for_as_promised() -> None:
+def test_the_golden_grant_is_requested_and_recorded() -> None:
     event = Envelope.from_json(golden("access_grant_reported")).data
     deliver_to = the_golden_run(repair=True)
     deliver(golden("access_digest"))
@@ -134,7 +142,7 @@ def test_the_golden_grant_is_recorded_and_asked_for_as_promised() -> None:
     assert deliver_to.drifts.get().state == "repaired"
 
 
-def test_a_lost_code_is_told_in_the_form_of_the_golden_access_code_restored() -> None:
+def test_a_lost_code_is_sent_like_the_golden_access_code_restored() -> None:
     promised = json.loads(golden("access_code_restored"))
     subscription = a_subscription()
     deliver(a_code_for(subscription.id))

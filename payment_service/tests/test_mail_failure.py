@@ -21,7 +21,7 @@ def at(minute: int) -> datetime:
     return datetime(2026, 1, 2, 3, minute, tzinfo=UTC)
 
 
-def test_it_is_shown_and_the_code_is_shown_all_the_same(shop: Api) -> None:
+def test_the_failure_is_shown_beside_the_code(shop: Api) -> None:
     location = shop.post()["Location"]
     subscription = Subscription.objects.get()
     before = shop.get(location).json()["mail_failure"]
@@ -42,7 +42,7 @@ def test_it_is_shown_and_the_code_is_shown_all_the_same(shop: Api) -> None:
 
 
 @pytest.mark.parametrize("order", [(4, 9), (9, 4)])
-def test_of_several_failures_the_latest_is_kept_in_whatever_order_they_come(
+def test_the_latest_failure_is_kept_in_whatever_order_they_come(
     order: tuple[int, int],
 ) -> None:
     subscription = a_subscription()
@@ -57,7 +57,7 @@ def test_of_several_failures_the_latest_is_kept_in_whatever_order_they_come(
     assert subscription.mail_failed_at == at(9)
 
 
-def test_one_about_an_unknown_subscription_is_rejected_and_costs_its_neighbour_nothing() -> None:
+def test_a_failure_of_an_unknown_subscription_is_rejected_alone() -> None:
     known, unknown = a_subscription(), uuid7()
     outcomes = deliver(
         an_envelope(AccessCodeUndeliverable, subscription_id=unknown),

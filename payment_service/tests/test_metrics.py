@@ -1,4 +1,4 @@
-"""What Prometheus reads of subscriptions is how long customers wait."""
+"""What Prometheus reads of subscriptions is how long clients wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 COUNT = "subscriptions_paid_to_code_seconds_count"
 
 
-def told(name: str) -> float:
+def value(name: str) -> float:
     return REGISTRY.get_sample_value(name) or 0.0
 
 
@@ -25,12 +25,12 @@ def waiting() -> float:
 
 
 def test_a_batch_of_codes_is_observed_once_and_a_repetition_never() -> None:
-    one, other = a_subscription(), a_subscription()
-    before = told(COUNT)
+    first, second = a_subscription(), a_subscription()
+    before = value(COUNT)
     assert waiting() == 2
-    codes = a_code_for(one.id), a_code_for(other.id)
+    codes = a_code_for(first.id), a_code_for(second.id)
     deliver(*codes)
     deliver(*codes)
 
-    assert told(COUNT) - before == 1
+    assert value(COUNT) - before == 1
     assert waiting() == 0

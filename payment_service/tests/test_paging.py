@@ -13,7 +13,7 @@ def walk(shop: Api, path: str) -> list[list[str]]:
     following: str | None = path
     while following:
         page = shop.get(following).json()
-        pages.append([one["id"] for one in page["results"]])
+        pages.append([row["id"] for row in page["results"]])
         following = page["next"]
     return pages
 
@@ -28,7 +28,7 @@ def test_pages_hold_every_subscription_once_newest_first(
     pages = walk(shop, "/v1/subscriptions?limit=2")
 
     assert [len(page) for page in pages] == sizes
-    assert [one for page in pages for one in page] == created[::-1]
+    assert [row_id for page in pages for row_id in page] == created[::-1]
 
 
 def test_what_is_added_meanwhile_does_not_shift_the_pages(shop: Api) -> None:
@@ -39,7 +39,7 @@ def test_what_is_added_meanwhile_does_not_shift_the_pages(shop: Api) -> None:
     assert walk(shop, first["next"]) == [created[1::-1]]
 
 
-def test_a_page_holds_fifty_unless_asked_otherwise(shop: Api) -> None:
+def test_a_page_holds_fifty_by_default(shop: Api) -> None:
     for _ in range(51):
         a_subscription()
     page = shop.get("/v1/subscriptions").json()
@@ -66,7 +66,7 @@ def test_a_page_holds_fifty_unless_asked_otherwise(shop: Api) -> None:
         "cursor=" + "A" * 5_000,
     ],
 )
-def test_a_page_that_cannot_be_is_refused(shop: Api, query: str) -> None:
+def test_an_impossible_page_is_refused(shop: Api, query: str) -> None:
     response = shop.get(f"/v1/subscriptions?{query}")
 
     [fault] = response.json()["errors"]

@@ -13,7 +13,7 @@ from tests.conftest import Api
 from tests.factories import a_payload, a_subscription
 
 
-def test_a_post_is_answered_with_the_pending_subscription_and_where_to_look(shop: Api) -> None:
+def test_a_post_is_answered_with_the_pending_subscription(shop: Api) -> None:
     response = shop.post()
 
     assert response.status_code == 202
@@ -31,20 +31,22 @@ def test_a_post_is_answered_with_the_pending_subscription_and_where_to_look(shop
     assert shop.get(response["Location"]).json() == response.json()
 
 
-def test_the_ask_for_a_code_is_in_the_outbox_with_the_subscription(shop: Api) -> None:
+def test_the_request_of_a_code_is_in_the_outbox_with_the_subscription(shop: Api) -> None:
     recorded = shop.post().json()
 
-    [ask] = published()
+    [request] = published()
     subscription = Subscription.objects.get()
-    assert ask.data == UserSubscribed(
+    assert request.data == UserSubscribed(
         **a_payload(), subscription_id=recorded["id"], occurred_at=recorded["created_at"]
     )
-    assert (ask.subject, ask.correlationid, ask.causationid) == (recorded["id"],) * 2 + (None,)
-    assert subscription.first_request_id == subscription.last_request_id == ask.id
+    assert (request.subject, request.correlationid, request.causationid) == (
+        recorded["id"],
+    ) * 2 + (None,)
+    assert subscription.first_request_id == subscription.last_request_id == request.id
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_the_ask_there_is_no_subscription(
+def test_without_the_request_there_is_no_subscription(
     shop: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object) -> None:
@@ -69,9 +71,7 @@ def test_one_user_may_hold_several_subscriptions(shop: Api) -> None:
 @pytest.mark.parametrize(
     ("given", "kept"), [(42, "42"), (0, "0"), ("ü-7", "ü-7"), ("x" * 64, "x" * 64)]
 )
-def test_a_user_id_is_any_visible_text_and_an_integer_is_its_digits(
-    shop: Api, given: object, kept: str
-) -> None:
+def test_a_user_id_is_visible_text_or_an_integer(shop: Api, given: object, kept: str) -> None:
     response = shop.post(a_payload(user_id=given))
 
     assert response.json()["user_id"] == kept

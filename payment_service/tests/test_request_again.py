@@ -21,9 +21,9 @@ MINUTE = timedelta(minutes=1)
 
 def pass_time(by: timedelta) -> None:
     """Move all that has happened back, which is the same as moving the clock on."""
-    for one in Subscription.objects.all():
-        one.next_request_at -= by
-        one.save()
+    for subscription in Subscription.objects.all():
+        subscription.next_request_at -= by
+        subscription.save()
     for row in OutboxMessage.objects.filter(published_at__isnull=False):
         assert row.published_at
         row.published_at -= by
@@ -36,9 +36,9 @@ def publish_all() -> None:
 
 
 @pytest.mark.django_db
-def test_asks_again_after_15_minutes_an_hour_6_hours_and_then_daily() -> None:
+def test_requests_again_after_15_minutes_an_hour_6_hours_then_daily() -> None:
     a_subscription()
-    asked_after = []
+    requested_after = []
     waited = timedelta()
     for _ in range(4 * 24 * 4):  # four days, by the quarter of an hour
         publish_all()
@@ -47,18 +47,20 @@ def test_asks_again_after_15_minutes_an_hour_6_hours_and_then_daily() -> None:
         before = len(published())
         code_requests.request_again()
         if len(published()) > before:
-            asked_after.append(waited)
+            requested_after.append(waited)
             waited = timedelta()
 
     assert (
-        asked_after
-        == [15 * MINUTE, 60 * MINUTE, 360 * MINUTE, *[timedelta(days=1)] * 3][: len(asked_after)]
+        requested_after
+        == [15 * MINUTE, 60 * MINUTE, 360 * MINUTE, *[timedelta(days=1)] * 3][
+            : len(requested_after)
+        ]
     )
-    assert len(asked_after) == 6
+    assert len(requested_after) == 6
 
 
 @pytest.mark.django_db
-def test_an_ask_is_a_new_event_with_the_same_words_and_the_first_as_its_cause() -> None:
+def test_a_repeated_request_is_a_new_event_caused_by_the_first() -> None:
     a_subscription()
     for wait in (15 * MINUTE, 60 * MINUTE):
         publish_all()
@@ -72,7 +74,7 @@ def test_an_ask_is_a_new_event_with_the_same_words_and_the_first_as_its_cause() 
 
 
 @pytest.mark.django_db
-def test_does_not_ask_again_while_the_last_ask_is_in_the_outbox() -> None:
+def test_no_request_is_repeated_while_the_last_is_in_the_outbox() -> None:
     a_subscription()
     pass_time(timedelta(days=2))
     code_requests.request_again()
@@ -81,32 +83,32 @@ def test_does_not_ask_again_while_the_last_ask_is_in_the_outbox() -> None:
 
 
 @pytest.mark.django_db
-def test_after_an_outage_the_answer_gets_its_time_from_when_the_ask_went_out() -> None:
+def test_the_time_for_an_answer_begins_when_the_request_is_published() -> None:
     a_subscription()
     pass_time(timedelta(days=2))
     publish_all()
     code_requests.request_again()
-    asked_at_once = len(published())
+    sent_directly = len(published())
     pass_time(15 * MINUTE)
     code_requests.request_again()
 
-    assert (asked_at_once, len(published())) == (1, 2)
+    assert (sent_directly, len(published())) == (1, 2)
 
 
 @pytest.mark.django_db
-def test_an_ask_that_retention_has_deleted_counts_as_sent() -> None:
+def test_a_request_that_was_pruned_counts_as_published() -> None:
     long_ago = timezone.now() - timedelta(days=50)
     subscription = a_subscription()
     OutboxMessage.objects.all().delete()
     Subscription.objects.update(created_at=long_ago, next_request_at=long_ago)
     code_requests.request_again()
 
-    [ask] = published()
-    assert ask.causationid == subscription.first_request_id
+    [request] = published()
+    assert request.causationid == subscription.first_request_id
 
 
 @pytest.mark.django_db
-def test_does_not_ask_for_what_is_there() -> None:
+def test_nothing_is_requested_once_the_code_is_there() -> None:
     subscription = a_subscription()
     publish_all()
     deliver(a_code_for(subscription.id))
@@ -116,7 +118,7 @@ def test_does_not_ask_for_what_is_there() -> None:
 
 
 @pytest.mark.django_db
-def test_the_task_goes_on_until_all_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_task_goes_on_until_all_were_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_requests, "BATCH", 2)
     for _ in range(5):
         a_subscription()
@@ -128,7 +130,7 @@ def test_the_task_goes_on_until_all_were_asked_for(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_at_once_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_workers_at_once_request_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_requests, "BATCH", 3)
     for _ in range(12):
         a_subscription()
@@ -152,7 +154,7 @@ def test_two_workers_at_once_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def worker_runs() -> Iterator[None]:
-    """Another test's worker may have been told to stop in this process."""
+    """Another test's worker may have been stopped in this process."""
     stopping.clear()
     yield
     stopping.clear()

@@ -33,6 +33,6 @@ def test_codes_are_shown_without_the_old_key_after_a_rotation(
     call_command("rotate_keys", stdout=out)
     given(new)
 
-    codes = {found.pk: found.code for found in Subscription.objects.all()}
+    codes = {row.pk: row.code for row in Subscription.objects.all()}
     assert codes == {waiting.pk: None, active.pk: "7K3M-Q9TX-2WBD-H5RN"}
     assert "k1 may be taken out of SEALING_KEYS." in out.getvalue()

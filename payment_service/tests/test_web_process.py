@@ -95,7 +95,7 @@ def test_a_body_in_chunks_without_a_length_is_read(web: ThreadedHandler) -> None
     assert headers["Location"].endswith(json.loads(body)["id"])
 
 
-def test_no_more_of_a_body_is_read_than_shows_that_it_is_too_large(web: ThreadedHandler) -> None:
+def test_a_body_that_is_too_large_is_not_read_to_its_end(web: ThreadedHandler) -> None:
     asked_for = 0
 
     def chunks() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What `manage.py why` tells on the payment side."""
+"""What `manage.py why` reports on the payment side."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.factories import CODE, a_code_for, a_subscription
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def whats(told: timeline.Told) -> str:
-    return "\n".join(step.what for step in told.steps)
+def whats(report: timeline.Told) -> str:
+    return "\n".join(step.what for step in report.steps)
 
 
-def test_a_subscription_with_its_code_is_finished_and_the_code_is_not_told() -> None:
+def test_with_its_code_it_waits_for_nothing_and_shows_no_code() -> None:
     subscription = a_subscription()
     OutboxMessage.objects.update(published_at=timezone.now())
     deliver(a_code_for(subscription.id))
 
-    told = timeline.tell(str(subscription.id))
+    report = timeline.tell(str(subscription.id))
 
-    assert told.waits == []
+    assert report.waits == []
     for what in (
         "paid: ",
         "user_subscribed written down to be sent",
@@ -33,12 +33,12 @@ def test_a_subscription_with_its_code_is_finished_and_the_code_is_not_told() -> 
         "access_code_created handled",
         "code issued",
     ):
-        assert what in whats(told)
-    assert CODE not in whats(told)
-    assert subscription.email not in whats(told)
+        assert what in whats(report)
+    assert CODE not in whats(report)
+    assert subscription.email not in whats(report)
 
 
-def test_one_whose_ask_is_out_tells_when_it_asks_again() -> None:
+def test_an_unanswered_request_shows_when_it_is_repeated() -> None:
     subscription = a_subscription()
     OutboxMessage.objects.update(published_at=timezone.now())
 
@@ -49,7 +49,7 @@ def test_one_whose_ask_is_out_tells_when_it_asks_again() -> None:
     assert wait.then == f"It is requested again at {clock}, without end."
 
 
-def test_one_whose_ask_is_not_out_waits_for_that_alone() -> None:
+def test_an_unsent_request_waits_for_the_relay_alone() -> None:
     subscription = a_subscription()
 
     [wait] = timeline.tell(str(subscription.id), "connection refused").waits
@@ -57,7 +57,7 @@ def test_one_whose_ask_is_not_out_waits_for_that_alone() -> None:
     assert "the broker is away: connection refused" in wait.why
 
 
-def test_a_mail_that_was_given_up_is_told_masked() -> None:
+def test_a_mail_that_was_given_up_is_shown_masked() -> None:
     subscription = a_subscription()
     deliver(a_code_for(subscription.id))
     OutboxMessage.objects.update(published_at=timezone.now())
@@ -69,5 +69,5 @@ def test_a_mail_that_was_given_up_is_told_masked() -> None:
     assert (wait.stuck, wait.why) == (True, "its mail was given up: 550 no a…@e….com here")
 
 
-def test_an_id_that_is_none_is_not_known() -> None:
+def test_a_malformed_id_is_unknown() -> None:
     assert timeline.tell("no-such-thing").steps == []

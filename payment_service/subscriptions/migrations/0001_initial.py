@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('subscription_id', models.UUIDField()),
                 ('kind', models.CharField(choices=[('paid_without_code', 'paid, and no code has come'), ('code_lost', 'the student side has lost the code'), ('code_without_payment', 'a code, and no payment is known'), ('code_differs', 'the student side has another code'), ('cancelled_but_valid', 'cancelled, and the code still lets in'), ('cancellation_lost', 'a revoked code, and no cancellation is known')], max_length=24)),
-                ('state', models.CharField(choices=[('found', 'nothing was done about it'), ('repairing', 'its repair was requested'), ('repaired', 'both sides agree again'), ('needs_person', 'it cannot be repaired by itself'), ('healed', 'both sides agree again without a repair')], max_length=16)),
+                ('state', models.CharField(choices=[('open', 'no repair was requested'), ('repairing', 'its repair was requested'), ('repaired', 'both sides agree again'), ('needs_person', 'it cannot be repaired by itself'), ('healed', 'both sides agree again without a repair')], max_length=16)),
                 ('ours', models.CharField(blank=True, help_text='digest of the code here', max_length=32)),
                 ('theirs', models.CharField(blank=True, help_text='digest of the code there', max_length=32)),
                 ('note', models.CharField(blank=True, db_default='', default='', max_length=200)),

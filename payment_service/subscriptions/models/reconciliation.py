@@ -74,7 +74,7 @@ class Drift(models.Model):
         CANCELLATION_LOST = "cancellation_lost", "a revoked code, and no cancellation is known"
 
     class State(models.TextChoices):
-        FOUND = "found", "nothing was done about it"
+        OPEN = "open", "no repair was requested"
         REPAIRING = "repairing", "its repair was requested"
         REPAIRED = "repaired", "both sides agree again"
         NEEDS_PERSON = "needs_person", "it cannot be repaired by itself"

@@ -36,7 +36,7 @@ def look_again(run: ReconciliationRun) -> None:
         requested = drifts.filter(state__in=REQUESTED)
         requested.update(state=State.REPAIRED, note=note, closed_at=now)
     for drifts in _healed(run):
-        drifts.filter(state=State.FOUND).update(state=State.HEALED, closed_at=now)
+        drifts.filter(state=State.OPEN).update(state=State.HEALED, closed_at=now)
 
 
 def _repaired(run: ReconciliationRun) -> Iterator[tuple[QuerySet[Drift], str]]:
@@ -97,7 +97,7 @@ def _counts(run: ReconciliationRun) -> dict[str, int]:
 def _state(counts: Mapping[str, int]) -> Runs:
     if counts.get(State.REPAIRING):
         return Runs.REPAIRING
-    if counts.get(State.FOUND) or counts.get(State.NEEDS_PERSON):
+    if counts.get(State.OPEN) or counts.get(State.NEEDS_PERSON):
         return Runs.DRIFT
     return Runs.REPAIRED if counts.get(State.REPAIRED) else Runs.CLEAN
 

@@ -52,7 +52,7 @@ def _note(run: ReconciliationRun, differences: Sequence[Difference]) -> Counter[
         {
             "run_id": run.id,
             **difference._asdict(),
-            "state": Drift.State.REPAIRING if run.repair else Drift.State.FOUND,
+            "state": Drift.State.REPAIRING if run.repair else Drift.State.OPEN,
             "tries": int(run.repair),
             "tried_at": now if run.repair else None,
             "found_at": now,

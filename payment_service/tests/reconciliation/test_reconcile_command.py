@@ -1,4 +1,4 @@
-"""`manage.py reconcile` tells what it found in words and in its exit code, and never a code."""
+"""`manage.py reconcile` reports drift in words and by its exit code, and never shows a code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from subscriptions.models import ReconciliationRun, Subscription
 from uuid_utils.compat import uuid7
 
 from tests.factories import CODE, OTHER_CODE
-from tests.test_reconciliation import codes, compared, paid, told
+from tests.reconciliation.both_sides import codes, compared, paid, reported
 
 pytestmark = pytest.mark.django_db
 
@@ -40,20 +40,20 @@ def test_a_clean_run_ends_with_0_and_counts() -> None:
     assert "compared    3 subscriptions\nresult      both sides agree\n" in text
 
 
-def test_drift_ends_with_1_the_subscriptions_and_the_command_that_mends_it() -> None:
+def test_drift_ends_with_1_and_shows_the_command_that_repairs_it() -> None:
     lost, differs = paid(2)
     run = compared({differs: OTHER_CODE})
     text, code = reconcile("show", str(run.id))
 
     assert code == 1
-    assert "the student side has lost the code: 1 found" in text
-    assert "the student side has another code: 1 found" in text
+    assert "the student side has lost the code: 1 open" in text
+    assert "the student side has another code: 1 open" in text
     assert all(str(subscription) in text for subscription in (lost, differs))
     assert f"reconcile --repair --from {run.since.isoformat()} --to {run.until.isoformat()}" in text
     assert not {CODE, OTHER_CODE, "ada@"} & set(text.split())
 
 
-def test_without_an_answer_in_time_it_ends_with_3_and_goes_on_by_itself() -> None:
+def test_without_an_answer_in_time_it_ends_with_3() -> None:
     paid()
     text, code = reconcile("--wait", "0")
 
@@ -71,7 +71,7 @@ def test_without_an_answer_in_time_it_ends_with_3_and_goes_on_by_itself() -> Non
         (["adopt", "--client", "nobody", str(uuid7())], "no API key belongs to 'nobody'"),
     ],
 )
-def test_wrong_usage_says_what_is_expected(arguments: list[str], complaint: str) -> None:
+def test_wrong_usage_names_what_is_expected(arguments: list[str], complaint: str) -> None:
     text, code = reconcile(*arguments)
 
     assert complaint in text
@@ -79,7 +79,7 @@ def test_wrong_usage_says_what_is_expected(arguments: list[str], complaint: str)
     assert not ReconciliationRun.objects.exists()
 
 
-def test_a_date_is_one_of_utc() -> None:
+def test_a_date_is_in_utc() -> None:
     reconcile("--from", "2026-01-01", "--to", "2026-01-02T12:00+02:00", "--wait", "0")
 
     run = ReconciliationRun.objects.get()
@@ -89,7 +89,7 @@ def test_a_date_is_one_of_utc() -> None:
     )
 
 
-def test_the_list_shows_each_run_in_a_line() -> None:
+def test_the_list_shows_each_run_on_a_line() -> None:
     nothing, _ = reconcile("list")
     run = compared(codes(paid()))
     text, _ = reconcile("list")
@@ -99,10 +99,10 @@ def test_the_list_shows_each_run_in_a_line() -> None:
     assert "clean" in text
 
 
-def test_what_was_recorded_again_is_handed_to_its_client(shop: Any) -> None:
+def test_a_recovered_subscription_is_handed_to_its_client(shop: Any) -> None:
     unpaid = uuid7()
     compared({unpaid: CODE}, repair=True)
-    deliver(told(unpaid))
+    deliver(reported(unpaid))
     hint, _ = reconcile("show", str(ReconciliationRun.objects.get().id))
     text, code = reconcile("adopt", "--client", "shop", str(unpaid))
     again, code_again = reconcile("adopt", "--client", "shop", str(unpaid))
@@ -113,12 +113,12 @@ def test_what_was_recorded_again_is_handed_to_its_client(shop: Any) -> None:
     assert (code_again, "1 others do not belong to 'recovered'" in again) == (1, True)
 
 
-def test_all_that_was_recorded_again_is_handed_over_at_once_and_nothing_else(shop: Any) -> None:
+def test_adopt_all_hands_over_every_recovered_subscription_and_no_other(shop: Any) -> None:
     [own] = paid()
     Subscription.objects.update(client="other shop")
     unpaid = [uuid7(), uuid7()]
     compared(codes(unpaid) | codes([own]), repair=True)
-    deliver(*(told(one) for one in unpaid))
+    deliver(*map(reported, unpaid))
     text, code = reconcile("adopt", "--client", "shop", "--all")
 
     assert (text, code) == ("2 subscriptions now belong to shop\n", 0)
@@ -126,12 +126,12 @@ def test_all_that_was_recorded_again_is_handed_over_at_once_and_nothing_else(sho
     assert Subscription.objects.get(id=own).client == "other shop"
 
 
-def test_who_is_to_adopt_nothing_is_told_so() -> None:
+def test_adopt_without_an_id_or_all_is_refused() -> None:
     with pytest.raises(CommandError, match="required"):
         call_command("reconcile", "adopt", "--client", "shop")
 
 
-def test_nothing_is_asked_with_another_key_than_the_services_have(settings: Settings) -> None:
+def test_a_wrong_sealing_key_starts_no_run(settings: Settings) -> None:
     [kid, *_] = settings.MESSAGING["SEALING_KEYS"]
     other = canary(b"of another key")
     KeyCanary.objects.create(setting="SEALING_KEYS", key_id=kid, value=other)

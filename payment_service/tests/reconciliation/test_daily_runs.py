@@ -1,0 +1,99 @@
+"""A run compares once a day what is old enough; Prometheus reads its drift."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from admit_one.messaging.testing import deliver
+from django.utils import timezone
+from subscriptions import metrics, tasks
+from subscriptions.models import Drift, ReconciliationRun
+from subscriptions.reconciliation import runs
+from subscriptions.reconciliation.window import WrongWindow
+
+from tests.factories import CODE, a_subscription
+from tests.reconciliation.both_sides import (
+    answer,
+    compared,
+    latest,
+    paid,
+    reported,
+    requested,
+)
+
+pytestmark = pytest.mark.django_db
+Kind, State, Runs = Drift.Kind, Drift.State, ReconciliationRun.State
+
+
+def drift_read() -> dict[str, float]:
+    """What Prometheus reads."""
+    _, family = metrics.drift()
+    return {s.labels["kind"]: s.value for s in family.samples if s.value}
+
+
+def test_a_window_that_is_too_recent_or_empty_is_refused() -> None:
+    with pytest.raises(WrongWindow, match="expected a window that ends by"):
+        runs.start(until=timezone.now() - timedelta(minutes=14))
+    with pytest.raises(WrongWindow, match="begins before its end"):
+        runs.start(since=timezone.now())
+
+    assert requested() == []
+
+
+def test_the_schedule_compares_once_a_day_and_repairs_nothing() -> None:
+    paid()
+    tasks.reconcile()
+    tasks.reconcile()
+
+    [run] = ReconciliationRun.objects.all()
+    assert (run.repair, len(requested())) == (False, 1)
+
+
+def test_the_schedule_starts_no_run_if_nothing_was_paid() -> None:
+    a_subscription()
+    tasks.reconcile()
+
+    assert not ReconciliationRun.objects.exists()
+
+
+def test_prometheus_reads_the_drift_of_the_latest_daily_run() -> None:
+    paid(2)
+    before = drift_read()
+    runs.start_daily()
+    deliver(answer({}))
+
+    age, _ = metrics.drift()
+    assert (before, drift_read()) == ({}, {"code_lost": 2})
+    assert 0 < age.samples[0].value < 60
+
+
+def test_an_unanswered_run_or_another_window_hides_no_drift(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paid()
+    runs.start_daily()
+    deliver(answer({}))
+    long_ago = timezone.now() - timedelta(days=300)
+    compared({}, since=long_ago, until=long_ago + timedelta(days=1))
+    yesterday = timezone.now().date() - timedelta(days=1)
+    ReconciliationRun.objects.filter(scheduled_for__isnull=False).update(scheduled_for=yesterday)
+    runs.start_daily()
+    todays = ReconciliationRun.objects.get(scheduled_for__gt=yesterday)
+    monkeypatch.setattr(runs, "PAUSE", timedelta(0))
+    monkeypatch.setattr(runs, "MOST_REQUESTS", 1)
+    runs.carry_on()
+
+    assert latest(todays).state == Runs.UNANSWERED
+    assert drift_read() == {"code_lost": 1}
+
+
+def test_drift_repaired_since_is_not_counted() -> None:
+    [lost] = paid()
+    runs.start_daily()
+    deliver(answer({}))
+    before = drift_read()
+    compared({}, repair=True)
+    deliver(reported(lost, access_code=CODE))
+
+    assert (before, drift_read()) == ({"code_lost": 1}, {})

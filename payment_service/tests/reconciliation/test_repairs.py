@@ -1,0 +1,271 @@
+"""Each kind of drift is repaired, and nothing is taken over that was not requested."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from admit_one.contract.envelope import Envelope
+from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.testing import an_envelope, an_event, deliver, published
+from admit_one.sealing import cipher
+from django.utils import timezone
+from shared_contracts.events import (
+    AccessCodeRestored,
+    AccessCodeRevoked,
+    AccessGrantReported,
+    AccessGrantsRequested,
+    SubscriptionCancelled,
+    UserSubscribed,
+    code_digest,
+)
+from subscriptions import code_requests, services
+from subscriptions.models import Drift, ReconciliationRun, Subscription
+from subscriptions.reconciliation import runs
+from subscriptions.reconciliation.adoption import adopt
+from uuid_utils.compat import uuid7
+
+from tests.factories import CODE, OTHER_CODE, a_code_for
+from tests.reconciliation.both_sides import (
+    LONG_AGO,
+    cancelled,
+    codes,
+    compared,
+    drift,
+    latest,
+    paid,
+    pass_time,
+    reported,
+    requested,
+)
+
+pytestmark = pytest.mark.django_db
+Kind, State, Runs = Drift.Kind, Drift.State, ReconciliationRun.State
+
+
+def lock(subscription: UUID) -> None:
+    """Its code does not open any more."""
+    Subscription.objects.filter(pk=subscription).update(access_code=cipher.seal(b"", "another"))
+
+
+def test_a_missing_code_is_requested_again_at_once() -> None:
+    [pending] = paid(code=None)
+    run = compared({}, repair=True)
+    first, again = [m for m in published() if isinstance(m.data, UserSubscribed)]
+    repairing = run.state
+    deliver(a_code_for(pending))
+
+    assert (again.subject, again.causationid) == (str(pending), first.id)
+    assert (repairing, latest(run).state) == (Runs.REPAIRING, Runs.REPAIRED)
+
+
+def test_a_request_still_in_the_outbox_is_not_repeated() -> None:
+    paid(code=None)
+    OutboxMessage.objects.update(published_at=None)
+    run = compared({}, repair=True)
+
+    assert len(requested(UserSubscribed)) == 1
+    assert run.state == Runs.REPAIRING
+
+
+def test_a_lost_code_is_sent_to_the_student_side_unchanged() -> None:
+    [lost] = paid()
+    run = compared({}, repair=True)
+    [known] = requested(AccessCodeRestored)
+    row = Subscription.objects.get()
+    deliver(reported(lost))
+
+    assert row.code_issued_at is not None
+    assert known == AccessCodeRestored(
+        subscription_id=lost,
+        run_id=run.id,
+        user_id=row.user_id,
+        email=row.email,
+        plan=row.plan,
+        amount=row.amount,
+        currency=row.currency,
+        occurred_at=row.created_at,
+        access_code=CODE,
+        issued_at=row.code_issued_at,
+    )
+    assert latest(run).state == Runs.REPAIRED
+
+
+def test_a_code_without_payment_is_recorded_again_as_reported(
+    shop: Any,
+) -> None:
+    unpaid = uuid7()
+    run = compared({unpaid: CODE}, repair=True)
+    [request] = requested(AccessGrantsRequested)
+    event = reported(unpaid)
+    deliver(event, Envelope.of(event.data))
+    recovered = Subscription.objects.get()
+    owner = recovered.client
+    adopted = adopt("shop", [unpaid])
+
+    assert request.subscription_ids == (unpaid,)
+    assert (owner, adopted) == ("recovered", 1)
+    assert (recovered.id, recovered.code, recovered.created_at, recovered.amount) == (
+        unpaid,
+        CODE,
+        event.data.occurred_at,
+        4900,
+    )
+    assert shop.get(f"/v1/subscriptions/{unpaid}").json()["access_code"] == CODE
+    assert latest(run).state == Runs.REPAIRED
+
+
+def test_a_code_without_a_known_amount_needs_a_person() -> None:
+    unpaid = uuid7()
+    run = compared({unpaid: CODE}, repair=True)
+    deliver(reported(unpaid, amount=None, currency=None))
+
+    assert latest(run).state == Runs.DRIFT
+    assert drift(run) == {unpaid: (Kind.CODE_WITHOUT_PAYMENT, State.NEEDS_PERSON)}
+
+
+def test_a_cancelled_but_valid_code_is_revoked_until_confirmed() -> None:
+    [valid] = paid()
+    cancelled(valid)
+    first = requested(SubscriptionCancelled)
+    run = compared(codes([valid]), repair=True)
+    again = requested(SubscriptionCancelled)
+    repairing = run.state
+    deliver(an_envelope(AccessCodeRevoked, subscription_id=valid))
+
+    assert (len(first), len(again)) == (1, 2)
+    assert (repairing, latest(run).state) == (Runs.REPAIRING, Runs.REPAIRED)
+    assert run.drifts.get().note == "its code is revoked"
+
+
+def test_a_repair_that_worked_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    [valid] = paid()
+    cancelled(valid)
+    run = compared(codes([valid]), repair=True)
+    deliver(an_envelope(AccessCodeRevoked, subscription_id=valid))
+    OutboxMessage.objects.update(published_at=timezone.now())
+    monkeypatch.setattr(runs, "PAUSE", timedelta(0))
+    runs.carry_on()
+
+    assert len(requested(SubscriptionCancelled)) == 2
+    assert latest(run).state == Runs.REPAIRED
+
+
+def test_a_lost_cancellation_is_reported_and_taken_over() -> None:
+    [forgotten] = paid()
+    at = timezone.now() - LONG_AGO
+    run = compared(codes([forgotten]), repair=True, revoked=[forgotten])
+    [request] = requested(AccessGrantsRequested)
+    deliver(reported(forgotten, access_code=CODE, cancelled_at=at))
+    row = Subscription.objects.get()
+
+    assert request.subscription_ids == (forgotten,)
+    assert (row.status, row.cancelled_at) == ("cancelled", at)
+    assert row.code_revoked_at is not None
+    assert latest(run).state == Runs.REPAIRED
+
+
+def test_a_cancelled_subscription_is_recorded_again_as_cancelled() -> None:
+    unpaid, at = uuid7(), timezone.now() - LONG_AGO
+    run = compared({unpaid: CODE}, repair=True, revoked=[unpaid])
+    deliver(reported(unpaid, cancelled_at=at))
+
+    row = Subscription.objects.get()
+    assert (row.status, row.cancelled_at) == ("cancelled", at)
+    assert row.code_revoked_at is not None
+    assert latest(run).state == Runs.REPAIRED
+
+
+def test_a_cancellation_during_the_repair_ends_the_wait_for_a_code() -> None:
+    [pending] = paid(code=None)
+    run = compared({}, repair=True)
+    services.cancel_subscription(client="shop", subscription_id=pending)
+
+    assert latest(run).state == Runs.REPAIRED
+
+
+def test_of_two_codes_the_student_sides_is_kept() -> None:
+    [differs] = paid()
+    run = compared({differs: OTHER_CODE}, repair=True)
+    deliver(reported(differs, access_code=OTHER_CODE))
+
+    kept = run.drifts.get()
+    assert Subscription.objects.get().code == OTHER_CODE
+    assert (kept.ours, kept.theirs) == (
+        code_digest(differs, CODE),
+        code_digest(differs, OTHER_CODE),
+    )
+    assert latest(run).state == Runs.REPAIRED
+
+
+def test_an_unreadable_code_is_replaced_by_the_student_sides() -> None:
+    locked, _ = ids = paid(2)
+    lock(locked)
+    run = compared(codes(ids), repair=True)
+    before = drift(run)
+    deliver(reported(locked))
+
+    assert before == {locked: (Kind.CODE_DIFFERS, State.REPAIRING)}
+    assert Subscription.objects.get(pk=locked).code == CODE
+    assert latest(run).state == Runs.REPAIRED
+
+
+def test_an_unreadable_lost_code_needs_a_person_and_holds_up_no_other() -> None:
+    locked, lost = paid(2)
+    lock(locked)
+    run = compared({}, repair=True)
+    first = [known.subscription_id for known in requested(AccessCodeRestored)]
+    deliver(reported(lost))
+    for _ in range(5):
+        pass_time(runs.PAUSE)
+        runs.carry_on()
+
+    assert first == [lost]
+    assert drift(run) == {
+        locked: (Kind.CODE_LOST, State.NEEDS_PERSON),
+        lost: (Kind.CODE_LOST, State.REPAIRED),
+    }
+
+
+def test_a_code_of_another_user_is_never_taken_over() -> None:
+    [differs] = paid()
+    run = compared({differs: OTHER_CODE}, repair=True)
+    deliver(reported(differs, access_code=OTHER_CODE, user_id="somebody-else"))
+
+    assert Subscription.objects.get().code == CODE
+    assert latest(run).state == Runs.DRIFT
+
+
+def test_a_report_that_was_not_requested_changes_nothing() -> None:
+    """Not of an unknown run, not in a run without repairs, not after the repair."""
+    [differs] = paid()
+    unrequested = an_event(AccessGrantReported, subscription_id=differs, access_code=OTHER_CODE)
+    run = compared({differs: OTHER_CODE})
+    deliver(Envelope.of(unrequested), reported(differs, access_code=OTHER_CODE))
+
+    assert Subscription.objects.get().code == CODE
+    assert drift(run) == {differs: (Kind.CODE_DIFFERS, State.OPEN)}
+
+
+def test_grants_are_requested_a_hundred_at_a_time() -> None:
+    compared({uuid7(): CODE for _ in range(250)}, repair=True)
+
+    assert [len(request.subscription_ids) for request in requested(AccessGrantsRequested)] == [
+        100,
+        100,
+        50,
+    ]
+
+
+def test_the_first_request_of_a_recovered_subscription_causes_the_others() -> None:
+    unpaid = uuid7()
+    compared({unpaid: CODE}, repair=True)
+    deliver(reported(unpaid))
+    services.cancel_subscription(client="recovered", subscription_id=unpaid)
+    OutboxMessage.objects.update(published_at=timezone.now())
+    code_requests.request_at_once([unpaid])
+
+    first, second = [m for m in published() if isinstance(m.data, SubscriptionCancelled)]
+    assert (first.causationid, second.causationid) == (None, first.id)
