@@ -43,9 +43,10 @@ def handle(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def messaging(settings):
-    """Change settings.MESSAGING: `messaging(PREFETCH=1)`."""
+    """Change settings.MESSAGING, and SEALING_KEYS beside it: `messaging(PREFETCH=1)`."""
 
     def change(**changes):
+        settings.SEALING_KEYS = changes.pop("SEALING_KEYS", settings.SEALING_KEYS)
         settings.MESSAGING = {**settings.MESSAGING, **changes}
 
     return change

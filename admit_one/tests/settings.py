@@ -36,7 +36,13 @@ environment = TestEnvironment.read()
 
 SECRET_KEY = "only-for-tests-" + "x" * 32
 USE_TZ = True
-INSTALLED_APPS = [*OPERATORS_APPS, "admit_one.sealing", "admit_one.messaging", "tests"]
+INSTALLED_APPS = [
+    *OPERATORS_APPS,
+    "admit_one.acts",
+    "admit_one.sealing",
+    "admit_one.messaging",
+    "tests",
+]
 DATABASES = {"default": environment.DATABASE_URL}
 if "sqlite" in DATABASES["default"]["ENGINE"]:
     # A file, as with the real service: threads and processes share it.
@@ -45,6 +51,7 @@ DATABASES["default"]["TEST"] = {"NAME": TEST_DATABASE}
 LOGGING = logs.configuration("INFO", environment.LOG_FORMAT)
 BROKER_URL = environment.TEST_BROKER_URL
 TASKS_BROKER_URL = BROKER_URL
+SEALING_KEYS = {"k1": b"1" * 32, "k0": b"0" * 32}
 MESSAGING = {
     "CONTRACT": "shared_contracts",
     "SERVICE": "student_service",
@@ -52,6 +59,5 @@ MESSAGING = {
     "BROKER_URL": BROKER_URL,
     "BROKER_PREFIX": environment.BROKER_PREFIX,
     "HEALTH_PORT": environment.HEALTH_PORT,
-    "SEALING_KEYS": {"k1": b"1" * 32, "k0": b"0" * 32},
     "RETRY_DELAYS": tuple(map(int, environment.TEST_RETRY_DELAYS.split(","))),
 }

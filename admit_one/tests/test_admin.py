@@ -8,10 +8,11 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from admit_one.acts.models import Act
 from admit_one.contract.errors import Transient
 from admit_one.database import outage
 from admit_one.messaging.inbox import Received
-from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import bulk_replay, keeping
 from admit_one.messaging.set_aside.groups import short
 from admit_one.messaging.set_aside.replay import replay
@@ -45,7 +46,7 @@ def log_in(client):
 
 @pytest.fixture
 def operator(log_in, client):
-    log_in("view_setaside", "work_on_setaside", "view_operatoract")
+    log_in("view_setaside", "work_on_setaside", "view_act")
     return client
 
 
@@ -89,7 +90,7 @@ def test_who_may_only_look_is_offered_nothing_else_and_refused(client, log_in):
         client.post(LIST, {"action": "replay_chosen", "_selected_action": row.id}).status_code
         != 302
     )
-    assert OperatorAct.objects.count() == 0
+    assert Act.objects.count() == 0
 
 
 def test_who_may_work_but_not_look_can_do_nothing(client, log_in):
@@ -179,9 +180,9 @@ def test_an_address_that_a_stranger_made_an_id_of_is_shown_nowhere(operator):
     keeping.keep(message, Transient("later"), dead=True)
     row = SetAside.objects.get()
     order(operator, "discard", f"ids={row.id}", reason="a test")
-    act = OperatorAct.objects.get()
+    act = Act.objects.get()
 
-    acts = "/messaging/operatoract/"
+    acts = "/acts/act/"
     pages = [LIST, f"{LIST}{row.id}/change/", f"{LIST}{row.id}/history/"]
     pages += [acts, f"{acts}{act.id}/change/", f"{acts}{act.id}/history/"]
     assert row.event_id == "eve@example.com"
@@ -197,7 +198,7 @@ def test_a_list_is_asked_for_what_it_offers_only(operator, question):
     assert operator.get(f"{LIST}?{question}").status_code == 400
 
 
-@pytest.mark.parametrize("page", [LIST, "/messaging/operatoract/"])
+@pytest.mark.parametrize("page", [LIST, "/acts/act/"])
 def test_every_filter_that_a_list_offers_can_be_asked(operator, page):
     row = keep()
     order(operator, "replay", f"ids={row.id}")
@@ -229,7 +230,7 @@ def test_a_rehearsal_tells_what_would_be_and_changes_nothing(operator, handle):
     assert "6 of 6 messages tried and rolled back: nothing has changed" in said
     assert "5 would fail again (ValueError in set_aside_rows.fail)" in said
     assert states() == ["dead"] * 6
-    assert OperatorAct.objects.count() == 0
+    assert Act.objects.count() == 0
 
 
 def test_a_rehearsal_that_has_no_time_for_all_says_so(operator, monkeypatch):
@@ -251,9 +252,9 @@ def test_a_group_is_replayed_and_closed_and_it_is_kept_who_did_it(operator):
     assert "30 of 30 messages replayed 30 applied Nothing is left to do." in said
     assert SetAside.objects.get(state="dead").id == other.id
     assert Effect.objects.count() == 30
-    acts = set(OperatorAct.objects.values_list("by", "reason", "result"))
+    acts = set(Act.objects.values_list("by", "reason", "result"))
     assert acts == {("ada (admin)", "mended", "applied")}
-    assert "30 operator acts" in text(operator.get("/messaging/operatoract/"))
+    assert "30 acts" in text(operator.get("/acts/act/"))
 
 
 def test_a_replay_of_which_too_many_come_back_stops_itself_and_says_so(operator, handle):
@@ -352,7 +353,7 @@ def test_messages_are_given_up_for_a_reason_and_taken_back(operator):
     assert states() == ["discarded"] * 3
     assert "3 of 3 messages restored" in order(operator, "restore", "all=1&state=discarded")
     assert states() == ["dead"] * 3
-    assert OperatorAct.objects.filter(action="discard", reason="a test").count() == 3
+    assert Act.objects.filter(action="discard", reason="a test").count() == 3
 
 
 @pytest.mark.parametrize("choice", ["all=1", "ids=1", "group=nobody"])
@@ -361,7 +362,7 @@ def test_only_the_cause_of_a_group_can_be_gone_on_with(operator, choice):
 
     operator.post(f"{LIST}order/go-on/?{choice}", {"reason": "x"})
 
-    assert OperatorAct.objects.count() == 0
+    assert Act.objects.count() == 0
 
 
 @pytest.mark.parametrize("verb", ["discard", "restore"])
@@ -385,8 +386,8 @@ def test_a_held_consumer_is_let_go_on_for_a_reason(operator, dead):
     said = order(operator, "go-on", "group=Transient", reason="known")
 
     assert "for an hour, consumers set aside what fails with Transient" in said
-    act = OperatorAct.objects.get()
-    assert (act.action, act.fingerprint, act.by) == ("go-on", "Transient", "ada (admin)")
+    act = Act.objects.get()
+    assert (act.action, act.group, act.by) == ("go-on", "Transient", "ada (admin)")
 
 
 @pytest.mark.parametrize("verb", ["replay", "discard", "restore"])

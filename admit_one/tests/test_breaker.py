@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from admit_one.acts.models import Act
 from admit_one.messaging.incoming.breaker import MOST_ALIKE, Breaker
-from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import decisions
 from django.core.management import call_command
 from django.db.models.functions import Now
@@ -43,7 +44,7 @@ def test_an_operators_go_on_holds_for_this_cause_and_for_an_hour_only():
     assert not breaker.opens(ERROR)
     assert not breaker.is_open
 
-    OperatorAct.objects.update(at=Now() - timedelta(hours=1, seconds=1))
+    Act.objects.update(at=Now() - timedelta(hours=1, seconds=1))
     assert breaker.opens(ERROR)
 
 

@@ -87,7 +87,7 @@ def test_an_update_changes_the_rows_it_names_and_gives_back_their_keys():
     set_aside_rows()
     rows = [{"delivery": f"d{n}", "reason": f"reason {n}", "attempts": n} for n in (0, 2, 7)]
 
-    changed = update_from(SetAside, rows, key="delivery", only_where_null="settled_at")
+    changed = update_from(SetAside, rows, key="delivery", only_where_null="closed_at")
 
     assert sorted(changed) == ["d0", "d2"]
     values = SetAside.objects.order_by("delivery").values_list("delivery", "reason", "attempts")
@@ -97,15 +97,15 @@ def test_an_update_changes_the_rows_it_names_and_gives_back_their_keys():
 def test_an_update_leaves_alone_what_was_written_before():
     set_aside_rows()
     now = SetAside.objects.get(delivery="d0").created_at
-    rows = [{"delivery": "d1", "reason": "first", "settled_at": now}]
-    update_from(SetAside, rows, key="delivery", only_where_null="settled_at")
+    rows = [{"delivery": "d1", "reason": "first", "closed_at": now}]
+    update_from(SetAside, rows, key="delivery", only_where_null="closed_at")
 
-    rows = [{"delivery": "d1", "reason": "second", "settled_at": now}]
-    changed = update_from(SetAside, rows, key="delivery", only_where_null="settled_at")
+    rows = [{"delivery": "d1", "reason": "second", "closed_at": now}]
+    changed = update_from(SetAside, rows, key="delivery", only_where_null="closed_at")
 
     assert changed == []
     assert SetAside.objects.get(delivery="d1").reason == "first"
-    assert SetAside.objects.get(delivery="d1").settled_at == now
+    assert SetAside.objects.get(delivery="d1").closed_at == now
 
 
 def test_a_uuid_key_finds_its_row_and_comes_back_as_a_uuid(effects):

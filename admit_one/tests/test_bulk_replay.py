@@ -9,9 +9,10 @@ import sys
 import time
 
 import pytest
+from admit_one.acts.models import Act
 from admit_one.contract.errors import Transient
 from admit_one.messaging.inbox import Received
-from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import bulk_replay, keeping
 from admit_one.messaging.set_aside.bulk_replay import TooManyCameBack
 from admit_one.messaging.set_aside.replay import Order
@@ -74,7 +75,7 @@ def test_when_the_first_one_comes_back_no_other_is_tried(handle):
     with pytest.raises(TooManyCameBack, match="1 of a batch of 1 came back"):
         run()
 
-    assert OperatorAct.objects.count() == 1
+    assert Act.objects.count() == 1
 
 
 def test_a_few_that_come_back_among_many_do_not_stop_it(handle):
@@ -98,7 +99,7 @@ def test_it_stops_when_a_fifth_of_a_later_batch_comes_back(handle):
     with pytest.raises(TooManyCameBack, match="2 of a batch of 5 came back"):
         run()
 
-    assert OperatorAct.objects.count() == 1 + 2 + 5
+    assert Act.objects.count() == 1 + 2 + 5
 
 
 def test_after_a_kill_the_same_command_tries_first_what_it_had_not_tried(handle):
@@ -196,7 +197,7 @@ def test_a_replay_killed_in_its_work_is_finished_by_the_same_command_with_one_ef
     assert before < 150
     assert (finished.returncode, Effect.objects.count(), dead().count()) == (0, 150, 0)
     assert f"{150 - before} applied" in " ".join(said.split())
-    told = OperatorAct.objects.filter(result="applied").values_list("set_aside_id", flat=True)
+    told = Act.objects.filter(result="applied").values_list("target", flat=True)
     assert len(told) == len(set(told)) == 150
 
 
@@ -210,4 +211,4 @@ def test_asked_to_stop_it_finishes_the_message_in_hand_and_says_how_to_go_on():
 
     assert stopped.returncode == 3
     assert "of 100 messages replayed" in said
-    assert OperatorAct.objects.filter(result="").count() == 0
+    assert Act.objects.filter(result="").count() == 0

@@ -85,7 +85,6 @@ def test_a_table_that_cannot_be_imported_is_told(messaging):
     [
         ({"SERVICE": "library_service"}, ["messaging.E001", "messaging.E010"]),
         ({"COLOUR": "red"}, ["messaging.E001", "messaging.E010"]),
-        ({"SEALING_KEYS": {}}, ["messaging.E002"]),
         ({"INBOX_DAYS": 45}, ["messaging.E003"]),
         ({"INBOX_DAYS": 46, "RETRY_DELAYS": (5, 86_400)}, ["messaging.E003"]),
         ({"INBOX_DAYS": 46, "RETRY_DELAYS": (5, 600)}, []),
@@ -105,4 +104,16 @@ def test_a_setting_that_is_missing_is_named(settings):
 
     [error] = checks.settings_are_usable()
 
-    assert "SEALING_KEYS" in error.msg
+    assert "CONTRACT" in error.msg
+
+
+@pytest.mark.parametrize(
+    ("contract", "says"),
+    [("nowhere", "expected a package with topology.py"), ("tests", "expected a package with")],
+)
+def test_a_contract_that_is_none_is_named(messaging, contract, says):
+    messaging(CONTRACT=contract)
+
+    [error] = checks.settings_are_usable()
+
+    assert f"MESSAGING CONTRACT: {contract}: {says}" in error.msg

@@ -6,8 +6,9 @@ import time
 
 import pytest
 from admit_one.messaging import outbox
-from admit_one.messaging.models import KeyCanary, OutboxMessage, SetAside
+from admit_one.messaging.models import OutboxMessage, SetAside
 from admit_one.messaging.testing import an_envelope
+from admit_one.sealing.models import KeyCanary
 from django.db import connection, transaction
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from admit_one.messaging import outbox
 from admit_one.messaging.inbox import Received
-from admit_one.messaging.models import KeyCanary, OutboxMessage
+from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.set_aside import keeping
 from admit_one.messaging.testing import an_envelope
 from admit_one.sealing import canaries
+from admit_one.sealing.models import KeyCanary
 from django.db import transaction
 from shared_contracts.events import AccessCodeCreated
 

@@ -10,10 +10,11 @@ from admit_one.contract.errors import Malformed
 from admit_one.database.bulk import update_from
 from admit_one.messaging import conf, outbox
 from admit_one.messaging.inbox import Received, Result
-from admit_one.messaging.models import InboxMessage, KeyCanary, OutboxMessage, SetAside
+from admit_one.messaging.models import InboxMessage, OutboxMessage, SetAside
 from admit_one.messaging.set_aside import keeping
 from admit_one.messaging.testing import an_envelope, deliver
 from admit_one.sealing import canaries, rotation
+from admit_one.sealing.models import KeyCanary
 from django.apps import apps
 from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
@@ -64,7 +65,7 @@ def test_a_text_too_long_for_its_column_is_an_error_and_not_cut():
     rows = [{"delivery": "d", "fingerprint": "x" * 256}]
 
     with pytest.raises(DatabaseError):
-        update_from(SetAside, rows, key="delivery", only_where_null="settled_at")
+        update_from(SetAside, rows, key="delivery", only_where_null="closed_at")
 
 
 def test_overlapping_batches_in_opposite_order_do_not_deadlock_and_have_each_one_effect():

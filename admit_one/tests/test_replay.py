@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from admit_one.acts.models import Act
 from admit_one.contract.errors import Malformed, Rejected, Transient
 from admit_one.database import outage
 from admit_one.messaging import conf, inbox, probe
 from admit_one.messaging.inbox import Received
-from admit_one.messaging.models import InboxMessage, OperatorAct, SetAside
+from admit_one.messaging.models import InboxMessage, SetAside
 from admit_one.messaging.set_aside import keeping, replay
 from admit_one.messaging.set_aside.replay import Order, Verdict
 from admit_one.messaging.testing import an_envelope, deliver
@@ -56,7 +57,7 @@ def test_a_message_that_works_by_now_is_applied_once_and_closed():
     assert [answer.verdict for answer in answers] == [Verdict.APPLIED, Verdict.SKIPPED]
     row.refresh_from_db()
     assert (row.state, row.replays, row.came_back) == ("replayed", 1, False)
-    assert row.settled_at is not None
+    assert row.closed_at is not None
     assert Effect.objects.count() == InboxMessage.objects.count() == 1
 
 
@@ -65,14 +66,17 @@ def test_who_when_why_and_the_result_are_kept():
 
     replay.replay(row.id, Order(by="ada", reason="mended for bob@example.com"))
 
-    act = OperatorAct.objects.get()
+    act = Act.objects.get()
     assert (act.action, act.by, act.reason, act.result) == (
         "replay",
         "ada",
         "mended for b…@e….com",
         "applied",
     )
-    assert (act.set_aside_id, act.event_id, act.type) == (row.id, row.event_id, "user_subscribed")
+    assert (act.target, act.facts) == (
+        str(row.id),
+        {"event_id": row.event_id, "type": "user_subscribed"},
+    )
 
 
 def test_a_message_that_comes_back_stays_dead_and_is_marked_with_the_new_error(handle):
@@ -85,9 +89,9 @@ def test_a_message_that_comes_back_stays_dead_and_is_marked_with_the_new_error(h
     assert (answer.verdict, answer.came_back) == (Verdict.FAILED, True)
     assert (row.state, row.came_back, row.error) == ("dead", True, "ValueError")
     assert row.fingerprint == "ValueError in test_replay.fail"
-    assert OperatorAct.objects.get().result == "failed"
+    assert Act.objects.get().result == "failed"
     assert InboxMessage.objects.count() == 0
-    assert "ada@example.com" not in f"{row.reason} {OperatorAct.objects.get().detail}"
+    assert "ada@example.com" not in f"{row.reason} {Act.objects.get().detail}"
 
 
 def test_a_message_that_was_handled_by_another_delivery_is_only_closed():
@@ -114,7 +118,7 @@ def test_a_message_that_ends_its_process_leaves_an_act_without_a_result_and_stay
 
     row.refresh_from_db()
     assert (row.state, row.replays) == ("dead", 1)
-    assert (OperatorAct.objects.get().result, InboxMessage.objects.count()) == ("", 0)
+    assert (Act.objects.get().result, InboxMessage.objects.count()) == ("", 0)
 
 
 def test_a_process_that_ends_after_the_effect_leaves_neither_effect_nor_answer(monkeypatch):
@@ -147,7 +151,7 @@ def test_a_commit_whose_answer_is_lost_is_not_made_a_second_time(monkeypatch, or
     monkeypatch.setattr(replay, "_applied", answer_lost)
 
     assert replay.replay(row.id, order).verdict == Verdict.APPLIED
-    assert OperatorAct.objects.get().result == "applied"
+    assert Act.objects.get().result == "applied"
     assert Effect.objects.count() == 1
 
 
@@ -173,7 +177,7 @@ def test_while_the_database_is_away_nothing_is_answered(handle, monkeypatch):
         replay.replay(row.id, ADA)
 
     row.refresh_from_db()
-    assert (row.state, row.error, OperatorAct.objects.get().result) == ("dead", "Transient", "")
+    assert (row.state, row.error, Act.objects.get().result) == ("dead", "Transient", "")
 
 
 # again
@@ -189,7 +193,7 @@ def test_what_was_handled_is_applied_again_only_when_asked_for():
     assert answer.verdict == Verdict.APPLIED
     assert Effect.objects.count() == 2
     assert InboxMessage.objects.count() == 1
-    assert OperatorAct.objects.latest("id").action == "again"
+    assert Act.objects.latest("id").action == "again"
     assert deliver(envelope)[0].result == "duplicate"
 
 
@@ -264,7 +268,7 @@ def test_a_trial_tells_what_a_replay_does_and_changes_nothing(handle, make, hand
         handle(handler)
 
     def facts():
-        tables = (SetAside, OperatorAct, InboxMessage, Effect)
+        tables = (SetAside, Act, InboxMessage, Effect)
         return [list(table.objects.order_by("id").values()) for table in tables]
 
     before = facts()

@@ -32,7 +32,7 @@ def rows():
             settled = ago(days) if state in {"replayed", "discarded"} else None
             SetAside.objects.create(state=state, delivery=f"{state}-{days}", body=b"")
             SetAside.objects.filter(delivery=f"{state}-{days}").update(
-                created_at=ago(400), settled_at=settled
+                created_at=ago(400), closed_at=settled
             )
 
 

@@ -7,10 +7,11 @@ import io
 import pytest
 from admit_one.messaging import inbox, outbox
 from admit_one.messaging.inbox import Received
-from admit_one.messaging.models import OUTBOX_PURPOSE, KeyCanary, OutboxMessage, SetAside
+from admit_one.messaging.models import OUTBOX_PURPOSE, OutboxMessage, SetAside
 from admit_one.messaging.set_aside import keeping
 from admit_one.messaging.testing import an_envelope, published
 from admit_one.sealing import canaries, cipher, rotation
+from admit_one.sealing.models import KeyCanary
 from django.core.management import call_command
 from django.db import transaction
 from shared_contracts.events import AccessCodeCreated, UserSubscribed

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from admit_one.sealing import cipher
+from admit_one.sealing import checks, cipher
 from admit_one.sealing.cipher import Unsealable
+from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,3 +112,26 @@ def test_a_lookup_hash_depends_on_value_and_key():
     assert hashed == cipher.lookup_hash("7K3MQ9TX2WBDH5RN", OLD)
     assert hashed != cipher.lookup_hash("7K3MQ9TX2WBDH5RN", NEW)
     assert hashed != cipher.lookup_hash("7K3MQ9TX2WBDH5RP", OLD)
+
+
+def test_without_a_key_the_check_names_the_setting(messaging):
+    messaging(SEALING_KEYS={})
+
+    [error] = checks.there_is_a_key()
+
+    assert (error.id, error.msg.partition(":")[0]) == ("sealing.E001", "SEALING_KEYS")
+    with pytest.raises(ImproperlyConfigured):
+        cipher.seal(b"x", "outbox")
+
+
+def test_with_debug_a_key_is_derived_from_the_secret_key(messaging, settings):
+    messaging(SEALING_KEYS={})
+    settings.DEBUG = True
+
+    sealed = cipher.seal(b"x", "outbox")
+
+    assert (checks.there_is_a_key(), cipher.key_id(sealed)) == ([], "debug")
+    assert cipher.unseal(sealed, "outbox") == b"x"
+    settings.SECRET_KEY = "of another machine " + "x" * 32
+    with pytest.raises(Unsealable):
+        cipher.unseal(sealed, "outbox")

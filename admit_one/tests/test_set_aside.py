@@ -207,7 +207,7 @@ def test_a_message_that_works_by_now_is_handled_and_settled():
 
     row = SetAside.objects.get()
     assert (row.state, row.attempts, row.next_attempt_at) == ("replayed", 1, None)
-    assert row.settled_at is not None
+    assert row.closed_at is not None
     assert Effect.objects.count() == 1
     assert retry() == 0
 
@@ -248,7 +248,7 @@ def test_a_message_that_was_handled_meanwhile_is_settled_without_a_second_effect
     keeping.keep(received(an_envelope(UserSubscribed)), Transient(), dead=False)
     SetAside.objects.filter(event_id=envelope.id).update(headers={})
     retry()
-    SetAside.objects.update(state="retrying", settled_at=None)
+    SetAside.objects.update(state="retrying", closed_at=None)
 
     retry()
 
@@ -457,7 +457,7 @@ def test_a_settled_message_that_fails_anew_is_opened_again(handle):
     keeping.keep(message, Transient("again"), dead=False)
 
     row = SetAside.objects.get()
-    assert (row.state, row.settled_at, row.attempts, row.reason) == ("retrying", None, 0, "again")
+    assert (row.state, row.closed_at, row.attempts, row.reason) == ("retrying", None, 0, "again")
     assert 4 < seconds_until_next(row) <= 5
 
 

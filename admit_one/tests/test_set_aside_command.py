@@ -6,9 +6,10 @@ import io
 import re
 
 import pytest
+from admit_one.acts.models import Act
 from admit_one.contract.errors import Malformed, Transient
 from admit_one.messaging.inbox import Received
-from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import desk, keeping
 from admit_one.messaging.set_aside.choice import Choice
 from admit_one.messaging.set_aside.desk import Desk
@@ -146,7 +147,7 @@ def test_a_dry_run_tells_what_would_be_with_examples_and_changes_nothing(said, h
     assert "        5  would fail again  (ValueError in set_aside_rows.fail)" in lines
     assert "           and 2 more" in lines
     assert states() == ["dead"] * 6
-    assert OperatorAct.objects.count() == 0
+    assert Act.objects.count() == 0
 
 
 def test_a_dry_run_tells_on_request_what_would_become_of_each_message(said):
@@ -180,7 +181,7 @@ def test_a_group_is_replayed_and_closed(said):
     assert text == "30 of 30 messages replayed\n       30  applied\n"
     assert SetAside.objects.get(state="dead").id == other.id
     assert Effect.objects.count() == 30
-    acts = set(OperatorAct.objects.values_list("by", "reason", "result"))
+    acts = set(Act.objects.values_list("by", "reason", "result"))
     assert acts == {("ada", "mended", "applied")}
 
 
@@ -225,7 +226,7 @@ def test_by_default_the_operating_system_says_who(said, monkeypatch):
     monkeypatch.setenv("LOGNAME", "grace")
     said("replay", keep().id)
 
-    assert OperatorAct.objects.get().by == "grace"
+    assert Act.objects.get().by == "grace"
 
 
 class Terminal(io.StringIO):
@@ -256,7 +257,7 @@ def test_a_replay_with_another_key_than_the_services_have_is_refused(refused, me
 
     assert code == 1
     assert "SEALING_KEYS: expected the key 'k1'" in text
-    assert (states(), OperatorAct.objects.count()) == (["dead"], 0)
+    assert (states(), Act.objects.count()) == (["dead"], 0)
 
 
 def test_a_replay_with_nothing_to_do_says_so(said):
@@ -277,7 +278,7 @@ def test_a_group_is_discarded_with_a_reason_and_taken_back(said, refused):
     assert states() == ["dead", "dead", "dead", "discarded"]
     assert said("restore", "--all") == "1 of 1 messages restored\n"
     assert states() == ["dead"] * 4
-    acts = list(OperatorAct.objects.order_by("id").values_list("action", "reason", "result"))
+    acts = list(Act.objects.order_by("id").values_list("action", "reason", "result"))
     assert acts == [("discard", "from a test of a stranger", "done"), ("restore", "", "done")]
 
 

@@ -20,8 +20,9 @@ SECRET_KEY = environment.SECRET_KEY
 ALLOWED_HOSTS = environment.ALLOWED_HOSTS
 DATABASES = {"default": environment.DATABASE_URL}
 LOGGING = environment.logging
+SEALING_KEYS = environment.SEALING_KEYS
 
-INSTALLED_APPS = [*API_APPS, "admit_one.sealing", "admit_one.messaging", "subscriptions"]
+INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "subscriptions"]
 ROOT_URLCONF = "payment_service.urls"
 ASGI_APPLICATION = "payment_service.asgi.application"
 SPECTACULAR_SETTINGS |= {

@@ -20,7 +20,7 @@ def test_codes_are_shown_without_the_old_key_after_a_rotation(
     settings: Settings,
 ) -> None:
     def given(sealing_keys: Mapping[str, bytes]) -> None:
-        settings.MESSAGING = {**settings.MESSAGING, "SEALING_KEYS": sealing_keys}
+        settings.SEALING_KEYS = sealing_keys
         canaries.check()
 
     old, new = {"k1": b"1" * 32}, {"k2": b"2" * 32}

@@ -1,6 +1,6 @@
 """What the machinery calls in this service, on one screen (see `admit_one.wiring`)."""
 
-from admit_one.sealing.canaries import Keyring, Sealed
+from admit_one.sealing import Keyring, Sealed
 from shared_contracts.events import (
     AccessCodeRestored,
     AccessDigestRequested,

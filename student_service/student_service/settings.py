@@ -27,8 +27,9 @@ SECRET_KEY = environment.SECRET_KEY
 ALLOWED_HOSTS = environment.ALLOWED_HOSTS
 DATABASES = {"default": environment.DATABASE_URL}
 LOGGING = environment.logging
+SEALING_KEYS = environment.SEALING_KEYS
 
-INSTALLED_APPS = ["admit_one.sealing", "admit_one.messaging", "access_codes"]
+INSTALLED_APPS = [*MESSAGING_APPS, "access_codes"]
 MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
 ROOT_URLCONF = "student_service.urls"
 ASGI_APPLICATION = "student_service.asgi.application"

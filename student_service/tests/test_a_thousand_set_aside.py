@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from access_codes import codes
 from access_codes.models import AccessCode, MailIntent
+from admit_one.acts.models import Act
 from admit_one.messaging import conf
 from admit_one.messaging.inbox import Received
-from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import keeping
 from admit_one.messaging.testing import an_envelope, deliver, published
 from django.core.management import CommandError, call_command
@@ -80,6 +81,6 @@ def test_a_group_is_listed_shown_rehearsed_replayed_and_closed(
     # closed, and nothing forgotten
     assert output("list", "--state", "dead") == "nothing is set aside\n"
     assert AccessCode.objects.count() == MailIntent.objects.count() == len(published()) == MANY
-    acts = OperatorAct.objects.filter(result="applied", reason="mended by release 7")
-    assert acts.values("set_aside_id").distinct().count() == MANY
-    assert OperatorAct.objects.filter(result="failed").count() == 1
+    acts = Act.objects.filter(result="applied", reason="mended by release 7")
+    assert acts.values("target").distinct().count() == MANY
+    assert Act.objects.filter(result="failed").count() == 1

@@ -32,7 +32,7 @@ def given(settings: Settings) -> Given:
     def change(
         sealing_keys: Mapping[str, bytes], lookup: bytes, to_come: bytes | None = None
     ) -> None:
-        settings.MESSAGING = {**settings.MESSAGING, "SEALING_KEYS": sealing_keys}
+        settings.SEALING_KEYS = sealing_keys
         settings.CODE_LOOKUP_KEY = lookup
         settings.CODE_LOOKUP_KEY_NEXT = to_come
         canaries.check()

@@ -64,12 +64,14 @@ class ServiceEnvironment(Environment):
         return {
             "BROKER_URL": self.BROKER_URL,
             "BROKER_PREFIX": self.BROKER_PREFIX,
-            "SEALING_KEYS": self.SEALING_KEYS,
             "DECLARE_TOPOLOGY": self.embedded or self.ENVIRONMENT == "development",
             "HEALTH_PORT": self.HEALTH_PORT,
             "HEALTH_ADDRESS": self.HEALTH_ADDRESS,
         }
 
+
+MESSAGING_APPS = ["admit_one.acts", "admit_one.sealing", "admit_one.messaging"]
+"""What INSTALLED_APPS needs to publish and to handle events."""
 
 DEBUG = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -6,9 +6,9 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from admit_one.messaging.models import KeyCanary
 from admit_one.messaging.testing import deliver
 from admit_one.sealing.canaries import canary
+from admit_one.sealing.models import KeyCanary
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 from subscriptions.models import ReconciliationRun, Subscription
@@ -132,7 +132,7 @@ def test_adopt_without_an_id_or_all_is_refused() -> None:
 
 
 def test_a_wrong_sealing_key_starts_no_run(settings: Settings) -> None:
-    [kid, *_] = settings.MESSAGING["SEALING_KEYS"]
+    [kid, *_] = settings.SEALING_KEYS
     other = canary(b"of another key")
     KeyCanary.objects.create(setting="SEALING_KEYS", key_id=kid, value=other)
 

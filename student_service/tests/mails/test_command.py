@@ -7,9 +7,9 @@ from io import StringIO
 import pytest
 from access_codes.mails import by_hand, sending
 from access_codes.models import MailIntent
-from admit_one.messaging.models import KeyCanary
 from admit_one.messaging.testing import an_envelope, deliver, published
 from admit_one.sealing.canaries import WrongKey, canary
+from admit_one.sealing.models import KeyCanary
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed

@@ -14,10 +14,13 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        # Models can be imported only now.
         from admit_one.metrics import database_gauges  # noqa: PLC0415
+        from admit_one.sealing import keyring  # noqa: PLC0415
 
-        from . import checks, metrics  # noqa: F401, PLC0415  (checks registers itself)
+        from . import checks, metrics, sealed  # noqa: F401, PLC0415  (checks registers itself)
 
+        keyring.register(*sealed.SEALED, needed_until=sealed.inbox_needs)
         database_gauges.readings += [metrics.outbox, metrics.set_aside]
         pre_migrate.connect(_take_your_time, sender=self)
         post_migrate.connect(_no_longer, sender=self)

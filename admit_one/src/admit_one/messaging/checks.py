@@ -20,8 +20,6 @@ def settings_are_usable(**_: Any) -> list[CheckMessage]:
     except ImproperlyConfigured as error:
         return [Error(str(error), id="messaging.E001")]
     found: list[CheckMessage] = []
-    if not current.SEALING_KEYS:
-        found.append(Error("MESSAGING SEALING_KEYS: expected a key, got none", id="messaging.E002"))
     if not current.RETRY_DELAYS:
         text = "MESSAGING RETRY_DELAYS: expected at least one number of seconds, got none"
         found.append(Error(text, id="messaging.E004"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
 from typing import Any
@@ -25,8 +25,6 @@ class Messaging:
     """The name of this service in the topology of that contract."""
     BROKER_URL: str = field(repr=False)
     """Where the broker is: amqp(s)://… or sqlite:////path for the embedded one."""
-    SEALING_KEYS: Mapping[str, bytes] = field(repr=False)
-    """Keys by key id for what rests sealed; the first one seals, all unseal."""
     WIRING: str
     """Dotted path of the service's wiring module (see `admit_one.wiring`)."""
     BROKER_PREFIX: str = ""

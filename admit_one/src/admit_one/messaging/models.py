@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from admit_one.database.clock import now_plus
-from admit_one.masking import harmless, mask
+from admit_one.masking import harmless
 
 OUTBOX_PURPOSE = "outbox"
 SET_ASIDE_PURPOSE = "set-aside"
@@ -94,24 +94,6 @@ class InboxMessage(models.Model):
         return f"{self.type} {self.event_id}"
 
 
-class KeyCanary(models.Model):
-    """A keyed hash of a constant, by which a process knows that it was given the right key."""
-
-    id = models.BigAutoField(primary_key=True)
-    setting = models.CharField(max_length=64)
-    key_id = models.CharField(max_length=16, help_text="of several keys in one setting, which")
-    value = models.BinaryField(max_length=32)
-
-    class Meta:
-        db_table = "messaging_key_canary"
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["setting", "key_id"], name="messaging_key_canary_one"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.setting} {self.key_id}".rstrip()
-
-
 class SetAsideQuerySet(models.QuerySet["SetAside"]):
     def due(self) -> Self:
         return self.filter(state=SetAside.State.RETRYING, next_attempt_at__lte=Now()).order_by(
@@ -158,7 +140,7 @@ class SetAside(models.Model):
     history = models.JSONField(default=list, help_text="each try: when, and what came of it")
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
-    settled_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
 
     objects = SetAsideQuerySet.as_manager()
 
@@ -191,62 +173,3 @@ class SetAside(models.Model):
     def came_back(self) -> bool:
         """Whether it failed again after an operator had it tried."""
         return self.replays > 0 and self.state in {self.State.RETRYING, self.State.DEAD}
-
-
-class OperatorAct(models.Model):
-    """What somebody did with a set-aside message: who, when, why, and what came of it.
-
-    It stays for ever, longer than the message itself; so it names the event, not only the row.
-    """
-
-    class Action(models.TextChoices):
-        REPLAY = "replay", "tried again"
-        AGAIN = "again", "applied again, although it was handled"
-        DISCARD = "discard", "given up"
-        RESTORE = "restore", "taken back after it was given up"
-        GO_ON = "go-on", "the consumer goes on in spite of this cause"
-
-    id = models.BigAutoField(primary_key=True)
-    action = models.CharField(max_length=16, choices=Action.choices)
-    set_aside_id = models.BigIntegerField(null=True, blank=True, db_index=True)
-    event_id = models.CharField(max_length=255, blank=True)
-    type = models.CharField(max_length=255, blank=True)
-    subject = models.CharField(max_length=255, blank=True)
-    fingerprint = models.CharField(max_length=255, help_text="of the group, at that time")
-    by = models.CharField(max_length=255)
-    reason = models.TextField(blank=True)
-    at = models.DateTimeField(db_default=Now())
-    result = models.CharField(
-        max_length=16, blank=True, help_text="empty: its process ended before there was one"
-    )
-    detail = models.TextField(blank=True, help_text="the error, if it came back")
-
-    class Meta:
-        db_table = "messaging_operator_act"
-        default_permissions = ("view",)
-        indexes: ClassVar = [
-            # Asked by a consumer for each message that it would else hold.
-            models.Index(
-                fields=["fingerprint", "at"],
-                name="messaging_operator_act_go_on",
-                condition=models.Q(action="go-on"),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return harmless(f"{self.action} {self.event_id or self.fingerprint} by {self.by}")
-
-    @classmethod
-    def about(cls, row: SetAside, action: str, *, by: str, reason: str, result: str = "") -> Self:
-        """An act on `row`, not yet saved."""
-        return cls(
-            action=action,
-            set_aside_id=row.id,
-            event_id=row.event_id,
-            type=row.type,
-            subject=row.subject,
-            fingerprint=row.fingerprint,
-            by=by,
-            reason=mask(reason),
-            result=result,
-        )

@@ -94,7 +94,7 @@ def _kinds(current: conf.Messaging) -> tuple[_Kind, ...]:
         _Kind(
             "set_aside",
             SetAside.objects.all(),
-            models.Q(state__in=closed, settled_at__lt=_ago(current.SET_ASIDE_DAYS)),
+            models.Q(state__in=closed, closed_at__lt=_ago(current.SET_ASIDE_DAYS)),
             "created_at",
             current.SET_ASIDE_DAYS,
         ),

@@ -1,7 +1,7 @@
 """Set-aside messages in Django's admin: the same groups, stories and verbs as on the command line.
 
 Who may look needs the permission `view_setaside`, who may do something `work_on_setaside` as well.
-Nothing is edited or deleted here; what is done is kept as `OperatorAct`, with the login name.
+Nothing is edited or deleted here; what is done is kept as an `Act`, with the login name.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.http import urlencode
 
+from admit_one.acts.models import Act
 from admit_one.masking import harmless, mask
-from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import groups as set_aside_groups
 from admit_one.messaging.set_aside import report
 
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     SetAsideBase = admin.ModelAdmin[SetAside]
-    OperatorActBase = admin.ModelAdmin[OperatorAct]
+    ActBase = admin.ModelAdmin[Act]
 else:
-    SetAsideBase = OperatorActBase = admin.ModelAdmin
+    SetAsideBase = ActBase = admin.ModelAdmin
 
 
 class NotByHand:
@@ -175,33 +176,34 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
         return {**self.admin_site.each_context(request), "opts": self.opts}
 
 
-@admin.register(OperatorAct)
-class OperatorActAdmin(NotByHand, OperatorActBase):
-    list_display = ("when", "action", "who", "event", "result", "why", "set_aside_id")
-    fields = ("when", "action", "who", "event", "result", "why", "set_aside_id")
+@admin.register(Act)
+class ActAdmin(NotByHand, ActBase):
+    list_display = ("when", "room", "action", "target", "who", "what", "result", "why")
+    fields = list_display
     readonly_fields = fields
-    lookups = ("action__exact", "result")
-    list_filter = ("action", "result")
-    search_fields = ("=event_id", "=subject", "=by")
+    lookups = ("room", "action", "result")
+    list_filter = ("room", "action", "result")
+    search_fields = ("=facts__event_id", "=subject", "=by")
     search_help_text = "An event's id, a subscription's, or who did it"
     ordering = ("-id",)
     list_display_links = None
     show_full_result_count = False
 
     @admin.display(description="at (UTC)", ordering="at")
-    def when(self, act: OperatorAct) -> str:
+    def when(self, act: Act) -> str:
         return _second(act.at)
 
-    @admin.display(description="event")
-    def event(self, act: OperatorAct) -> str:
-        return harmless(f"{act.type} {act.event_id}".strip() or act.fingerprint)
+    @admin.display(description="to what")
+    def what(self, act: Act) -> str:
+        facts = (act.facts.get("type", ""), act.facts.get("event_id", ""))
+        return harmless(" ".join(facts).strip() or act.group)
 
     @admin.display(description="by")
-    def who(self, act: OperatorAct) -> str:
+    def who(self, act: Act) -> str:
         return harmless(act.by)
 
     @admin.display(description="reason")
-    def why(self, act: OperatorAct) -> str:
+    def why(self, act: Act) -> str:
         return harmless(act.reason)
 
 

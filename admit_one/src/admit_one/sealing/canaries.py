@@ -1,4 +1,4 @@
-"""Which columns are sealed, and whether this process was given the keys that sealed them.
+"""Whether this process was given the keys that sealed the database.
 
 A canary for each key, a keyed hash of a constant, stands in the database. A process with another
 key, or without one that is still needed, is refused at its start: it would write rows that
@@ -10,35 +10,22 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import models
 
 from admit_one.database import outage
 from admit_one.database.bulk import insert_new
-from admit_one.messaging import conf
-from admit_one.messaging.models import (
-    OUTBOX_PURPOSE,
-    SET_ASIDE_PURPOSE,
-    KeyCanary,
-    OutboxMessage,
-    SetAside,
-)
-from admit_one.wiring import wired
 
 from . import cipher
+from .conf import sealing_keys
+from .keyring import NEXT, SEALING, Sealed, keyring, lookup_keys
+from .models import KeyCanary
 
 logger = logging.getLogger(__name__)
 
 CONSTANT = "canary"
-SEALING = "SEALING_KEYS"
-NEXT = "next"
-"""The key id of a look-up key under which every row can be found, and which may take over."""
-
 FIRST_ANSWER = 6.0
 """Seconds that a start waits for the database, a little longer than a connection may take."""
 
@@ -51,48 +38,6 @@ Canaries = dict[tuple[str, str], bytes]
 
 class WrongKey(CommandError):
     """The keys in the settings are not those of this database. It ends a command, with 1."""
-
-
-@dataclass(frozen=True)
-class Sealed:
-    """A sealed column, and the keyed hashes of the same value in other columns of its row."""
-
-    model: type[models.Model]
-    column: str
-    purpose: str
-    hashes: Mapping[str, Callable[[str], bytes | None]] = field(default_factory=dict)
-    """By column, what makes the hash."""
-
-    def __str__(self) -> str:
-        return f"{self.model._meta.db_table}.{self.column}"  # noqa: SLF001
-
-
-@dataclass(frozen=True)
-class Keyring:
-    """What a service seals by itself; `lookup` names its setting with the key of keyed hashes.
-
-    A setting of the same name with `_NEXT` behind it holds the key that is to take over.
-    """
-
-    sealed: tuple[Sealed, ...]
-    lookup: str = ""
-
-
-OURS = (
-    Sealed(OutboxMessage, "body", OUTBOX_PURPOSE),
-    Sealed(SetAside, "body", SET_ASIDE_PURPOSE),
-)
-
-
-def keyring() -> Keyring:
-    """All sealed columns of this service, those of messaging included."""
-    own: Keyring = wired("KEYRING", Keyring(()))
-    return Keyring((*OURS, *own.sealed), own.lookup)
-
-
-def lookup_keys(setting: str) -> tuple[bytes, bytes | None]:
-    """The key of keyed hashes, and the one that is to take over."""
-    return getattr(settings, setting), getattr(settings, f"{setting}_{NEXT.upper()}", None)
 
 
 def canary(key: bytes) -> bytes:
@@ -156,7 +101,7 @@ def _known() -> Canaries:
 
 def _ours(*, first: bool) -> Canaries:
     """The canaries of our keys: of the one that seals; when there are none yet, of all."""
-    listed = conf.current().SEALING_KEYS
+    listed = sealing_keys()
     sealing_now = listed if first else {cipher.active_key_id(): listed[cipher.active_key_id()]}
     ours = {(SEALING, kid): canary(key) for kid, key in sealing_now.items()}
     if setting := keyring().lookup:
@@ -165,7 +110,7 @@ def _ours(*, first: bool) -> Canaries:
 
 
 def _compare(known: Canaries) -> None:
-    listed = conf.current().SEALING_KEYS
+    listed = sealing_keys()
     for (setting, kid), value in known.items():
         if setting != SEALING:
             continue

@@ -15,7 +15,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from admit_one.contract.errors import MessagingError
-from admit_one.messaging import conf
+
+from .conf import sealing_keys
 
 NONCE_BYTES = 12
 FINGERPRINT_BYTES = 16
@@ -39,7 +40,7 @@ def unseal(sealed: bytes | memoryview, purpose: str) -> bytes:
     """What `seal` was given. Raises `Unsealable` if the key is unknown or the value was changed."""
     sealed = bytes(sealed)  # drivers may hand out memoryviews
     kid, rest = _split(sealed)
-    key = conf.current().SEALING_KEYS.get(kid)
+    key = sealing_keys().get(kid)
     if not kid:
         raise Unsealable("sealed with an unknown key")
     if key is None:
@@ -75,7 +76,7 @@ def fingerprint(data: bytes) -> bytes:
 def matches(known: bytes | memoryview, data: bytes) -> bool:
     """Whether `known` is the fingerprint of `data`; true if its key is gone, as nobody can tell."""
     kid, rest = _split(bytes(known))
-    key = conf.current().SEALING_KEYS.get(kid)
+    key = sealing_keys().get(kid)
     return key is None or hmac.compare_digest(rest, _keyed(data, key))
 
 
@@ -84,7 +85,7 @@ def _keyed(data: bytes, key: bytes) -> bytes:
 
 
 def _active() -> tuple[str, bytes]:
-    return next(iter(conf.current().SEALING_KEYS.items()))
+    return next(iter(sealing_keys().items()))
 
 
 def _split(value: bytes) -> tuple[str, bytes]:

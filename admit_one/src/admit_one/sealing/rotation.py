@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Max
 
 from admit_one.database.bulk import insert_new, update_from
-from admit_one.messaging import conf
-from admit_one.messaging.models import InboxMessage, KeyCanary
 
 from . import cipher
-from .canaries import NEXT, SEALING, Keyring, Sealed, canary, check, compare, keyring, lookup_keys
+from .canaries import canary, check, compare
+from .keyring import NEXT, SEALING, Keyring, Sealed, keyring, lookup_keys
+from .models import KeyCanary
 
 WINDOW = 500
 """Rows that are looked at together. Those of them that are renewed are locked for milliseconds."""
@@ -75,23 +73,13 @@ def rotate(progress: Progress) -> list[Column]:
     ring = keyring()
     _announce_nothing(ring)
     columns = [_renewed(each, progress) for each in ring.sealed]
-    _settle_canaries(ring, columns)
+    _finish_canaries(ring, columns)
     return columns
 
 
 def complete(columns: Sequence[Column]) -> bool:
     """Whether every row that can be read is now as the keys in force would make it."""
     return not any(column.held.total() for column in columns)
-
-
-def inbox_needs(kid: str) -> datetime | None:
-    """Until when the inbox holds fingerprints made with this key."""
-    name = kid.encode()
-    prefix = bytes([len(name)]) + name
-    beyond = prefix[:-1] + bytes([prefix[-1] + 1])
-    made = InboxMessage.objects.filter(fingerprint__gte=prefix, fingerprint__lt=beyond)
-    latest: datetime | None = made.aggregate(latest=Max("received_at"))["latest"]
-    return latest and latest + timedelta(days=conf.current().INBOX_DAYS)
 
 
 def _renewed(each: Sealed, progress: Progress) -> Column:
@@ -193,7 +181,7 @@ def _announce_nothing(ring: Keyring) -> None:
         announced.delete()
 
 
-def _settle_canaries(ring: Keyring, columns: Sequence[Column]) -> None:
+def _finish_canaries(ring: Keyring, columns: Sequence[Column]) -> None:
     active = cipher.active_key_id()
     for kid in KeyCanary.objects.filter(setting=SEALING).values_list("key_id", flat=True):
         if kid != active and not any(column.left(kid) for column in columns):

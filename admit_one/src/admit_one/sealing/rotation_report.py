@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from admit_one.messaging import conf
-
-from . import canaries, cipher, rotation
+from . import cipher
+from .conf import sealing_keys
+from .keyring import keyring, lookup_keys, needed_until
 from .rotation import Column
 
 UNKNOWN = "unknown"
@@ -16,7 +16,7 @@ UNKNOWN = "unknown"
 def lines(columns: Sequence[Column], *, dry_run: bool) -> Iterator[str]:
     """The whole report, a line at a time, for narrow screens too."""
     active = cipher.active_key_id()
-    yield f"{conf.current().SERVICE}: {active} seals"
+    yield f"{active} seals"
     yield ""
     for column in columns:
         counts = [f"{kid or UNKNOWN} {n:,}" for kid, n in sorted(column.by_key.items())]
@@ -38,7 +38,7 @@ def lines(columns: Sequence[Column], *, dry_run: bool) -> Iterator[str]:
 
 def _old_keys(columns: Sequence[Column], *, dry_run: bool) -> Iterator[str]:
     active = cipher.active_key_id()
-    for kid in conf.current().SEALING_KEYS:
+    for kid in sealing_keys():
         if kid == active:
             continue
         needed = sum(c.by_key[kid] if dry_run else c.left(kid) for c in columns)
@@ -47,7 +47,7 @@ def _old_keys(columns: Sequence[Column], *, dry_run: bool) -> Iterator[str]:
             yield f"{kid} is needed: {needed:,} rows are sealed with it; {then}."
             continue
         yield f"{kid} may be taken out of SEALING_KEYS."
-        if until := rotation.inbox_needs(kid):
+        if until := needed_until(kid):
             yield (
                 f"  Best after {until:%Y-%m-%d}: until then the inbox compares with it; without"
                 " it, another body under a known id is taken for a repetition."
@@ -55,8 +55,8 @@ def _old_keys(columns: Sequence[Column], *, dry_run: bool) -> Iterator[str]:
 
 
 def _lookup(columns: Sequence[Column], *, dry_run: bool) -> Iterator[str]:
-    setting = canaries.keyring().lookup
-    if not setting or canaries.lookup_keys(setting)[1] is None:
+    setting = keyring().lookup
+    if not setting or lookup_keys(setting)[1] is None:
         return
     hashed = [column for column in columns if column.sealed.hashes]
     done = not any(c.unreadable or c.held or (dry_run and c.hashes) for c in hashed)

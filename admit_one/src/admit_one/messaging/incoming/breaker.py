@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from admit_one.acts.models import Act
 from admit_one.database.clock import now_plus
-from admit_one.messaging.models import OperatorAct
+from admit_one.messaging.set_aside import acts
 from admit_one.messaging.set_aside.failure import fingerprint_of
 from admit_one.messaging.set_aside.groups import short
 
@@ -47,9 +48,10 @@ class Breaker:
         )
 
     def _told_to_go_on(self) -> bool:
-        return OperatorAct.objects.filter(
-            action=OperatorAct.Action.GO_ON,
-            fingerprint=self.cause,
+        return Act.objects.filter(
+            room=acts.ROOM,
+            action=acts.Action.GO_ON,
+            group=self.cause,
             at__gt=now_plus(-GO_ON_FOR),
         ).exists()
 

@@ -9,8 +9,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from admit_one.masking import mask
-from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.acts.models import Act
+from admit_one.messaging.models import SetAside
+
+from . import acts
+from .acts import Action
 
 BATCH = 500
 """Rows in one transaction."""
@@ -19,32 +22,30 @@ BATCH = 500
 def discard(ids: Sequence[int], *, by: str, reason: str) -> Iterator[int]:
     """Give up those of `ids` that are open; yields how many, batch by batch."""
     open_ = Q(state__in=[SetAside.State.RETRYING, SetAside.State.DEAD])
-    given_up = {"state": SetAside.State.DISCARDED, "settled_at": Now(), "next_attempt_at": None}
+    given_up = {"state": SetAside.State.DISCARDED, "closed_at": Now(), "next_attempt_at": None}
     for batch in _batches(ids):
-        yield _decide(batch, open_, given_up, OperatorAct.Action.DISCARD, by=by, reason=reason)
+        yield _decide(batch, open_, given_up, Action.DISCARD, by=by, reason=reason)
 
 
 def restore(ids: Sequence[int], *, by: str, reason: str = "") -> Iterator[int]:
     """Take back those of `ids` that were discarded: they are dead, and wait for somebody."""
     discarded = Q(state=SetAside.State.DISCARDED)
-    taken_back = {"state": SetAside.State.DEAD, "settled_at": None}
+    taken_back = {"state": SetAside.State.DEAD, "closed_at": None}
     for batch in _batches(ids):
-        action = OperatorAct.Action.RESTORE
+        action = Action.RESTORE
         yield _decide(batch, discarded, taken_back, action, by=by, reason=reason)
 
 
 def go_on(fingerprint: str, *, by: str, reason: str) -> None:
     """Let the consumer set messages with this cause aside, however many; see `Breaker`."""
-    OperatorAct.objects.create(
-        action=OperatorAct.Action.GO_ON, fingerprint=fingerprint, by=by, reason=mask(reason)
-    )
+    Act.draft(acts.ROOM, Action.GO_ON, by=by, reason=reason, group=fingerprint).save()
 
 
 def _decide(
     ids: Sequence[int],
     fit: Q,
     changes: dict[str, Any],
-    action: OperatorAct.Action,
+    action: Action,
     *,
     by: str,
     reason: str,
@@ -57,8 +58,8 @@ def _decide(
             .only("id", "event_id", "type", "subject", "fingerprint")
         )
         SetAside.objects.filter(id__in=[row.id for row in rows]).update(**changes)
-        OperatorAct.objects.bulk_create(
-            OperatorAct.about(row, action, by=by, reason=reason, result="done") for row in rows
+        Act.objects.bulk_create(
+            acts.draft(row, action, by=by, reason=reason, result="done") for row in rows
         )
     return len(rows)
 

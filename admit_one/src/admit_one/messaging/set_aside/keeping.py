@@ -157,7 +157,7 @@ def _settle(row: SetAside, outcome: Outcome, *, last: bool) -> None:
         SetAside.objects.filter(id=row.id).update(
             state=SetAside.State.REPLAYED,
             next_attempt_at=None,
-            settled_at=Now(),
+            closed_at=Now(),
             unanswered=0,
             history=failure.extended(row.history, entry),
         )
@@ -204,8 +204,8 @@ def _kept_before(row: dict[str, Any], error: BaseException) -> None:
     changes: dict[str, Any] = {"history": failure.extended(known.history, failure.entry(error))}
     if row["suspect"]:
         changes |= {"suspect": True}
-    if known.settled_at is not None:
-        changes |= {"settled_at": None, "attempts": 0, "unanswered": 0}
+    if known.closed_at is not None:
+        changes |= {"closed_at": None, "attempts": 0, "unanswered": 0}
         told_anew = ("state", "next_attempt_at", "error", "reason", "traceback", "fingerprint")
         changes |= {name: row[name] for name in told_anew}
     SetAside.objects.filter(id=known.id).update(**changes)

@@ -16,15 +16,17 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from admit_one.acts.models import Act
 from admit_one.contract.errors import MessagingError
 from admit_one.database import outage
 from admit_one.database.clock import now_plus
 from admit_one.masking import mask
 from admit_one.messaging import conf, inbox, probe
 from admit_one.messaging.inbox import Result
-from admit_one.messaging.models import OperatorAct, SetAside, SetAsideQuerySet
+from admit_one.messaging.models import SetAside, SetAsideQuerySet
 
-from . import failure, keeping
+from . import acts, failure, keeping
+from .acts import Action
 
 T = TypeVar("T")
 
@@ -134,25 +136,25 @@ def _rehearsed(row_id: int, order: Order) -> Answer:
     return answer
 
 
-def _claim(row_id: int, order: Order) -> tuple[SetAside, OperatorAct] | Answer:
+def _claim(row_id: int, order: Order) -> tuple[SetAside, Act] | Answer:
     """Count the coming try, and write down who wants it."""
     with transaction.atomic():
         row = SetAside.objects.select_for_update().filter(id=row_id).first()
         if row is None or (unfit := _unfit(row, order)):
             return Answer(row_id, Verdict.SKIPPED, unfit if row else NOT_THERE)
         SetAside.objects.filter(id=row_id).update(replays=F("replays") + 1)
-        action = OperatorAct.Action.AGAIN if order.again else OperatorAct.Action.REPLAY
-        act = OperatorAct.about(row, action, by=order.by, reason=order.reason)
+        action = Action.AGAIN if order.again else Action.REPLAY
+        act = acts.draft(row, action, by=order.by, reason=order.reason)
         act.save(force_insert=True)
         return row, act
 
 
-def _applied(row: SetAside, act: OperatorAct, order: Order) -> Answer:
+def _applied(row: SetAside, act: Act, order: Order) -> Answer:
     """Try it, and write the answer in the same transaction: neither is there without the other."""
     with transaction.atomic():
         # Two operators at once: the second one waits here, and finds it settled.
         row = SetAside.objects.select_for_update().get(id=row.id)
-        before = OperatorAct.objects.get(id=act.id)
+        before = Act.objects.get(id=act.id)
         if before.result:  # it was committed, and the answer to that was lost on the way
             return Answer(row.id, Verdict(before.result), before.detail)
         if unfit := _unfit(row, order):
@@ -179,17 +181,17 @@ def _through_the_inbox(row: SetAside, order: Order) -> tuple[Answer, MessagingEr
     return _unhappy(row.id, verdict, outcome.error), outcome.error
 
 
-def _keep(row: SetAside, act: OperatorAct, answer: Answer, error: BaseException | None) -> None:
+def _keep(row: SetAside, act: Act, answer: Answer, error: BaseException | None) -> None:
     found = SetAside.objects.filter(id=row.id)
     with transaction.atomic():
         if answer.settles:
             found.update(
-                state=SetAside.State.REPLAYED, settled_at=Now(), next_attempt_at=None, unanswered=0
+                state=SetAside.State.REPLAYED, closed_at=Now(), next_attempt_at=None, unanswered=0
             )
         elif error is not None:
             # What was handled once and is not again stays handled.
             found.open().update(**failure.told(error))
-        OperatorAct.objects.filter(id=act.id).update(result=answer.verdict, detail=answer.reason)
+        Act.objects.filter(id=act.id).update(result=answer.verdict, detail=answer.reason)
 
 
 def worth_a_try(rows: SetAsideQuerySet, order: Order) -> SetAsideQuerySet:
@@ -205,9 +207,8 @@ def _unfit(row: SetAside, order: Order) -> str:
     if row.state == SetAside.State.DISCARDED:
         return "it was discarded: restore it first"
     if order.again:
-        done = OperatorAct.objects.filter(
-            set_aside_id=row.id,
-            action=OperatorAct.Action.AGAIN,
+        done = acts.on(row.id).filter(
+            action=Action.AGAIN,
             by=order.by,
             reason=mask(order.reason),
             result=Verdict.APPLIED,

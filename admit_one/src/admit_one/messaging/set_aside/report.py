@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from admit_one.messaging.models import OperatorAct, SetAside
+from admit_one.messaging.models import SetAside
 
+from . import acts
 from .groups import Group, short
 from .replay import Answer, Verdict
 
@@ -94,7 +95,7 @@ def _tries(row: SetAside) -> Iterator[tuple[str, str]]:
 
 
 def _acts(row: SetAside) -> Iterator[tuple[str, str]]:
-    for act in OperatorAct.objects.filter(set_aside_id=row.id):
+    for act in acts.on(row.id):
         why = f", because: {act.reason}" if act.reason else ""
         what = act.result or "no answer: its process ended, or its database went away"
         detail = f": {act.detail}" if act.detail else ""

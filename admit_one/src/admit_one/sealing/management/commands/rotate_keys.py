@@ -8,7 +8,7 @@ from typing import Any
 
 from admit_one.processes.service_command import ServiceCommand
 from admit_one.sealing import rotation
-from admit_one.sealing.canaries import Sealed
+from admit_one.sealing.keyring import Sealed
 from admit_one.sealing.rotation_report import lines
 
 EXAMPLES = """
