@@ -21,7 +21,7 @@ check: setup ## Check format, lint, types, import rules, lock file and migration
 bench: setup ## Measure speed and memory on a real RabbitMQ and PostgreSQL (ARGS="--json FILE")
 	@$(RUN) tools.bench $(ARGS)
 
-chaos: setup ## Torment the whole system for ten minutes; is anything lost? (DURATION=60 SEED=7)
+chaos: setup ## Inject faults into the whole system for ten minutes; is anything lost? (DURATION=60 SEED=7)
 	@$(RUN) tests_integration.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 why: setup ## Tell what happened to a subscription of the demo, on both sides (ID=…)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests_integration.harness.house import House, moved_in
+from tests_integration.harness.deployment import Deployment, deployed
 from tests_integration.harness.places import Place
 from tools.servers import Servers
 
@@ -30,33 +30,33 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_house(
+def shared_deployment(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
-    """One running system for many tests; take `house`, which is whole at the start."""
-    with place(kind, request, tmp_path_factory.mktemp(kind)) as found, moved_in(found) as house:
-        yield house
+) -> Iterator[Deployment]:
+    """One running system for many tests; take `deployment`, which is whole at the start."""
+    with place(kind, request, tmp_path_factory.mktemp(kind)) as here, deployed(here) as deployment:
+        yield deployment
 
 
 @pytest.fixture
-def house(shared_house: House) -> House:
+def deployment(shared_deployment: Deployment) -> Deployment:
     """A running system, shared with other tests."""
-    shared_house.mend()
-    return shared_house
+    shared_deployment.mend()
+    return shared_deployment
 
 
 @pytest.fixture
 def new_place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A place where no system has ever been."""
-    with place(kind, request, tmp_path) as found:
-        yield found
+    with place(kind, request, tmp_path) as here:
+        yield here
 
 
 @pytest.fixture
-def new_house(new_place: Place) -> Iterator[House]:
+def new_deployment(new_place: Place) -> Iterator[Deployment]:
     """A system of which no process has ever run."""
-    with moved_in(new_place) as house:
-        yield house
+    with deployed(new_place) as deployment:
+        yield deployment
 
 
 def place(kind: str, request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[Place]:
@@ -72,6 +72,6 @@ def pytest_runtest_makereport(
     """Show the last lines of each process of a system whose test has failed."""
     report = yield
     if report.failed:
-        for house in {h for h in item.funcargs.values() if isinstance(h, House)}:
-            report.sections += house.last_lines()
+        for deployment in {h for h in item.funcargs.values() if isinstance(h, Deployment)}:
+            report.sections += deployment.last_lines()
     return report

@@ -12,10 +12,10 @@ import pytest
 from tests_integration.chaos.stage.stage import Stage
 
 
-def test_while_somebody_keeps_one_database_none_is_held(tmp_path: Path) -> None:
+def test_no_database_is_held_while_somebody_keeps_one_of_them(tmp_path: Path) -> None:
     free, kept = tmp_path / "free.sqlite3", tmp_path / "kept.sqlite3"
     urls = {"payment_service": f"sqlite:///{free}", "student_service": f"sqlite:///{kept}"}
-    stage = Stage(cast("Any", None), None, "", urls)
+    stage = Stage(cast("Any", None), cast("Any", None), None, urls)
     with (
         closing(sqlite3.connect(kept)) as frozen,
         closing(sqlite3.connect(free, timeout=0)) as other,
@@ -30,4 +30,4 @@ def test_while_somebody_keeps_one_database_none_is_held(tmp_path: Path) -> None:
 
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
-        stage.let_databases_go()
+        stage.release_databases()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,13 +16,16 @@ import pytest
 from tests_integration.harness.eventually import eventually
 from tests_integration.harness.gate import Gate
 from tests_integration.harness.payments import Payments, order
+from tools import rest
 from tools.servers.found import NotHere
 from tools.servers.rabbitmq_node import Node
 from tools.system.commands import Command
 from tools.system.ports import LOCAL, free_port
 from tools.system.system import PROCESSES, Backends, System
 
-ASKED = tuple(name for name in PROCESSES if name.endswith(("relay", "consumer", "tasks")))
+WITH_HEALTH_PORT = tuple(
+    name for name in PROCESSES if name.endswith(("relay", "consumer", "tasks"))
+)
 NOTICED = MENDED = 30.0
 """Seconds: what is promised."""
 
@@ -35,7 +35,7 @@ class Watched(System):
 
     def __init__(self, folder: Path, backends: Backends) -> None:
         super().__init__(folder, backends)
-        self.health = {name: free_port() for name in ASKED}
+        self.health = {name: free_port() for name in WITH_HEALTH_PORT}
 
     def command(self, name: str) -> Command:
         how = super().command(name)
@@ -47,31 +47,26 @@ class Watched(System):
         self.start(name)
         self.wait_ready(name)
 
-    def ask(self, name: str, path: str) -> tuple[int, dict[str, Any]]:
+    def get(self, name: str, path: str) -> tuple[int, dict[str, Any]]:
         """The status and the answer of a process."""
-        try:
-            url = f"http://{LOCAL}:{self.health[name]}{path}"
-            with urllib.request.urlopen(url, timeout=10) as found:
-                return found.status, json.load(found)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+        answer = rest.call("GET", f"http://{LOCAL}:{self.health[name]}{path}")
+        return answer.status, answer.body
 
     def lacks(self, name: str) -> str:
         """Why a process is not ready; empty if it is."""
-        status, answer = self.ask(name, "/health/ready")
-        assert self.ask(name, "/health/live")[0] == 200
+        status, answer = self.get(name, "/health/ready")
+        assert self.get(name, "/health/live")[0] == 200
         assert (status == 200) == (answer["reasons"] == [])
         return "; ".join(answer["reasons"])
 
     def wait_until_all_work(self) -> None:
-        for name in ASKED:
+        for name in WITH_HEALTH_PORT:
             eventually(partial(self.lacks, name), lambda reason: not reason, within=2 * MENDED)
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    """A broker of our own, which may be tormented."""
+    """A broker of our own, which may be harmed."""
     with ExitStack() as stack:
         try:
             yield Node(stack)
@@ -105,7 +100,9 @@ def payments(system: Watched) -> Payments:
 
 
 def test_every_process_of_a_working_system_is_ready(system: Watched, payments: Payments) -> None:
-    assert {name: system.lacks(name) for name in ASKED} == dict.fromkeys(ASKED, "")
+    assert {name: system.lacks(name) for name in WITH_HEALTH_PORT} == dict.fromkeys(
+        WITH_HEALTH_PORT, ""
+    )
 
 
 def test_a_consumer_whose_channel_the_broker_has_closed_consumes_again(
@@ -118,8 +115,8 @@ def test_a_consumer_whose_channel_the_broker_has_closed_consumes_again(
     system.restart("student-consumer")  # for a channel that knows these settings
     system.process("student-consumer").signal(signal.SIGSTOP)
     subscription = payments.subscribe(order())
-    eventually(lambda: queue(node, inbox), lambda found: found == Queue(ready=0, unacked=1))
-    eventually(lambda: queue(node, inbox), lambda found: found == Queue(ready=1, unacked=0))
+    eventually(lambda: queue(node, inbox), lambda now: now == Queue(ready=0, unacked=1))
+    eventually(lambda: queue(node, inbox), lambda now: now == Queue(ready=1, unacked=0))
     node.ctl("eval", "application:set_env(rabbit, consumer_timeout, 1800000).")
     system.process("student-consumer").signal(signal.SIGCONT)
 
@@ -130,7 +127,7 @@ def test_a_consumer_whose_channel_the_broker_has_closed_consumes_again(
     )
 
 
-def test_a_broker_that_blocks_its_publishers_is_told_and_what_was_paid_goes_out_after(
+def test_a_broker_alarm_is_reported_and_events_go_out_after_it(
     system: Watched, payments: Payments, node: Node
 ) -> None:
     node.ctl("set_vm_memory_high_watermark", "0.000001")
@@ -146,7 +143,7 @@ def test_half_open_connections_are_noticed_by_every_process_and_mended(
     system: Watched, payments: Payments, gate: Gate
 ) -> None:
     gate.silence()
-    for name in ASKED:
+    for name in WITH_HEALTH_PORT:
         eventually(partial(system.lacks, name), within=NOTICED)
     gate.open()
 
@@ -181,7 +178,7 @@ def queue(node: Node, name: str) -> Queue | None:
     """None until the node knows it."""
     columns = ("messages_ready", "messages_unacknowledged")
     for line in node.ctl("list_queues", "name", *columns).splitlines():
-        found, *numbers = line.split()
-        if found == name:
+        queue_name, *numbers = line.split()
+        if queue_name == name:
             return Queue(*map(int, numbers))
     return None

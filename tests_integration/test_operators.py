@@ -61,9 +61,7 @@ def browser(system: System) -> Browser:
     return browser
 
 
-def test_who_is_logged_in_on_one_side_stays_so_when_logging_in_on_the_other(
-    system: System, browser: Browser
-) -> None:
+def test_a_login_on_one_side_keeps_the_login_on_the_other(system: System, browser: Browser) -> None:
     for service in SERVICES:
         page = browser.get(system.operators_urls[service])
         assert f"Admit One: {service}" in page
@@ -80,7 +78,7 @@ def test_the_public_web_process_has_no_pages_for_operators(system: System) -> No
             Browser().get(f"{system.payment_url}{path}")
 
 
-def test_an_operator_finds_a_message_understands_it_and_gives_it_up(
+def test_an_operator_finds_a_message_understands_and_discards_it(
     system: System, browser: Browser
 ) -> None:
     pages = f"{system.operators_urls['student_service']}/messaging/setaside"
@@ -92,10 +90,10 @@ def test_an_operator_finds_a_message_understands_it_and_gives_it_up(
     page = eventually(lambda: browser.get(f"{pages}/"), lambda page: "order/discard" in page)
     [discard] = re.findall(r'href="/messaging/setaside(/order/discard/[^"]*)"', page)
     [example] = set(re.findall(r'such as <a href="(\d+)/change/"', page))
-    told = browser.get(f"{pages}/{example}/change/")
+    explained = browser.get(f"{pages}/{example}/change/")
     done = browser.send(f"{pages}{discard}".replace("&amp;", "&"), reason="a test of ours")
 
-    assert "unreadable" in told
+    assert "unreadable" in explained
     assert "1 of 1 messages discarded" in done
     kept = system.manage("student_service", "set_aside", "show", example)
     assert "discard by ada (admin), because: a test of ours: done" in kept

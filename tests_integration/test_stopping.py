@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from tests_integration.harness.deployment import Deployment, deployed
 from tests_integration.harness.eventually import eventually
-from tests_integration.harness.house import House, moved_in
 from tests_integration.harness.kinds import on_servers
 from tests_integration.harness.payments import Payments, order
 from tests_integration.harness.places import Place
-from tests_integration.harness.processes import alive, descendants
+from tools.system.process_tree import descendants
+from tools.system.process_tree import running as still_running
 from tools.system.system import PROCESSES
 
 ROOT = Path(__file__).parent.parent
@@ -30,43 +31,27 @@ ENDS = {name: -signal.SIGTERM if name.endswith("-web") else 0 for name in PROCES
 """Exit codes. Uvicorn answers what it has, and then ends by the very signal it was sent."""
 
 
-def stopped(house: House) -> dict[str, int]:
+def stopped(deployment: Deployment) -> dict[str, int]:
     """Ask all processes at once to stop; their exit codes. Raises `TimeoutError`."""
-    processes = [house.system.process(name) for name in PROCESSES]
+    processes = [deployment.system.process(name) for name in PROCESSES]
     for process in processes:
         process.signal(signal.SIGTERM)
     deadline = time.monotonic() + BUSY
     return {process.name: process.wait(deadline - time.monotonic()) for process in processes}
 
 
-def test_every_process_stops_at_once_when_it_has_nothing_to_do(house: House) -> None:
-    assert {name: house.system.stop(name, IDLE) for name in PROCESSES} == ENDS
+def test_every_idle_process_stops_at_once(deployment: Deployment) -> None:
+    assert {name: deployment.system.stop(name, IDLE) for name in PROCESSES} == ENDS
 
 
-def test_a_stop_in_the_middle_of_the_work_costs_nothing_not_even_a_second_mail(
-    house: House,
+def test_a_stop_during_work_costs_not_even_a_second_mail(
+    deployment: Deployment,
 ) -> None:
-    posted = house.subscribe(order() for _ in range(60))
+    posted = deployment.subscribe(order() for _ in range(60))
 
-    codes = stopped(house)
-    house.start()
-    accounts = house.accounts(posted)
-
-    assert codes == ENDS
-    assert {len(account.codes) for account in accounts} == {1}
-    assert {len(account.mails) for account in accounts} == {1}
-
-
-@on_servers
-@pytest.mark.parametrize("trouble", ["close", "silence"])
-def test_every_process_stops_while_the_broker_is_away(house: House, trouble: str) -> None:
-    assert house.place.broker is not None
-    getattr(house.place.broker, trouble)()
-    posted = house.subscribe(order() for _ in range(10))
-
-    codes = stopped(house)
-    house.mend()
-    accounts = house.accounts(posted)
+    codes = stopped(deployment)
+    deployment.start()
+    accounts = deployment.accounts(posted)
 
     assert codes == ENDS
     assert {len(account.codes) for account in accounts} == {1}
@@ -75,11 +60,29 @@ def test_every_process_stops_while_the_broker_is_away(house: House, trouble: str
 
 @on_servers
 @pytest.mark.parametrize("trouble", ["close", "silence"])
-def test_every_process_stops_while_the_databases_are_away(house: House, trouble: str) -> None:
-    assert house.place.databases is not None
-    getattr(house.place.databases, trouble)()
+def test_every_process_stops_while_the_broker_is_away(deployment: Deployment, trouble: str) -> None:
+    assert deployment.place.broker is not None
+    getattr(deployment.place.broker, trouble)()
+    posted = deployment.subscribe(order() for _ in range(10))
 
-    assert stopped(house) == ENDS
+    codes = stopped(deployment)
+    deployment.mend()
+    accounts = deployment.accounts(posted)
+
+    assert codes == ENDS
+    assert {len(account.codes) for account in accounts} == {1}
+    assert {len(account.mails) for account in accounts} == {1}
+
+
+@on_servers
+@pytest.mark.parametrize("trouble", ["close", "silence"])
+def test_every_process_stops_while_the_databases_are_away(
+    deployment: Deployment, trouble: str
+) -> None:
+    assert deployment.place.databases is not None
+    getattr(deployment.place.databases, trouble)()
+
+    assert stopped(deployment) == ENDS
 
 
 @contextmanager
@@ -99,18 +102,18 @@ def runner(place: Place) -> Iterator[tuple[subprocess.Popen[str], Payments, str]
         yield running, Payments(url, api_key), api_key
 
 
-def test_a_runner_killed_leaves_no_process_and_the_next_one_goes_on_where_it_was(
+def test_a_killed_runner_leaves_no_process_and_the_next_one_continues(
     new_place: Place,
 ) -> None:
     with runner(new_place) as (running, payments, api_key):
         family = descendants(running.pid)
         posted = [payments.subscribe(order()) for _ in range(30)]
         running.kill()
-        eventually(lambda: alive(family), lambda left: not left, within=5)
+        eventually(lambda: still_running(family), lambda left: not left, within=5)
 
-    with moved_in(new_place, api_key) as house:
-        house.start()
-        accounts = house.accounts(posted)
+    with deployed(new_place, api_key) as deployment:
+        deployment.start()
+        accounts = deployment.accounts(posted)
 
     assert len(family) >= len(PROCESSES) + 2  # each Celery has a beat
     assert {len(account.codes) for account in accounts} == {1}

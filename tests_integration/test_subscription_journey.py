@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from tests_integration.harness.deployment import Deployment
 from tests_integration.harness.eventually import eventually
-from tests_integration.harness.house import House
 from tests_integration.harness.payments import order
 
 
-def test_the_code_in_the_mail_is_the_code_in_the_payment_service(house: House) -> None:
-    [posted] = house.subscribe([order()])
+def test_the_code_in_the_mail_is_the_code_in_the_payment_service(deployment: Deployment) -> None:
+    [posted] = deployment.subscribe([order()])
 
-    [account] = house.accounts([posted])
+    [account] = deployment.accounts([posted])
 
     assert posted.status == "pending"
     assert posted.access_code is None
@@ -20,20 +20,22 @@ def test_the_code_in_the_mail_is_the_code_in_the_payment_service(house: House) -
     assert [mail.codes for mail in account.mails] == [(account.subscription.access_code,)]
 
 
-def test_an_answer_says_where_to_look_for_the_code(house: House) -> None:
-    answer = house.payments.post(order())
+def test_an_answer_says_where_to_look_for_the_code(deployment: Deployment) -> None:
+    answer = deployment.payments.post(order())
 
-    looked = house.payments.call("GET", answer.headers["Location"])
+    looked = deployment.payments.call("GET", answer.headers["Location"])
 
     assert answer.status == 202
     assert looked.body["id"] == answer.body["id"]
 
 
-def test_the_reply_names_the_request_as_its_cause(house: House) -> None:
-    with house.wire() as wire:
-        [posted] = house.subscribe([order()])
+def test_the_reply_names_the_request_as_its_cause(deployment: Deployment) -> None:
+    with deployment.wire() as wire:
+        [posted] = deployment.subscribe([order()])
 
-        request, reply = eventually(lambda: wire.heard(posted.id), lambda heard: len(heard) == 2)
+        request, reply = eventually(
+            lambda: wire.received(posted.id), lambda events: len(events) == 2
+        )
 
     assert (request["type"], reply["type"]) == ("user_subscribed", "access_code_created")
     assert reply["causationid"] == request["id"]
@@ -41,24 +43,24 @@ def test_the_reply_names_the_request_as_its_cause(house: House) -> None:
     assert request["correlationid"] == reply["correlationid"] == posted.id
 
 
-def test_a_cancelled_subscription_has_its_code_revoked_and_the_payment_side_is_told(
-    house: House,
+def test_a_cancelled_subscription_has_its_code_revoked_on_both_sides(
+    deployment: Deployment,
 ) -> None:
-    [account] = house.accounts(house.subscribe([order()]))
+    [account] = deployment.accounts(deployment.subscribe([order()]))
     subscription = account.subscription
-    with house.wire() as wire:
-        answer = house.payments.cancel(subscription.id)
+    with deployment.wire() as wire:
+        answer = deployment.payments.cancel(subscription.id)
         cancelled, revoked = eventually(
-            lambda: wire.heard(subscription.id), lambda heard: len(heard) == 2
+            lambda: wire.received(subscription.id), lambda events: len(events) == 2
         )
         revoked_here = eventually(
             lambda: (
                 "code revoked, says the student service"
-                in house.system.manage("payment_service", "why", subscription.id)
+                in deployment.system.manage("payment_service", "why", subscription.id)
             )
         )
 
-    shown = house.payments.show(subscription.id)
+    shown = deployment.payments.show(subscription.id)
     assert answer.status == 202
     assert (shown.status, shown.access_code) == ("cancelled", subscription.access_code)
     assert (cancelled["type"], revoked["type"]) == ("subscription_cancelled", "access_code_revoked")
@@ -66,27 +68,27 @@ def test_a_cancelled_subscription_has_its_code_revoked_and_the_payment_side_is_t
     assert revoked_here
 
 
-def test_the_same_key_is_answered_the_same_and_creates_nothing(house: House) -> None:
+def test_the_same_key_is_answered_the_same_and_creates_nothing(deployment: Deployment) -> None:
     placed = order()
-    first = house.payments.post(placed)
-    [account] = house.accounts(house.subscribe([placed]))
+    first = deployment.payments.post(placed)
+    [account] = deployment.accounts(deployment.subscribe([placed]))
 
-    again = house.payments.post(placed)
+    again = deployment.payments.post(placed)
 
     assert (again.status, again.body) == (202, first.body)
     assert again.headers["Location"] == first.headers["Location"]
     assert len(account.mails) == 1
 
 
-def test_a_hundred_posts_at_once_with_one_key_are_one_subscription(house: House) -> None:
+def test_a_hundred_posts_at_once_with_one_key_are_one_subscription(deployment: Deployment) -> None:
     placed = order()
-    with ThreadPoolExecutor(100) as customers:
-        answers = list(customers.map(house.payments.post, [placed] * 100))
+    with ThreadPoolExecutor(100) as clients:
+        answers = list(clients.map(deployment.payments.post, [placed] * 100))
 
     # What the last one of them had caused would be mailed before this one's mail.
-    later = house.accounts(house.subscribe([order()]))
-    [account] = house.accounts(house.subscribe([placed]))
-    mine = [s for s in house.payments.all() if s.user_id == placed.body["user_id"]]
+    later = deployment.accounts(deployment.subscribe([order()]))
+    [account] = deployment.accounts(deployment.subscribe([placed]))
+    mine = [s for s in deployment.payments.all() if s.user_id == placed.body["user_id"]]
 
     assert {answer.status for answer in answers} == {202}
     assert {answer.body["id"] for answer in answers} == {account.subscription.id}
@@ -94,11 +96,11 @@ def test_a_hundred_posts_at_once_with_one_key_are_one_subscription(house: House)
     assert len(account.mails) == len(later[0].mails) == 1
 
 
-def test_one_user_may_hold_several_subscriptions(house: House) -> None:
+def test_one_user_may_hold_several_subscriptions(deployment: Deployment) -> None:
     first = order()
     again = order(**{**first.body, "plan": "silver"})
 
-    accounts = house.accounts(house.subscribe([first, again]))
+    accounts = deployment.accounts(deployment.subscribe([first, again]))
     codes = {account.subscription.access_code for account in accounts}
     mailed = {code for mail in accounts[0].mails for code in mail.codes}
 

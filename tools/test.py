@@ -42,8 +42,8 @@ WITHOUT_A_DATABASE = (
 """Tests of `admit_one` to which it makes no difference: once is enough."""
 
 
-FAILURES = ("what_each_failure_costs",)
-TORMENTS = ("chaos", "health", "reconcile")
+FAILURES = ("failures", "faults")
+HARMFUL = ("chaos", "health", "reconcile")
 """Tests of the whole system that harm it: most of the time of all of those."""
 
 
@@ -65,7 +65,7 @@ class Suite:
 SUITES = (
     # Those that take longest come first, so that the others run beside them.
     Suite("tests_integration", options=[f"test_{n}.py" for n in FAILURES], part="failures"),
-    Suite("tests_integration", options=[f"test_{n}.py" for n in TORMENTS], part="torments"),
+    Suite("tests_integration", options=[f"test_{n}.py" for n in HARMFUL], part="harm"),
     Suite("admit_one", "SQLite"),
     Suite(
         "admit_one",
@@ -74,7 +74,7 @@ SUITES = (
     ),
     Suite(
         "tests_integration",
-        options=[f"--ignore=test_{n}.py" for n in (*FAILURES, *TORMENTS)],
+        options=[f"--ignore=test_{n}.py" for n in (*FAILURES, *HARMFUL)],
         part="journeys",
     ),
     Suite("tools"),

@@ -1,4 +1,4 @@
-"""Torment the whole system, then look whether anything was lost.
+"""Inject faults into the whole system, then look whether anything was lost.
 
     make chaos                            ten minutes on a RabbitMQ and a PostgreSQL of its own
     make chaos DURATION=60 SEED=7         a minute, with the faults of seed 7
@@ -6,9 +6,9 @@
     make chaos-disk                       a minute in which the broker's disk is really full, and
                                           then all its data is gone; ends with a reconciliation
 
-Customers order and look, strangers repeat and poison messages, and meanwhile processes, servers
+Clients order and look, third parties repeat and poison messages, and meanwhile processes, servers
 and networks fail by a plan that is drawn from the seed. Then all faults end, the system has two
-minutes to settle, and a checker compares both APIs, both databases and the mailbox.
+minutes to recover, and a checker compares both APIs, both databases and the mailbox.
 A failed run leaves its logs and databases in var/chaos.
 
 Exit codes: 0 nothing lost, doubled or unaccounted for; 1 something was;
@@ -36,13 +36,14 @@ from rich.console import Console
 
 from tests_integration.chaos.faults.catalogue import FAULTS
 from tests_integration.chaos.faults.plan import Planned, plan
-from tests_integration.chaos.stage.planted import BUGS
-from tests_integration.chaos.stage.room import NoRoom, small_disk
+from tests_integration.chaos.stage.planted_bugs import BUGS
+from tests_integration.chaos.stage.small_disk import NoDisk
 from tools.servers.found import NotHere
 from tools.system.commands import ROOT
 
 from . import report
-from .run import Options, Result, run
+from .result import Options, Result
+from .run import run
 from .stage import stage
 from .stage.stage import Stage
 
@@ -73,23 +74,25 @@ def main() -> None:
         seconds=DISK_SECONDS if on_small_disk else options.duration,
         seed=options.seed if options.seed is not None else secrets.randbelow(1_000_000),
         rate=options.rate,
-        settle=options.settle,
+        recovery=options.recovery,
         repair=on_small_disk,
-        sayings=0.0 if on_small_disk else Options.sayings,
+        third_party_rate=0.0 if on_small_disk else Options.third_party_rate,
     )
     faults = plan(chosen.seed, chosen.seconds, options.kind, only=options.only)
     if on_small_disk:
         faults = FORGETFUL
     signal.signal(signal.SIGTERM, _as_ctrl_c)
-    logging.getLogger("amqp").addHandler(logging.NullHandler())  # a broker that dies says much
+    logging.getLogger("amqp").addHandler(
+        logging.NullHandler()
+    )  # a broker that dies makes it talkative
     console.print(
         f"\n[bold]Chaos[/]  {chosen.seconds:.0f} s on {WHERE[options.kind]}, "
         f"{len(faults)} faults planned, seed {chosen.seed}\n",
         soft_wrap=True,
     )
     try:
-        result = torment(console, chosen, faults, options.kind, options.bug)
-    except NoRoom as error:
+        result = run_in_a_folder(console, chosen, faults, options.kind, options.bug)
+    except NoDisk as error:
         console.print(f"[red]{error}[/]\nIt takes Linux, and root.")
         sys.exit(2)
     except NotHere as error:
@@ -102,7 +105,7 @@ def main() -> None:
     sys.exit(0 if result.is_clean else 1)
 
 
-def torment(
+def run_in_a_folder(
     console: Console, options: Options, faults: Sequence[Planned], kind: str, bug: str
 ) -> Result:
     """One run in a folder of its own, which is kept if something is found."""
@@ -122,29 +125,24 @@ def torment(
 
 @contextmanager
 def built(kind: str, folder: Path, bug: str) -> Iterator[Stage]:
-    """A stage of this kind. Raises `NotHere` if there is no server for it."""
+    """A stage of this kind. Raises `NotHere` or `NoDisk` if it cannot be had."""
     if kind == "embedded":
         with stage.embedded(folder, bug) as here:
             yield here
         return
-    if kind == "disk":
-        with (
-            small_disk(DISK_MEGABYTES) as room,
-            stage.private_servers(room) as servers,
-            stage.on_servers(servers, folder, bug) as here,
-        ):
-            yield here
-        return
-    with stage.private_servers() as servers, stage.on_servers(servers, folder, bug) as here:
+    megabytes = DISK_MEGABYTES if kind == "disk" else 0
+    with (
+        stage.private_servers(megabytes) as servers,
+        stage.on_servers(servers, folder, bug) as here,
+    ):
         yield here
 
 
 def _keep(folder: Path, result: Result, faults: Sequence[Planned]) -> Path:
     kept = KEPT / f"seed-{result.options.seed}-{secrets.token_hex(2)}"
-    (folder / "plan.json").write_text(json.dumps([asdict(one) for one in faults], indent=1))
-    findings = [*result.trouble, *result.verdict.findings()]
-    (folder / "findings.txt").write_text("\n".join(findings) + "\n")
-    shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("traps", "*-wake", "*.lock"))
+    (folder / "plan.json").write_text(json.dumps([asdict(fault) for fault in faults], indent=1))
+    (folder / "findings.txt").write_text("\n".join(result.findings()) + "\n")
+    shutil.copytree(folder, kept, ignore=shutil.ignore_patterns("armed", "*-wake", "*.lock"))
     return kept
 
 
@@ -163,11 +161,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="of the plan; without one it is drawn, and shown")
     add("--rate", type=float, default=36.0, help="orders a second")
     add(
-        "--settle",
+        "--recovery",
         type=float,
-        default=Options.settle,
+        default=Options.recovery,
         metavar="SECONDS",
-        help="at most, at the end",
+        help="to recover in, at most, after the last fault",
     )
     add("--kind", choices=list(WHERE), default="servers")
     add("--only", nargs="+", choices=list(FAULTS), default=[], metavar="FAULT", help="these kinds")

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .run import Result
+from .result import Progress, Result
 
-SAY_EVERY = 30.0
+SHOW_EVERY = 30.0
 """Seconds between two lines where there is no terminal."""
 
 MOST_FINDINGS = 30
 
 
-def progress(console: Console) -> Callable[[float, Result, Sequence[str]], None]:
-    """A line that is written anew every second on a terminal, and now and then elsewhere."""
+def progress(console: Console) -> Progress:
+    """A line that is rewritten every second on a terminal, and follows now and then elsewhere."""
     last = 0.0
 
-    def show(seconds: float, result: Result, going_on: Sequence[str]) -> None:
+    def show(seconds: float, result: Result, present: Sequence[str]) -> None:
         nonlocal last
         whole = result.options.seconds
         line = (
             f"{min(seconds, whole):4.0f} of {whole:.0f} s  {result.accepted:,} accepted  "
             f"{result.faults.total()} faults  "
         )
-        line += ", ".join(going_on) if seconds < whole else f"settling {seconds - whole:.0f} s"
+        line += ", ".join(present) if seconds < whole else f"recovering {seconds - whole:.0f} s"
         if console.is_terminal:
             print(f"\r\x1b[2K  {line[: console.width - 3]}", end="", flush=True, file=sys.stdout)
-        elif seconds - last >= SAY_EVERY:
+        elif seconds - last >= SHOW_EVERY:
             last = seconds
             console.print(Text(f"  {line}"), soft_wrap=True)
 
@@ -53,7 +53,7 @@ def show(console: Console, result: Result) -> None:
         for line in result.repaired:
             console.print(Text(f"  {line}"), soft_wrap=True)
     console.print()
-    for what in [*result.trouble, *result.verdict.findings()][:MOST_FINDINGS]:
+    for what in result.findings()[:MOST_FINDINGS]:
         console.print(Text.assemble(("✗ ", "red"), what), soft_wrap=True)
     if result.is_clean:
         console.print(Text("✓ nothing lost, nothing doubled, nothing unaccounted for", "green"))
@@ -63,19 +63,19 @@ def rows(result: Result) -> list[tuple[str | Text, str | Text]]:
     """Every line of the table."""
     verdict = result.verdict
     faults = [(f"  {name}", f"{count:,}") for name, count in sorted(result.faults.items())]
-    said = [(f"  {name}", f"{count:,}") for name, count in sorted(result.said.items())]
+    published = [(f"  {name}", f"{count:,}") for name, count in sorted(result.published.items())]
     return [
         (Text("Load", "bold"), f"{result.options.seconds:.0f} s"),
         ("  subscriptions accepted", f"{result.accepted:,}"),
         ("  of them cancelled", f"{result.cancelled:,}"),
-        ("  POSTs sent for them", f"{result.tries:,}"),
+        ("  POSTs sent for them", f"{result.requests:,}"),
         ("  mails that came", f"{result.mails:,}"),
         *(
-            [(Text("Said by strangers on the broker", "bold"), f"{result.said.total():,}")]
-            if said
+            [(Text("Published by third parties", "bold"), f"{result.published.total():,}")]
+            if published
             else []
         ),
-        *said,
+        *published,
         (Text("Faults", "bold"), f"{result.faults.total():,}"),
         *faults,
         ("  processes started again", f"{result.restarts:,}"),
@@ -88,7 +88,7 @@ def rows(result: Result) -> list[tuple[str | Text, str | Text]]:
             f"  mails that came again, of {result.mails_in_doubt} that may",
             f"{verdict.unknown_mails:,}",
         ),
-        ("  time to settle", f"{result.settled_after:.1f} s"),
+        ("  time to recover", f"{result.recovered_after:.1f} s"),
         ("  seed", str(result.options.seed)),
     ]
 

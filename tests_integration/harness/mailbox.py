@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from tools import rest
 
 CODE = re.compile(r"^\s*((?:[0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4})\s*$", re.MULTILINE)
 
@@ -42,8 +42,7 @@ class Mailbox:
         return self._known
 
     def _get(self, path: str) -> list[dict[str, Any]]:
-        with urllib.request.urlopen(self._url + path, timeout=15) as answer:
-            messages: list[dict[str, Any]] = json.load(answer)
+        messages: list[dict[str, Any]] = rest.get(self._url + path)
         return messages
 
 

@@ -1,28 +1,18 @@
-"""A customer of the payment service's HTTP API."""
+"""A client of the payment service's HTTP API."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
-NO_ANSWER = (OSError, http.client.HTTPException)
-"""What a server that dies, or is not there, raises."""
+from tools import rest
+from tools.rest import NO_ANSWER, Answer
 
 PATIENCE = 60.0
-"""Seconds for which a customer without an answer tries again."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: Any
+"""Seconds for which a client without an answer tries again."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class Subscription:
 
 @dataclass(frozen=True)
 class Order:
-    """What a customer sends, and the key by which the same order is known again."""
+    """What a client sends, and the key by which the same order is known again."""
 
     key: str
     body: Mapping[str, Any]
@@ -62,7 +52,7 @@ class Payments:
     """The API at `url`, called with one key; from any thread."""
 
     def __init__(self, url: str, api_key: str) -> None:
-        self._server = urlsplit(url).netloc
+        self._url = url
         self._authorization = {"Authorization": f"Bearer {api_key}"}
 
     def call(
@@ -72,21 +62,8 @@ class Payments:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request. Raises one of `NO_ANSWER`."""
-        connection = http.client.HTTPConnection(self._server, timeout=15)
-        try:
-            sent = {"Content-Type": "application/json"} if body is not None else {}
-            connection.request(
-                method,
-                path,
-                json.dumps(body) if body is not None else None,
-                {**self._authorization, **sent, **(headers or {})},
-            )
-            got = connection.getresponse()
-            text = got.read()
-        finally:
-            connection.close()
-        return Answer(got.status, got.headers, json.loads(text) if text else None)
+        """One request. Raises one of `NO_ANSWER`, or `ValueError` for half of an answer."""
+        return rest.call(method, self._url + path, body, {**self._authorization, **(headers or {})})
 
     def post(self, order: Order) -> Answer:
         """Send an order once. Raises one of `NO_ANSWER`."""
@@ -111,7 +88,7 @@ class Payments:
             else:
                 if answer.status != 503 or time.monotonic() > deadline:
                     break
-            time.sleep(0.1)  # a customer's pause between two tries
+            time.sleep(0.1)  # a client's pause between two tries
 
         assert answer.status == 202, answer
         return Subscription(**answer.body)

@@ -22,7 +22,7 @@ from .gate import Gate
 class Place:
     """A system's own folder and what it is connected to, through gates if on servers.
 
-    `wire_url` is the broker as a stranger reaches it.
+    `wire_url` is the broker as a third party reaches it.
     """
 
     folder: Path

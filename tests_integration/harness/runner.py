@@ -14,15 +14,15 @@ from pathlib import Path
 
 from tools.system.system import Backends
 
-from .house import moved_in
+from .deployment import deployed
 from .places import Place
 
 
 def main() -> None:
     folder, backends = Path(sys.argv[1]), Backends(**json.loads(sys.argv[2]))
-    with moved_in(Place(folder, backends, wire_url="")) as house:
-        house.start()
-        print(json.dumps([house.system.payment_url, house.api_key]), flush=True)
+    with deployed(Place(folder, backends, wire_url="")) as deployment:
+        deployment.start()
+        print(json.dumps([deployment.system.payment_url, deployment.api_key]), flush=True)
         signal.pause()
 
 

@@ -261,8 +261,8 @@ def test_the_wire_names_every_exchange_and_queue() -> None:
     assert [name for name in names if f"`{name}`" not in WIRE] == []
 
 
-def test_the_example_of_a_stranger_needs_none_of_our_code() -> None:
-    [example] = blocks(WIRE, "python stranger.py")
+def test_the_example_for_third_parties_needs_none_of_our_code() -> None:
+    [example] = blocks(WIRE, "python third_party.py")
     imported = {
         alias.name
         for node in ast.walk(ast.parse(example))

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import psycopg
 
-from tests_integration.chaos.stage.mail_server import Moods
-from tests_integration.chaos.stage.moments import MOMENTS
+from tests_integration.chaos.stage.crash_points import CRASH_POINTS
+from tests_integration.chaos.stage.mail_server import Mode
 from tests_integration.chaos.stage.stage import Stage
 from tools.servers.rabbitmq_node import CtlFailed
 from tools.system.process import NotReady
 from tools.system.system import PROCESSES
 
-from .acts import end_alarms
+from .actions import end_alarms
 from .catalogue import FAULTS
 from .plan import Planned
 
@@ -39,25 +39,25 @@ class Driver:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._died_at: dict[str, float] = {}
-        self._going_on: list[Planned] = []
+        self._present: list[Planned] = []
         self.happened: Counter[str] = Counter()
-        """Faults by kind; a trap that nobody went into is none."""
+        """Faults by kind; a crash point that nobody came to is none."""
         self.mails_in_doubt = 0
         self.ended_by_themselves: list[str] = []
         self.restarts = 0
 
     @property
-    def going_on(self) -> list[str]:
-        """The faults of the moment, in a few words."""
-        return [f"{one.fault} {one.target}" for one in self._going_on]
+    def present(self) -> list[str]:
+        """The faults that last, in a few words."""
+        return [f"{planned.fault} {planned.target}" for planned in self._present]
 
     def carry_out(self, plan: Sequence[Planned], seconds: float, tick: Callable[[], None]) -> None:
         """Begin and end each fault at its time, for `seconds`; `tick` is called all the while."""
         began = time.monotonic()
         coming = list(plan)
-        while (now := time.monotonic() - began) < seconds or coming or self._going_on:
-            for one in [one for one in self._going_on if one.until <= now]:
-                self._end(one)
+        while (now := time.monotonic() - began) < seconds or coming or self._present:
+            for planned in [planned for planned in self._present if planned.until <= now]:
+                self._end(planned)
             while coming and coming[0].at <= now:
                 self._begin(coming.pop(0))
             self.supervise()
@@ -79,9 +79,9 @@ class Driver:
     def mend(self, seconds: float) -> None:
         """End every fault, and wait until all is back. Raises `NotMended`."""
         deadline = time.monotonic() + seconds
-        for one in list(self._going_on):
-            self._end(one)
-        self._stage.system.moods.become(Moods.NORMAL)
+        for planned in list(self._present):
+            self._end(planned)
+        self._stage.system.mail_mode.switch_to(Mode.NORMAL)
         servers = self._stage.servers
         try:
             if servers is not None:
@@ -100,13 +100,13 @@ class Driver:
 
     def memory(self) -> dict[str, int]:
         """Bytes that each process holds now (VmRSS)."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         for name in PROCESSES:
             with suppress(FileNotFoundError, ProcessLookupError):
                 status = Path(f"/proc/{self._stage.system.process(name).pid}/status").read_text()
                 kilobytes = re.search(r"VmRSS:\s*(\d+)", status)
-                found[name] = int(kilobytes[1]) * 1024 if kilobytes else 0
-        return found
+                sizes[name] = int(kilobytes[1]) * 1024 if kilobytes else 0
+        return sizes
 
     def _missing(self) -> list[str]:
         missing = []
@@ -118,32 +118,32 @@ class Driver:
                 missing.append(name)
         return missing
 
-    def _begin(self, one: Planned) -> None:
-        fault = FAULTS[one.fault]
-        name = one.target.partition(":")[0]
+    def _begin(self, planned: Planned) -> None:
+        fault = FAULTS[planned.fault]
+        name = planned.target.partition(":")[0]
         if name in PROCESSES and name not in self._stage.system.running():
             return  # it is down already
         servers = self._stage.servers
-        if one.target == "broker" and servers is not None and not servers.node.is_up:
+        if planned.target == "broker" and servers is not None and not servers.node.is_up:
             return  # it is still coming back from the last one
         try:
-            fault.begin(self._stage, one.target)
+            fault.begin(self._stage, planned.target)
         except (psycopg.OperationalError, sqlite3.OperationalError):
             return  # so is the database, or somebody who is frozen holds it
-        self._going_on.append(one)
+        self._present.append(planned)
 
-    def _end(self, one: Planned) -> None:
-        self._going_on.remove(one)
-        fault = FAULTS[one.fault]
+    def _end(self, planned: Planned) -> None:
+        self._present.remove(planned)
+        fault = FAULTS[planned.fault]
         try:
-            happened = fault.end(self._stage, one.target)
+            happened = fault.end(self._stage, planned.target)
         except CtlFailed:  # what is left of it is for `mend`
             happened = True
         if happened:
-            self.happened[self._name(one)] += 1
-            self.mails_in_doubt += fault.doubles_mails(one.target)
+            self.happened[self._name(planned)] += 1
+            self.mails_in_doubt += fault.doubles_mails(planned.target)
 
     @staticmethod
-    def _name(one: Planned) -> str:
-        moment = one.target.partition(":")[2]
-        return f"kill -9 {MOMENTS[moment].title}" if moment else FAULTS[one.fault].title
+    def _name(planned: Planned) -> str:
+        point = planned.target.partition(":")[2]
+        return f"kill -9 {CRASH_POINTS[point].title}" if point else FAULTS[planned.fault].title

@@ -42,8 +42,8 @@ def plan(
     draw = random.Random(f"plan {seed}")
     kinds = [name for name, each in FAULTS.items() if each.on in {"both", kind}]
     chosen = [name for name in kinds if not only or name in only]
-    faults = dealt([name for name in chosen for _ in range(FAULTS[name].weight)], draw)
-    targets = {name: dealt(FAULTS[name].targets, draw) for name in kinds}
+    faults = Deck([name for name in chosen for _ in range(FAULTS[name].weight)], draw)
+    targets = {name: Deck(FAULTS[name].targets, draw) for name in kinds}
     free_at: dict[str, float] = {}
     planned = []
     at = CALM
@@ -51,17 +51,17 @@ def plan(
         name = next(faults)
         target = next(targets[name])
         touched = FAULTS[name].touches(target)
-        begin = max([at, *(free_at.get(one, 0.0) for one in touched)])
+        begin = max([at, *(free_at.get(part, 0.0) for part in touched)])
         until = min(begin + draw.uniform(*FAULTS[name].seconds), seconds)
         if begin < seconds:
             planned.append(Planned(round(begin, 2), round(until, 2), name, target))
             free_at |= dict.fromkeys(touched, until + BREATH)
         at += every * draw.uniform(0.5, 1.5)
-    return sorted(planned, key=lambda one: one.at)
+    return sorted(planned, key=lambda fault: fault.at)
 
 
-class dealt(Iterator[T], Generic[T]):  # noqa: N801 (used like a function)
-    """Cards from a shuffled deck; a new deck when it is used up."""
+class Deck(Iterator[T], Generic[T]):
+    """Deals cards from a shuffled deck, and shuffles again when they are used up."""
 
     def __init__(self, cards: Sequence[T], draw: random.Random) -> None:
         self._cards = cards

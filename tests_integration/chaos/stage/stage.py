@@ -12,18 +12,16 @@ from pathlib import Path
 
 import psycopg
 
+from tests_integration.harness.deployment import COMPARE_AT_ONCE, Deployment
 from tests_integration.harness.gate import Gate
+from tests_integration.harness.places import Place
 from tools.servers import postgresql
 from tools.servers.postgresql_cluster import Cluster
 from tools.servers.rabbitmq_node import Node
-from tools.system.system import PROCESSES, SERVICES, Backends
+from tools.system.system import SERVICES, Backends
 
-from .room import Room
+from .small_disk import SmallDisk, small_disk
 from .system import ChaosSystem
-
-AT_ONCE = {"payment_service": {"RECONCILE_AFTER": "0"}}
-"""What was paid a moment ago is compared, too."""
-
 
 HOLD_SECONDS = 2.0
 """How long others may keep a SQLite database, each for milliseconds, before it cannot be held."""
@@ -37,37 +35,43 @@ class Servers:
     cluster: Cluster
     broker: Gate
     databases: Gate
-    room: Room | None = None
+    disk: SmallDisk | None = None
     """The broker's disk, if it has a small one of its own."""
 
 
 @contextmanager
-def private_servers(room: Room | None = None) -> Iterator[Servers]:
-    """Both, started for this and ended with it. Raises `NotHere` if they cannot be had."""
+def private_servers(megabytes: int = 0) -> Iterator[Servers]:
+    """Both, started for this and ended with it; the broker on a disk of `megabytes`, if given.
+
+    Raises `NotHere` or `NoDisk` if they cannot be had.
+    """
     with ExitStack() as stack:
-        node = Node(stack, data=room.folder / "rabbitmq" if room else None)
+        disk = stack.enter_context(small_disk(megabytes)) if megabytes else None
+        node = Node(stack, data=disk.folder / "rabbitmq" if disk else None)
         cluster = postgresql.private(stack)
         broker = stack.enter_context(Gate(node.url))
         databases = stack.enter_context(Gate(cluster.url))
-        yield Servers(node, cluster, broker, databases, room)
+        yield Servers(node, cluster, broker, databases, disk)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A system, what it stands on (`servers` is None on the embedded default), and its URLs.
+    """A system, where it is, and what it stands on (`servers` is None on the embedded default).
 
-    `broker_url` and `database_urls` are as outsiders reach them, by no gate.
+    `database_urls` are as outsiders reach them, by no gate.
     """
 
     system: ChaosSystem
+    place: Place
     servers: Servers | None
-    broker_url: str
     database_urls: dict[str, str]
     _held: list[sqlite3.Connection] = field(default_factory=list)
 
-    def start_missing(self) -> None:
-        """Start each process that does not run."""
-        self.system.start(*(set(PROCESSES) - set(self.system.running())))
+    def deploy(self) -> Deployment:
+        """Start every process of the system, and wait until all are ready."""
+        deployment = Deployment.migrated(self.system, self.place)
+        deployment.start()
+        return deployment
 
     def save_databases(self, folder: Path) -> None:
         """Write each table of PostgreSQL to a file; SQLite's files lie in the folder anyway."""
@@ -85,7 +89,7 @@ class Stage:
                         file.writelines(rows)
 
     def save_logs(self, folder: Path) -> None:
-        """Copy what the servers have said."""
+        """Copy the logs of the servers."""
         if self.servers is not None:
             shutil.copy(self.servers.node.folder / "rabbitmq.log", folder / "rabbitmq.log")
             shutil.copy(self.servers.cluster.folder / "log", folder / "postgresql.log")
@@ -102,10 +106,10 @@ class Stage:
                 self._held.append(connection)
                 connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
-            self.let_databases_go()
+            self.release_databases()
             raise
 
-    def let_databases_go(self) -> None:
+    def release_databases(self) -> None:
         """Give the locks back."""
         while self._held:
             self._held.pop().close()
@@ -125,10 +129,11 @@ def on_servers(servers: Servers, folder: Path, bug: str = "") -> Iterator[Stage]
         prefix=f"{name}.",
     )
     # Where the broker loses what it had confirmed, a person reconciles both sides at once.
-    settings = AT_ONCE if servers.room is not None else {}
+    settings = COMPARE_AT_ONCE if servers.disk is not None else {}
     with ChaosSystem(folder, backends, bug, settings) as system:
         try:
-            yield Stage(system, servers, servers.node.url, urls)
+            place = Place(folder, backends, servers.node.url, servers.broker, servers.databases)
+            yield Stage(system, place, servers, urls)
         finally:
             # Nobody says goodbye to a server that does not listen.
             servers.broker.open()
@@ -141,4 +146,4 @@ def embedded(folder: Path, bug: str = "") -> Iterator[Stage]:
     backends = Backends.embedded(folder)
     urls = {service: backends.database_url(service) for service in SERVICES}
     with ChaosSystem(folder, backends, bug) as system:
-        yield Stage(system, None, backends.broker_url, urls)
+        yield Stage(system, Place(folder, backends, backends.broker_url), None, urls)

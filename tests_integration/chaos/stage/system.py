@@ -1,4 +1,4 @@
-"""The system under chaos: each of its processes can be made to die at the worst moments."""
+"""The system under chaos: each of its processes can be made to die at its crash points."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from tests_integration.harness.deployment import SETTINGS
 from tools.system.backends import Backends
 from tools.system.commands import ROOT, Command
 from tools.system.keys import new_keys
 from tools.system.system import System
 
-from .mail_server import Moods
-from .moments import trap
-
-SETTINGS = {
-    # A mail whose worker died is claimed anew after twice this time.
-    "student_service": {"EMAIL_TIMEOUT": "2"},
-}
+from .crash_points import armed
+from .mail_server import Mode
 
 
 class ChaosSystem(System):
-    """Every process is a `child`, all of them with the planted `bug` if there is one."""
+    """Every process is a `patched_process`, all with the planted `bug` if there is one."""
 
     def __init__(
         self,
@@ -34,8 +30,8 @@ class ChaosSystem(System):
         own = {**SETTINGS, **(settings or {})}
         super().__init__(folder, backends, keys=new_keys(), settings=own)
         self._bug = bug
-        self.moods = Moods(self.folder)
-        (self.folder / "traps").mkdir(exist_ok=True)
+        self.mail_mode = Mode(self.folder)
+        (self.folder / "armed").mkdir(exist_ok=True)
 
     def command(self, name: str) -> Command:
         how = super().command(name)
@@ -47,7 +43,7 @@ class ChaosSystem(System):
         child = [
             sys.executable,
             "-m",
-            "tests_integration.chaos.stage.child",
+            "tests_integration.chaos.stage.patched_process",
             str(self.folder),
             name,
         ]
@@ -57,14 +53,14 @@ class ChaosSystem(System):
             environment={"PYTHONPATH": str(ROOT)},
         )
 
-    def lay_trap(self, name: str, moment: str) -> None:
-        """Let the process die when it comes to this moment next."""
-        trap(self.folder, name, moment).touch()
+    def arm(self, name: str, point: str) -> None:
+        """Let the process die when it comes to this crash point next."""
+        armed(self.folder, name, point).touch()
 
-    def take_trap(self, name: str, moment: str) -> bool:
-        """Take the trap away again; returns whether the process went into it."""
+    def disarm(self, name: str, point: str) -> bool:
+        """Disarm the crash point again; returns whether the process has died there."""
         try:
-            trap(self.folder, name, moment).unlink()
+            armed(self.folder, name, point).unlink()
         except FileNotFoundError:
             return True
         return False

@@ -1,13 +1,13 @@
 """What a run leaves behind must be whole. It believes no process, and knows nothing of the faults.
 
 1. Every accepted subscription has exactly one code, the same on both sides.
-2. There is no code without a subscription, and what a customer has cancelled, and nothing else,
+2. There is no code without a subscription, and what a client has cancelled, and nothing else,
    is cancelled on both sides.
 3. There is one mail for each intent, save those whose fate nobody could know; all copies of one
    mail carry one Message-ID and one code. A mail whose code is revoked may be withdrawn.
 4. Every message is accounted for: handled, or set aside as dead with a reason, and those are
    exactly the poison. Nothing waits anywhere.
-5. What customers saw was never wrong.
+5. What clients saw was never wrong.
 
 (That every process is back, no larger than it was, is for the run itself to see.)
 """
@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests_integration.chaos.load.strangers import ANSWERS
+from tests_integration.chaos.load.third_parties import REPLIES
 from tests_integration.harness.mailbox import Mail
 
 from .evidence import Evidence
@@ -46,16 +46,16 @@ class Verdict:
     def findings(self) -> Iterator[str]:
         """The first few of each kind."""
         for kind in ("lost", "doubled", "unaccounted"):
-            found: list[str] = getattr(self, kind)
-            yield from (f"{kind}: {what}" for what in found[:SHOWN_AT_MOST])
-            if len(found) > SHOWN_AT_MOST:
-                yield f"{kind}: … and {len(found) - SHOWN_AT_MOST:,} more"
+            findings: list[str] = getattr(self, kind)
+            yield from (f"{kind}: {what}" for what in findings[:SHOWN_AT_MOST])
+            if len(findings) > SHOWN_AT_MOST:
+                yield f"{kind}: … and {len(findings) - SHOWN_AT_MOST:,} more"
 
 
 def verify(evidence: Evidence, mails_in_doubt: int, *, broker_forgets: bool = False) -> Verdict:
     """Compare all that is known. At most `mails_in_doubt` mails may have come again.
 
-    Where the broker may have lost what it had confirmed, what was said on it need not be handled:
+    Where the broker may have lost what it had confirmed, what was published need not be handled:
     what it was to bring about must be there all the same.
     """
     verdict = Verdict()
@@ -66,7 +66,7 @@ def verify(evidence: Evidence, mails_in_doubt: int, *, broker_forgets: bool = Fa
     _messages(evidence, verdict, broker_forgets=broker_forgets)
     _poison(evidence, verdict)
     _replies(evidence, verdict)
-    verdict.unaccounted += [f"a customer: {what}" for what in evidence.wrong]
+    verdict.unaccounted += [f"a client: {what}" for what in evidence.wrong]
     return verdict
 
 
@@ -76,7 +76,7 @@ def _codes(evidence: Evidence, verdict: Verdict) -> None:
         if subscription not in evidence.recorded or subscription not in evidence.shown:
             verdict.lost.append(f"{subscription} was accepted, and is not known any more")
         elif evidence.shown[subscription] is None:
-            # Nobody asks again for a code that is of no use.
+            # Nobody repeats the request for a code that is of no use.
             if subscription not in evidence.cancelled:
                 verdict.lost.append(f"{subscription} has no code")
         elif subscription not in issued:
@@ -85,7 +85,7 @@ def _codes(evidence: Evidence, verdict: Verdict) -> None:
         if code is not None and count > 1:
             verdict.doubled.append(f"{count} subscriptions have one code")
     for subscription in evidence.recorded.keys() - evidence.accepted.keys():
-        verdict.unaccounted.append(f"{subscription} was recorded, and no customer knows of it")
+        verdict.unaccounted.append(f"{subscription} was recorded, and no client knows of it")
     for user, count in Counter(evidence.recorded.values()).items():
         if count > 1:
             verdict.doubled.append(f"the one order of {user} was recorded {count} times")
@@ -103,7 +103,7 @@ def _cancellations(evidence: Evidence, verdict: Verdict, *, broker_forgets: bool
         elif subscription not in evidence.confirmed and not broker_forgets:
             verdict.lost.append(f"that the code of {subscription} is revoked was not confirmed")
     for subscription in {*evidence.shown_cancelled, *revoked} - set(evidence.cancelled):
-        verdict.unaccounted.append(f"{subscription} is cancelled, and no customer wanted that")
+        verdict.unaccounted.append(f"{subscription} is cancelled, and no client wanted that")
 
 
 def _intents(evidence: Evidence, verdict: Verdict) -> None:
@@ -167,12 +167,12 @@ def _messages(evidence: Evidence, verdict: Verdict, *, broker_forgets: bool) -> 
             elif event.event_id not in handled:
                 verdict.unaccounted.append(f"{event.type} {event.event_id} was never handled")
     requests = {message.event_id for message in evidence.handled["student_service"]}
-    for event_id in evidence.said.asked - requests:
-        verdict.unaccounted.append(f"a stranger's request {event_id} was never handled")
+    for event_id in evidence.published.requests - requests:
+        verdict.unaccounted.append(f"the request {event_id} of a third party was never handled")
 
 
 def _poison(evidence: Evidence, verdict: Verdict) -> None:
-    for service, poison in evidence.said.poison.items():
+    for service, poison in evidence.published.poison.items():
         kept = Counter(aside.mark for aside in evidence.aside[service])
         for aside in evidence.aside[service]:
             what = f"{aside.mark or aside.event_id or 'an unreadable message'} of {service}"
@@ -188,19 +188,19 @@ def _poison(evidence: Evidence, verdict: Verdict) -> None:
 def _replies(evidence: Evidence, verdict: Verdict) -> None:
     """Each request that was handled has caused one reply, and no more."""
     requests = Counter(
-        (ANSWERS[message.type], message.subject)
+        (REPLIES[message.type], message.subject)
         for message in evidence.handled["student_service"]
-        if message.type in ANSWERS
+        if message.type in REPLIES
     )
     replies = Counter(
         (event.type, event.subject)
         for event in evidence.sent["student_service"]
-        if event.type in ANSWERS.values()
+        if event.type in REPLIES.values()
     )
     for what in requests.keys() | replies.keys():
         answer, subject = what
-        said = f"{subject} was asked for {requests[what]} times, and told {replies[what]}"
+        counts = f"{subject}: {requests[what]} requests, {replies[what]} replies"
         if replies[what] > requests[what]:
-            verdict.doubled.append(f"{said} ({answer})")
+            verdict.doubled.append(f"{counts} ({answer})")
         elif replies[what] < requests[what]:
-            verdict.lost.append(f"{said} ({answer})")
+            verdict.lost.append(f"{counts} ({answer})")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from tests_integration.chaos.load.strangers import MARK, Said
+from tests_integration.chaos.load.publication import MARK, Published
 from tests_integration.harness.mailbox import Mail, Mailbox
 from tests_integration.harness.payments import Payments
 from tools.system.rows import Rows
@@ -53,7 +53,7 @@ class Intent(NamedTuple):
 @dataclass(frozen=True)
 class Evidence:
     accepted: Mapping[str, str]
-    """User by the id of each subscription that a customer was answered with."""
+    """User by the id of each subscription that a client was answered with."""
     shown: Mapping[str, str | None]
     """Code by id of each subscription that the API lists."""
     recorded: Mapping[str, str]
@@ -61,7 +61,7 @@ class Evidence:
     issued: Sequence[str]
     """Subscription of each code of the student side."""
     cancelled: Collection[str]
-    """Subscriptions that a customer has cancelled, and was answered."""
+    """Subscriptions whose cancellation a client was answered."""
     shown_cancelled: Collection[str]
     """Those that the API lists as cancelled."""
     revoked: Collection[str]
@@ -73,13 +73,13 @@ class Evidence:
     sent: Mapping[str, Sequence[Sent]]
     handled: Mapping[str, Sequence[Handled]]
     aside: Mapping[str, Sequence[Aside]]
-    said: Said
+    published: Published
     wrong: Sequence[str]
-    """What customers noticed themselves."""
+    """What clients noticed themselves."""
 
 
 @dataclass(frozen=True)
-class Doors:
+class Sources:
     """Where the evidence is found."""
 
     payments: Payments
@@ -88,27 +88,27 @@ class Doors:
 
 
 def gather(
-    doors: Doors,
+    sources: Sources,
     *,
     accepted: Mapping[str, str],
     cancelled: Collection[str],
-    said: Said,
+    published: Published,
     wrong: Sequence[str],
 ) -> Evidence:
     """Look at everything. Raises `OSError` or a database's error if something does not answer."""
-    listed = list(doors.payments.listed())
+    listed = list(sources.payments.listed())
     sent, handled, aside = {}, {}, {}
-    for service, url in doors.database_urls.items():
+    for service, url in sources.database_urls.items():
         with closing(Rows(url)) as rows:
             sent[service] = _sent(rows)
             handled[service] = _handled(rows)
             aside[service] = _aside(rows)
-    with closing(Rows(doors.database_urls["payment_service"])) as rows:
+    with closing(Rows(sources.database_urls["payment_service"])) as rows:
         bought = rows.all("SELECT id, user_id FROM subscriptions_subscription")
         confirmed = rows.all(
             "SELECT id FROM subscriptions_subscription WHERE code_revoked_at IS NOT NULL"
         )
-    with closing(Rows(doors.database_urls["student_service"])) as rows:
+    with closing(Rows(sources.database_urls["student_service"])) as rows:
         codes = rows.all("SELECT subscription_id FROM access_codes_accesscode")
         revoked = rows.all("SELECT subscription_id FROM access_codes_revocation")
         intents = rows.all(
@@ -124,18 +124,18 @@ def gather(
         revoked={_id(subscription) for (subscription,) in revoked},
         confirmed={_id(subscription) for (subscription,) in confirmed},
         intents=[Intent(_id(subscription), *rest) for subscription, *rest in intents],
-        mails=[mail for mails in doors.mailbox.by_recipient().values() for mail in mails],
+        mails=[mail for mails in sources.mailbox.by_recipient().values() for mail in mails],
         sent=sent,
         handled=handled,
         aside=aside,
-        said=said,
+        published=published,
         wrong=wrong,
     )
 
 
 def _sent(rows: Rows) -> list[Sent]:
-    found = rows.all("SELECT event_id, type, subject, published_at FROM messaging_outbox")
-    return [Sent(event, kind, subject, at is not None) for event, kind, subject, at in found]
+    outbox = rows.all("SELECT event_id, type, subject, published_at FROM messaging_outbox")
+    return [Sent(event, kind, subject, at is not None) for event, kind, subject, at in outbox]
 
 
 def _handled(rows: Rows) -> list[Handled]:
@@ -145,8 +145,8 @@ def _handled(rows: Rows) -> list[Handled]:
 
 
 def _aside(rows: Rows) -> list[Aside]:
-    found = rows.all("SELECT headers, state, event_id, reason FROM messaging_set_aside")
-    return [Aside(_mark(headers), *rest) for headers, *rest in found]
+    kept = rows.all("SELECT headers, state, event_id, reason FROM messaging_set_aside")
+    return [Aside(_mark(headers), *rest) for headers, *rest in kept]
 
 
 WAITING = (

@@ -1,4 +1,4 @@
-"""The program in docs/events.md works as it stands there."""
+"""The program in docs/events.md works as it is printed there."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import re
 import subprocess
 import sys
 
+from tests_integration.harness.deployment import Deployment
 from tests_integration.harness.eventually import eventually
-from tests_integration.harness.house import House
 from tests_integration.harness.kinds import on_servers
-from tests_integration.harness.stranger import quoted
+from tests_integration.harness.third_party import quoted
 from tools.system.commands import ROOT
 
-PROGRAM = re.compile(r"^```python stranger\.py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAM = re.compile(r"^```python third_party\.py\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @on_servers
-def test_the_program_in_the_documents_prints_the_code_that_is_mailed(house: House) -> None:
+def test_the_documented_program_prints_the_code_that_is_mailed(deployment: Deployment) -> None:
     [program] = PROGRAM.findall((ROOT / "docs" / "events.md").read_text(encoding="utf-8"))
-    mailed_before = len(house.mailbox.mails("stranger@example.com"))
+    mailed_before = len(deployment.mailbox.mails("third-party@example.com"))
 
     done = subprocess.run(
         [sys.executable, "-I", "-c", program],
         env={
             "PATH": os.environ["PATH"],
-            "BROKER_URL": quoted(house.place.wire_url),
-            "BROKER_PREFIX": house.place.backends.prefix,
+            "BROKER_URL": quoted(deployment.place.wire_url),
+            "BROKER_PREFIX": deployment.place.backends.prefix,
         },
         capture_output=True,
         text=True,
@@ -34,7 +34,7 @@ def test_the_program_in_the_documents_prints_the_code_that_is_mailed(house: Hous
         check=False,
     )
     mails = eventually(
-        lambda: house.mailbox.mails("stranger@example.com"),
+        lambda: deployment.mailbox.mails("third-party@example.com"),
         lambda mails: len(mails) > mailed_before,
     )
 

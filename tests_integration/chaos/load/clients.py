@@ -1,4 +1,4 @@
-"""Customers order at a steady pace, each until there is an answer; they look, and some cancel."""
+"""Clients order at a steady pace, each until there is an answer; they look, and some cancel."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
-from tests_integration.harness.payments import NO_ANSWER, Answer, Order, Payments, order
+from tests_integration.harness.payments import Order, Payments, order
+from tools.rest import NO_ANSWER, Answer
 
 AT_ONCE = 12
-"""Customers who can wait for an answer at the same time."""
+"""Clients that can wait for an answer at the same time."""
 
 PAUSE = 0.3
-"""Seconds before a customer without an answer sends the same order again."""
+"""Seconds before a client without an answer sends the same request again."""
 
 SENT_TWICE = 0.02
 """The part of the orders that are sent once more although they were answered."""
@@ -29,15 +30,17 @@ CANCELLED_LATER = 0.01
 LOOKS_A_SECOND = 5.0
 
 TRY_AGAIN = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
+NO_WHOLE_ANSWER = (*NO_ANSWER, ValueError)
+"""No answer, or half of one."""
 
 
-class Customers:
+class Clients:
     """Threads that order at `rate` a second, and one that looks at subscriptions."""
 
     def __init__(self, payments: Payments, rate: float, seed: int) -> None:
         self._payments = payments
         self._rate = rate
-        self._draw = random.Random(f"customers {seed}")
+        self._draw = random.Random(f"clients {seed}")
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._given_up = threading.Event()
@@ -47,20 +50,22 @@ class Customers:
         self.accepted: dict[str, Order] = {}
         """Orders by the id of the subscription that each was answered with."""
         self.codes: dict[str, str] = {}
-        """The first code that was shown for each subscription that somebody looked at."""
+        """The first code that was shown for each subscription that a client looked at."""
         self.cancelled: set[str] = set()
         """Subscriptions whose cancellation was answered."""
         self.wrong: list[str] = []
         """Answers that nobody should ever get, and what changed that should not."""
-        self.tries = 0
-        names = [f"customer {number}" for number in range(AT_ONCE)]
-        self._buyers = [threading.Thread(target=self._buy_on, name=n, daemon=True) for n in names]
-        self._looker = threading.Thread(target=self._look_on, name="looker", daemon=True)
+        self.requests = 0
+        names = [f"client {number}" for number in range(AT_ONCE)]
+        self._threads = [
+            *(threading.Thread(target=self._order, name=name, daemon=True) for name in names),
+            threading.Thread(target=self._look_now_and_then, name="looker", daemon=True),
+        ]
 
     def open(self) -> None:
         """Begin."""
         self._began = time.monotonic()
-        for thread in (*self._buyers, self._looker):
+        for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
@@ -68,18 +73,18 @@ class Customers:
         self._closed.set()
 
     def finish(self, seconds: float) -> None:
-        """Wait until every order is answered. After `seconds` the customers give up."""
+        """Wait until every order is answered. After `seconds` the clients give up."""
         deadline = time.monotonic() + seconds
-        for thread in (*self._buyers, self._looker):
+        for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._given_up.set()
 
-    def _buy_on(self) -> None:
+    def _order(self) -> None:
         while self._next():
-            what = order()
-            first = self._buy(what)
+            placed = order()
+            first = self._send(placed)
             if first and self._draw.random() < SENT_TWICE:
-                second = self._buy(what)
+                second = self._send(placed)
                 if second not in {first, ""}:
                     self._note(f"one order was answered with {first} and with {second}")
             if first and self._draw.random() < CANCELLED_AT_ONCE:
@@ -94,16 +99,16 @@ class Customers:
             self._coming += 1
         return not self._closed.wait(max(0.0, due - time.monotonic()))
 
-    def _buy(self, what: Order) -> str:
-        """The id that the order is answered with; empty if the customer gave up."""
-        answer = self._until_accepted("an order", lambda: self._payments.post(what))
+    def _send(self, placed: Order) -> str:
+        """The id that the order is answered with; empty if the client gave up."""
+        answer = self._until_accepted("an order", lambda: self._payments.post(placed))
         if answer is None:
             return ""
         subscription = str(answer.body["id"])
         with self._lock:
             if subscription not in self.accepted:
                 self._ids.append(subscription)
-            self.accepted[subscription] = what
+            self.accepted[subscription] = placed
         return subscription
 
     def _cancel(self, subscription: str) -> None:
@@ -113,12 +118,12 @@ class Customers:
             self.cancelled.add(subscription)
 
     def _until_accepted(self, what: str, post: Callable[[], Answer]) -> Answer | None:
-        """The answer to a request, sent until it is accepted; none if the customer gave up."""
+        """The answer to a request, sent until it is accepted; none if the client gave up."""
         while not self._given_up.is_set():
-            self.tries += 1
+            self.requests += 1
             try:
                 answer = post()
-            except (*NO_ANSWER, ValueError):  # no answer, or half of one
+            except NO_WHOLE_ANSWER:
                 self._given_up.wait(PAUSE)
                 continue
             if answer.status == HTTPStatus.ACCEPTED:
@@ -129,10 +134,10 @@ class Customers:
         self._note(f"{what} had no answer when the run ended")
         return None
 
-    def _look_on(self) -> None:
+    def _look_now_and_then(self) -> None:
         while not self._closed.wait(1 / LOOKS_A_SECOND):
-            if looked_at := self._any():
-                self._look(looked_at)
+            if subscription := self._any():
+                self._look(subscription)
 
     def _any(self) -> str:
         """Any subscription so far; empty if there is none."""
@@ -143,7 +148,7 @@ class Customers:
         was_cancelled = subscription in self.cancelled
         try:
             answer = self._payments.call("GET", f"/v1/subscriptions/{subscription}")
-        except (*NO_ANSWER, ValueError):
+        except NO_WHOLE_ANSWER:
             return
         if answer.status in TRY_AGAIN:
             return

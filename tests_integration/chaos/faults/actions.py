@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import psycopg
 
-from tests_integration.chaos.stage.mail_server import Moods
-from tests_integration.chaos.stage.moments import MAILS_AT_ONCE
+from tests_integration.chaos.stage.crash_points import MAILS_AT_ONCE
+from tests_integration.chaos.stage.mail_server import Mode
 from tests_integration.chaos.stage.stage import Servers, Stage
 
 HANDS_OVER_MAIL = {"student-tasks", "mail"}
 """Who dies or stands still in the middle of mails leaves them in doubt."""
 
 
-def over(_: Stage, __: str) -> bool:
+def already_over(_: Stage, __: str) -> bool:
     """It was over as soon as it had begun."""
     return True
 
@@ -42,39 +42,39 @@ def thaw(stage: Stage, name: str) -> bool:
     return True
 
 
-def lay_trap(stage: Stage, target: str) -> None:
-    stage.system.lay_trap(*target.split(":"))
+def arm(stage: Stage, target: str) -> None:
+    stage.system.arm(*target.split(":"))
 
 
-def take_trap(stage: Stage, target: str) -> bool:
-    return stage.system.take_trap(*target.split(":"))
+def disarm(stage: Stage, target: str) -> bool:
+    return stage.system.disarm(*target.split(":"))
 
 
-def mail_mood(mood: str) -> Callable[[Stage, str], None]:
-    return lambda stage, _: stage.system.moods.become(mood)
+def mail_mode(mode: str) -> Callable[[Stage, str], None]:
+    return lambda stage, _: stage.system.mail_mode.switch_to(mode)
 
 
-def good_mood(stage: Stage, _: str) -> bool:
-    stage.system.moods.become(Moods.NORMAL)
+def end_mail_mode(stage: Stage, _: str) -> bool:
+    stage.system.mail_mode.switch_to(Mode.NORMAL)
     return True
 
 
-def on(act: Callable[[Servers], object]) -> Callable[[Stage, str], None]:
+def on(action: Callable[[Servers], object]) -> Callable[[Stage, str], None]:
     """A fault of the servers."""
 
     def begin(stage: Stage, _: str) -> None:
         if stage.servers is not None:
-            act(stage.servers)
+            action(stage.servers)
 
     return begin
 
 
-def after(act: Callable[[Servers], object]) -> Callable[[Stage, str], bool]:
+def after(action: Callable[[Servers], object]) -> Callable[[Stage, str], bool]:
     """How a fault of the servers ends."""
 
     def end(stage: Stage, _: str) -> bool:
         if stage.servers is not None:
-            act(stage.servers)
+            action(stage.servers)
         return True
 
     return end
@@ -101,21 +101,21 @@ def hold_databases(stage: Stage, _: str) -> None:
     stage.hold_databases()
 
 
-def let_databases_go(stage: Stage, _: str) -> bool:
-    stage.let_databases_go()
+def release_databases(stage: Stage, _: str) -> bool:
+    stage.release_databases()
     return True
 
 
 def fill_disk(servers: Servers) -> None:
-    if servers.room is not None:
+    if servers.disk is not None:
         servers.node.ctl("set_disk_free_limit", "1000")  # nothing warns the publishers in time
-        servers.room.fill()
+        servers.disk.fill()
 
 
 def free_disk(servers: Servers) -> None:
     """Make room, and start the broker again: it may have given up."""
-    if servers.room is not None:
-        servers.room.free()
+    if servers.disk is not None:
+        servers.disk.free()
         servers.node.kill()
         servers.node.start()
 

@@ -12,12 +12,12 @@ from pathlib import Path
 PIECE = bytes(64 * 1024)
 
 
-class NoRoom(Exception):
+class NoDisk(Exception):
     """No file system of its own can be had here; the message says why."""
 
 
 @dataclass(frozen=True)
-class Room:
+class SmallDisk:
     """`folder` is on the disk; a file of somebody else's fills it."""
 
     folder: Path
@@ -39,14 +39,14 @@ class Room:
 
 
 @contextmanager
-def small_disk(megabytes: int) -> Iterator[Room]:
-    """A new file system in memory. Raises `NoRoom` where none may be mounted."""
+def small_disk(megabytes: int) -> Iterator[SmallDisk]:
+    """A new file system in memory. Raises `NoDisk` where none may be mounted."""
     with tempfile.TemporaryDirectory(prefix="admit-one-disk-") as folder:
         mounted = _ran("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder)
         if mounted:
-            raise NoRoom(f"a disk of {megabytes} MB cannot be mounted here: {mounted}")
+            raise NoDisk(f"a disk of {megabytes} MB cannot be mounted here: {mounted}")
         try:
-            yield Room(Path(folder))
+            yield SmallDisk(Path(folder))
         finally:
             _ran("umount", "--lazy", folder)
 
@@ -57,5 +57,5 @@ def _ran(*command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except FileNotFoundError:
         return f"there is no {command[0]}"
-    said = done.stderr.strip() or f"exit code {done.returncode}"
-    return said.splitlines()[0] if done.returncode else ""
+    complaint = done.stderr.strip() or f"exit code {done.returncode}"
+    return complaint.splitlines()[0] if done.returncode else ""

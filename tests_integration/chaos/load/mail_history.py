@@ -1,4 +1,4 @@
-"""People who read their mail as it comes: in the end there is too much to read it all at once."""
+"""The history of the mailbox, read as mails come: in the end there are too many to read at once."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from http.client import HTTPException
 
 from tests_integration.harness.mailbox import Mailbox
 
-LOOK_EVERY = 2.0
+READ_EVERY = 2.0
+"""Seconds."""
 
 
-class Readers:
-    """A thread that keeps `mailbox` up to date; it alone may look there until it has finished."""
+class MailHistory:
+    """A thread that reads `mailbox`; nobody else may read it until this has finished."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._read_on, name="readers", daemon=True)
+        self._thread = threading.Thread(target=self._read, name="mail history", daemon=True)
 
     def open(self) -> None:
+        """Begin."""
         self._thread.start()
 
     def finish(self) -> None:
-        """Returns when the last look is over, which takes as long as a request may, at most."""
+        """Returns when the last request has ended."""
         self._closed.set()
         self._thread.join()
 
-    def _read_on(self) -> None:
-        while not self._closed.wait(LOOK_EVERY):
+    def _read(self) -> None:
+        while not self._closed.wait(READ_EVERY):
             with suppress(OSError, HTTPException, ValueError):  # the mail server is down, too
                 self._mailbox.by_recipient()

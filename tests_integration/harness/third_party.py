@@ -16,24 +16,24 @@ from pika.adapters.blocking_connection import BlockingChannel
 Event = dict[str, Any]
 
 
-class Stranger:
-    """Asks for access codes as docs/events.md says, and hears the answers on its own queue."""
+class ThirdParty:
+    """Requests access codes as docs/events.md says; the replies come to a queue of its own."""
 
     def __init__(self, channel: BlockingChannel, prefix: str) -> None:
         self._channel = channel
         self._requests = f"{prefix}payment_service.events"
-        self._queue = f"{prefix}stranger.{uuid.uuid4()}"
-        self._heard: list[tuple[pika.BasicProperties, Event]] = []
+        self._queue = f"{prefix}third-party.{uuid.uuid4()}"
+        self._received: list[tuple[pika.BasicProperties, Event]] = []
         channel.confirm_delivery()
         channel.queue_declare(self._queue, exclusive=True)
         channel.queue_bind(self._queue, f"{prefix}student_service.events", "access_code_created")
 
-    def ask(self, event: Event) -> None:
-        """Send an event in good order."""
-        self.send(json.dumps(event).encode(), event["type"])
+    def publish(self, event: Event) -> None:
+        """Publish an event under its type."""
+        self.publish_bytes(json.dumps(event).encode(), event["type"])
 
-    def send(self, body: bytes, key: str = "user_subscribed", **properties: Any) -> None:
-        """Send any bytes; the broker confirms that a queue has them."""
+    def publish_bytes(self, body: bytes, key: str = "user_subscribed", **properties: Any) -> None:
+        """Publish any bytes; the broker confirms that a queue has them."""
         self._channel.basic_publish(
             self._requests,
             key,
@@ -46,27 +46,27 @@ class Stranger:
 
     def replies(self, subject: str) -> list[Event]:
         """The replies about one subscription so far."""
-        return [event for _, event in self._listen() if event["subject"] == subject]
+        return [event for _, event in self._receive() if event["subject"] == subject]
 
     def properties(self, event_id: str) -> pika.BasicProperties:
         """The AMQP properties that a reply came with."""
-        [found] = [properties for properties, event in self._listen() if event["id"] == event_id]
-        return found
+        [its_own] = [props for props, event in self._receive() if event["id"] == event_id]
+        return its_own
 
-    def _listen(self) -> list[tuple[pika.BasicProperties, Event]]:
+    def _receive(self) -> list[tuple[pika.BasicProperties, Event]]:
         while True:
             method, properties, body = self._channel.basic_get(self._queue, auto_ack=True)
             if method is None:
-                return self._heard
-            self._heard.append((properties, json.loads(body)))
+                return self._received
+            self._received.append((properties, json.loads(body)))
 
 
 @contextmanager
-def a_stranger(url: str, prefix: str) -> Iterator[Stranger]:
-    """A stranger on the broker at `url`."""
+def connected(url: str, prefix: str) -> Iterator[ThirdParty]:
+    """A third party on the broker at `url`."""
     connection = pika.BlockingConnection(pika.URLParameters(quoted(url)))
     try:
-        yield Stranger(connection.channel(), prefix)
+        yield ThirdParty(connection.channel(), prefix)
     finally:
         connection.close()
 
@@ -77,8 +77,8 @@ def quoted(url: str) -> str:
     return parts._replace(path=f"/{parts.path.strip('/') or '%2F'}").geturl()
 
 
-def request(**data: Any) -> Event:
-    """A user_subscribed event, about a subscription that nobody knows."""
+def user_subscribed(**data: Any) -> Event:
+    """A request for the code of a subscription that nobody knows."""
     subscription = str(uuid.uuid4())
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     return {
@@ -103,6 +103,6 @@ def request(**data: Any) -> Event:
     }
 
 
-def asked_again(first: Event) -> Event:
-    """A new event that asks for the same subscription because of the first one."""
+def requested_again(first: Event) -> Event:
+    """A new event that requests the code of the same subscription, and names its cause."""
     return {**first, "id": str(uuid.uuid4()), "causationid": first["id"]}

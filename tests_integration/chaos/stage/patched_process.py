@@ -1,10 +1,10 @@
 """A process of ours under chaos.
 
-    python -m tests_integration.chaos.stage.child FOLDER NAME BUG COMMAND…
+    python -m tests_integration.chaos.stage.patched_process FOLDER NAME BUG COMMAND…
 
 Runs COMMAND (`manage.py …` or `-m module …`) in this very process, changed in three ways: it dies
-by `kill -9` at a moment when a trap is laid for it, it waits less before it tries again, so that
-minutes are enough for many tries, and it has the planted BUG ("-" for none).
+by `kill -9` at a crash point that is armed, it waits less between retries, so that minutes are
+enough for many of them, and it has the planted BUG ("-" for none).
 Each change is made right after its module was loaded.
 """
 
@@ -23,8 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .moments import MOMENTS, Moment, trap
-from .planted import BUGS, Change
+from .crash_points import CRASH_POINTS, CrashPoint, armed
+from .planted_bugs import BUGS, Change
 
 SHORTER = {
     "access_codes.mails.finishing": {"LONGEST_PAUSE": 4.0},
@@ -72,10 +72,10 @@ class Changing(importlib.abc.Loader):
             change(module)
 
 
-def deadly(moment: Moment, file: Path) -> Change:
-    """Make the moment's function fatal as long as `file` is there."""
+def deadly(point: CrashPoint, file: Path) -> Change:
+    """Make the function of a crash point fatal as long as `file` is there."""
 
-    def fall() -> None:
+    def die_if_armed() -> None:
         try:
             file.unlink()
         except FileNotFoundError:
@@ -83,16 +83,16 @@ def deadly(moment: Moment, file: Path) -> Change:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def change(module: ModuleType) -> None:
-        owner, _, name = moment.function.rpartition(".")
+        owner, _, name = point.function.rpartition(".")
         place: Any = getattr(module, owner) if owner else module
         original: Callable[..., Any] = getattr(place, name)
 
         @functools.wraps(original)
         def replaced(*args: Any, **kwargs: Any) -> Any:
-            if moment.before:
-                fall()
+            if point.before:
+                die_if_armed()
             result = original(*args, **kwargs)
-            fall()
+            die_if_armed()
             return result
 
         setattr(place, name, replaced)
@@ -113,7 +113,7 @@ def shorter(constants: dict[str, float]) -> Change:
 
 
 def sooner(settings: ModuleType) -> None:
-    """Try set-aside messages again within seconds."""
+    """Retry set-aside messages within seconds."""
     settings.MESSAGING["RETRY_DELAYS"] = RETRY_DELAYS
 
 
@@ -124,9 +124,9 @@ def main() -> None:
         changes.add(f"{service}.settings", sooner)
     for module, constants in SHORTER.items():
         changes.add(module, shorter(constants))
-    for key, moment in MOMENTS.items():
-        if name.partition("#")[0] in moment.processes:
-            changes.add(moment.module, deadly(moment, trap(Path(folder), name, key)))
+    for key, point in CRASH_POINTS.items():
+        if name.partition("#")[0] in point.processes:
+            changes.add(point.module, deadly(point, armed(Path(folder), name, key)))
     if bug != "-":
         changes.add(*BUGS[bug])
     sys.meta_path.insert(0, changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests_integration.harness.house import House
+from tests_integration.harness.deployment import Deployment
 from tests_integration.harness.kinds import on_servers
 from tests_integration.harness.payments import order
 
@@ -14,10 +14,10 @@ MORE = [
 
 
 @on_servers
-def test_two_relays_and_three_consumers_issue_one_code_and_one_mail_each(house: House) -> None:
-    house.start(*MORE)
+def test_several_of_each_process_issue_one_code_and_one_mail_each(deployment: Deployment) -> None:
+    deployment.start(*MORE)
 
-    accounts = house.accounts(house.subscribe(order() for _ in range(300)))
+    accounts = deployment.accounts(deployment.subscribe(order() for _ in range(300)))
 
     assert len({account.subscription.access_code for account in accounts}) == 300
     assert {len(account.codes) for account in accounts} == {1}

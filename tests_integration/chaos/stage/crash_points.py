@@ -1,7 +1,7 @@
-"""The worst moments to die: between two steps that no transaction holds together.
+"""The worst points to die at: between two steps that no transaction holds together.
 
-The names are those of our own functions, as text: a process under chaos patches them in itself
-(see `child`), and the product knows nothing of it.
+A process under chaos patches these functions in itself (see `patched_process`); the product knows
+nothing of it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ RELAYS = ("payment-relay", "student-relay")
 CONSUMERS = ("payment-consumer", "student-consumer")
 
 MAILS_AT_ONCE = 2
-"""So many has the mail worker in hand: each may be between the mail server's yes and the commit."""
+"""Mails that the worker has in hand: each may be between the mail server's reply and the commit."""
 
 
 @dataclass(frozen=True)
-class Moment:
+class CrashPoint:
     """Right before or right after a call of `function` in `module`, in one of `processes`."""
 
     title: str
@@ -29,40 +29,40 @@ class Moment:
     """How many of the mails in hand may then come a second time."""
 
 
-MOMENTS = {
-    "committed": Moment(
-        "after commit, before anybody is told",
+CRASH_POINTS = {
+    "committed": CrashPoint(
+        "after commit, before the relay is woken",
         ("payment-web",),
         "admit_one.database.wake_up",
         "notify",
         before=True,
     ),
-    "unpublished": Moment(
+    "unpublished": CrashPoint(
         "after commit, before publish",
         RELAYS,
         "admit_one.messaging.outgoing.publisher",
         "Publisher.publish",
         before=True,
     ),
-    "unmarked": Moment(
+    "unmarked": CrashPoint(
         "after publish, before mark",
         RELAYS,
         "admit_one.messaging.outgoing.publisher",
         "Publisher.publish",
     ),
-    "uncommitted": Moment(
+    "uncommitted": CrashPoint(
         "after handler, before commit",
         CONSUMERS,
         "admit_one.messaging.inbox",
         "process",
     ),
-    "unacked": Moment(
+    "unacked": CrashPoint(
         "after commit, before ack",
         CONSUMERS,
         "admit_one.messaging.incoming.consumer",
         "BatchConsumer._settle",
     ),
-    "unsent": Moment(
+    "unsent": CrashPoint(
         "after claim, before SMTP",
         ("student-tasks",),
         "access_codes.mails.smtp",
@@ -70,8 +70,8 @@ MOMENTS = {
         before=True,
         doubles_mails=MAILS_AT_ONCE - 1,
     ),
-    "unwritten": Moment(
-        "after SMTP's yes, before commit",
+    "unwritten": CrashPoint(
+        "after SMTP's 250, before commit",
         ("student-tasks",),
         "access_codes.mails.smtp",
         "SmtpSession.send",
@@ -80,6 +80,6 @@ MOMENTS = {
 }
 
 
-def trap(folder: Path, process: str, moment: str) -> Path:
-    """The file that makes `process` die at `moment`, once: whoever removes it dies."""
-    return folder / "traps" / f"{process}.{moment}"
+def armed(folder: Path, process: str, point: str) -> Path:
+    """The file that arms a crash point of `process`, for one crash: whoever removes it dies."""
+    return folder / "armed" / f"{process}.{point}"

@@ -5,40 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import Self
 
 from tools.system.keys import kept_keys
 from tools.system.system import PROCESSES, System
 
+from .accounts import Account, has_mail
 from .eventually import eventually
-from .mailbox import Mail, Mailbox
+from .mailbox import Mailbox
 from .payments import Order, Payments, Subscription
 from .places import Place
-from .wire import Wire, listening
+from .wire import Listener, listening
 
 SETTINGS = {
-    # A mail whose worker died is claimed anew after twice this time.
+    # A mail whose worker died is claimed again after twice this time.
     "student_service": {"EMAIL_TIMEOUT": "2"},
 }
+
+COMPARE_AT_ONCE = {"payment_service": {"RECONCILE_AFTER": "0"}}
+"""For `reconcile`: what was paid a moment ago is compared, too."""
 
 LATE = 75.0
 """Seconds after which a mail must have come whose worker died: its lease, its pause, two sweeps."""
 
 
-@dataclass(frozen=True)
-class Account:
-    """All that the outside knows of one subscription: as it is shown, and its address's mails."""
-
-    subscription: Subscription
-    mails: Sequence[Mail]
-
-    @property
-    def codes(self) -> set[str | None]:
-        """Every code that was ever shown or mailed for it."""
-        return {self.subscription.access_code, *(code for m in self.mails for code in m.codes)}
-
-
-class House:
+class Deployment:
     """Both services and the mail catcher at one place, started and stopped as a test likes."""
 
     def __init__(self, system: System, place: Place, api_key: str) -> None:
@@ -47,6 +38,12 @@ class House:
         self.api_key = api_key
         self.payments = Payments(system.payment_url, api_key)
         self.mailbox = Mailbox(system.mail_url)
+
+    @classmethod
+    def migrated(cls, system: System, place: Place, api_key: str = "") -> Self:
+        """A system with its tables and, unless one is given, a new API key; no process runs."""
+        system.migrate()
+        return cls(system, place, api_key or system.new_api_key())
 
     def start(self, *names: str) -> None:
         """Start processes, all of them if none is named, and wait until they are ready."""
@@ -71,8 +68,8 @@ class House:
 
     def subscribe(self, orders: Iterable[Order], at_once: int = 8) -> list[Subscription]:
         """Send all orders, several at the same time, and return the answers in their order."""
-        with ThreadPoolExecutor(at_once) as customers:
-            return list(customers.map(self.payments.subscribe, orders))
+        with ThreadPoolExecutor(at_once) as clients:
+            return list(clients.map(self.payments.subscribe, orders))
 
     def active(
         self, subscriptions: Sequence[Subscription], within: float = 30.0
@@ -80,12 +77,12 @@ class House:
         """The subscriptions as they are shown once all of them are active."""
         missing = {subscription.id for subscription in subscriptions}
         oldest = min(missing, default="")
-        found: dict[str, Subscription] = {}
+        active: dict[str, Subscription] = {}
 
         def look() -> set[str]:
             for subscription in self.payments.all():
                 if subscription.id in missing and subscription.status == "active":
-                    found[subscription.id] = subscription
+                    active[subscription.id] = subscription
                     missing.discard(subscription.id)
                 # They come newest first, by ids that grow: what is older is not asked for.
                 if not missing or subscription.id <= oldest:
@@ -93,7 +90,7 @@ class House:
             return missing
 
         eventually(look, lambda pending: not pending, within=within)
-        return [found[subscription.id] for subscription in subscriptions]
+        return [active[subscription.id] for subscription in subscriptions]
 
     def accounts(
         self, subscriptions: Sequence[Subscription], within: float = LATE
@@ -102,16 +99,23 @@ class House:
         active = self.active(subscriptions, within)
         mails = eventually(
             self.mailbox.by_recipient,
-            lambda mails: all(_has_come(subscription, mails) for subscription in active),
+            lambda mails: all(has_mail(subscription, mails) for subscription in active),
             within=within,
         )
         return [Account(subscription, mails[subscription.email]) for subscription in active]
 
     @contextmanager
-    def wire(self) -> Iterator[Wire]:
-        """Hear, and say, events on the broker."""
+    def wire(self) -> Iterator[Listener]:
+        """Receive and publish events on the broker."""
         with listening(self.place.wire_url, self.place.backends.prefix) as wire:
             yield wire
+
+    def reconcile(self, *arguments: str) -> str:
+        """Run `manage.py reconcile`; returns what it prints.
+
+        Raises `CommandFailed` if it ends with another exit code than 0.
+        """
+        return self.system.manage("payment_service", "reconcile", "--wait", "90", *arguments)
 
     def last_lines(self, count: int = 15) -> Iterator[tuple[str, str]]:
         """The end of the log of each process, for a test that failed."""
@@ -120,16 +124,11 @@ class House:
             yield log.stem, "\n".join(lines)
 
 
-def _has_come(subscription: Subscription, mails: Mapping[str, Sequence[Mail]]) -> bool:
-    return any(subscription.access_code in mail.codes for mail in mails.get(subscription.email, ()))
-
-
 @contextmanager
-def moved_in(
+def deployed(
     place: Place, api_key: str = "", *, settings: Mapping[str, Mapping[str, str]] = SETTINGS
-) -> Iterator[House]:
+) -> Iterator[Deployment]:
     """A migrated system at `place`, of which no process runs; a new API key if none is given."""
     keys = kept_keys(place.folder / "keys.json")
     with System(place.folder, place.backends, keys=keys, settings=settings) as system:
-        system.migrate()
-        yield House(system, place, api_key or system.new_api_key())
+        yield Deployment.migrated(system, place, api_key)

@@ -1,0 +1,134 @@
+"""Third parties on the broker publish copies of events, late and in another order, and poison."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from amqp.exceptions import AMQPError
+from kombu.exceptions import KombuError
+
+from tests_integration.harness.third_party import Event, requested_again
+from tests_integration.harness.wire import Wire, connect
+
+from .poison import Poison, encoded
+from .publication import Publication, Published
+
+BROKER_ERRORS = (AMQPError, KombuError, OSError)
+"""What a broker that is away raises."""
+
+REPLIES = {
+    "user_subscribed": "access_code_created",
+    "subscription_cancelled": "access_code_revoked",
+}
+"""The type of the student side's reply, by that of the request."""
+
+ROUTING_KEYS = {"payment_service": "user_subscribed", "student_service": "access_code_created"}
+"""One of each producer, which leads to the queue of the other side."""
+
+REMEMBERED = 500
+PAUSE = 0.3
+"""Seconds before the next connection, and before the next try of it."""
+
+
+class ThirdParties:
+    """A thread that receives every event and publishes `rate` messages a second."""
+
+    def __init__(self, url: str, prefix: str, rate: float, seed: int) -> None:
+        self._url = url
+        self._prefix = prefix
+        self._rate = rate
+        self._draw = random.Random(f"third parties {seed}")
+        self._poison = Poison(self._draw)
+        self._closed = threading.Event()
+        self._requests: deque[bytes] = deque(maxlen=REMEMBERED)
+        self._replies: deque[bytes] = deque(maxlen=REMEMBERED)
+        self._answered: deque[Event] = deque(maxlen=REMEMBERED)
+        """Requests that the student side has answered, and so handled."""
+        self._by_id: dict[str, Event] = {}
+        self._kinds = list(self._makers())
+        self._in_hand: Publication | None = None
+        self._thread = threading.Thread(target=self._work, name="third parties", daemon=True)
+        self.published = Published()
+
+    def open(self) -> None:
+        """Begin, unless the rate is 0."""
+        if self._rate:
+            self._thread.start()
+
+    def close(self) -> None:
+        """Begin no other message; the one in hand is published."""
+        self._closed.set()
+
+    def finish(self, seconds: float) -> None:
+        """Wait until the broker has confirmed the last message, `seconds` at most."""
+        if self._rate:
+            self._thread.join(seconds)
+
+    def _work(self) -> None:
+        while self._in_hand is not None or not self._closed.is_set():
+            try:
+                with connect(self._url) as connection:
+                    wire = Wire(connection, self._prefix, self._receive)
+                    while self._in_hand is not None or not self._closed.wait(1 / self._rate):
+                        wire.listen()
+                        self._publish_next(wire)
+            except BROKER_ERRORS:
+                time.sleep(PAUSE)
+
+    def _publish_next(self, wire: Wire) -> None:
+        message = self._in_hand = self._in_hand or self._draw.choice(self._kinds)()
+        if message is None:
+            return
+        key = ROUTING_KEYS[message.producer]
+        wire.publish(message.producer, key, message.body, message.headers)
+        self.published.confirm(message)
+        self._in_hand = None
+
+    def _receive(self, body: bytes) -> None:
+        event = json.loads(body)
+        if event["type"] in REPLIES:
+            self._requests.append(body)
+        elif event["type"] in REPLIES.values():
+            self._replies.append(body)
+        if event["type"] == "user_subscribed":
+            self._by_id[event["id"]] = event
+        elif event["type"] == "access_code_created":
+            request = self._by_id.pop(event.get("causationid", ""), None)
+            if request is not None:
+                self._answered.append(request)
+
+    def _makers(self) -> Iterator[Callable[[], Publication | None]]:
+        """Each makes a message, or none if it cannot yet."""
+        # About half are copies: they come late, and so in another order.
+        yield from [self._copy_of_a_request, self._copy_of_a_reply] * 4
+        yield from [self._repeated_request] * 2
+        yield from [self._impostor, self._poison.unknown_type, self._poison.reply_to_nobody]
+        yield from [self._poison.malformed] * 3
+
+    def _copy_of_a_request(self) -> Publication | None:
+        if not self._requests:
+            return None
+        return Publication("copies", "payment_service", self._draw.choice(self._requests))
+
+    def _copy_of_a_reply(self) -> Publication | None:
+        if not self._replies:
+            return None
+        return Publication("copies", "student_service", self._draw.choice(self._replies))
+
+    def _repeated_request(self) -> Publication | None:
+        if not self._answered:
+            return None
+        again = requested_again(self._draw.choice(self._answered))
+        return Publication(
+            "requests repeated", "payment_service", encoded(again), event_id=again["id"]
+        )
+
+    def _impostor(self) -> Publication | None:
+        if not self._answered:
+            return None
+        return self._poison.impostor(self._draw.choice(self._answered))

@@ -1,0 +1,83 @@
+"""Evidence of runs in which nothing went wrong; a checker's test changes one thing in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests_integration.chaos.load.publication import Published
+from tests_integration.chaos.verdict.evidence import Aside, Evidence, Handled, Intent, Sent
+from tests_integration.harness.mailbox import Mail
+
+ONE, TWO = "subscription one", "subscription two"
+REQUESTS = [Sent("r1", "user_subscribed", ONE, True), Sent("r2", "user_subscribed", TWO, True)]
+REPLIES = [
+    Sent("a1", "access_code_created", ONE, True),
+    Sent("a2", "access_code_created", TWO, True),
+]
+MAILS = [Mail("1@example.com", "<m1>", ("C-1",)), Mail("2@example.com", "<m2>", ("C-2",))]
+POISON = Aside("poison 1", "dead", "", "not JSON")
+
+
+def handled(events: list[Sent]) -> list[Handled]:
+    """The inbox rows of these events."""
+    return [Handled(event.event_id, event.type, event.subject) for event in events]
+
+
+def a_whole_run() -> Evidence:
+    """Two subscriptions, and one poison."""
+    published = Published()
+    published.poison["student_service"].add("poison 1")
+    return Evidence(
+        accepted={ONE: "u1", TWO: "u2"},
+        shown={ONE: "C-1", TWO: "C-2"},
+        recorded={ONE: "u1", TWO: "u2"},
+        issued=[ONE, TWO],
+        cancelled=set(),
+        shown_cancelled=set(),
+        revoked=set(),
+        confirmed=set(),
+        intents=[Intent(ONE, "<m1>", "sent", 1), Intent(TWO, "<m2>", "sent", 1)],
+        mails=MAILS,
+        sent={"payment_service": REQUESTS, "student_service": REPLIES},
+        handled={"payment_service": handled(REPLIES), "student_service": handled(REQUESTS)},
+        aside={"payment_service": [], "student_service": [POISON]},
+        published=published,
+        wrong=[],
+    )
+
+
+def a_cancelled_run() -> Evidence:
+    """The second subscription was cancelled before its mail was sent."""
+    run, two = a_whole_run(), {TWO}
+    cancel = Sent("r3", "subscription_cancelled", TWO, True)
+    confirm = Sent("a3", "access_code_revoked", TWO, True)
+    return replace(
+        run,
+        cancelled=two,
+        shown_cancelled=two,
+        revoked=two,
+        confirmed=two,
+        intents=[run.intents[0], Intent(TWO, "<m2>", "withdrawn", 0)],
+        mails=MAILS[:1],
+        sent={"payment_service": [*REQUESTS, cancel], "student_service": [*REPLIES, confirm]},
+        handled={
+            "payment_service": handled([*REPLIES, confirm]),
+            "student_service": handled([*REQUESTS, cancel]),
+        },
+    )
+
+
+def sent(**changes: list[Sent]) -> dict[str, list[Sent]]:
+    """What each service has sent: that of a whole run, but for `changes`."""
+    return {"payment_service": REQUESTS, "student_service": REPLIES, **changes}
+
+
+def handled_by(**changes: list[Sent]) -> dict[str, list[Handled]]:
+    """What each service has handled: that of a whole run, but for `changes`."""
+    every = {"payment_service": REPLIES, "student_service": REQUESTS, **changes}
+    return {service: handled(events) for service, events in every.items()}
+
+
+def aside(*rows: Aside) -> dict[str, list[Aside]]:
+    """What each service has set aside: these at the student side."""
+    return {"payment_service": [], "student_service": list(rows)}
