@@ -53,13 +53,16 @@ def outlast(
             return step()
         except away as error:
             forget_connection()
-            failures = 1 if time.monotonic() - began > steady else failures + 1
+            failed = time.monotonic()
+            if failed - began > steady:
+                failures, since = 0, failed
+            failures += 1
             if works is not None:
                 if failures == 1:
                     continue
                 if works():
                     raise
-            if time.monotonic() - since > at_most:
+            if failed - since > at_most:
                 raise LetGo(f"the database is away ({type(error).__name__})") from error
             wait(next_delay(failures, first=FIRST_PAUSE, most=LONGEST_PAUSE), error)
 
