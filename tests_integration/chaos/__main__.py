@@ -12,7 +12,8 @@ minutes to recover, and a checker compares both APIs, both databases and the mai
 A failed run leaves its logs and databases in var/chaos.
 
 Exit codes: 0 nothing lost, doubled or unaccounted for; 1 something was;
-2 there is no RabbitMQ, no PostgreSQL or no small disk to start with; 130 Ctrl-C.
+2 there is no RabbitMQ, no PostgreSQL or no small disk to start with, or a function that is to be
+replaced is gone or has changed (before anything is started); 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from rich.console import Console
 
 from tests_integration.chaos.faults.catalogue import FAULTS
 from tests_integration.chaos.faults.plan import Planned, plan
+from tests_integration.chaos.stage.patched import NotAsExpected
 from tests_integration.chaos.stage.planted_bugs import BUGS
 from tests_integration.chaos.stage.small_disk import NoDisk
 from tools.servers.found import NotHere
@@ -92,6 +94,9 @@ def main() -> None:
     )
     try:
         result = run_in_a_folder(console, chosen, faults, options.kind, options.bug)
+    except NotAsExpected as error:
+        console.print(f"[red]{error}[/]\nSee tests_integration/chaos/stage/patched.py.")
+        sys.exit(2)
     except NoDisk as error:
         console.print(f"[red]{error}[/]\nIt takes Linux, and root.")
         sys.exit(2)

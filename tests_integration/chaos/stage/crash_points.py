@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from .patched import HANDLE, NOTIFY, PROCESS, PUBLISH, SEND_MAIL, Patched
+
 RELAYS = ("payment-relay", "student-relay")
 CONSUMERS = ("payment-consumer", "student-consumer")
 
@@ -18,12 +20,11 @@ MAILS_AT_ONCE = 2
 
 @dataclass(frozen=True)
 class CrashPoint:
-    """Right before or right after a call of `function` in `module`, in one of `processes`."""
+    """Right before or right after a call of `patched`, in one of `processes`."""
 
     title: str
     processes: tuple[str, ...]
-    module: str
-    function: str
+    patched: Patched
     before: bool = False
     doubles_mails: int = 0
     """How many of the mails in hand may then come a second time."""
@@ -33,48 +34,41 @@ CRASH_POINTS = {
     "committed": CrashPoint(
         "after commit, before the relay is woken",
         ("payment-web",),
-        "admit_one.database.wake_up",
-        "notify",
+        NOTIFY,
         before=True,
     ),
     "unpublished": CrashPoint(
         "after commit, before publish",
         RELAYS,
-        "admit_one.messaging.outgoing.publisher",
-        "Publisher.publish",
+        PUBLISH,
         before=True,
     ),
     "unmarked": CrashPoint(
         "after publish, before mark",
         RELAYS,
-        "admit_one.messaging.outgoing.publisher",
-        "Publisher.publish",
+        PUBLISH,
     ),
     "uncommitted": CrashPoint(
         "after handler, before commit",
         CONSUMERS,
-        "admit_one.messaging.inbox",
-        "process",
+        PROCESS,
     ),
     "unacked": CrashPoint(
         "after commit, before ack",
         CONSUMERS,
-        "admit_one.messaging.incoming.consumer",
-        "BatchConsumer._settle",
+        HANDLE,
     ),
     "unsent": CrashPoint(
         "after claim, before SMTP",
         ("student-tasks",),
-        "access_codes.mails.smtp",
-        "SmtpSession.send",
+        SEND_MAIL,
         before=True,
         doubles_mails=MAILS_AT_ONCE - 1,
     ),
     "unwritten": CrashPoint(
         "after SMTP's 250, before commit",
         ("student-tasks",),
-        "access_codes.mails.smtp",
-        "SmtpSession.send",
+        SEND_MAIL,
         doubles_mails=MAILS_AT_ONCE,
     ),
 }

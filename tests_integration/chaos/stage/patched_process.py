@@ -24,12 +24,11 @@ from types import ModuleType
 from typing import Any
 
 from .crash_points import CRASH_POINTS, CrashPoint, armed
+from .patched import LONGEST_PAUSE
 from .planted_bugs import BUGS, Change
 
-SHORTER = {
-    "access_codes.mails.finishing": {"LONGEST_PAUSE": 4.0},
-}
-"""Constants, by module, with what they are under chaos (seconds)."""
+LONGEST_MAIL_PAUSE = 4.0
+"""Seconds before another try of a mail, under chaos."""
 
 RETRY_DELAYS = (1, 1, 1, 2)
 
@@ -83,7 +82,7 @@ def deadly(point: CrashPoint, file: Path) -> Change:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def change(module: ModuleType) -> None:
-        owner, _, name = point.function.rpartition(".")
+        owner, _, name = point.patched.name.rpartition(".")
         place: Any = getattr(module, owner) if owner else module
         original: Callable[..., Any] = getattr(place, name)
 
@@ -100,19 +99,12 @@ def deadly(point: CrashPoint, file: Path) -> Change:
     return change
 
 
-def shorter(constants: dict[str, float]) -> Change:
-    """Give the module's constants other values; they must exist."""
-
-    def change(module: ModuleType) -> None:
-        for name, value in constants.items():
-            if not hasattr(module, name):
-                raise AttributeError(f"{module.__name__} has no {name} any more: see {__file__}")
-            setattr(module, name, value)
-
-    return change
+def retry_mails_sooner(module: ModuleType) -> None:
+    """Try a mail again within seconds."""
+    setattr(module, LONGEST_PAUSE.name, LONGEST_MAIL_PAUSE)
 
 
-def sooner(settings: ModuleType) -> None:
+def retry_messages_sooner(settings: ModuleType) -> None:
     """Retry set-aside messages within seconds."""
     settings.MESSAGING["RETRY_DELAYS"] = RETRY_DELAYS
 
@@ -121,12 +113,11 @@ def main() -> None:
     folder, name, bug, *command = sys.argv[1:]
     changes = Changes()
     for service in ("payment_service", "student_service"):
-        changes.add(f"{service}.settings", sooner)
-    for module, constants in SHORTER.items():
-        changes.add(module, shorter(constants))
+        changes.add(f"{service}.settings", retry_messages_sooner)
+    changes.add(LONGEST_PAUSE.module, retry_mails_sooner)
     for key, point in CRASH_POINTS.items():
         if name.partition("#")[0] in point.processes:
-            changes.add(point.module, deadly(point, armed(Path(folder), name, key)))
+            changes.add(point.patched.module, deadly(point, armed(Path(folder), name, key)))
     if bug != "-":
         changes.add(*BUGS[bug])
     sys.meta_path.insert(0, changes)

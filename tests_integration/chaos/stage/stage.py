@@ -20,6 +20,7 @@ from tools.servers.postgresql_cluster import Cluster
 from tools.servers.rabbitmq_node import Node
 from tools.system.system import SERVICES, Backends
 
+from . import patched
 from .small_disk import SmallDisk, small_disk
 from .system import ChaosSystem
 
@@ -43,8 +44,9 @@ class Servers:
 def private_servers(megabytes: int = 0) -> Iterator[Servers]:
     """Both, started for this and ended with it; the broker on a disk of `megabytes`, if given.
 
-    Raises `NotHere` or `NoDisk` if they cannot be had.
+    Raises `NotHere` or `NoDisk` if they cannot be had, and `NotAsExpected` as `patched.check`.
     """
+    patched.check()
     with ExitStack() as stack:
         disk = stack.enter_context(small_disk(megabytes)) if megabytes else None
         node = Node(stack, data=disk.folder / "rabbitmq" if disk else None)
@@ -142,7 +144,8 @@ def on_servers(servers: Servers, folder: Path, bug: str = "") -> Iterator[Stage]
 
 @contextmanager
 def embedded(folder: Path, bug: str = "") -> Iterator[Stage]:
-    """A new system on SQLite and the embedded broker."""
+    """A new system on SQLite and the embedded broker. Raises `NotAsExpected`."""
+    patched.check()
     backends = Backends.embedded(folder)
     urls = {service: backends.database_url(service) for service in SERVICES}
     with ChaosSystem(folder, backends, bug) as system:

@@ -98,7 +98,7 @@ def process(batch: Sequence[Received], handlers: Mapping[type[Event], Handler]) 
     first = {identity: positions[0] for identity, positions in places.items()}
     # No savepoint: whoever has a transaction open gives it up too when this raises.
     with transaction.atomic(savepoint=False):
-        new = _remember([batch[position] for position in first.values()])
+        new = remember([batch[position] for position in first.values()])
         outcomes |= _repetitions(batch, places, new)
         fresh = [batch[p].envelope for i, p in first.items() if i in new]
         rejected = _handle((e for e in fresh if e is not None), handlers)
@@ -134,7 +134,7 @@ def _unfit(message: Received, handlers: Mapping[type[Event], Handler]) -> Outcom
     return None
 
 
-def _remember(messages: Iterable[Received]) -> set[Identity]:
+def remember(messages: Iterable[Received]) -> set[Identity]:
     """Write the inbox rows; returns the ids that were not there before."""
     rows = [
         {

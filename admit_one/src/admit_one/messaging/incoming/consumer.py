@@ -112,13 +112,21 @@ class BatchConsumer:
             return
         batch, self._arrived[:] = list(self._arrived), []
         with wake.deferred():
-            outage.refresh_connection()
-            self._settle([self._read(message) for message in batch])
-            self._channel.basic_ack(batch[-1].delivery_tag, multiple=True)
+            self.handle(batch)
+            self.ack(batch)
         self._watch.taken()
         metrics.CONSUMED_BATCH.observe(len(batch))
         if self._prefetch == 1 and not self._stop and not _returned(batch[-1]):
             self._subscribe(prefetch=self._full_prefetch)
+
+    def handle(self, batch: Sequence[Any]) -> None:
+        """Handle deliveries; when this returns, what became of each is committed."""
+        outage.refresh_connection()
+        self._settle([self._read(message) for message in batch])
+
+    def ack(self, batch: Sequence[Any]) -> None:
+        """Acknowledge deliveries: the broker forgets them."""
+        self._channel.basic_ack(batch[-1].delivery_tag, multiple=True)
 
     def _settle(self, batch: Sequence[Received]) -> None:
         """Decide about every message of `batch`; when this returns, all of it is committed."""

@@ -1,0 +1,106 @@
+"""All of the product that a process under chaos replaces: public names, each as it is written.
+
+The product knows nothing of this, so `check` compares every name with the product's source.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.system.commands import ROOT
+
+PLACES = (ROOT / "admit_one" / "src", ROOT / "payment_service", ROOT / "student_service")
+
+
+class NotAsExpected(Exception):
+    """What is to be replaced is not as it is written here; each line of the message names one."""
+
+
+@dataclass(frozen=True)
+class Patched:
+    """A constant, or a function with the names of its parameters: `Class.method(self, batch)`."""
+
+    module: str
+    signature: str
+
+    @property
+    def name(self) -> str:
+        return self.signature.partition("(")[0]
+
+
+NOTIFY = Patched("admit_one.database.wake_up", "notify(channel)")
+PUBLISH = Patched(
+    "admit_one.messaging.outgoing.publisher", "Publisher.publish(self, batch, timeout)"
+)
+SEND = Patched("admit_one.messaging.outgoing.publisher", "Publisher.send(self, batch)")
+PROCESS = Patched("admit_one.messaging.inbox", "process(batch, handlers)")
+REMEMBER = Patched("admit_one.messaging.inbox", "remember(messages)")
+HANDLE = Patched("admit_one.messaging.incoming.consumer", "BatchConsumer.handle(self, batch)")
+ACK = Patched("admit_one.messaging.incoming.consumer", "BatchConsumer.ack(self, batch)")
+SEND_MAIL = Patched("access_codes.mails.smtp", "SmtpSession.send(self, mail)")
+LONGEST_PAUSE = Patched("access_codes.mails.finishing", "LONGEST_PAUSE")
+
+ALL = (NOTIFY, PUBLISH, SEND, PROCESS, REMEMBER, HANDLE, ACK, SEND_MAIL, LONGEST_PAUSE)
+
+
+def check(patches: Sequence[Patched] = ALL, places: Sequence[Path] = PLACES) -> None:
+    """Raises `NotAsExpected` for what is gone, private or has other parameters."""
+    problems = [problem for patch in patches for problem in _problems(patch, places)]
+    if problems:
+        raise NotAsExpected("\n".join(problems))
+
+
+def _problems(patch: Patched, places: Sequence[Path]) -> Iterator[str]:
+    whole_name = f"{patch.module}.{patch.name}"
+    if any(part.startswith("_") for part in whole_name.split(".")):
+        yield f"{whole_name}: expected a public name, got a private one"
+        return
+    signature = _signature(patch, places)
+    if signature is None:
+        yield f"{whole_name}: expected {patch.signature}, got nothing of that name"
+    elif signature != patch.signature:
+        yield f"{whole_name}: expected {patch.signature}, got {signature}"
+
+
+def _signature(patch: Patched, places: Sequence[Path]) -> str | None:
+    """How the product writes it; None if it is not there."""
+    body = _source(patch.module, places)
+    *owners, name = patch.name.split(".")
+    for owner in owners:
+        classes = (node for node in body if isinstance(node, ast.ClassDef) and node.name == owner)
+        body = next((node.body for node in classes), [])
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return f"{patch.name}({', '.join(_parameters(node.args))})"
+        if isinstance(node, ast.Assign | ast.AnnAssign) and name in _targets(node):
+            return patch.name
+    return None
+
+
+def _source(module: str, places: Sequence[Path]) -> list[ast.stmt]:
+    for place in places:
+        file = place.joinpath(*module.split(".")).with_suffix(".py")
+        if file.exists():
+            return ast.parse(file.read_text(encoding="utf-8")).body
+    return []
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[str]:
+    yield from (each.arg for each in (*arguments.posonlyargs, *arguments.args))
+    if arguments.vararg:
+        yield f"*{arguments.vararg.arg}"
+    elif arguments.kwonlyargs:
+        yield "*"
+    yield from (each.arg for each in arguments.kwonlyargs)
+    if arguments.kwarg:
+        yield f"**{arguments.kwarg.arg}"
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> set[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return {
+        name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+    }

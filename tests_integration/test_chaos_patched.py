@@ -1,0 +1,58 @@
+"""What chaos replaces in the product is public, and still as chaos expects it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests_integration.chaos.stage.patched import NotAsExpected, Patched, check
+
+SOURCE = """
+class Publisher:
+    def publish(self, batch, timeout, *, mandatory=True): ...
+
+    def _send(self, message): ...
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+"""
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Path:
+    (tmp_path / "publisher.py").write_text(SOURCE)
+    return tmp_path
+
+
+def test_everything_that_chaos_replaces_is_as_it_expects() -> None:
+    check()
+
+
+@pytest.mark.parametrize(
+    "signature", ["Publisher.publish(self, batch, timeout, *, mandatory)", "LONGEST_PAUSE"]
+)
+def test_what_is_written_as_in_the_source_passes(product: Path, signature: str) -> None:
+    check([Patched("publisher", signature)], [product])
+
+
+WRONG = {
+    "Publisher.hand_over(self, batch)": "got nothing of that name",
+    "Publisher._send(self, message)": "expected a public name, got a private one",
+    "Publisher.publish(self, batch)": "got Publisher.publish(self, batch, timeout, *, mandatory)",
+    "Relay.run(self)": "got nothing of that name",
+    "MOST_PAUSES": "got nothing of that name",
+}
+
+
+@pytest.mark.parametrize("signature", WRONG)
+def test_what_is_gone_private_or_changed_is_named(product: Path, signature: str) -> None:
+    with pytest.raises(NotAsExpected) as refusal:
+        check([Patched("publisher", signature)], [product])
+
+    assert str(refusal.value).startswith(f"publisher.{signature.partition('(')[0]}: ")
+    assert str(refusal.value).endswith(WRONG[signature])
+
+
+def test_a_module_that_is_gone_is_named(product: Path) -> None:
+    with pytest.raises(NotAsExpected, match=r"relay\.run: .* got nothing of that name"):
+        check([Patched("relay", "run()")], [product])
