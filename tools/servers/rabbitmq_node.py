@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,15 +29,24 @@ class Node:
     """
 
     def __init__(
-        self, stack: ExitStack, *, definitions: str = "", data: Path | None = None
+        self,
+        stack: ExitStack,
+        *,
+        definitions: str = "",
+        data: Path | None = None,
+        plugins: Sequence[str] = (),
+        settings: str = "",
     ) -> None:
-        """`definitions` are users and vhosts as JSON; `data` puts its messages elsewhere."""
+        """`definitions` are users and vhosts as JSON; `data` puts its messages elsewhere.
+
+        `plugins` are enabled; `settings` are lines for its configuration file.
+        """
         self._program = _program("rabbitmq-server")
         self.folder = temporary_folder(stack, "rabbitmq")
         self.data = data or self.folder / "data"
         self._port, self._epmd_port = free_port(), free_port()
         self.url = f"amqp://guest:guest@{LOCAL}:{self._port}//"
-        self._environment = self._apart(definitions)
+        self._environment = self._apart(definitions, plugins, settings)
         self._stack = stack
         self._process: Process | None = None
         # Its data is thrown away: there is nothing to end gently.
@@ -109,15 +119,15 @@ class Node:
         for _ in wait_ready([process], 60):
             pass
 
-    def _apart(self, definitions: str) -> dict[str, str]:
+    def _apart(self, definitions: str, plugins: Sequence[str], more: str) -> dict[str, str]:
         """All that keeps this node apart from any other on the machine."""
         folder = self.folder
-        settings = f"listeners.tcp.1 = {LOCAL}:{self._port}\n"
+        settings = f"listeners.tcp.1 = {LOCAL}:{self._port}\n{more}"
         if definitions:
             (folder / "definitions.json").write_text(definitions)
             settings += f"load_definitions = {folder / 'definitions.json'}\n"
         (folder / "rabbitmq.conf").write_text(settings)
-        (folder / "enabled_plugins").write_text("[].\n")
+        (folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),  # the node's cookie

@@ -1,0 +1,160 @@
+"""The same task with several libraries, under `kill -9` at each point, in one run on one machine.
+
+An order is paid in a shop, in a database transaction; an event goes over RabbitMQ; another service
+makes exactly one access code for it. Each contender's program is in `programs/`, written as its
+documentation writes it, and runs in a virtual environment of its own from the package index.
+Needs an installed RabbitMQ; takes about 20 minutes; leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from tools.servers import NoServer, find, postgresql
+from tools.servers.found import NotHere, Server
+from tools.servers.rabbitmq import probe
+from tools.system.commands import ROOT
+from tools.system.process import NotReady
+
+from . import environments, program, report
+from .contenders import CONTENDERS, Contender
+from .performance import BROKER_KILLS, Outcome, Performance
+from .stage import Broken, Stage
+
+DOCUMENT = ROOT / "docs" / "compared.md"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One contender's run, in a process of its own."""
+
+    contender: Contender
+    python: Path
+    database: str
+    messages: int
+    kills: int
+    logs: Path | None
+
+    def outcome(self) -> Outcome:
+        outcome = Outcome(self.contender, program.lines(self.contender))
+        with tempfile.TemporaryDirectory(prefix="admit-one-compare-") as folder:
+            try:
+                outcome.versions = environments.versions(self.python)
+                with Stage(self.contender, self.python, self.database, Path(folder)) as stage:
+                    outcome.broker = probe(stage.node.url)
+                    Performance(stage, outcome, self.messages, self.kills, self._say).run()
+            except (Broken, NotHere, NotReady) as error:
+                outcome.error = " ".join(str(error).split())
+                self._say(outcome.error)
+            finally:
+                if self.logs:
+                    _keep_logs(Path(folder), self.logs / self.contender.slug)
+        self._say("done")
+        return outcome
+
+    def _say(self, what: str) -> None:
+        print(f"{datetime.now(UTC):%H:%M:%S} {self.contender.slug}: {what}", flush=True)
+
+
+def main() -> None:
+    options = _options()
+    console = Console()
+    chosen = [each for each in CONTENDERS if not options.only or each.slug in options.only]
+    try:
+        with ExitStack() as stack:
+            folder = options.environments or Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="admit-one-compare-"))
+            )
+            database = find(postgresql.PRODUCT, stack)
+            outcomes = _outcomes(chosen, folder, database, options)
+    except NoServer as error:
+        sys.exit(str(error))
+    facts = _facts(outcomes, database, options)
+    report.show(console, outcomes, facts)
+    if options.markdown:
+        report.write(DOCUMENT, outcomes, facts)
+    sys.exit(any(outcome.error for outcome in outcomes))
+
+
+def _outcomes(
+    chosen: Sequence[Contender], folder: Path, database: Server, options: argparse.Namespace
+) -> list[Outcome]:
+    """What came of each; a few at a time, since most of it is waiting."""
+    outcomes: dict[str, Outcome | Future[Outcome]] = {}
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for contender in chosen:
+            try:
+                python = environments.python_of(contender, folder)
+            except environments.CannotInstall as error:
+                outcome = Outcome(contender, program.lines(contender), error=str(error))
+                outcomes[contender.slug] = outcome
+                continue
+            run = Run(
+                contender, python, database.url, options.messages, options.kills, options.logs
+            )
+            outcomes[contender.slug] = pool.submit(run.outcome)
+    return [each if isinstance(each, Outcome) else each.result() for each in outcomes.values()]
+
+
+def _keep_logs(folder: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for log in folder.glob("*.log"):
+        (target / log.name).write_bytes(log.read_bytes())
+
+
+def _facts(
+    outcomes: Sequence[Outcome], database: Server, options: argparse.Namespace
+) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    brokers = {outcome.broker for outcome in outcomes if outcome.broker}
+    for outcome in outcomes:
+        packages = [re.split(r"[\[=]", package)[0] for package in outcome.contender.packages]
+        packages += ["admit-one"]
+        versions |= {name: outcome.versions[name] for name in packages if name in outcome.versions}
+    return {
+        "Date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "Machine": f"{len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}",
+        "Servers": f"RabbitMQ {', '.join(sorted(brokers))}, PostgreSQL {database.version}",
+        "Packages": ", ".join(f"{name} {versions[name]}" for name in sorted(versions)),
+        "Each point": f"{options.messages} orders, {options.kills} kills (broker: {BROKER_KILLS})",
+    }
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = [contender.slug for contender in CONTENDERS]
+    parser.add_argument(
+        "--only", nargs="+", choices=names, metavar="NAME", help=f"of {', '.join(names)}"
+    )
+    parser.add_argument("--messages", type=int, default=100, help="orders a point (%(default)s)")
+    parser.add_argument("--kills", type=int, default=4, help="kills a point (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=3, help="contenders at a time (%(default)s)")
+    parser.add_argument(
+        "--markdown", action="store_true", help="write the tables into docs/compared.md"
+    )
+    parser.add_argument(
+        "--environments", type=Path, help="keep the virtual environments in this folder"
+    )
+    parser.add_argument("--logs", type=Path, help="keep what the processes said in this folder")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+import os
+
+from queues import ACCESS
+from settings_base import *
+
+INSTALLED_APPS = ["access"]
+CELERY_BROKER_URL = os.environ["BROKER_URL"]
+CELERY_TASK_QUEUES = [ACCESS]
+CELERY_TASK_DEFAULT_QUEUE = "access"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_ACKS_ON_FAILURE_OR_TIMEOUT = False

@@ -1,0 +1,9 @@
+import os
+
+from queues import ACCESS
+from settings_base import *
+
+INSTALLED_APPS = ["shop"]
+CELERY_BROKER_URL = os.environ["BROKER_URL"]
+CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+CELERY_TASK_QUEUES = [ACCESS]

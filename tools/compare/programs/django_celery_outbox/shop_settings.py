@@ -1,0 +1,7 @@
+import os
+
+from settings_base import *
+
+INSTALLED_APPS = ["django_celery_outbox", "shop"]
+CELERY_OUTBOX_APP = "shop.celery.app"
+CELERY_BROKER_URL = os.environ["BROKER_URL"]

@@ -1,0 +1,4 @@
+from broker_settings import *
+from settings_base import *
+
+INSTALLED_APPS = ["django_outbox_pattern", "shop"]

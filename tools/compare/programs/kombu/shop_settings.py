@@ -1,0 +1,3 @@
+from settings_base import *
+
+INSTALLED_APPS = ["shop"]
