@@ -5,12 +5,12 @@ That is its code and, once it is cancelled, the confirmation that its code is re
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from admit_one.database import bulk
+from admit_one.logs import EventLogger
 from admit_one.messaging import outbox
 from admit_one.messaging.models import OutboxMessage
 from django.db import transaction
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from .models import REQUEST_AGAIN_AFTER, UNANSWERED, Subscription, request_delay
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 BATCH = 200
 """Subscriptions whose requests go out in one transaction."""
@@ -57,7 +57,11 @@ def request_again() -> int:
         _update([row for row in waiting if row.next_request_at > now], ("next_request_at",))
         request(due, now)
     if due:
-        logger.warning("requested again for %d subscriptions that wait too long", len(due))
+        logger.warning(
+            "codes_requested_again",
+            "requested again for {subscriptions} subscriptions that wait too long",
+            subscriptions=len(due),
+        )
     return len(waiting)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack
 from uuid import UUID
@@ -10,6 +9,7 @@ from uuid import UUID
 from admit_one.contract.envelope import Envelope
 from admit_one.contract.errors import Rejected
 from admit_one.database import bulk
+from admit_one.logs import EventLogger
 from admit_one.masking import mask
 from admit_one.sealing import cipher
 from django.db import transaction
@@ -24,7 +24,7 @@ from shared_contracts.events import (
 from . import code_requests, metrics
 from .models import CODE_PURPOSE, Paid, Subscription
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 
 @transaction.atomic(savepoint=False)
@@ -85,7 +85,11 @@ def _not_attached(messages: Iterable[Envelope[AccessCodeCreated]]) -> Iterator[R
         if subscription is None:
             yield Rejected(message, f"there is no subscription {message.subject}")
         elif subscription.code != message.data.access_code:
-            logger.warning("another code came for %s, the first is kept", subscription)
+            logger.warning(
+                "second_code_refused",
+                "another code came for {subscription}, the first is kept",
+                subscription=subscription,
+            )
             yield Rejected(message, f"another code came for {subscription}, the first is kept")
 
 

@@ -30,7 +30,9 @@ def send_pending_mails() -> None:
     def wait(seconds: float, error: Exception) -> None:
         if not go_on():
             raise error
-        announcer.trouble(f"database is away, mails wait: {mask(str(error))}")
+        announcer.trouble(
+            "database_away", "database is away, mails wait: {error}", error=mask(str(error))
+        )
         stopping.wait(min(seconds, LONGEST_PAUSE))
 
     while go_on():
@@ -40,7 +42,7 @@ def send_pending_mails() -> None:
             at_most=LONGEST_OUTAGE,
             steady=LONGEST_OUTAGE,
         )
-        announcer.over("database is back")
+        announcer.over("database_back", "database is back")
         if sending.outage.resting:
             stopping.wait(sending.outage.rest)
         elif attempts:

@@ -209,6 +209,30 @@ def test_operations_explain_every_setting_and_no_other() -> None:
     assert sorted(services) == sorted(set(settings_read()))
 
 
+def events_logged() -> Iterator[str]:
+    """The names of events that the code logs. Fails on a record that has none."""
+    pass_on = ("logs.py", "announcer.py")
+    places = ("admit_one/src", "payment_service/subscriptions", "student_service/access_codes")
+    for file in (file for place in places for file in (ROOT / place).rglob("*.py")):
+        for call in logging_calls(file) if file.name not in pass_on else ():
+            name = call.args[1 if ast.unparse(call.func).endswith(".log") else 0]
+            names = re.findall(r"'([a-z]+(?:_[a-z]+)+)'", ast.unparse(name))
+            assert names, f"{file}:{call.lineno}: expected the name of an event"
+            yield from names
+
+
+def logging_calls(file: Path) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            caller = ast.unparse(node.func.value)
+            if caller.endswith(("logger", "announcer")):
+                yield node
+
+
+def test_operations_explain_every_event_of_the_logs_and_no_other() -> None:
+    assert sorted(rows(OPERATIONS, "### What the logs say")) == sorted(set(events_logged()))
+
+
 @each_document
 def test_every_variable_in_a_document_is_in_the_example(document: Path) -> None:
     named = set(

@@ -6,7 +6,6 @@ the process that changes it is not. Each reading costs a few rows of an index, h
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,10 +15,12 @@ from django.db import connection, models
 from prometheus_client import REGISTRY, Metric, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 
+from admit_one.logs import EventLogger
+
 from .database import outage
 from .wiring import wired
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # second series that nobody reads
 
@@ -87,7 +88,11 @@ class DatabaseGauges:
                 for reading in (*self.readings, *wired("METRICS", ())):
                     metrics += list(reading())
         except outage.DATABASE_ERRORS as error:
-            logger.warning("the database's gauges cannot be read: %s", type(error).__name__)
+            logger.warning(
+                "gauges_unreadable",
+                "the database's gauges cannot be read: {error}",
+                error=type(error).__name__,
+            )
             readable = 0
         help_text = "1 if the database has answered in time, else 0."
         return [gauge("messaging_database_readable", help_text, readable), *metrics]

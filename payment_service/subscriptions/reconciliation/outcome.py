@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 
+from admit_one.logs import EventLogger
 from django.db.models import Count, DateTimeField, Exists, ExpressionWrapper, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -12,7 +13,7 @@ from subscriptions.models import Drift, ReconciliationRun, Subscription
 
 from .window import grace
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 Kind, State = Drift.Kind, Drift.State
 Runs = ReconciliationRun.State
@@ -105,11 +106,14 @@ def _state(counts: Mapping[str, int]) -> Runs:
 def _log(run: ReconciliationRun, counts: Mapping[str, int]) -> None:
     levels = {Runs.DRIFT: logging.ERROR, Runs.CLEAN: logging.INFO}
     how = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
+    more = "; {differences}; see manage.py reconcile show {run_id}" if how else ""
     logger.log(
         levels.get(Runs(run.state), logging.WARNING),
-        "%s: %s: %s subscriptions compared%s",
-        run,
-        Runs(run.state).label,
-        f"{run.compared:,}",
-        f"; {how}; see manage.py reconcile show {run.id}" if how else "",
+        "reconciliation_ended",
+        "{run}: {ending}: {compared:,} subscriptions compared" + more,
+        run=run,
+        ending=Runs(run.state).label,
+        compared=run.compared,
+        differences=how or None,
+        run_id=run.id,
     )

@@ -12,12 +12,12 @@ What is requested comes as `access_grant_reported` (see `grants`).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from admit_one.contract.envelope import Envelope
+from admit_one.logs import EventLogger
 from admit_one.messaging import outbox
 from django.db.models import F
 from django.utils import timezone
@@ -28,7 +28,7 @@ from subscriptions.models import Drift, ReconciliationRun, Subscription, paid_of
 
 from . import outcome
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 Kind, State = Drift.Kind, Drift.State
 
@@ -59,7 +59,11 @@ def _restored(
     for row in Subscription.objects.filter(id__in=subscriptions, access_code__isnull=False):
         code = row.code_if_it_opens
         if not code:
-            logger.error("%s: its code does not open, and so it cannot be restored", row)
+            logger.error(
+                "code_does_not_open",
+                "{subscription}: its code does not open, and so it cannot be restored",
+                subscription=row,
+            )
             continue
         yield AccessCodeRestored(
             subscription_id=row.id,

@@ -6,11 +6,11 @@ since a run takes only the page that it waits for (see `pages`).
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from admit_one.contract.envelope import Envelope
+from admit_one.logs import EventLogger
 from admit_one.messaging import outbox
 from django.db import transaction
 from django.utils import timezone
@@ -21,7 +21,7 @@ from subscriptions.models import ReconciliationRun, Subscription
 from . import outcome, repairs
 from .window import window
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 PAUSE = timedelta(minutes=10)
 """How long an answer may take before it is requested again."""
@@ -98,7 +98,13 @@ def _carry_on(run: ReconciliationRun) -> None:
 def _give_up(run: ReconciliationRun) -> None:
     run.state, run.ended_at = State.UNANSWERED, timezone.now()
     run.save()
-    logger.error("%s: %s within %s", run, State.UNANSWERED.label, MOST_REQUESTS * PAUSE)
+    logger.error(
+        "reconciliation_unanswered",
+        "{run}: {ending} within {patience}",
+        run=run,
+        ending=State.UNANSWERED.label,
+        patience=MOST_REQUESTS * PAUSE,
+    )
 
 
 @transaction.atomic

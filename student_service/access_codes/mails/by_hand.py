@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from uuid import UUID
 
+from admit_one.logs import EventLogger
 from admit_one.masking import mask
 from django.db import transaction
 
@@ -13,7 +13,7 @@ from access_codes.models import MailIntent
 
 from . import finishing, writing
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 State = MailIntent.State
 
@@ -63,5 +63,5 @@ def _locked(intent_id: UUID, action: str, allowed: tuple[State, ...]) -> MailInt
 def _noted(intent: MailIntent, what: str, by: str, reason: str) -> str:
     """Log the decision; returns it without addresses, to be kept with the mail."""
     note = mask(f"{what} by {by}: {reason}")
-    logger.warning("mail %s: %s", intent.message_id, note)
+    logger.warning("mail_decided_by_hand", "mail {mail}: {note}", mail=intent.message_id, note=note)
     return note

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
 from admit_one.contract.envelope import Envelope
+from admit_one.logs import EventLogger
 from admit_one.messaging import outbox
 from admit_one.processes.backoff import next_delay
 from django.conf import settings
@@ -18,7 +18,7 @@ from access_codes.models import MailIntent
 from . import access_code_mail
 from .attempt import Attempt, Ending
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 MOST_ATTEMPTS = 20
 FIRST_PAUSE = 30.0
@@ -31,13 +31,19 @@ def finish(intent: MailIntent, attempt: Attempt, *, first_pause: float = FIRST_P
     """Write down how an attempt ended, unless the mail is another worker's by now."""
     if attempt.ending is not Ending.SENT:
         logger.warning(
-            "mail %s %s: %s", intent.message_id, attempt.ending.name.lower(), attempt.answer
+            "mail_not_sent",
+            "mail {mail} {ending}: {answer}",
+            mail=intent.message_id,
+            ending=attempt.ending.name.lower(),
+            answer=attempt.answer,
         )
     if _write_down(intent, attempt, first_pause):
         _count(intent)
     else:
         logger.warning(
-            "mail %s: another worker took it over after the lease ended", intent.message_id
+            "mail_taken_over",
+            "mail {mail}: another worker took it over after the lease ended",
+            mail=intent.message_id,
         )
 
 

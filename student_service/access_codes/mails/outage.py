@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
+from admit_one.logs import EventLogger
 from admit_one.processes.backoff import next_delay
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 """Seconds. A run outlasts the longest, so mails go on one pause after the server is back."""
@@ -38,11 +38,17 @@ class Outage:
         pause = next_delay(self._failures, first=FIRST_PAUSE, most=LONGEST_PAUSE)
         self._rest_until = time.monotonic() + pause
         if self._failures == 1:
-            logger.warning("mail server is away, mails wait: %s", reason)
+            logger.warning(
+                "mail_server_away", "mail server is away, mails wait: {reason}", reason=reason
+            )
 
     def end(self) -> None:
         """The server works."""
         if self._failures:
-            logger.warning("mail server is back after %d failed connections", self._failures)
+            logger.warning(
+                "mail_server_back",
+                "mail server is back after {failures} failed connections",
+                failures=self._failures,
+            )
         self._failures = 0
         self._rest_until = 0.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from admit_one.contract.envelope import Envelope
+from admit_one.logs import EventLogger
 from admit_one.messaging import outbox
 from admit_one.sealing import cipher
 from shared_contracts.events import (
@@ -17,7 +17,7 @@ from shared_contracts.events import (
 
 from access_codes.models import PAID, AccessCode
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 Cause = Envelope[AccessGrantsRequested] | Envelope[AccessCodeRestored]
 
@@ -51,7 +51,9 @@ def _grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
     try:
         code, address = row.code, first.address
     except cipher.Unsealable as error:
-        logger.warning("%s cannot be reported: %s", row, error)
+        logger.warning(
+            "grant_not_reported", "{grant} cannot be reported: {error}", grant=row, error=error
+        )
         return None
     return AccessGrantReported(
         subscription_id=row.subscription_id,

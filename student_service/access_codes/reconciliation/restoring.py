@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from admit_one.contract.envelope import Envelope
 from admit_one.database import bulk
+from admit_one.logs import EventLogger
 from shared_contracts.events import AccessCodeRestored
 
 from access_codes import codes
@@ -15,7 +15,7 @@ from access_codes.models import AccessCode
 
 from . import grants
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 RESTORED = "restored from the payment side; it may have been sent before"
 
@@ -40,5 +40,9 @@ def restore_codes(messages: Sequence[Envelope[AccessCodeRestored]]) -> None:
         access_code_mail.write_restored(
             (event for event in events if event.subscription_id in restored), RESTORED
         )
-        logger.warning("restored %d lost codes from the payment side", len(restored))
+        logger.warning(
+            "codes_restored",
+            "restored {codes} lost codes from the payment side",
+            codes=len(restored),
+        )
     grants.report((message, message.data.subscription_id) for message in messages)

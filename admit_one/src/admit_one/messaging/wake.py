@@ -7,7 +7,6 @@ to a Celery task seldom, it takes a second at most, and it never raises.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +17,12 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from admit_one.database import wake_up
+from admit_one.logs import EventLogger
 from admit_one.masking import mask
 
 from . import conf
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 PATIENCE = 0.2
 """Seconds between two wake-ups of a Celery task. The relay takes each one, in its own rhythm."""
@@ -115,7 +115,11 @@ def send_waiting() -> None:
         except Exception as error:  # noqa: BLE001 (whatever it is, it must not undo the commit)
             _requested.not_before[name] = now + PAUSE
             logger.warning(
-                "wake-up of %s failed, next in %.0f s: %s", name, PAUSE, mask(str(error))
+                "wake_up_failed",
+                "wake-up of {wakes} failed, next in {pause:.0f} s: {error}",
+                wakes=name,
+                pause=PAUSE,
+                error=mask(str(error)),
             )
 
 

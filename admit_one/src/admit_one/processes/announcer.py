@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
+from typing import Any
 
-logger = logging.getLogger(__name__)
+from admit_one.logs import EventLogger
+
+logger = EventLogger(__name__)
 
 REMINDER = 60.0
 """Seconds between two lines about one trouble."""
@@ -18,16 +20,17 @@ class Announcer:
         self._since: float | None = None
         self._logged_at = 0.0
 
-    def trouble(self, text: str) -> None:
+    def trouble(self, event: str, sentence: str, **fields: Any) -> None:
         now = time.monotonic()
         if self._since is None:
             self._since = now
         elif now - self._logged_at < REMINDER:
             return
         self._logged_at = now
-        logger.warning("%s", text)
+        logger.warning(event, sentence, **fields)
 
-    def over(self, text: str) -> None:
+    def over(self, event: str, sentence: str, **fields: Any) -> None:
         if self._since is not None:
-            logger.warning("%s after %.0f s", text, time.monotonic() - self._since)
+            seconds = time.monotonic() - self._since
+            logger.warning(event, sentence + " after {seconds:.0f} s", seconds=seconds, **fields)
             self._since = None

@@ -6,10 +6,22 @@ from urllib.parse import urlsplit
 
 from django.db import connection
 
+STARTED = "{process}: {does}; database {database}; broker {broker}"
+
+
+def description(process: str, does: str, broker_url: str) -> dict[str, str]:
+    """The fields of STARTED: which process this is, what it does and what it is connected to."""
+    return {
+        "process": process,
+        "does": does,
+        "database": _database(),
+        "broker": _without_password(broker_url),
+    }
+
 
 def describe(process: str, does: str, broker_url: str) -> str:
-    """One line: which process this is, what it does, what it is connected to (no password)."""
-    return f"{process}: {does}; database {_database()}; broker {_without_password(broker_url)}"
+    """STARTED in one line, without a password."""
+    return STARTED.format(**description(process, does, broker_url))
 
 
 def _database() -> str:

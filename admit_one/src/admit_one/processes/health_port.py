@@ -11,7 +11,6 @@ hangs cannot keep anybody from learning that it hangs.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
 import sys
@@ -23,10 +22,11 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
 
 from admit_one import logs
+from admit_one.logs import EventLogger
 
 from .pulse import pulse
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 PATIENCE = 5.0
 """Seconds that a client may take for one request, answer included."""
@@ -67,7 +67,9 @@ class Server(ThreadingHTTPServer):
         """Log it, unless the client has only gone away or talks something else."""
         error = sys.exception()
         if not isinstance(error, OSError):
-            logger.error("a question about health was not answered", exc_info=error)
+            logger.error(
+                "health_request_failed", "a question about health was not answered", exc_info=error
+            )
 
 
 class Handler(BaseHTTPRequestHandler):

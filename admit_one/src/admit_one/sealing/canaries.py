@@ -7,7 +7,6 @@ nobody else can read, and set aside every message as unreadable.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from typing import Any
@@ -17,13 +16,14 @@ from django.db import models
 
 from admit_one.database import outage
 from admit_one.database.bulk import insert_new
+from admit_one.logs import EventLogger
 
 from . import cipher
 from .conf import sealing_keys
 from .keyring import NEXT, SEALING, Sealed, keyring, lookup_keys
 from .models import KeyCanary
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 CONSTANT = "canary"
 FIRST_ANSWER = 6.0
@@ -85,11 +85,13 @@ def _ask_until_answered() -> None:
     try:
         outage.outlast(check, lambda seconds, _: threading.Event().wait(seconds))
     except WrongKey as error:
-        logger.critical("%s", error)
+        logger.critical("wrong_key", "{error}", error=error)
         os._exit(1)
     except Exception:
         # Else only this thread would end, and a process go on that nobody has checked.
-        logger.critical("the keys could not be compared with the database's", exc_info=True)
+        logger.critical(
+            "keys_not_compared", "the keys could not be compared with the database's", exc_info=True
+        )
         os._exit(1)
     outage.forget_connection()
 

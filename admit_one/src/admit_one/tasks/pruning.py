@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-
 from django.apps import apps
 
+from admit_one.logs import EventLogger
 from admit_one.messaging import conf, retention, wake
 
 from . import runs
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 EVERY = 3_600
 """Seconds between two runs."""
@@ -30,6 +29,7 @@ def prune() -> None:
     if not any(pruned.values()):
         # Nothing went in a whole run: what stands first is kept, and an hour later will do.
         return
-    logger.info("pruned %s", ", ".join(f"{count} {table}" for table, count in pruned.items()))
+    counts = ", ".join(f"{count} {table}" for table, count in pruned.items())
+    logger.info("rows_pruned", "pruned {counts}", counts=counts)
     if not go_on() and not runs.stopping.is_set():
         wake.task(f"{conf.current().service.name}.{prune.__name__}")

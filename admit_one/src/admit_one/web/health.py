@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
+from admit_one.logs import EventLogger
 from admit_one.masking import mask
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 _migrated = False
 """Once seen it stays so: new migrations come with new code, in a new process."""
@@ -28,7 +27,7 @@ def ready(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 (a view)
     except DatabaseError as error:
         fault = mask(str(error)).strip()
     if fault:
-        logger.warning("not ready: %s", fault)
+        logger.warning("not_ready", "not ready: {fault}", fault=fault)
         return JsonResponse({"status": "unavailable"}, status=503)
     return JsonResponse({"status": "ok"})
 

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -21,9 +20,10 @@ from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions
 from rest_framework.request import Request
 
+from admit_one.logs import EventLogger
 from admit_one.masking import mask
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 RETRY_AFTER = "2"
 """Seconds after which a call is worth repeating that found the database away."""
@@ -71,7 +71,11 @@ def answer(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
         case OperationalError() | InterfaceError() | InternalError():
             # A fail-over to a read-only server is an InternalError. Whether a commit that got no
             # answer was made, nobody knows: only a repetition with its key is safe.
-            logger.warning("a request found the database away: %s", mask(str(error)).strip())
+            logger.warning(
+                "database_away_from_request",
+                "a request found the database away: {error}",
+                error=mask(str(error)).strip(),
+            )
             detail = "the database does not answer; try again, and repeat a POST with its key"
             return problem(
                 request, 503, "unavailable", detail, headers={"Retry-After": RETRY_AFTER}

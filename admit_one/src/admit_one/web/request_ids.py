@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
 
@@ -10,7 +9,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from uuid_utils.compat import uuid7
 
-logger = logging.getLogger(__name__)
+from admit_one.logs import EventLogger
+
+logger = EventLogger(__name__)
 
 USABLE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """It stands in logs and headers: nothing that could break a line or a quote."""
@@ -28,7 +29,11 @@ def request_ids(get_response: Answer) -> Answer:
         response["X-Request-ID"] = request_id
         if response.status_code >= 500:
             logger.error(
-                "%s answered %d, request %s", request.method, response.status_code, request_id
+                "request_failed",
+                "{method} answered {status}, request {request_id}",
+                method=request.method,
+                status=response.status_code,
+                request_id=request_id,
             )
         return response
 

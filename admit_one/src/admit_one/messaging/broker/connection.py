@@ -6,7 +6,6 @@ and gives a connection up after one second of silence while data is in flight.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import ssl
@@ -22,13 +21,14 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 
 from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
+from admit_one.logs import EventLogger
 from admit_one.messaging import conf
 from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
 
 from . import amqp_patches
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 BROKER_ERRORS = (AMQPError, KombuError, OSError, UnicodeError, struct.error)
 """What a broker that is away, silent or babbling raises. A handler's errors never get here."""
@@ -78,12 +78,12 @@ def transport_options(url: str, name: str) -> dict[str, Any]:
 
 def _blocked(*_: object) -> None:
     pulse.trouble = "the broker takes no messages now (alarm)"
-    logger.warning("%s", pulse.trouble)
+    logger.warning("broker_blocked", pulse.trouble)
 
 
 def _unblocked(*_: object) -> None:
     pulse.trouble = ""
-    logger.warning("the broker takes messages again")
+    logger.warning("broker_unblocked", "the broker takes messages again")
 
 
 def tls(url: str) -> dict[str, Any] | bool:

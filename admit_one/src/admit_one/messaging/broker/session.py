@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from kombu import Connection
 
 from admit_one.database import outage
+from admit_one.logs import EventLogger
 from admit_one.masking import mask
 from admit_one.messaging import conf, metrics
 from admit_one.processes import health_port
 from admit_one.processes.announcer import Announcer
-from admit_one.processes.description import describe
+from admit_one.processes.description import STARTED, description
 from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
 from admit_one.sealing import canaries
@@ -21,7 +21,7 @@ from . import connection as broker
 from . import topology
 from .declaring import declare
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 OUTAGES = (*broker.BROKER_ERRORS, *outage.DATABASE_ERRORS, outage.LetGo)
 
@@ -40,7 +40,8 @@ def start(role: str, does: str) -> None:
     current = conf.current()
     name = current.service.name
     health_port.serve(name, role, address=current.HEALTH_ADDRESS, port=current.HEALTH_PORT)
-    logger.info("%s", describe(f"{name} {role}", does, current.BROKER_URL))
+    described = description(f"{name} {role}", does, current.BROKER_URL)
+    logger.info("process_started", STARTED, **described)
 
 
 def run_connected(role: str, work: Work, stop: Stop) -> None:
@@ -55,7 +56,9 @@ def run_connected(role: str, work: Work, stop: Stop) -> None:
         while not stop:
             outage.outlast(session.run, session.wait, away=OUTAGES, steady=STEADY)
     except Stopped as reason:
-        logger.warning("%s stops: %s", session.process, reason)
+        logger.warning(
+            "process_stops", "{process} stops: {reason}", process=session.process, reason=reason
+        )
 
 
 class Stopped(Exception):
@@ -96,7 +99,13 @@ class Session:
             raise Stopped(reason) from error
         pulse.disconnected(f"it waits: {type(error).__name__}: {reason}")
         metrics.RECONNECTS.inc()
-        self._announcer.trouble(f"{self.process} waits: {type(error).__name__}: {reason}")
+        self._announcer.trouble(
+            "process_waits",
+            "{process} waits: {error}: {reason}",
+            process=self.process,
+            error=type(error).__name__,
+            reason=reason,
+        )
         self._stop.wait(seconds)
 
     def _check_keys(self) -> None:
@@ -110,5 +119,5 @@ class Session:
 
     def _ready(self) -> None:
         pulse.connected()
-        self._announcer.over(f"{self.process} works again")
-        logger.info("%s ready", self.process)
+        self._announcer.over("process_works_again", "{process} works again", process=self.process)
+        logger.info("process_ready", "{process} ready", process=self.process)

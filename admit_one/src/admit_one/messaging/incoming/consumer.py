@@ -6,7 +6,6 @@ commit and ack, too, and the inbox knows them. The consumer only acks; it never 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from admit_one.contract import Event
 from admit_one.contract.errors import Transient
 from admit_one.database import outage
 from admit_one.database.outage import LetGo
+from admit_one.logs import EventLogger
 from admit_one.messaging import conf, inbox, metrics, probe, wake
 from admit_one.messaging.broker import connection as broker
 from admit_one.messaging.broker.declaring import require
@@ -34,7 +34,7 @@ from . import message_properties
 from .breaker import Breaker
 from .queue_watch import QueueWatch
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 T = TypeVar("T")
 
@@ -139,7 +139,10 @@ class BatchConsumer:
             raise
         except Exception as error:  # noqa: BLE001 (a handler may raise anything)
             logger.warning(
-                "a batch of %d failed (%s): one by one", len(batch), type(error).__name__
+                "batch_failed",
+                "a batch of {messages} failed ({error}): one by one",
+                messages=len(batch),
+                error=type(error).__name__,
             )
             for message in batch:
                 if self._stop.overdue:
@@ -166,12 +169,15 @@ class BatchConsumer:
                 tries += 1
                 cause = f"too many messages in a row fail with {self._breaker.cause}"
                 self._breaker_announcer.trouble(
-                    f"{cause}: holding the rest; {self._breaker.advice}"
+                    "messages_held",
+                    "{cause}: holding the rest; {advice}",
+                    cause=cause,
+                    advice=self._breaker.advice,
                 )
                 self._hold(next_delay(tries, first=1.0, most=30.0), since, cause)
             else:
                 self._breaker.close()
-                self._breaker_announcer.over("messages work again")
+                self._breaker_announcer.over("messages_work_again", "messages work again")
                 return
 
     def _keep(self, message: Received, error: Exception, *, suspect: bool = False) -> None:
@@ -197,11 +203,15 @@ class BatchConsumer:
         done = outage.outlast(
             work, self._wait_for_database, works=probe.database_works, at_most=LET_GO_AFTER
         )
-        self._announcer.over("the database is back")
+        self._announcer.over("database_back", "the database is back")
         return done
 
     def _wait_for_database(self, seconds: float, error: Exception) -> None:
-        self._announcer.trouble(f"the database is away ({type(error).__name__}): waiting for it")
+        self._announcer.trouble(
+            "database_away",
+            "the database is away ({error}): waiting for it",
+            error=type(error).__name__,
+        )
         self._hold(seconds, time.monotonic(), "the database is away")
 
     def _hold(self, seconds: float, since: float, why: str) -> None:
@@ -265,7 +275,11 @@ class BatchConsumer:
         try:
             self.flush()
         except LetGo as reason:
-            logger.warning("%s: the broker keeps the messages that are left", reason)
+            logger.warning(
+                "messages_left",
+                "{reason}: the broker keeps the messages that are left",
+                reason=reason,
+            )
 
 
 def _returned(message: Any) -> bool:

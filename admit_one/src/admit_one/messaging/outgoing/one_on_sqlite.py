@@ -44,7 +44,7 @@ def _wait_for_lock(descriptor: int, name: str, stop: Stop) -> None:
             waits = f"another {name} works on this database; this one stands by"
             pulse.beat()
             pulse.disconnected(waits)
-            announcer.trouble(waits)
+            announcer.trouble("process_stands_by", waits)
             stop.wait(LOOK_EVERY)
         else:
             return

@@ -8,7 +8,6 @@ If the process dies
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from amqp.exceptions import ChannelError
@@ -18,6 +17,7 @@ from kombu import Connection
 
 from admit_one import logs
 from admit_one.database import outage, wake_up
+from admit_one.logs import EventLogger
 from admit_one.messaging import conf, metrics, wake
 from admit_one.messaging.broker import connection as broker
 from admit_one.messaging.broker.declaring import require
@@ -30,7 +30,7 @@ from admit_one.sealing import cipher
 from .closed_keys import ClosedKeys
 from .publisher import ConfirmsMissing, Outgoing, Publisher, Report
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Seconds that a refused row waits."""
@@ -155,7 +155,12 @@ class Relay:
             elif message.key in report.returned:
                 self._close(message)
             elif self._closed.open(message.type):
-                logger.warning("somebody is bound to %s again", self._named(message.type))
+                logger.warning(
+                    "routing_key_opened",
+                    "somebody is bound to {exchange} for {key} again",
+                    exchange=self._exchange,
+                    key=message.type,
+                )
 
     def _close(self, message: Outgoing) -> None:
         key = message.type
@@ -164,7 +169,10 @@ class Relay:
             reason = f"{NOBODY_BOUND} {self._named(key)}"
             OutboxMessage.objects.filter(id=message.key).update(last_error=reason)
             logger.warning(
-                "%s %s: its events wait here until somebody is", NOBODY_BOUND, self._named(key)
+                "routing_key_closed",
+                NOBODY_BOUND + " {exchange} for {key}: its events wait here until somebody is",
+                exchange=self._exchange,
+                key=key,
             )
 
     def _suspect(self, error: Exception) -> None:
@@ -179,7 +187,13 @@ class Relay:
         pause = next_delay(row.attempts + 1, first=FIRST_PAUSE, most=LONGEST_PAUSE)
         OutboxMessage.objects.all().mark_refused(row_id, error, pause)
         with logs.about(event_id=event_id):
-            logger.error("event %s is not sent, next try in %.0f s: %s", event_id, pause, error)
+            logger.error(
+                "event_refused",
+                "event {event_id} is not sent, next try in {pause:.0f} s: {error}",
+                event_id=event_id,
+                pause=pause,
+                error=error,
+            )
 
     def _named(self, key: str) -> str:
         return f"{self._exchange} for {key}"

@@ -6,7 +6,6 @@ Each try is counted and committed *before* it is made: one that kills the proces
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +19,7 @@ from admit_one.contract.strict_json import MAX_BYTES
 from admit_one.database import outage
 from admit_one.database.bulk import insert_new
 from admit_one.database.clock import now_plus
+from admit_one.logs import EventLogger
 from admit_one.masking import mask
 from admit_one.messaging import conf, inbox
 from admit_one.messaging.conf import Handler
@@ -28,8 +28,9 @@ from admit_one.messaging.models import SET_ASIDE_PURPOSE, SetAside
 from admit_one.sealing import cipher
 
 from . import failure
+from .groups import short
 
-logger = logging.getLogger(__name__)
+logger = EventLogger(__name__)
 
 LONGEST_BODY = MAX_BYTES + 1
 """Bytes: one more than can be read, so that a cut body never looks like a whole one.
@@ -80,12 +81,14 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
         if not _insert(row):
             _kept_before(row, error)
     logger.warning(
-        "set aside as %s: %s %s from %s: %s",
-        state,
-        row["type"] or "unreadable message",
-        mask(envelope.id if envelope else ""),  # a stranger may put anything there
-        row["queue"],
-        row["reason"],
+        "message_set_aside",
+        "set aside as {state}: {type} {event_id} from {queue}: {reason}",
+        state=state,
+        type=row["type"] or "unreadable message",
+        event_id=mask(envelope.id if envelope else ""),  # a stranger may put anything there
+        queue=row["queue"],
+        reason=row["reason"],
+        group=short(failure.fingerprint_of(error)),
     )
 
 
@@ -162,7 +165,11 @@ def _settle(row: SetAside, outcome: Outcome, *, last: bool) -> None:
             history=failure.extended(row.history, entry),
         )
         logger.warning(
-            "handled after all: %s %s, try %d", row.type, mask(row.event_id), row.attempts
+            "message_handled_after_all",
+            "handled after all: {type} {event_id}, try {attempt}",
+            type=row.type,
+            event_id=mask(row.event_id),
+            attempt=row.attempts,
         )
     elif outcome.error is not None:
         _failed(row, outcome.error, dead=last or outcome.result in DEAD_AT_ONCE)
@@ -180,12 +187,14 @@ def _failed(row: SetAside, error: BaseException, *, dead: bool) -> None:
     if not SetAside.objects.open().filter(id=row.id).update(**changes):
         return
     logger.warning(
-        "%s after try %d: %s %s: %s",
-        "dead" if dead else "still failing",
-        row.attempts,
-        row.type,
-        mask(row.event_id),
-        changes["reason"],
+        "message_dead" if dead else "message_failed_again",
+        "{state} after try {attempt}: {type} {event_id}: {reason}",
+        state="dead" if dead else "still failing",
+        attempt=row.attempts,
+        type=row.type,
+        event_id=mask(row.event_id),
+        reason=changes["reason"],
+        group=short(changes["fingerprint"]),
     )
 
 
