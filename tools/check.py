@@ -1,9 +1,10 @@
-"""Check everything that can be checked without running the system; show every failure.
+"""Run every check that does not need the system to run, and show every failure.
 
-    python -m tools.check                 all checks
-    python -m tools.check types imports   only these
+    make check                         all checks
+    make check ARGS="types imports"    only these
 
-Exit code: 0 if all are fine, 1 if not, with the command that mends each.
+Exit codes: 0 all passed; 1 a check failed, and its output says how to fix it;
+2 there is no check of that name.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ REQUIREMENTS = ROOT / "requirements.txt"
 
 @dataclass(frozen=True)
 class Check:
-    """`run` returns what is wrong, or nothing; `mend` is the command that helps."""
+    """`run` returns what is wrong, or nothing; `fix` is the command that helps."""
 
     run: Callable[[], str]
-    mend: str
+    fix: str
 
 
 def ran(command: Sequence[str], cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
-    """Run a command; returns all it wrote if it failed."""
+    """Run a command; returns all its output if it failed."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -62,7 +63,7 @@ def module(*command: str, folders: Sequence[str] = (".",)) -> Callable[[], str]:
 
 
 def types() -> str:
-    """mypy with each folder's own settings: every service is looked at without the other."""
+    """mypy with each folder's own settings, so that no service sees the other."""
     folders = {
         ROOT: ["tools", "tests_integration"],
         ROOT / "admit_one": ["src", "tests"],
@@ -79,7 +80,7 @@ def types() -> str:
 
 
 def requirements() -> str:
-    """requirements.txt, which pip installs from, says the same as uv.lock."""
+    """requirements.txt, which pip installs from, agrees with uv.lock."""
     wanted = subprocess.run(
         [*UV, *EXPORT], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
@@ -102,12 +103,12 @@ def migrations() -> str:
 CHECKS = {
     "format": Check(module("ruff", "format", "--check", "."), ".venv/bin/ruff format ."),
     "lint": Check(module("ruff", "check", "."), ".venv/bin/ruff check --fix ."),
-    "types": Check(types, "read what mypy says above"),
+    "types": Check(types, "see the errors above"),
     "imports": Check(
         lambda: ran([str(Path(sys.executable).with_name("lint-imports"))]),
-        "move the import; .importlinter says why",
+        "move the import; .importlinter has the rules",
     ),
-    "words": Check(words.check, "say it as tools/words.toml does"),
+    "words": Check(words.check, "use the new words; tools/words.toml lists them"),
     "lock": Check(lambda: ran([*UV, "lock", "--check"]), ".venv/bin/uv lock"),
     "requirements": Check(requirements, f".venv/bin/uv {' '.join(EXPORT)} -o {REQUIREMENTS.name}"),
     "migrations": Check(
@@ -118,7 +119,7 @@ CHECKS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m tools.check",
+        prog="make check",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -136,7 +137,7 @@ def _passes(name: str, check: Check) -> bool:
     problem = check.run()
     print(f"{'FAILED' if problem else 'ok':<7}{name}", flush=True)
     if problem:
-        print(f"{problem.rstrip()}\n       to mend it: {check.mend}\n", flush=True)
+        print(f"{problem.rstrip()}\n       to fix it: {check.fix}\n", flush=True)
     return not problem
 
 

@@ -1,12 +1,12 @@
 """Run all tests, against a real RabbitMQ and a real PostgreSQL.
 
-    make test                                everything, three suites at a time
-    make test ARGS="--suite student_service" one folder's tests, on both databases
-    make test ARGS="-k relay -x"             what is left over goes to pytest
-    make test ARGS="--broker native"         a private RabbitMQ, although there is another
+    make test                                   everything, three suites at a time
+    make test ARGS="--suite student_service"    one folder's tests, on both databases
+    make test ARGS="-k relay -x"                options of pytest
+    make test ARGS="--broker native"            a private RabbitMQ, even if another one runs
 
-Exit code: 0 if all passed, 1 if a test failed, 2 if there is no server to test against,
-130 after Ctrl-C, which ends what runs.
+Exit codes: 0 all passed; 1 a test failed; 2 there is no server to test against,
+or an option is wrong; 130 Ctrl-C, which stops all tests.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from .servers import NoServer, Servers, postgresql, rabbitmq
+from .servers import WAY, NoServer, Servers, postgresql, rabbitmq
 from .system.commands import ROOT
 from .system.process import Process
 
 AT_A_TIME = 3
-"""Suites; most tests wait for processes rather than compute."""
+"""Suites at a time; most tests wait for processes rather than compute."""
 
 NOTHING_CHOSEN = 5
-"""pytest's exit code if no test was left after its options had chosen."""
+"""pytest's exit code if its options left no test to run."""
 
 WITHOUT_A_DATABASE = (
     "backoff", "bad_input", "broker_conformance", "contract", "embedded",
@@ -156,14 +156,14 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tools.test",
+        prog="make test",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     folders = dict.fromkeys(suite.folder for suite in SUITES)
-    parser.add_argument("--suite", choices=folders, default="")
-    parser.add_argument("--broker", choices=rabbitmq.PRODUCT.ways, default="")
-    parser.add_argument("--database", choices=postgresql.PRODUCT.ways, default="")
+    parser.add_argument("--suite", choices=folders, default="", help="only this folder's tests")
+    parser.add_argument("--broker", choices=rabbitmq.PRODUCT.ways, default="", help=WAY)
+    parser.add_argument("--database", choices=postgresql.PRODUCT.ways, default="", help=WAY)
     return parser
 
 

@@ -1,10 +1,10 @@
 """Run everything in containers: both services, RabbitMQ, two PostgreSQL and a mailbox.
 
     make up                         build, start, and wait until all is healthy
-    docker compose logs --follow    what each process says
-    docker compose down             stop it (--volumes: forget the data too)
+    docker compose logs --follow    the logs of all processes
+    docker compose down             stop everything (--volumes: delete the data too)
 
-Exit codes: 0 it is up; 1 it did not come up; 2 there is no Docker here.
+Exit codes: 0 everything is healthy; 1 something did not start; 2 there is no Docker here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .system.commands import ROOT
 from .system.keys import new_key, write_private
 
 NO_DOCKER = """\
-make up needs Docker with the compose plugin, and its daemon running; now: {reason}
-Without Docker, `make demo` runs the same processes on this machine alone."""
+make up needs Docker with the compose plugin and a running daemon. Here: {reason}.
+Without Docker, `make demo` runs the same processes on this machine."""
 
 
 def main() -> None:
@@ -33,10 +33,10 @@ def main() -> None:
     settings = ROOT / ".env"
     if not settings.exists():
         write_private(settings, filled((ROOT / ".env.example").read_text()))
-        print("Made .env with fresh keys of this machine.")
+        print("Created .env with new keys for this machine.")
     up = ["docker", "compose", "up", "--build", "--detach", "--wait"]
     if subprocess.run(up, cwd=ROOT, check=False).returncode:
-        sys.exit("It did not come up; what it says: docker compose logs")
+        sys.exit("Not everything started. For the reason: docker compose logs")
     print(how_to_go_on(settings))
 
 
@@ -64,7 +64,7 @@ def filled(example: str) -> str:
 
 
 def fresh(name: str) -> str:
-    """A fresh value of the kind that the name asks for."""
+    """A fresh value of the kind that the name calls for."""
     if name.endswith("_SEALING_KEYS"):
         return f"k1:{new_key()}"
     if name.endswith("_LOOKUP_KEY"):

@@ -1,20 +1,21 @@
-"""See the whole system run on this machine.
+"""Run the whole system on this machine, and follow one paid subscription through it.
 
     make demo                     start everything, follow one subscription, stay up
-    make demo ONCE=1              end after the journey; exit code 0 if the codes agree
-    PAYMENT_PORT=9000 make demo   also STUDENT_PORT, SMTP_PORT, MAIL_PORT,
-                                  PAYMENT_OPERATORS_PORT, STUDENT_OPERATORS_PORT
+    make demo ONCE=1              stop once that subscription has its code
+    PAYMENT_PORT=9000 make demo   choose a port; also STUDENT_PORT, SMTP_PORT, MAIL_PORT,
+                                  PAYMENT_OPERATORS_PORT and STUDENT_OPERATORS_PORT
 
-On real servers, with databases that exist:
+On a real RabbitMQ, and real PostgreSQL databases that exist already:
 
     BROKER_URL=amqp://user:password@host:5672// \\
     PAYMENT_DATABASE_URL=postgres://user:password@host/payment \\
     STUDENT_DATABASE_URL=postgres://user:password@host/student  make demo
 
-Without them everything is files in one folder, var/demo. Remove it to begin again.
+Without these variables, databases and broker are files in var/demo. Delete it to start over.
 
-Exit codes: 0 all went well; 1 the journey did not end as it must;
-2 the system could not be started; 130 Ctrl-C before it was up.
+Exit codes: 0 the code in the mail is the code in the API, or Ctrl-C once everything was up;
+1 with ONCE=1, the subscription did not get its code; 2 the system did not start;
+130 Ctrl-C before everything was up; 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from .journey import Journey, Stuck
 
 KEY_FILE = "api_key"
 SHORT_LIFE = 10.0
-"""Seconds; a process that ends sooner than that is not started again."""
+"""Seconds; a process that ends sooner than that is not restarted."""
 
 
 def main() -> None:
@@ -52,8 +53,12 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--once", action="store_true", help="end after the journey")
-    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "demo", help="for its files")
+    parser.add_argument(
+        "--once", action="store_true", help="stop once the subscription has its code"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "var" / "demo", help="its files (default: var/demo)"
+    )
     options = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
@@ -99,7 +104,7 @@ def demo(folder: Path, *, once: bool) -> int:
 
 
 def backends_from_environment(folder: Path) -> Backends:
-    """The servers that the environment names; for each that it does not, a file in `folder`."""
+    """The servers that the environment names, and a file in `folder` for each other."""
     embedded = Backends.embedded(folder)
     broker_url = os.environ.get("BROKER_URL", "")
     return Backends(
@@ -131,7 +136,7 @@ def api_key(system: System, file: Path) -> str:
 
 
 def open_operators_pages(system: System) -> str:
-    """Start the pages for operators; name and password of somebody new who may do everything."""
+    """Start the operators' pages; returns name and password of a new operator with every right."""
     system.migrate("operators.settings")
     system.start(*OPERATORS)
     name, password = f"demo-{secrets.token_hex(3)}", secrets.token_urlsafe(9)
@@ -158,7 +163,7 @@ def follow_one(system: System, key: str) -> str:
 
 
 def stay_up(system: System) -> NoReturn:
-    """Show what the processes say, and start again what was killed, until Ctrl-C."""
+    """Show the processes' logs, and restart what was killed, until Ctrl-C."""
     follower = Follower(system.folder / "logs")
     started = dict.fromkeys(system.running(), time.monotonic())
     while True:

@@ -1,7 +1,7 @@
 """One paid subscription on its way through both services, watched from outside.
 
-Nothing here is told by the services: a step has happened when its row is committed,
-its mail is in the mailbox, or the API shows it.
+No service reports a step: it has happened when its row is committed, its mail is in the mailbox,
+or the API shows it.
 """
 
 from __future__ import annotations
@@ -71,24 +71,24 @@ class Journey:
                 [
                     Step(
                         "published",
-                        "payment relay: confirmed by the broker",
+                        "payment relay: the broker has confirmed the event",
                         lambda: payment.exist(PUBLISHED, subject),
                     ),
                     Step(
                         "code issued",
-                        "student consumer: code, mail and reply, one commit",
+                        "student consumer: code, mail and reply in one commit",
                         lambda: student.exist(CAUSED, subject),
                         after="published",
                     ),
                     Step(
                         "mail delivered",
-                        "student Celery worker: taken by the mail server",
+                        "student Celery worker: the mail server has it",
                         lambda: bool(self.mails()),
                         after="code issued",
                     ),
                     Step(
                         "code stored",
-                        "payment consumer: the reply is handled",
+                        "payment consumer: handled the reply",
                         lambda: payment.exist(HANDLED, subject),
                         after="code issued",
                     ),
@@ -121,13 +121,13 @@ class Journey:
         missing = ", ".join(step.name for step in pending)
         for process in self._system.ended():
             raise Stuck(
-                f"Not happened: {missing}. {process.name} has ended "
+                f"Did not happen: {missing}. {process.name} has ended "
                 f"with exit code {process.exit_code}. {process.last_lines()}"
             )
         if time.monotonic() - self._posted_at > timeout:
             raise Stuck(
-                f"Not happened within {timeout:.0f} s: {missing}. "
-                f"What each process has to say is in {self._system.folder / 'logs'}"
+                f"Did not happen within {timeout:.0f} s: {missing}. "
+                f"The logs of all processes are in {self._system.folder / 'logs'}"
             )
 
     def mails(self) -> list[dict[str, str]]:

@@ -49,7 +49,7 @@ def posted(journey: Journey) -> None:
         f"{int(request['amount']) / 100:.2f} {request['currency']}"
     )
     console.print()
-    step("accepted", "payment web: subscription and event, one commit", journey.accepted_after)
+    step("accepted", "payment web: subscription and event in one commit", journey.accepted_after)
 
 
 def step(name: str, what: str, seconds: float) -> None:
@@ -73,16 +73,16 @@ def same_code(code: str) -> None:
 
 def how_to_go_on(system: System, key_file: Path, operator: str) -> None:
     console.print()
-    console.print("[bold]Go on playing[/]")
+    console.print("[bold]Try it yourself[/]")
     console.print()
     for what, url in (
-        ("the mailbox", system.mail_url),
-        ("the payment API, described", f"{system.payment_url}/v1/docs"),
-        ("is payment ready?", f"{system.payment_url}/health/ready"),
-        ("is student ready?", f"{system.student_url}/health/ready"),
-        ("payment, for operators", system.operators_urls["payment_service"]),
-        ("student, for operators", system.operators_urls["student_service"]),
-        ("log in there as", operator),
+        ("mailbox", system.mail_url),
+        ("payment API documentation", f"{system.payment_url}/v1/docs"),
+        ("payment health", f"{system.payment_url}/health/ready"),
+        ("student health", f"{system.student_url}/health/ready"),
+        ("payment operators' pages", system.operators_urls["payment_service"]),
+        ("student operators' pages", system.operators_urls["student_service"]),
+        ("log in to both as", operator),
     ):
         console.print(f"  [dim]{what:<28}[/]{escape(url)}")
     lines = f"""
@@ -93,8 +93,8 @@ def how_to_go_on(system: System, key_file: Path, operator: str) -> None:
          "amount": 4900, "currency": "EUR"}}' {system.payment_url}/v1/subscriptions
 """
     console.print(Text(lines), soft_wrap=True)
-    console.print("Kill any process with [bold]kill -9[/] and see what is lost: nothing.")
-    console.print("What each process says comes below. [bold]Ctrl-C[/] stops everything.")
+    console.print("Kill any process with [bold]kill -9[/]: nothing is lost, and it is restarted.")
+    console.print("The logs of all processes follow. [bold]Ctrl-C[/] stops everything.")
     console.print()
 
 
@@ -110,13 +110,15 @@ def log(name: str, line: str) -> None:
 
 def ended(name: str, exit_code: int | None, *, again: bool) -> None:
     how = f"signal {-exit_code}" if exit_code and exit_code < 0 else f"exit code {exit_code}"
-    what = "starting it again" if again else "too soon to start it again: see its log"
+    what = "restarting it" if again else "not restarted, it ended too soon: see its log"
     console.print(f"[bold yellow]{name} ended ({how}); {what}[/]")
 
 
 def stopping() -> None:
     console.print()
-    console.print("Stopping: first the doors, then what works behind them, the mailbox last.")
+    console.print(
+        "Stopping: web processes first, then relays, consumers and workers, the mailbox last."
+    )
 
 
 def failed(problem: str) -> None:

@@ -1,11 +1,13 @@
-"""What happened to one subscription, told by both services in one screen.
+"""Show what happened to one subscription, from both services, in order.
 
     make why ID=019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10      in the demo's databases
-    make why ID=…  with BROKER_URL, PAYMENT_DATABASE_URL, STUDENT_DATABASE_URL as for `make demo`
 
-ID is a subscription's, or that of an event about it. The demo need not run.
+ID is that of a subscription, or of an event about it. The demo need not be running.
+For databases on servers, set BROKER_URL, PAYMENT_DATABASE_URL and STUDENT_DATABASE_URL as for
+`make demo`.
 
-Exit codes: 0 finished; 1 something waits or is stuck; 2 nobody knows it; 3 it could not be asked.
+Exit codes: 0 finished in both services; 1 something waits or is stuck; 2 unknown to both;
+3 a service could not answer.
 """
 
 from __future__ import annotations
@@ -44,16 +46,18 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("id", help="of a subscription, or of an event about it")
-    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "demo", help="of the demo")
+    parser.add_argument("id", help="the id of a subscription, or of an event about it")
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "var" / "demo", help="the demo's (default: var/demo)"
+    )
     options = parser.parse_args()
     keys = options.folder / "keys.json"
     if not keys.exists():
-        print(f"Expected the demo's keys in {keys}, found none: run `make demo` first.")
+        print(f"Expected the demo's keys in {keys}, but there are none: run `make demo` first.")
         sys.exit(3)
     system = System(options.folder, backends_from_environment(options.folder), keys=kept_keys(keys))
     try:
-        sides = ask_both(system, options.id)
+        sides = both_halves(system, options.id)
     except CommandFailed as error:
         print(error)
         sys.exit(3)
@@ -61,17 +65,17 @@ def main() -> None:
     sys.exit(exit_code(sides))
 
 
-def ask_both(system: System, given: str) -> list[Half]:
-    """Each side's half. The id of an event is known to one side, which tells the subscription."""
-    sides = [ask(system, service, given) for service in SERVICES]
+def both_halves(system: System, given: str) -> list[Half]:
+    """Each side's half. Only one side may know an event's id; it names the subscription."""
+    sides = [half_of(system, service, given) for service in SERVICES]
     for side in sides:
         if side["subject"] != given and side["standing"] != "unknown":
-            return [ask(system, service, side["subject"]) for service in SERVICES]
+            return [half_of(system, service, side["subject"]) for service in SERVICES]
     return sides
 
 
-def ask(system: System, service: str, given: str) -> Half:
-    """One side's half. Raises `CommandFailed` if it cannot tell."""
+def half_of(system: System, service: str, given: str) -> Half:
+    """One side's half. Raises `CommandFailed` if it gives none."""
     done = subprocess.run(
         [sys.executable, "manage.py", "why", given, "--json"],
         cwd=ROOT / service,
@@ -85,7 +89,7 @@ def ask(system: System, service: str, given: str) -> Half:
         half: Half = json.loads(done.stdout)
     except json.JSONDecodeError:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise CommandFailed(f"{service} cannot tell: {last[0]}") from None
+        raise CommandFailed(f"{service} could not answer: {last[0]}") from None
     return half
 
 
@@ -131,7 +135,7 @@ def _show_standing(console: Console, side: Half) -> None:
     name = Text(_short(side["service"]), COLOURS[side["service"]])
     console.print()
     if side["standing"] == "unknown":
-        console.print(name, Text("knows nothing of it", "bold yellow"))
+        console.print(name, Text("does not know it", "bold yellow"))
     elif side["standing"] == "finished":
         console.print(name, Text("has finished", "green"))
     for wait in side["waits"]:

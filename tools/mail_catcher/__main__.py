@@ -1,6 +1,10 @@
-"""Run the mail catcher: `python -m tools.mail_catcher --folder mails`.
+"""Take every mail by SMTP, send none on, and show them on a page.
 
-Prints a line ending in `mail ready` once both ports listen; SIGTERM or Ctrl-C ends it.
+    python -m tools.mail_catcher --folder mails
+
+It prints a line that ends in `mail ready` once both ports listen. SIGTERM or Ctrl-C stops it.
+
+Exit codes: 0 it was stopped; 1 a port is taken; 2 an option is wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from .pages import page_server
 
 
 class Sink:
-    """What aiosmtpd asks for each mail: stored before the answer, as a mail server promises."""
+    """What aiosmtpd calls for each mail: stored before the answer, as a mail server promises."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
@@ -35,7 +39,7 @@ class Sink:
 async def catch(
     mailbox: Mailbox, smtp_port: int, http_port: int, sink: Callable[[Mailbox], Sink] = Sink
 ) -> None:
-    """Listen on both ports until a signal asks to stop."""
+    """Listen on both ports until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,9 +58,13 @@ async def catch(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.mail_catcher", description=__doc__)
-    parser.add_argument("--smtp-port", type=int, default=1025)
-    parser.add_argument("--http-port", type=int, default=8025)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.mail_catcher",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--smtp-port", type=int, default=1025, help="for mail (default 1025)")
+    parser.add_argument("--http-port", type=int, default=8025, help="the page (default 8025)")
     parser.add_argument("--folder", type=Path, required=True, help="where the mails are kept")
     parser.add_argument("--discard", action="store_true", help="count mails and keep none")
     options = parser.parse_args()

@@ -32,8 +32,8 @@ class Mailbox:
     def mails(self, after: int = 0) -> list[Mail]:
         """The mails that came after number `after`, newest first.
 
-        By their numbers: the listing of a folder to which files are added may show one and not
-        those that came just before it, and who asks for what came after it never sees them.
+        By their numbers: the listing of a folder that files are added to may show one and not those
+        that came just before it, and a client that continues after it would never see them.
         """
         paths = (self._folder / f"{number:06}.eml" for number in range(self.count, after, -1))
         return [read(path) for path in paths if path.exists()]

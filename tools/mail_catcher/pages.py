@@ -64,8 +64,8 @@ class Pages(BaseHTTPRequestHandler):
             ) is not None:
                 self._answer(200, "text/plain; charset=utf-8", source)
             case ["api", "messages"]:
-                asked = parse_qs(url.query)
-                wanted, [after] = asked.get("to"), asked.get("after", ["0"])[-1:]
+                query = parse_qs(url.query)
+                wanted, [after] = query.get("to"), query.get("after", ["0"])[-1:]
                 mails = self.mailbox.mails(int(after) if after.isdecimal() else 0)
                 self._json([mail for mail in mails if not wanted or mail["to"] in wanted])
             case ["api", "count"]:
@@ -100,7 +100,7 @@ class Pages(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: who looks at a mailbox every few milliseconds would fill the log."""
+        """Log nothing: a client that polls every few milliseconds would fill the log."""
 
 
 def _list(mails: list[Mail]) -> str:

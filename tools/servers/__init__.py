@@ -3,8 +3,8 @@
     with Servers() as servers:
         servers.broker.url, servers.database.url
 
-Each is looked for in a fixed order, and it is said which one was taken.
-What was started here ends with this process; what was found is left as it was.
+Each is looked for in a fixed order, and the one that was taken is printed.
+A server that was started here ends with this process; any other is left as it was.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from typing import Self
 
 from . import postgresql, rabbitmq
-from .found import NoServer, Product, Server, find
+from .found import WAY, NoServer, Product, Server, find
 
-__all__ = ["NoServer", "Product", "Server", "Servers", "find", "postgresql", "rabbitmq"]
+__all__ = ["WAY", "NoServer", "Product", "Server", "Servers", "find", "postgresql", "rabbitmq"]
 
 
 class Servers:

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+WAY = "take this one (default: the first that works, in this order)"
+"""For the --help of every command that lets its user choose."""
+
 
 class NotHere(Exception):
-    """One way leads to no server; the message says why in a few words."""
+    """One way leads to no server; the message gives the reason in a few words."""
 
 
 class NoServer(Exception):

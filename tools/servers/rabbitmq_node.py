@@ -1,4 +1,4 @@
-"""A RabbitMQ of our own: started, killed, started again on its data, and told what to do."""
+"""A RabbitMQ of our own: started, killed, started again on its data, and configured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEBIAN = Path("/usr/lib/rabbitmq/bin")
 
 
 class CtlFailed(Exception):
-    """rabbitmqctl ended with an error; the message is what it said."""
+    """rabbitmqctl ended with an error; the message is its output."""
 
 
 class Node:
@@ -91,7 +91,7 @@ class Node:
         shutil.rmtree(self.data, ignore_errors=True)
 
     def ctl(self, *arguments: str) -> str:
-        """Run rabbitmqctl on this node; returns what it said. Raises `CtlFailed`."""
+        """Run rabbitmqctl on this node; returns its output. Raises `CtlFailed`."""
         done = subprocess.run(
             [str(_program("rabbitmqctl")), "--quiet", *arguments],
             env=self._environment,
@@ -102,8 +102,8 @@ class Node:
             check=False,
         )
         if done.returncode:
-            said = f"{done.stdout}{done.stderr}".strip()
-            raise CtlFailed(f"rabbitmqctl {' '.join(arguments)}: {said}")
+            output = f"{done.stdout}{done.stderr}".strip()
+            raise CtlFailed(f"rabbitmqctl {' '.join(arguments)}: {output}")
         return done.stdout
 
     def _name_server(self) -> None:

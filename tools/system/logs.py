@@ -1,4 +1,4 @@
-"""What the processes say, as they say it."""
+"""The lines of the processes' logs, as they are written."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def are_applied(folder: Path, service: str, settings: str, database_url: str) -> bool:
-    """Whether this database file had these very migrations. A server is always asked: False."""
+    """Whether this database file had these very migrations. For a server: False."""
     path = database_url.removeprefix("sqlite:///")
     note = _note(folder, service, settings)
     return (

@@ -1,4 +1,4 @@
-"""TCP ports on this machine: which ones we take, and what to do when one is taken."""
+"""TCP ports on this machine: which ones we take, and what happens when one is taken."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPERATORS_PORTS = ("payment_operators", "student_operators")
 
 
 class PortTaken(Exception):
-    """Somebody else listens on a port we need; the message says how to choose another."""
+    """Another program listens on a port we need; the message says how to choose another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def _ours() -> Iterator[int]:
 
 
 def is_taken(port: int) -> bool:
-    """Whether somebody listens on `port` already."""
+    """Whether a program listens on `port` already."""
     with socket.socket() as probe:
         # As servers do: a port whose last connection has only just closed is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,7 +17,7 @@ LOOK_EVERY = 0.02
 
 
 class NotReady(Exception):
-    """A process ended, or took too long, before it said that it is ready; shows its last lines."""
+    """A process ended, or took too long, before it was ready; the message has its last lines."""
 
 
 class Process:
@@ -68,7 +68,7 @@ class Process:
         return self._popen.poll()
 
     def output(self) -> str:
-        """What this process has written since it was started."""
+        """All that this process has written since it was started."""
         with self.log.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode(errors="replace")
@@ -137,7 +137,7 @@ def wait_ready(processes: Iterable[Process], timeout: float) -> Iterator[Process
         yield from ready
         pending = [process for process in pending if process not in ready]
         if pending and time.monotonic() > deadline:
-            raise pending[0].not_ready(f"did not say so within {timeout:.0f} s")
+            raise pending[0].not_ready(f"took longer than {timeout:.0f} s")
         if pending and not ready:
             time.sleep(LOOK_EVERY)
 

@@ -1,4 +1,4 @@
-"""Which processes descend from another, and which still run, as the kernel tells (Linux)."""
+"""Which processes descend from another, and which still run: from /proc, so on Linux only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench compares what was measured together, and says it in 80 columns."""
+"""The bench compares what was measured together, and reports it in 80 columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check command: it fails for what it must, shows all of it, and says what mends it."""
+"""`make check` fails for what it must, shows all of it, and how to fix it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def test_a_requirement_that_differs_from_the_lock_is_shown(
     assert "+django==" in problem
 
 
-def test_a_failing_command_is_shown_with_all_it_says() -> None:
+def test_a_failing_command_is_shown_with_all_its_output() -> None:
     problem = check.ran(["sh", "-c", "echo this is wrong; echo and that >&2; exit 1"])
 
     assert problem == "this is wrong\nand that\n"
 
 
-def test_a_command_that_fails_without_a_word_is_a_failure_too() -> None:
+def test_a_command_that_fails_without_output_is_a_failure_too() -> None:
     assert check.ran(["false"]) == "exit code 1"
     assert check.ran(["true"]) == ""
 
@@ -40,9 +40,9 @@ def test_every_failure_is_shown_not_only_the_first(
         check,
         "CHECKS",
         {
-            "first": check.Check(lambda: "wrong", "mend the first"),
+            "first": check.Check(lambda: "wrong", "fix the first"),
             "second": check.Check(lambda: "", "-"),
-            "third": check.Check(lambda: "wrong too", "mend the third"),
+            "third": check.Check(lambda: "wrong too", "fix the third"),
         },
     )
     monkeypatch.setattr("sys.argv", ["check"])
@@ -51,5 +51,5 @@ def test_every_failure_is_shown_not_only_the_first(
         check.main()
 
     shown = capsys.readouterr().out
-    assert "to mend it: mend the first" in shown
-    assert "to mend it: mend the third" in shown
+    assert "to fix it: fix the first" in shown
+    assert "to fix it: fix the third" in shown

@@ -1,4 +1,4 @@
-"""compose.yaml and .env.example: what can be said of them without a Docker daemon."""
+"""compose.yaml and .env.example: what can be checked of them without a Docker daemon."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_every_setting_that_a_service_reads_is_explained(service: str) -> None:
     assert {name for name in read if not re.search(rf"^# {name}\s", EXAMPLE, re.MULTILINE)} == set()
 
 
-def test_everything_that_compose_asks_for_is_made(values: Mapping[str, str]) -> None:
-    asked = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
+def test_make_up_gives_a_value_to_every_variable_of_compose(values: Mapping[str, str]) -> None:
+    needed = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
 
-    assert asked - values.keys() == set()
-    assert [name for name in asked if not values[name]] == []
+    assert needed - values.keys() == set()
+    assert [name for name in needed if not values[name]] == []
 
 
 def test_no_two_secrets_that_are_made_are_the_same(values: Mapping[str, str]) -> None:
@@ -102,7 +102,7 @@ def test_the_processes_are_started_as_on_one_machine() -> None:
 
 @pytest.mark.parametrize("role", ["relay", "consumer", "tasks"])
 @pytest.mark.parametrize("side", ["payment", "student"])
-def test_every_process_is_asked_whether_it_works_on_its_own_port(side: str, role: str) -> None:
+def test_every_process_has_a_health_check_on_its_own_port(side: str, role: str) -> None:
     process = COMPOSE["services"][f"{side}-{role}"]
     port = process["environment"]["HEALTH_PORT"]
 
@@ -110,7 +110,7 @@ def test_every_process_is_asked_whether_it_works_on_its_own_port(side: str, role
 
 
 @has_rabbitmq
-def test_the_brokers_rights_are_enough_for_the_journey_and_for_nothing_else(
+def test_broker_permissions_allow_the_journey_and_nothing_else(
     tmp_path: Path, values: Mapping[str, str]
 ) -> None:
     definitions = COMPOSE["configs"]["rabbitmq-definitions"]["content"]
@@ -139,7 +139,7 @@ def test_the_brokers_rights_are_enough_for_the_journey_and_for_nothing_else(
         examined = {service: system.manage(service, "broker_doctor") for service in SERVICES}
 
         assert len(steps) == 5
-        assert ["not compared: this user may not" in said for said in examined.values()] == [
+        assert ["not compared: this user may not" in report for report in examined.values()] == [
             True,
             True,
         ]

@@ -59,7 +59,7 @@ def read_until(demo: subprocess.Popen[str], ending: str) -> str:
     return read
 
 
-def test_the_journey_ends_with_one_code_in_the_mail_and_in_the_api(folder: Path) -> None:
+def test_the_journey_ends_with_one_code_in_mail_and_api(folder: Path) -> None:
     with a_demo(folder, "--once") as demo:
         shown, _ = demo.communicate()
 
@@ -89,7 +89,7 @@ def test_no_process_is_left_behind(folder: Path, number: int, exit_code: int) ->
     assert within(5, lambda: not running(family))
 
 
-def test_a_process_that_is_killed_is_started_again_and_it_is_said(folder: Path) -> None:
+def test_a_process_that_is_killed_is_restarted_with_a_message(folder: Path) -> None:
     with a_demo(folder) as demo:
         shown = read_until(demo, "Ctrl-C")
         pid = re.search(r"student-relay +ready, process (\d+)", shown)
@@ -99,7 +99,7 @@ def test_a_process_that_is_killed_is_started_again_and_it_is_said(folder: Path) 
         assert "signal 9" in read_until(demo, "student-relay ended")
 
 
-def test_a_taken_port_is_said_before_anything_is_started(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_before_anything_is_started(tmp_path: Path) -> None:
     with socket.create_server((LOCAL, 0)) as somebody:
         taken = str(somebody.getsockname()[1])
         with a_demo(tmp_path, PAYMENT_PORT=taken) as demo:

@@ -266,7 +266,7 @@ def test_the_wire_names_every_attribute() -> None:
 
 
 @pytest.mark.parametrize("event_type", EVENTS)
-def test_the_example_on_the_wire_is_the_golden_message_and_fits_its_schema(event_type: str) -> None:
+def test_the_documented_example_is_golden_and_fits_its_schema(event_type: str) -> None:
     [example] = blocks(WIRE, f"json {event_type}")
     event = EVENTS[event_type]
     schema = json.loads(CONTRACT.schema_path(event).read_text(encoding="utf-8"))

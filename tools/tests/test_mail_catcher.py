@@ -113,7 +113,7 @@ def test_a_mail_is_shown_but_nothing_in_it_is_run(catcher: System) -> None:
     assert policy.startswith("sandbox; default-src 'none'")
 
 
-def test_a_page_from_elsewhere_cannot_read_mails_through_a_name_of_its_own(
+def test_a_page_of_another_host_cannot_read_mails(
     catcher: System,
 ) -> None:
     assert page(f"{catcher.mail_url}/api/messages", "evil.example")[0] == 403

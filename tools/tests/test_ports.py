@@ -1,4 +1,4 @@
-"""Ports: a taken one is said in time, with what to do."""
+"""Ports: a taken one is reported in time, with what to do."""
 
 from __future__ import annotations
 

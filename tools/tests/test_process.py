@@ -45,7 +45,7 @@ def within(seconds: float, fact: Callable[[], bool]) -> bool:
     return True
 
 
-def test_a_process_that_ends_before_it_is_ready_is_shown_with_its_last_words(
+def test_a_process_that_ends_too_soon_is_shown_with_its_last_lines(
     tmp_path: Path,
 ) -> None:
     process = started(tmp_path, "print('cannot find the key'); raise SystemExit(3)")
@@ -54,16 +54,16 @@ def test_a_process_that_ends_before_it_is_ready_is_shown_with_its_last_words(
         list(wait_ready([process], 10))
 
 
-def test_a_process_that_never_says_it_is_ready_is_given_up(tmp_path: Path) -> None:
+def test_a_process_that_never_becomes_ready_is_given_up(tmp_path: Path) -> None:
     process = started(tmp_path, "import time; time.sleep(60)")
 
-    with pytest.raises(NotReady, match="did not say so within 0 s"):
+    with pytest.raises(NotReady, match="took longer than 0 s"):
         list(wait_ready([process], 0.2))
 
     process.kill()
 
 
-def test_only_what_was_said_since_the_start_makes_a_process_ready(tmp_path: Path) -> None:
+def test_only_output_since_the_start_makes_a_process_ready(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("up\n")
     process = started(tmp_path, "import time; time.sleep(60)")
 
@@ -82,7 +82,7 @@ def test_a_process_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     assert ready(tmp_path, IGNORES_SIGTERM).end(0.2) == -signal.SIGKILL
 
 
-def test_ctrl_c_in_the_terminal_does_not_reach_a_process_past_its_runner(tmp_path: Path) -> None:
+def test_ctrl_c_in_the_terminal_reaches_only_the_runner(tmp_path: Path) -> None:
     process = ready(tmp_path, SLEEPS)
 
     assert os.getpgid(process.pid) != os.getpgid(0)

@@ -54,7 +54,7 @@ def nothing(_: ExitStack) -> str:
     raise NotHere("nothing there")
 
 
-def test_the_first_way_that_works_is_taken_and_said() -> None:
+def test_the_first_way_that_works_is_taken_and_shown() -> None:
     product = a_product(
         first=nothing, second=lambda _: "thing://old", third=lambda _: "thing://new"
     )
@@ -88,7 +88,7 @@ def test_a_server_that_is_named_is_believed_or_it_is_an_error(
     assert "secret" not in str(failure.value)
 
 
-def test_what_a_way_has_started_is_ended_if_its_server_does_not_answer() -> None:
+def test_what_a_way_started_ends_if_its_server_does_not_answer() -> None:
     ended: list[str] = []
 
     def starts_something_useless(stack: ExitStack) -> str:
@@ -206,9 +206,9 @@ with ExitStack() as stack:
 
 
 def test_the_servers_of_this_very_run_answer() -> None:
-    said: list[str] = []
-    with Servers(say=said.append) as servers:
-        assert said == [str(servers.broker), str(servers.database)]
+    printed: list[str] = []
+    with Servers(say=printed.append) as servers:
+        assert printed == [str(servers.broker), str(servers.database)]
 
     assert servers.broker.way == (
         "environment" if os.environ.get("TEST_BROKER_URL") else "localhost"

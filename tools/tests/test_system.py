@@ -43,7 +43,7 @@ def test_keys_are_made_once_and_only_their_owner_may_read_them(tmp_path: Path) -
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_every_process_has_a_command_and_a_second_one_of_it_has_the_same() -> None:
+def test_two_instances_of_a_process_have_the_same_command() -> None:
     ports = Ports.free()
     for name in PROCESSES:
         first, second = (command(each, ports, Path("mails")) for each in (name, f"{name}#2"))

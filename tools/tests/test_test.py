@@ -1,4 +1,4 @@
-"""The test command itself: what it counts is what its suites have reported."""
+"""`make test` counts what its suites report."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SKIPPED = "import pytest\n@pytest.mark.skip(reason='no such machine')\ndef test_
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    with Servers(say=lambda _: None) as found:
-        yield found
+    with Servers(say=lambda _: None) as servers:
+        yield servers
 
 
 def run(servers: Servers, tmp_path: Path, test: str, *options: str) -> command.Run:
@@ -62,7 +62,7 @@ def test_every_folder_with_tests_is_run() -> None:
     assert {folder.name for folder in folders} == {suite.folder for suite in command.SUITES}
 
 
-def test_without_a_server_nothing_is_run_and_the_exit_code_says_so() -> None:
+def test_without_a_server_nothing_runs_and_the_exit_code_is_2() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tools.test", "--broker", "docker"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""`make why` joins what both services tell."""
+"""`make why` joins what both services report."""
 
 from __future__ import annotations
 
@@ -40,28 +40,32 @@ def test_the_steps_of_both_sides_stand_in_the_order_of_their_times() -> None:
         {"at": "2026-01-02T03:04:05+00:00", "what": "the first"},
     ]
     other = [{"at": "2026-01-02T03:04:06+00:00", "what": "the second"}]
-    said = shown(
+    screen = shown(
         half("payment_service", "finished", steps=steps),
         half("student_service", "finished", steps=other),
     )
 
-    assert said.index("the first") < said.index("the second") < said.index("the third")
-    assert "payment has finished" in said
+    assert screen.index("the first") < screen.index("the second") < screen.index("the third")
+    assert "payment has finished" in screen
 
 
-def test_what_waits_is_told_with_what_happens_next_on_a_narrow_screen_too() -> None:
-    wait = {"why": "no code yet " * 9, "then": "It asks again at 03:19:05 UTC.", "stuck": False}
-    said = shown(
+def test_what_waits_is_shown_with_what_happens_next_even_on_narrow_screens() -> None:
+    wait = {
+        "why": "no code yet " * 9,
+        "then": "It retries at 03:19:05 UTC.",
+        "stuck": False,
+    }
+    screen = shown(
         half("payment_service", "waits", waits=[wait], notes=["Nobody consumes it."]),
         half("student_service", "unknown"),
         width=40,
     )
 
-    assert "payment waits" in said
-    assert "→ It asks again at 03:19:05 UTC." in said
-    assert "student knows nothing of it" in said
-    assert "Nobody consumes it." in said
-    assert max(map(len, said.splitlines())) <= 40
+    assert "payment waits" in screen
+    assert "→ It retries at 03:19:05 UTC." in screen
+    assert "student does not know it" in screen
+    assert "Nobody consumes it." in screen
+    assert max(map(len, screen.splitlines())) <= 40
 
 
 @pytest.mark.parametrize(
@@ -80,11 +84,11 @@ def test_the_exit_code_is_that_of_both(payment: str, student: str, code: int) ->
     assert why.exit_code(sides) == code
 
 
-def test_both_services_are_asked_with_their_own_settings(tmp_path: Path) -> None:
+def test_both_services_answer_with_their_own_settings(tmp_path: Path) -> None:
     system = System(tmp_path, Backends.embedded(tmp_path))
     system.migrate()
 
-    sides = why.ask_both(system, SUBJECT)
+    sides = why.both_halves(system, SUBJECT)
 
     assert [side["service"] for side in sides] == ["payment_service", "student_service"]
     assert why.exit_code(sides) == 2
