@@ -39,8 +39,7 @@ WITHOUT_A_DATABASE = (
     "environment", "health", "logs", "masking", "mended_amqp", "sqlite_transport", "stopping",
     "strict_json", "topology",
 )  # fmt: skip
-"""Tests of `admit_one` to which it makes no difference: once is enough."""
-
+"""Tests of `admit_one` to which the database makes no difference: once is enough."""
 
 FAILURES = ("failures", "faults")
 HARMFUL = ("chaos", "health", "reconcile")

@@ -62,6 +62,14 @@ def test_every_folder_with_tests_is_run() -> None:
     assert {folder.name for folder in folders} == {suite.folder for suite in command.SUITES}
 
 
+def test_every_test_file_that_a_suite_names_exists() -> None:
+    ours, whole = ROOT / "admit_one" / "tests", ROOT / "tests_integration"
+    named = {ours / f"test_{name}.py" for name in command.WITHOUT_A_DATABASE}
+    named |= {whole / f"test_{name}.py" for name in (*command.FAILURES, *command.FAULTS)}
+
+    assert {path.name for path in named if not path.exists()} == set()
+
+
 def test_without_a_server_nothing_runs_and_the_exit_code_is_2() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tools.test", "--broker", "docker"],
