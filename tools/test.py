@@ -43,7 +43,7 @@ WITHOUT_A_DATABASE = (
 
 FAILURES = ("failures", "faults")
 HARMFUL = ("chaos", "health", "reconcile")
-"""Tests of the whole system that harm it: most of the time of all of those."""
+"""Tests of the whole system that inject faults: most of the time of all of those."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def test_every_folder_with_tests_is_run() -> None:
 def test_every_test_file_that_a_suite_names_exists() -> None:
     ours, whole = ROOT / "admit_one" / "tests", ROOT / "tests_integration"
     named = {ours / f"test_{name}.py" for name in command.WITHOUT_A_DATABASE}
-    named |= {whole / f"test_{name}.py" for name in (*command.FAILURES, *command.FAULTS)}
+    named |= {whole / f"test_{name}.py" for name in (*command.FAILURES, *command.HARMFUL)}
 
     assert {path.name for path in named if not path.exists()} == set()
 

@@ -28,7 +28,7 @@ AT_MOST = 10_000
 """Rows that are counted; a gauge as large means "so many or more"."""
 
 WAITS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400)
-"""Buckets in seconds: from what a customer does not notice to what a customer complains about."""
+"""Buckets in seconds: from a wait that nobody notices to one that people complain about."""
 
 TIME_LIMIT = 2.0
 """Seconds for each statement."""
