@@ -113,7 +113,7 @@ def test_a_json_record_says_which_event_it_is_about(json_log):
     record = written()
     assert record["event_id"] == envelope.id
     assert record["event_type"] == "user_subscribed"
-    assert record["subscription_id"] == envelope.subject
+    assert record["subject"] == envelope.subject
     assert record["correlation_id"] == envelope.correlationid
     assert (record["level"], record["message"]) == ("WARNING", "seen")
     assert "causation_id" not in record
@@ -267,7 +267,7 @@ def test_a_consumer_that_writes_json_names_the_event_that_failed_and_leaks_nothi
     records = [json.loads(line) for line in process.lines if line.startswith("{")]
     [kept] = [record for record in records if "set aside as" in record["message"]]
     assert kept["event_id"] == failing.id
-    assert kept["subscription_id"] == failing.subject
+    assert kept["subject"] == failing.subject
     assert {(record["service"], record["role"]) for record in records} == {
         ("student_service", "consumer")
     }
@@ -282,4 +282,4 @@ def test_a_message_that_is_tried_again_is_named_in_what_is_said_of_it(start, pre
 
     [dead] = [json.loads(line) for line in process.lines if "dead after try" in line]
     assert dead["event_id"] == failing.id
-    assert dead["subscription_id"] == failing.subject
+    assert dead["subject"] == failing.subject

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from admit_one.database import bulk
 from admit_one.logs import EventLogger
-from admit_one.messaging import outbox
+from admit_one.messaging import publish
 from admit_one.messaging.models import OutboxMessage
 from django.db import transaction
 from django.utils import timezone
@@ -34,7 +34,7 @@ def request(subscriptions: Sequence[Subscription], now: datetime) -> None:
     """
     requests = [subscription.next_request(now) for subscription in subscriptions]
     _save(subscriptions)
-    outbox.publish(*requests)
+    publish(*requests)
 
 
 def request_again() -> int:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack
 from uuid import UUID
 
-from admit_one.contract.envelope import Envelope
-from admit_one.contract.errors import Rejected
+from admit_one.contract import Envelope, Rejected
 from admit_one.database import bulk
 from admit_one.logs import EventLogger
 from admit_one.masking import mask

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from admit_one.masking import mask
+from admit_one.messaging import Report, Step, Wait, clock
 from admit_one.messaging.models import OutboxMessage
-from admit_one.messaging.why.timeline import Step, Told, Wait, clock
 
 from .models import Subscription
 
@@ -17,12 +17,14 @@ UNSEEN = (
 )
 
 
-def report(subject: str) -> Told:
+def report(subject: str) -> Report:
     """What the subscription's own row shows."""
     subscription = _find(subject)
     if subscription is None:
-        return Told(unseen=[UNSEEN])
-    return Told(steps=list(_steps(subscription)), waits=list(_waits(subscription)), unseen=[UNSEEN])
+        return Report(unseen=[UNSEEN])
+    return Report(
+        steps=list(_steps(subscription)), waits=list(_waits(subscription)), unseen=[UNSEEN]
+    )
 
 
 def _find(subject: str) -> Subscription | None:

@@ -11,7 +11,7 @@ from admit_one.contract.envelope import Envelope
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope, deliver, published
-from admit_one.messaging.why.timeline import tell
+from admit_one.messaging.why import timeline
 from django.utils import timezone
 from shared_contracts.events import AccessCodeRevoked, SubscriptionCancelled, UserSubscribed
 from subscriptions import code_requests, metrics, services
@@ -193,10 +193,10 @@ def test_prometheus_reads_the_age_of_the_oldest_unrevoked_code() -> None:
 
 def test_why_reports_the_cancellation_and_the_missing_confirmation() -> None:
     subscription = cancelled()
-    [wait] = tell(str(subscription.id)).waits
+    [wait] = timeline.report(str(subscription.id)).waits
     deliver(revoked(subscription.id))
 
-    report = tell(str(subscription.id))
+    report = timeline.report(str(subscription.id))
     assert wait.why.startswith("no confirmation yet that its code is revoked; requested once")
     assert report.waits == []
     assert {"cancelled", "code revoked, the student service reports"} <= {

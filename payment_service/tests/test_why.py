@@ -14,7 +14,7 @@ from tests.factories import CODE, a_code_for, a_subscription
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def whats(report: timeline.Told) -> str:
+def whats(report: timeline.Report) -> str:
     return "\n".join(step.what for step in report.steps)
 
 
@@ -23,7 +23,7 @@ def test_with_its_code_it_waits_for_nothing_and_shows_no_code() -> None:
     OutboxMessage.objects.update(published_at=timezone.now())
     deliver(a_code_for(subscription.id))
 
-    report = timeline.tell(str(subscription.id))
+    report = timeline.report(str(subscription.id))
 
     assert report.waits == []
     for what in (
@@ -42,7 +42,7 @@ def test_an_unanswered_request_shows_when_it_is_repeated() -> None:
     subscription = a_subscription()
     OutboxMessage.objects.update(published_at=timezone.now())
 
-    [wait] = timeline.tell(str(subscription.id)).waits
+    [wait] = timeline.report(str(subscription.id)).waits
 
     clock = timeline.clock(subscription.next_request_at)
     assert wait.why == "no code yet; requested once, and the last request was published"
@@ -52,7 +52,7 @@ def test_an_unanswered_request_shows_when_it_is_repeated() -> None:
 def test_an_unsent_request_waits_for_the_relay_alone() -> None:
     subscription = a_subscription()
 
-    [wait] = timeline.tell(str(subscription.id), "connection refused").waits
+    [wait] = timeline.report(str(subscription.id), "connection refused").waits
 
     assert "the broker is away: connection refused" in wait.why
 
@@ -64,10 +64,10 @@ def test_a_mail_that_was_given_up_is_shown_masked() -> None:
     reason = "550 no ada@example.com here"
     Subscription.objects.update(mail_failed_at=timezone.now(), mail_failure=reason)
 
-    [wait] = timeline.tell(str(subscription.id)).waits
+    [wait] = timeline.report(str(subscription.id)).waits
 
     assert (wait.stuck, wait.why) == (True, "its mail was given up: 550 no a…@e….com here")
 
 
 def test_a_malformed_id_is_unknown() -> None:
-    assert timeline.tell("no-such-thing").steps == []
+    assert timeline.report("no-such-thing").steps == []

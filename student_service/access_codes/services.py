@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from admit_one.contract.envelope import Envelope
-from admit_one.contract.errors import Rejected
+from admit_one.contract import Envelope, Rejected
 from admit_one.database import bulk
-from admit_one.messaging import outbox
+from admit_one.messaging import publish
 from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeCreated,
@@ -57,7 +56,7 @@ def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rej
             issued_at=issued_at,
         )
         replies.append(message.follow(reply))
-    outbox.publish(*replies)
+    publish(*replies)
     return rejected
 
 
@@ -87,7 +86,7 @@ def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> 
         )
         for message in messages
     )
-    outbox.publish(*replies)
+    publish(*replies)
 
 
 def _issue(requests: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:

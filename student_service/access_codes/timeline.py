@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from admit_one.masking import mask
-from admit_one.messaging.why.timeline import Step, Told, Wait, clock
+from admit_one.messaging import Report, Step, Wait, clock
 
 from .models import AccessCode, MailIntent, Revocation
 
@@ -18,9 +18,9 @@ UNSEEN = (
 )
 
 
-def tell(subject: str) -> Told:
+def report(subject: str) -> Report:
     """What happened to the code and its mails, and what they wait for."""
-    report = Told(unseen=[UNSEEN])
+    report = Report(unseen=[UNSEEN])
     try:
         subscription = UUID(subject)
     except ValueError:

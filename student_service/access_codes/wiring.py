@@ -43,7 +43,7 @@ KEYRING = Keyring(
 )
 """The sealed columns and keyed hashes that `manage.py rotate_keys` makes again."""
 
-TIMELINE = timeline.tell
+TIMELINE = timeline.report
 """What `manage.py why` reports of a code and its mails."""
 
 METRICS = (metrics.open_mails,)

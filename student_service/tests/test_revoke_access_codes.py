@@ -13,7 +13,7 @@ from access_codes.models import AccessCode, MailIntent, Revocation
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import an_envelope, deliver, published
-from admit_one.messaging.why.timeline import tell
+from admit_one.messaging.why.timeline import report
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from shared_contracts.events import AccessCodeRevoked, SubscriptionCancelled, UserSubscribed
@@ -150,9 +150,9 @@ def test_a_batch_costs_the_same_queries_however_large(
 def test_why_shows_a_revocation_even_without_a_code() -> None:
     request, cancelled = requested_and_cancelled()
     deliver(cancelled)
-    before = tell(cancelled.subject)
+    before = report(cancelled.subject)
     deliver(request)
-    after = tell(cancelled.subject)
+    after = report(cancelled.subject)
 
     revoked = "code revoked: its subscription was cancelled"
     assert revoked in [step.what for step in before.steps]

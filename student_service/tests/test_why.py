@@ -23,8 +23,8 @@ def mail() -> MailIntent:
     return MailIntent.objects.get()
 
 
-def report_of(mail: MailIntent) -> timeline.Told:
-    return timeline.tell(str(mail.access_code_id))
+def report_of(mail: MailIntent) -> timeline.Report:
+    return timeline.report(str(mail.access_code_id))
 
 
 def test_a_mailed_code_waits_for_nothing_and_no_secret_is_shown(

@@ -33,9 +33,9 @@ def check(repository: Path, rules: str = RULES) -> list[str]:
 
 
 def test_an_old_word_is_shown_with_its_line_and_the_new_word(repository: Path) -> None:
-    (repository / "a.py").write_text('"""New."""\n\n# Nobody is Told.\n')
+    (repository / "a.py").write_text('"""New."""\n\n# Nobody is Report.\n')
 
-    assert check(repository) == ['a.py:3: "Told": say reported']
+    assert check(repository) == ['a.py:3: "Report": say reported']
 
 
 @pytest.mark.parametrize("name", ["test_nobody_is_told", "NobodyTold", "TOLD", "told_2"])

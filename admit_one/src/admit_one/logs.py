@@ -51,7 +51,7 @@ def facts(envelope: Envelope[Any] | None) -> dict[str, str | None]:
     return {
         "event_id": envelope.id,
         "event_type": envelope.type,
-        "subscription_id": str(getattr(envelope.data, "subscription_id", "")),
+        "subject": envelope.subject,
         "correlation_id": envelope.correlationid,
         "causation_id": envelope.causationid,
         "trace_id": envelope.traceparent.split("-")[1] if envelope.traceparent else None,

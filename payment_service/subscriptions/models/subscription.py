@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Self
 from uuid import UUID
 
-from admit_one.contract.envelope import Envelope
+from admit_one.contract import Envelope
 from admit_one.sealing import cipher
 from django.db import models
 from django.utils import timezone

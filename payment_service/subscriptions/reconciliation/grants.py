@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from admit_one.contract.envelope import Envelope
+from admit_one.contract import Envelope
 from admit_one.database import bulk
 from admit_one.sealing import cipher
 from django.utils import timezone

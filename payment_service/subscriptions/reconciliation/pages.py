@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
-from admit_one.contract.envelope import Envelope
+from admit_one.contract import Envelope
 from admit_one.database import bulk
 from django.utils import timezone
 from shared_contracts.events import AccessDigest

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from admit_one.contract.envelope import Envelope
+from admit_one.contract import Envelope
 from admit_one.logs import EventLogger
-from admit_one.messaging import outbox
+from admit_one.messaging import publish
 from django.db.models import F
 from django.utils import timezone
 from shared_contracts.events import MOST_GRANTS, AccessCodeRestored, AccessGrantsRequested
@@ -50,7 +50,7 @@ def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
         *_restored(run, by_kind[Kind.CODE_LOST]),
         *_requested(run, [row_id for kind in REPORTED for row_id in by_kind[kind]]),
     )
-    outbox.publish(*(Envelope.of(event, correlation=str(run.id)) for event in events))
+    publish(*(Envelope.of(event, correlation=str(run.id)) for event in events))
 
 
 def _restored(

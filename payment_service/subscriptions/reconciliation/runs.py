@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from admit_one.contract.envelope import Envelope
+from admit_one.contract import Envelope
 from admit_one.logs import EventLogger
-from admit_one.messaging import outbox
+from admit_one.messaging import publish
 from django.db import transaction
 from django.utils import timezone
 from shared_contracts.events import MOST_DIGESTS, AccessDigestRequested, Position
@@ -65,7 +65,7 @@ def request_page(run: ReconciliationRun) -> None:
     run.requested_at = timezone.now()
     run.save()
     place = run.after and Position(occurred_at=run.after[0], subscription_id=run.after[1])
-    outbox.publish(
+    publish(
         Envelope.of(
             AccessDigestRequested(
                 run_id=run.id, since=run.since, until=run.until, after=place, limit=MOST_DIGESTS

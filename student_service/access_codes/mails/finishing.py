@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from admit_one.contract.envelope import Envelope
+from admit_one.contract import Envelope
 from admit_one.logs import EventLogger
-from admit_one.messaging import outbox
+from admit_one.messaging import publish
 from admit_one.processes.backoff import next_delay
 from django.conf import settings
 from django.db import transaction
@@ -66,7 +66,7 @@ def give_up(intent: MailIntent, finish_as: Callable[[str], bool], reason: str) -
     """
     if not finish_as(reason):
         return False
-    outbox.publish(Envelope.of(access_code_mail.undeliverable(intent, reason)))
+    publish(Envelope.of(access_code_mail.undeliverable(intent, reason)))
     return True
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from admit_one.database import bulk
-from admit_one.messaging import wake
+from admit_one.messaging import wake_task
 from admit_one.sealing import cipher
 from django.conf import settings
 from uuid_utils.compat import uuid7
@@ -28,7 +28,7 @@ def write(addressed: Iterable[tuple[UUID, str]], **fields: Any) -> None:
 
 def wake_worker() -> None:
     """Have a worker look for due mails once the current transaction is committed."""
-    wake.task(SEND_TASK)
+    wake_task(SEND_TASK)
 
 
 def recipient_hash(address: str) -> bytes:

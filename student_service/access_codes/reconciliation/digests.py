@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from admit_one.contract.envelope import Envelope
-from admit_one.messaging import outbox
+from admit_one.contract import Envelope
+from admit_one.messaging import publish
 from admit_one.sealing import cipher
 from shared_contracts.events import (
     ACTIVE,
@@ -26,7 +26,7 @@ UNREADABLE = "0" * 32
 def report_digests(messages: Sequence[Envelope[AccessDigestRequested]]) -> None:
     """Answer each request with a page of digests; equal requests in one batch get one answer."""
     requests = {(message.data.run_id, message.data.after): message for message in messages}
-    outbox.publish(*(message.follow(_page(message.data)) for message in requests.values()))
+    publish(*(message.follow(_page(message.data)) for message in requests.values()))
 
 
 def _page(request: AccessDigestRequested) -> AccessDigest:

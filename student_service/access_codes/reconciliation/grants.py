@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
-from admit_one.contract.envelope import Envelope
+from admit_one.contract import Envelope
 from admit_one.logs import EventLogger
-from admit_one.messaging import outbox
+from admit_one.messaging import publish
 from admit_one.sealing import cipher
 from shared_contracts.events import (
     AccessCodeRestored,
@@ -41,7 +41,7 @@ def report(requested: Iterator[tuple[Cause, UUID]]) -> None:
         for cause, subscription in pairs
         if subscription in known
     )
-    outbox.publish(*(cause.follow(grant) for cause, grant in grants if grant is not None))
+    publish(*(cause.follow(grant) for cause, grant in grants if grant is not None))
 
 
 def _grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:

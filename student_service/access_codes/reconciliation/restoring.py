@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from admit_one.contract.envelope import Envelope
+from admit_one.contract import Envelope
 from admit_one.database import bulk
 from admit_one.logs import EventLogger
 from shared_contracts.events import AccessCodeRestored

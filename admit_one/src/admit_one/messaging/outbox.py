@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import connection
 
-from admit_one.contract.envelope import Envelope
+from admit_one.contract import Envelope, Event
 from admit_one.contract.errors import NotInTransaction, Undeliverable
 from admit_one.contract.strict_json import MAX_BYTES
 from admit_one.database import bulk
@@ -16,18 +16,23 @@ from . import conf, wake
 from .models import OUTBOX_PURPOSE, OutboxMessage
 
 
-def publish(*envelopes: Envelope[Any]) -> None:
-    """Write `envelopes` to the outbox and wake the relay after the commit.
+def publish(*messages: Event | Envelope[Any]) -> None:
+    """Write events to the outbox and wake the relay after the commit.
 
+    An event gets an envelope of its own; `message.follow(event)` makes one that answers `message`.
     Raises `NotInTransaction` outside `transaction.atomic()`, and `Undeliverable` for an event
     of another service or one that is too large to be sent.
     """
     if not connection.in_atomic_block:
         raise NotInTransaction
-    if not envelopes:
+    if not messages:
         return
-    bulk.insert(OutboxMessage, [_row(envelope) for envelope in envelopes])
+    bulk.insert(OutboxMessage, [_row(_enveloped(message)) for message in messages])
     wake.relay()
+
+
+def _enveloped(message: Event | Envelope[Any]) -> Envelope[Any]:
+    return message if isinstance(message, Envelope) else Envelope.of(message)
 
 
 def _row(envelope: Envelope[Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
     list_display = ("id", "standing", "event", "about", "why", "attempts", "since")
     list_filter = ("state", "type", "suspect")
     search_fields = ("=event_id", "=subject")
-    search_help_text = "An event's id, or a subscription's"
+    search_help_text = "An event's id, or its subject"
     ordering = ("-id",)
     list_per_page = 100
     show_full_result_count = False
@@ -184,7 +184,7 @@ class ActAdmin(NotByHand, ActBase):
     lookups = ("room", "action", "result")
     list_filter = ("room", "action", "result")
     search_fields = ("=facts__event_id", "=subject", "=by")
-    search_help_text = "An event's id, a subscription's, or who did it"
+    search_help_text = "An event's id or subject, or who did it"
     ordering = ("-id",)
     list_display_links = None
     show_full_result_count = False

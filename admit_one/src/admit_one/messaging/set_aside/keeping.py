@@ -108,7 +108,7 @@ def retry_one(handlers: Mapping[type[Event], Handler], persist: Persist) -> bool
     row = persist(_claim)
     if row is None:
         return False
-    with logs.about(event_id=row.event_id, event_type=row.type, subscription_id=row.subject):
+    with logs.about(event_id=row.event_id, event_type=row.type, subject=row.subject):
         _retry(row, handlers, persist)
     return True
 

@@ -13,7 +13,7 @@ from admit_one.messaging import conf
 from admit_one.messaging.broker import queues
 
 from . import timeline
-from .timeline import Told
+from .timeline import Report
 
 
 class Standing(IntEnum):
@@ -27,14 +27,14 @@ class Standing(IntEnum):
 @dataclass(frozen=True)
 class Answer:
     subject: str
-    told: Told
+    report: Report
     notes: tuple[str, ...]
 
     @property
     def standing(self) -> Standing:
-        if not self.told.steps:
+        if not self.report.steps:
             return Standing.UNKNOWN
-        return Standing.WAITS if self.told.waits else Standing.FINISHED
+        return Standing.WAITS if self.report.waits else Standing.FINISHED
 
     def as_json(self) -> dict[str, Any]:
         """What `make why` joins with the other side's."""
@@ -42,10 +42,10 @@ class Answer:
             "service": conf.current().SERVICE,
             "subject": self.subject,
             "standing": self.standing.name.lower(),
-            "steps": [{"at": s.at.isoformat(), "what": s.what} for s in self.told.steps],
-            "waits": [{"why": w.why, "then": w.then, "stuck": w.stuck} for w in self.told.waits],
+            "steps": [{"at": s.at.isoformat(), "what": s.what} for s in self.report.steps],
+            "waits": [{"why": w.why, "then": w.then, "stuck": w.stuck} for w in self.report.waits],
             "notes": list(self.notes),
-            "unseen": self.told.unseen,
+            "unseen": self.report.unseen,
         }
 
     def lines(self, width: int) -> Iterator[str]:
@@ -56,7 +56,7 @@ class Answer:
             yield ""
             yield from _wrapped("Nothing is known of it here.", width)
         day = None
-        for step in self.told.steps:
+        for step in self.report.steps:
             at = step.at.astimezone(UTC)
             if at.date() != day:
                 day = at.date()
@@ -68,12 +68,15 @@ class Answer:
         yield ""
         if self.standing is Standing.FINISHED:
             yield "Finished: nothing waits here."
-        for wait in self.told.waits:
+        for wait in self.report.waits:
             yield "Stuck" if wait.stuck else "Waits"
             yield from _wrapped(f"  {wait.why}", width, 2)
             yield from _wrapped(f"  → {wait.then}", width, 4)
-        for title, texts in (("The queues", self.notes), ("Not seen from here", self.told.unseen)):
-            if texts and (title != "The queues" or self.told.waits):
+        for title, texts in (
+            ("The queues", self.notes),
+            ("Not seen from here", self.report.unseen),
+        ):
+            if texts and (title != "The queues" or self.report.waits):
                 yield ""
                 yield title
                 for text in texts:
@@ -81,9 +84,9 @@ class Answer:
 
 
 def answer(given: str) -> Answer:
-    """What is known here of a subscription, or of the event with this id."""
+    """What is known here of a subject, or of that of the event with this id."""
     subject, seen = timeline.subject_of(given), queues.look()
-    return Answer(subject, timeline.tell(subject, seen.away), seen.notes)
+    return Answer(subject, timeline.report(subject, seen.away), seen.notes)
 
 
 def _wrapped(text: str, width: int, hang: int = 0) -> list[str]:

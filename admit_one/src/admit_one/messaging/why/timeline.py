@@ -1,4 +1,4 @@
-"""What happened to one subscription here, where it stands, and what will happen by itself.
+"""What happened to one subject here, where it stands, and what will happen by itself.
 
 Read from the three tables of messaging; the service's own rows are added by its `TIMELINE`.
 Nothing here shows a code or an address.
@@ -42,22 +42,22 @@ class Wait:
 
 
 @dataclass
-class Told:
-    """All that is known here of one subscription."""
+class Report:
+    """All that is known here of one subject."""
 
     steps: list[Step] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     """What cannot be seen from here, and where to look."""
 
-    def add(self, other: Told) -> None:
+    def add(self, other: Report) -> None:
         self.steps += other.steps
         self.waits += other.waits
         self.unseen += other.unseen
 
 
 def subject_of(given: str) -> str:
-    """The subscription that `given` means: itself, or the subject of the event with this id."""
+    """The subject that `given` means: itself, or that of the event with this id."""
     given = given.strip()
     if OutboxMessage.objects.filter(subject=given.lower()).exists():  # by an index
         return given.lower()
@@ -68,17 +68,17 @@ def subject_of(given: str) -> str:
     return given.lower()
 
 
-def tell(subject: str, broker_away: str = "") -> Told:
+def report(subject: str, broker_away: str = "") -> Report:
     """Everything about `subject`, oldest first. `broker_away` is why the broker did not answer."""
-    told = Told()
-    told.add(_outbox(subject, broker_away))
-    told.add(_inbox(subject))
-    told.add(_set_aside(subject))
-    own: Callable[[str], Told] | None = wired("TIMELINE")
+    report = Report()
+    report.add(_outbox(subject, broker_away))
+    report.add(_inbox(subject))
+    report.add(_set_aside(subject))
+    own: Callable[[str], Report] | None = wired("TIMELINE")
     if own is not None:
-        told.add(own(subject))
-    told.steps.sort(key=lambda step: step.at)
-    return told
+        report.add(own(subject))
+    report.steps.sort(key=lambda step: step.at)
+    return report
 
 
 def clock(moment: datetime) -> str:
@@ -96,15 +96,15 @@ def age(since: datetime) -> str:
     return f"{seconds} s"
 
 
-def _outbox(subject: str, broker_away: str) -> Told:
-    told = Told()
+def _outbox(subject: str, broker_away: str) -> Report:
+    report = Report()
     for row in OutboxMessage.objects.filter(subject=subject).order_by("id"):
-        told.steps.append(Step(row.created_at, f"{row.type} written down to be sent"))
+        report.steps.append(Step(row.created_at, f"{row.type} written down to be sent"))
         if row.published_at is not None:
-            told.steps.append(Step(row.published_at, f"{row.type} taken by the broker"))
+            report.steps.append(Step(row.published_at, f"{row.type} taken by the broker"))
         else:
-            told.waits.append(_unsent(row, broker_away))
-    return told
+            report.waits.append(_unsent(row, broker_away))
+    return report
 
 
 def _unsent(row: OutboxMessage, broker_away: str) -> Wait:
@@ -138,13 +138,13 @@ def _unsent(row: OutboxMessage, broker_away: str) -> Wait:
     )
 
 
-def _inbox(subject: str) -> Told:
+def _inbox(subject: str) -> Report:
     rows = InboxMessage.objects.filter(subject=subject)
-    return Told([Step(row.received_at, f"{row.type} handled") for row in rows])
+    return Report([Step(row.received_at, f"{row.type} handled") for row in rows])
 
 
-def _set_aside(subject: str) -> Told:
-    told = Told()
+def _set_aside(subject: str) -> Report:
+    report = Report()
     about = Q(subject=subject)
     for row in SetAside.objects.filter(about).order_by("id"):
         name = row.type or "a message"
@@ -156,9 +156,9 @@ def _set_aside(subject: str) -> Told:
                 if "reason" in entry
                 else f"{name} " + (" ".join(value for key, value in entry.items() if key != "at"))
             )
-            told.steps.append(Step(datetime.fromisoformat(entry["at"]), mask(what)))
-        told.waits += _not_handled(row, name)
-    return told
+            report.steps.append(Step(datetime.fromisoformat(entry["at"]), mask(what)))
+        report.waits += _not_handled(row, name)
+    return report
 
 
 def _not_handled(row: SetAside, name: str) -> list[Wait]:
