@@ -77,7 +77,7 @@ def request_at_once(subscriptions: Collection[UUID]) -> None:
 
 
 def revoke_at_once(subscriptions: Collection[UUID]) -> None:
-    """Request that the codes of cancelled ones be revoked, even where that was confirmed before.
+    """Cancel again at the student side, even where the revocation was confirmed before.
 
     Runs in the caller's transaction.
     """

@@ -1,4 +1,4 @@
-"""What time does: beat sends these, the worker runs them, and the rows say what there is to do."""
+"""What runs on a schedule: beat sends these, a worker runs them, and rows say what is due."""
 
 from admit_one.tasks.runs import stopping
 
@@ -7,10 +7,12 @@ from .reconciliation import runs
 
 
 def request_again() -> None:
+    """Request again what waits too long, batch after batch."""
     while not stopping.is_set() and code_requests.request_again():
         pass
 
 
 def reconcile() -> None:
+    """Start the run of the day, and carry on with every run that is not over."""
     runs.start_daily()
     runs.carry_on()

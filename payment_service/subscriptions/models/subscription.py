@@ -144,7 +144,7 @@ class Subscription(models.Model):
 
     def next_request(self, now: datetime) -> Envelope[UserSubscribed | SubscriptionCancelled]:
         """Count one more request for what it waits for, and return the event to publish."""
-        # The first one has no cause, and what a repair has recorded again knows none.
+        # The first one has no cause; that of a recovered subscription was lost with its row.
         request = Envelope.of(self._event(), cause=self.first_request_id or None)
         self.first_request_id = self.first_request_id or request.id
         self.last_request_id = request.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from admit_one.logs import EventLogger
 from django.db.models import Count, DateTimeField, Exists, ExpressionWrapper, OuterRef, QuerySet
@@ -32,44 +32,31 @@ REQUESTED = (State.REPAIRING, State.NEEDS_PERSON)
 
 def look_again(run: ReconciliationRun) -> None:
     """Close what our rows agree on by now: what came, what is there again, what is revoked."""
-    now = timezone.now()
-    for drifts, note in _repaired(run):
-        requested = drifts.filter(state__in=REQUESTED)
-        requested.update(state=State.REPAIRED, note=note, closed_at=now)
-    for drifts in _healed(run):
-        drifts.filter(state=State.OPEN).update(state=State.HEALED, closed_at=now)
-
-
-def _repaired(run: ReconciliationRun) -> Iterator[tuple[QuerySet[Drift], str]]:
-    """Drift on which our rows agree now, and why."""
-    yield (
-        _whose_row(run, access_code__isnull=False).filter(kind=Kind.PAID_WITHOUT_CODE),
-        "its code has come",
-    )
-    yield (
-        _whose_row(run, cancelled_at__isnull=False).filter(kind__in=NO_MATTER_ONCE_CANCELLED),
-        "it is cancelled here",
-    )
-    yield (
-        _whose_row(run, code_revoked_at__isnull=False).filter(kind=Kind.CANCELLED_BUT_VALID),
-        "its code is revoked",
-    )
-
-
-def _healed(run: ReconciliationRun) -> Iterator[QuerySet[Drift]]:
-    """Drift on which our rows agree although no repair was requested."""
-    came, cancelled, _ = (drifts for drifts, _ in _repaired(run))
-    yield came
-    yield cancelled
-    yield _whose_row(run).filter(kind=Kind.CODE_WITHOUT_PAYMENT)
+    code_came = _drift(run, Kind.PAID_WITHOUT_CODE, access_code__isnull=False)
+    recorded = _drift(run, Kind.CODE_WITHOUT_PAYMENT)
+    cancelled = _drift(run, *NO_MATTER_ONCE_CANCELLED, cancelled_at__isnull=False)
+    revoked = _drift(run, Kind.CANCELLED_BUT_VALID, code_revoked_at__isnull=False)
     # What was revoked long before it was found is what the student side has forgotten since.
     lately = ExpressionWrapper(OuterRef("found_at") - grace(), DateTimeField())
-    yield _whose_row(run, code_revoked_at__gte=lately).filter(kind=Kind.CANCELLED_BUT_VALID)
+    revoked_lately = _drift(run, Kind.CANCELLED_BUT_VALID, code_revoked_at__gte=lately)
+    for drifts, note in (
+        (code_came, "its code has come"),
+        (cancelled, "it is cancelled here"),
+        (revoked, "its code is revoked"),
+    ):
+        _close(drifts.filter(state__in=REQUESTED), State.REPAIRED, note)
+    for drifts in (code_came, recorded, cancelled, revoked_lately):
+        _close(drifts.filter(state=State.OPEN), State.HEALED)
 
 
-def _whose_row(run: ReconciliationRun, **conditions: object) -> QuerySet[Drift]:
-    ours = Subscription.objects.filter(id=OuterRef("subscription_id"), **conditions)
-    return run.drifts.filter(Exists(ours))
+def _drift(run: ReconciliationRun, *kinds: Drift.Kind, **row: object) -> QuerySet[Drift]:
+    """Drift of these kinds whose subscription has a row here like this."""
+    ours = Subscription.objects.filter(id=OuterRef("subscription_id"), **row)
+    return run.drifts.filter(Exists(ours), kind__in=kinds)
+
+
+def _close(drifts: QuerySet[Drift], state: Drift.State, note: str = "") -> None:
+    drifts.update(state=state, note=note, closed_at=timezone.now())
 
 
 def conclude(run: ReconciliationRun) -> None:
