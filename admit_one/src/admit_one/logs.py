@@ -146,7 +146,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 def _word(value: Any) -> str:
     """A field's value in a line: in quotes if anybody could take it for more than one word."""
     text = str(value)
-    plain = text and not any(one in ' "=' for one in text) and text.isprintable()
+    plain = text and not set(text) & set(' "=') and text.isprintable()
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
@@ -154,7 +154,8 @@ def _printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
     )
 
 

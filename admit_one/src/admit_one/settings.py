@@ -43,7 +43,7 @@ class ServiceEnvironment(Environment):
     ) -> Any:
         if url:
             return parse(url)
-        broker_url = info.data.get("BROKER_URL", "")  # missing if it is wrong: said there
+        broker_url = info.data.get("BROKER_URL", "")  # missing if it is wrong itself
         if broker_url.startswith("sqlite:"):
             raise Wrong("nothing", "sqlite:////another/path beside the embedded BROKER_URL")
         return broker_url

@@ -20,7 +20,7 @@ from admit_one.masking import learn
 class Wrong(ValueError):
     """A setting that cannot be right. `got` is shown to people: never a value that may be secret.
 
-    `expected` is what the field's own kind expects, unless it is said here.
+    `expected` is what the field's own kind expects, unless given here.
     """
 
     def __init__(self, got: str, expected: str = "") -> None:
@@ -89,11 +89,11 @@ class _Variables(PydanticBaseSettingsSource):
     """The variables of this process, and the files that they name."""
 
     def __call__(self) -> dict[str, Any]:
-        found = {
+        values = {
             name: self.get_field_value(field, name)[0]
             for name, field in self.settings_cls.model_fields.items()
         }
-        return {name: value for name, value in found.items() if value != ""}
+        return {name: value for name, value in values.items() if value != ""}
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         secrets = _secrets(field)
