@@ -11,7 +11,7 @@ from admit_one.database.bulk import update_from
 from admit_one.messaging import conf, outbox
 from admit_one.messaging.inbox import Received, Result
 from admit_one.messaging.models import InboxMessage, OutboxMessage, SetAside
-from admit_one.messaging.set_aside import keeping
+from admit_one.messaging.set_aside import keeping, retrying
 from admit_one.messaging.testing import an_envelope, deliver
 from admit_one.sealing import canaries, rotation
 from admit_one.sealing.models import KeyCanary
@@ -147,7 +147,7 @@ def test_two_consumers_do_not_try_the_same_message_that_was_set_aside(handle):
 
     def retry_all():
         tried = 0
-        while keeping.retry_one(conf.handlers(), lambda step: step()):
+        while retrying.retry_one(conf.handlers(), lambda step: step()):
             tried += 1
         return tried
 

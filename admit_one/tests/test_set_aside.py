@@ -13,7 +13,7 @@ from admit_one.database import outage
 from admit_one.messaging import conf
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import SET_ASIDE_PURPOSE, InboxMessage, SetAside
-from admit_one.messaging.set_aside import failure, keeping
+from admit_one.messaging.set_aside import failure, keeping, retrying
 from admit_one.messaging.testing import an_envelope
 from admit_one.sealing import cipher
 from django.db import OperationalError
@@ -52,7 +52,7 @@ def retry() -> int:
     """Try all that is in the way of becoming due; returns how many were tried."""
     make_due()
     tried = 0
-    while keeping.retry_one(conf.handlers(), at_once):
+    while retrying.retry_one(conf.handlers(), at_once):
         tried += 1
     return tried
 
@@ -197,7 +197,7 @@ def test_the_first_try_comes_after_the_first_delay():
     row = kept()
 
     assert 4 < seconds_until_next(row) <= 5
-    assert not keeping.retry_one(conf.handlers(), at_once)
+    assert not retrying.retry_one(conf.handlers(), at_once)
 
 
 def test_a_message_that_works_by_now_is_handled_and_settled():
@@ -324,7 +324,7 @@ def test_a_last_try_that_was_cut_short_by_an_outage_or_a_stop_is_made_once_more(
         return step()
 
     with pytest.raises(outage.LetGo):
-        keeping.retry_one(conf.handlers(), only_the_claim_works)
+        retrying.retry_one(conf.handlers(), only_the_claim_works)
 
     retry()
 
@@ -354,7 +354,7 @@ def test_what_an_operator_settles_while_it_is_tried_stays_settled(handle, caplog
             SetAside.objects.filter(id=row.id).update(state="discarded", next_attempt_at=None)
         return step()
 
-    keeping.retry_one(conf.handlers(), discarded_meanwhile)
+    retrying.retry_one(conf.handlers(), discarded_meanwhile)
 
     assert SetAside.objects.get().state == "discarded"
     assert "dead after try" not in caplog.text
@@ -395,7 +395,7 @@ def test_a_database_that_is_away_for_a_while_uses_up_no_try(handle):
     kept()
     make_due()
 
-    assert keeping.retry_one(conf.handlers(), until_it_works)
+    assert retrying.retry_one(conf.handlers(), until_it_works)
 
     row = SetAside.objects.get()
     assert (row.state, row.attempts, len(row.history)) == ("replayed", 1, 2)
@@ -414,7 +414,7 @@ def test_when_the_database_stays_away_the_message_is_not_to_blame():
         return step()
 
     with pytest.raises(outage.LetGo):
-        keeping.retry_one(conf.handlers(), only_the_claim_works)
+        retrying.retry_one(conf.handlers(), only_the_claim_works)
 
     assert len(steps) == 2  # the claim and the try, and no note of a failure
     assert SetAside.objects.get().error == "Transient"

@@ -12,7 +12,7 @@ from admit_one.acts.models import Act
 from admit_one.messaging import conf
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import SetAside
-from admit_one.messaging.set_aside import keeping
+from admit_one.messaging.set_aside import keeping, retrying
 from admit_one.messaging.testing import an_envelope, deliver, published
 from django.core.management import CommandError, call_command
 from django.db import transaction
@@ -36,7 +36,7 @@ def set_many_aside() -> None:
     for _ in conf.current().RETRY_DELAYS:
         SetAside.objects.update(next_attempt_at=Now() - timedelta(seconds=1))
         for _ in range(MANY):
-            assert keeping.retry_one(conf.handlers(), lambda step: step())
+            assert retrying.retry_one(conf.handlers(), lambda step: step())
 
 
 @pytest.mark.timeout(180)

@@ -6,6 +6,7 @@
     KEYRING   the service's own sealed columns, for `manage.py rotate_keys`
     TIMELINE  the service's part of what `manage.py why` reports
     METRICS   what Prometheus reads of the service's rows
+    ON_DEAD   what is called, with envelope and reason, when a readable message becomes dead
     SCHEDULE  the service's tasks, and the seconds between two runs of each
 
 Nothing is registered by an import: whoever needs a name reads it here, when it is needed.

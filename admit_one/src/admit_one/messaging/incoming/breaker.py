@@ -11,7 +11,6 @@ from admit_one.messaging.set_aside.groups import short
 MOST_ALIKE = 50
 """Messages set aside in a row with one cause; the next one is held until something changes."""
 
-
 GO_ON_FOR = 3600.0
 """Seconds that an operator's "go on" lasts: a cause that is accepted today is not for ever."""
 
@@ -33,9 +32,14 @@ class Breaker:
         cause = fingerprint_of(error)
         self._count = self._count + 1 if cause == self.cause else 1
         self.cause = cause
-        if self.is_open and self._told_to_go_on():
+        if self.is_open and self._may_go_on():
             self._count = MOST_ALIKE
         return self.is_open
+
+    @property
+    def why_open(self) -> str:
+        """Why messages are held, for people."""
+        return f"too many messages in a row fail with {self.cause}"
 
     @property
     def advice(self) -> str:
@@ -47,7 +51,7 @@ class Breaker:
             f"`manage.py set_aside go-on --group {group} --reason ...`"
         )
 
-    def _told_to_go_on(self) -> bool:
+    def _may_go_on(self) -> bool:
         return Act.objects.filter(
             room=acts.ROOM,
             action=acts.Action.GO_ON,

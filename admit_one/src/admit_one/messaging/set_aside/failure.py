@@ -42,7 +42,7 @@ def fingerprint_of(error: BaseException) -> str:
     return f"{type(error).__name__} in {Path(ours[-1].filename).stem}.{ours[-1].name}"[:255]
 
 
-def told(error: BaseException) -> dict[str, str]:
+def described(error: BaseException) -> dict[str, str]:
     """All that a row keeps of `error`, by the names of its columns."""
     return {
         "error": type(error).__name__,

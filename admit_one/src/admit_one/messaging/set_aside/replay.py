@@ -190,7 +190,7 @@ def _keep(row: SetAside, act: Act, answer: Answer, error: BaseException | None) 
             )
         elif error is not None:
             # What was handled once and is not again stays handled.
-            found.open().update(**failure.told(error))
+            found.open().update(**failure.described(error))
         Act.objects.filter(id=act.id).update(result=answer.verdict, detail=answer.reason)
 
 

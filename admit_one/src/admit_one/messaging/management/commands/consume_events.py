@@ -22,8 +22,7 @@ class Command(ServiceCommand):
     def handle(self, **_: Any) -> None:
         stop = Stop().on_signals()
         handlers, breaker = conf.handlers(), Breaker()
-        alike = "too many messages in a row fail with"
-        pulse.checks.append(lambda: f"{alike} {breaker.cause}" if breaker.is_open else "")
+        pulse.checks.append(lambda: breaker.why_open if breaker.is_open else "")
         keys = ", ".join(event.type for event in handlers)
         start("consumer", f"handles {keys}")
         run_connected(
