@@ -42,15 +42,6 @@ def interpolated(text: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: values[found[1]], text).replace("$$", "$")
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_setting_that_a_service_reads_is_explained(service: str) -> None:
-    settings = (ROOT / service / service / "settings.py").read_text()
-    read = set(re.findall(r'environment\.\w+\(\s*"([A-Z_]+)"', settings))
-
-    assert len(read) > 5
-    assert {name for name in read if not re.search(rf"^# {name}\s", EXAMPLE, re.MULTILINE)} == set()
-
-
 def test_make_up_gives_a_value_to_every_variable_of_compose(values: Mapping[str, str]) -> None:
     needed = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
 
