@@ -27,8 +27,8 @@ ROOT = Path(__file__).parent.parent
 IDLE, BUSY = 5.0, 10.0
 """Seconds in which a process has to be gone."""
 
-ENDS = {name: -signal.SIGTERM if name.endswith("-web") else 0 for name in PROCESSES}
-"""Exit codes. Uvicorn answers what it has, and then ends by the very signal it was sent."""
+ENDS = dict.fromkeys(PROCESSES, 0)
+"""Exit codes."""
 
 
 def stopped(deployment: Deployment) -> dict[str, int]:

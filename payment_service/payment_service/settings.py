@@ -22,9 +22,8 @@ DATABASES = {"default": environment.DATABASE_URL}
 LOGGING = environment.logging
 SEALING_KEYS = environment.SEALING_KEYS
 
-INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "subscriptions"]
+INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "admit_one.web_process", "subscriptions"]
 ROOT_URLCONF = "payment_service.urls"
-ASGI_APPLICATION = "payment_service.asgi.application"
 SPECTACULAR_SETTINGS |= {
     "TITLE": "Admit One: payment service",
     "DESCRIPTION": "Records paid subscriptions and shows their access codes once they came.",

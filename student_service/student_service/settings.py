@@ -29,10 +29,9 @@ DATABASES = {"default": environment.DATABASE_URL}
 LOGGING = environment.logging
 SEALING_KEYS = environment.SEALING_KEYS
 
-INSTALLED_APPS = [*MESSAGING_APPS, "access_codes"]
+INSTALLED_APPS = [*MESSAGING_APPS, "admit_one.web_process", "access_codes"]
 MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
 ROOT_URLCONF = "student_service.urls"
-ASGI_APPLICATION = "student_service.asgi.application"
 
 MESSAGING = {
     "CONTRACT": "shared_contracts",

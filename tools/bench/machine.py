@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 
 PACKAGES = (
-    "django", "djangorestframework", "uvicorn", "celery", "kombu", "amqp", "psycopg", "pydantic",
-    "cryptography",
+    "django", "djangorestframework", "waitress", "uvicorn", "celery", "kombu", "amqp", "psycopg",
+    "pydantic", "cryptography",
 )  # fmt: skip
 
 DURABILITY = ("fsync", "synchronous_commit", "shared_buffers")

@@ -51,11 +51,8 @@ def command(name: str, ports: Ports, mails: Path) -> Command:
     )
 
 
-def _web(application: str, port: int) -> list[str]:
-    server = ["-m", "uvicorn", f"{application}:application", "--host", LOCAL, "--port", str(port)]
-    return [
-        *server, "--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "5",
-    ]  # fmt: skip
+def _web(port: int, *settings: str) -> list[str]:
+    return ["manage.py", "serve_web", "--host", LOCAL, "--port", str(port), *settings]
 
 
 def _tasks(service: str, _: int) -> list[str]:
@@ -65,11 +62,11 @@ def _tasks(service: str, _: int) -> list[str]:
 
 
 _ROLES: dict[str, Callable[[str, int], list[str]]] = {
-    "web": lambda service, port: _web(f"{service}.asgi", port),
+    "web": lambda _, port: _web(port),
     "relay": lambda *_: ["manage.py", "relay_outbox"],
     "consumer": lambda *_: ["manage.py", "consume_events"],
     "tasks": _tasks,
-    "operators": lambda service, port: _web(f"{service}.operators.asgi", port),
+    "operators": lambda service, port: _web(port, "--settings", f"{service}.operators.settings"),
 }
 _WEB = ("web", "operators")
 

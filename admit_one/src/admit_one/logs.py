@@ -191,7 +191,7 @@ def configuration(level: str, written: str = "line") -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             **{name: {"level": max(least, loud)} for name, loud in TOO_LOUD.items()},
-            # The web server's own handler masks nothing.
-            "uvicorn.error": {"handlers": ["stderr"], "propagate": False},
+            # A line for each request that waits for a thread says nothing.
+            "waitress.queue": {"level": "ERROR"},
         },
     }

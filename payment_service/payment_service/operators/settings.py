@@ -5,7 +5,6 @@ from payment_service.settings import *
 from admit_one.operators.settings import *  # isort: skip (some take the place of others)
 
 INSTALLED_APPS = list(dict.fromkeys([*OPERATORS_APPS, *INSTALLED_APPS]))
-ASGI_APPLICATION = "payment_service.operators.asgi.application"
 # Cookies know no ports: on one host, the other service's would be taken for ours.
 SESSION_COOKIE_NAME = "payment_service_session"
 CSRF_COOKIE_NAME = "payment_service_csrf"

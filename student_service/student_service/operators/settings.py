@@ -5,7 +5,6 @@ from student_service.settings import *
 from admit_one.operators.settings import *  # isort: skip (some take the place of others)
 
 INSTALLED_APPS = list(dict.fromkeys([*OPERATORS_APPS, *INSTALLED_APPS]))
-ASGI_APPLICATION = "student_service.operators.asgi.application"
 # Cookies know no ports: on one host, the other service's would be taken for ours.
 SESSION_COOKIE_NAME = "student_service_session"
 CSRF_COOKIE_NAME = "student_service_csrf"

@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
-# Built from the root of the workspace: docker build -f payment_service/Dockerfile .
-# What is installed is this service, shared_contracts and admit_one; the other service is not there.
+# One of the two services: docker build --build-arg SERVICE=payment .
+# What is installed is that service, shared_contracts and admit_one; the other service is not there.
 
 FROM python:3.13-slim AS build
 COPY --from=ghcr.io/astral-sh/uv:0.9 /uv /bin/uv
@@ -11,19 +11,22 @@ COPY admit_one/pyproject.toml admit_one/README.md admit_one/
 COPY shared_contracts/pyproject.toml shared_contracts/README.md shared_contracts/
 COPY payment_service/pyproject.toml payment_service/
 COPY student_service/pyproject.toml student_service/
+ARG SERVICE
+RUN test -d "${SERVICE:?expected payment or student}_service"
 # Libraries first: they change seldom, and this layer is kept.
-RUN uv sync --frozen --no-dev --package payment-service --no-install-workspace
+RUN uv sync --frozen --no-dev --package ${SERVICE}-service --no-install-workspace
 COPY admit_one admit_one
 COPY shared_contracts shared_contracts
-COPY payment_service payment_service
-RUN uv sync --frozen --no-dev --package payment-service --no-editable
+COPY ${SERVICE}_service ${SERVICE}_service
+RUN uv sync --frozen --no-dev --package ${SERVICE}-service --no-editable
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home service
+ARG SERVICE
 COPY --from=build /venv /venv
-COPY payment_service/manage.py /service/
+COPY ${SERVICE}_service/manage.py /service/
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /service
 USER service
 EXPOSE 8000
-CMD ["uvicorn", "payment_service.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--log-level", "warning", "--no-access-log", "--timeout-graceful-shutdown", "5"]
+CMD ["python", "manage.py", "serve_web", "--host", "0.0.0.0"]
