@@ -22,8 +22,7 @@ REQUIRED = {
 STARTS = {
     "command": ["manage.py", "relay_outbox"],
     "worker": ["-m", "celery", "-A", "{service}", "worker"],
-    "web": ["-m", "uvicorn", "{service}.asgi:application"],
-    "operators": ["-m", "uvicorn", "{service}.operators.asgi:application"],
+    "operators": ["manage.py", "serve_web", "--settings", "{service}.operators.settings"],
 }
 
 

@@ -173,6 +173,8 @@ TOO_LOUD = {
     "amqp": logging.WARNING,
     "axes": logging.WARNING,
     "asyncio": logging.WARNING,
+    "waitress": logging.WARNING,
+    "waitress.queue": logging.ERROR,  # a line for each request that waits for a thread
 }
 """Libraries that say more than anybody wants to know, and from where on they are heard."""
 
@@ -189,9 +191,5 @@ def configuration(level: str, written: str = "line") -> dict[str, Any]:
         "formatters": {"ours": {"()": FORMATS[written]}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours"}},
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {
-            **{name: {"level": max(least, loud)} for name, loud in TOO_LOUD.items()},
-            # A line for each request that waits for a thread says nothing.
-            "waitress.queue": {"level": "ERROR"},
-        },
+        "loggers": {name: {"level": max(least, loud)} for name, loud in TOO_LOUD.items()},
     }

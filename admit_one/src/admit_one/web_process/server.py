@@ -26,7 +26,7 @@ CONNECTIONS = 256
 HEADER_SECONDS = 10.0
 """From the first byte of a request to the end of its headers."""
 
-BODY_SECONDS = 30.0
+BODY_SECONDS = 20.0
 """From the first byte of a request to its last."""
 
 IDLE_SECONDS = 60
@@ -82,6 +82,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     """One client's connection, and since when it has been sending its present request."""
 
     error_task_class = Refusal
+    request: Any
     _began = 0.0
 
     def received(self, data: bytes) -> bool:

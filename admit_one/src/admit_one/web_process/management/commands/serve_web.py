@@ -9,6 +9,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import CommandError
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
@@ -57,8 +58,7 @@ class Command(ServiceCommand):
         logs.this_is(service, role)
         does = f"serves http://{host}:{port}"
         logger.info("%s", describe(f"{service} {role}", does, current.BROKER_URL))
-        application = get_wsgi_application()
-        _ = get_resolver().url_patterns  # imports the views now, not while the first caller waits
+        application = _application()
         canaries.guard()
         sys.setswitchinterval(SWITCH_SECONDS)
         try:
@@ -78,3 +78,10 @@ class Command(ServiceCommand):
             ) from None
         server.serve(stop)
         stop.done()
+
+
+def _application() -> WSGIHandler:
+    """Its views are imported now, not while the first caller waits."""
+    application = get_wsgi_application()
+    _ = get_resolver().url_patterns
+    return application
