@@ -344,7 +344,7 @@ def is_refused(web: WebProcess) -> bool:
     return False
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(web: WebProcess) -> None:
+def test_a_port_that_is_taken_is_reported_in_one_line(web: WebProcess) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "serve_web", "--port", str(web.port)],
         cwd=HERE,

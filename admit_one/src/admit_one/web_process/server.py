@@ -160,9 +160,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         super().readable()  # does the maintenance when it is due
         taken = len(self.active_channels)
         if taken >= CONNECTIONS:
-            self._announcer.trouble(f"all {CONNECTIONS} connections are taken; other clients wait")
+            taken_all = "all {connections} connections are taken; other clients wait"
+            self._announcer.trouble("connections_taken", taken_all, connections=taken)
         elif taken < CONNECTIONS // 2:
-            self._announcer.over("clients need not wait for a connection any more")
+            self._announcer.over("connections_free", "other clients wait no longer")
         return taken < CONNECTIONS
 
     def maintenance(self, now: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -18,13 +17,13 @@ from django.urls import get_resolver
 from admit_one import logs
 from admit_one.contract import strict_json
 from admit_one.messaging import conf
-from admit_one.processes.description import describe
+from admit_one.processes.description import STARTED, description
 from admit_one.processes.service_command import ServiceCommand
 from admit_one.processes.stopping import Stop
 from admit_one.sealing import canaries
 from admit_one.web_process.server import Server
 
-logger = logging.getLogger(__name__)
+logger = logs.EventLogger(__name__)
 
 THREADS = 4
 """Requests at work at a time: while one waits for its commit, others go on."""
@@ -57,7 +56,8 @@ class Command(ServiceCommand):
         service = current.service.name
         logs.this_is(service, role)
         does = f"serves http://{host}:{port}"
-        logger.info("%s", describe(f"{service} {role}", does, current.BROKER_URL))
+        described = description(f"{service} {role}", does, current.BROKER_URL)
+        logger.info("process_started", STARTED, **described)
         application = _application()
         canaries.guard()
         sys.setswitchinterval(SWITCH_SECONDS)
