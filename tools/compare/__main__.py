@@ -9,14 +9,17 @@ Needs an installed RabbitMQ; takes about 20 minutes; leaves nothing behind.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import platform
 import re
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +38,7 @@ from .performance import BROKER_KILLS, Outcome, Performance
 from .stage import Broken, Stage
 
 DOCUMENT = ROOT / "docs" / "compared.md"
+STOPPED = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Run:
     logs: Path | None
 
     def outcome(self) -> Outcome:
+        if STOPPED.is_set():  # the pool would go on with what it has queued
+            sys.exit("stopped")
         outcome = Outcome(self.contender, program.lines(self.contender))
         with tempfile.TemporaryDirectory(prefix="admit-one-compare-") as folder:
             try:
@@ -71,6 +77,7 @@ class Run:
 
 def main() -> None:
     options = _options()
+    _stop_in_order()
     console = Console()
     chosen = [each for each in CONTENDERS if not options.only or each.slug in options.only]
     try:
@@ -94,7 +101,7 @@ def _outcomes(
 ) -> list[Outcome]:
     """What came of each; a few at a time, since most of it is waiting."""
     outcomes: dict[str, Outcome | Future[Outcome]] = {}
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with ProcessPoolExecutor(options.jobs, initializer=_stop_in_order) as pool, _cancelled(pool):
         for contender in chosen:
             try:
                 python = environments.python_of(contender, folder)
@@ -106,7 +113,29 @@ def _outcomes(
                 contender, python, database.url, options.messages, options.kills, options.logs
             )
             outcomes[contender.slug] = pool.submit(run.outcome)
-    return [each if isinstance(each, Outcome) else each.result() for each in outcomes.values()]
+        return [each if isinstance(each, Outcome) else each.result() for each in outcomes.values()]
+
+
+def _stop_in_order() -> None:
+    """End at a SIGTERM as at Ctrl-C: databases, servers and folders are cleared away."""
+
+    def stop(*_: object) -> None:
+        STOPPED.set()
+        for child in multiprocessing.active_children():
+            child.terminate()
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+@contextmanager
+def _cancelled(pool: Executor) -> Iterator[None]:
+    """Start nothing more if the run is interrupted."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def _keep_logs(folder: Path, target: Path) -> None:
