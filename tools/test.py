@@ -35,8 +35,8 @@ NOTHING_CHOSEN = 5
 """pytest's exit code if its options left no test to run."""
 
 WITHOUT_A_DATABASE = (
-    "backoff", "bad_input", "broker_conformance", "contract", "embedded",
-    "environment", "health", "logs", "masking", "mended_amqp", "sqlite_transport", "stopping",
+    "amqp_patches", "backoff", "bad_input", "broker_conformance", "contract", "embedded",
+    "environment", "health", "logs", "masking", "sqlite_transport", "stopping",
     "strict_json", "topology",
 )  # fmt: skip
 """Tests of `admit_one` to which the database makes no difference: once is enough."""

@@ -1,4 +1,4 @@
-"""py-amqp, mended: two faults that would hold a loop for ever, and a system call for each frame.
+"""Patches of py-amqp: two faults that would hold a loop for ever, and a system call for each frame.
 
 py-amqp gives no other way in. The tests show each fault's remedy at work, so that a new release
 of py-amqp that reads otherwise is noticed.
