@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 CONFIRM_GAP = "commit, no publish"
 MARK_GAP = "publish, no mark"
@@ -64,7 +64,7 @@ class Contender:
     """The query on the shop's database that counts what is not published yet."""
     queue: str = "access"
     """The queue that the access service consumes."""
-    checkout: tuple[str, ...] = field(default=())
+    checkout: tuple[str, ...] = ()
     """Folders of this repository that are installed too."""
 
     @property
@@ -86,7 +86,8 @@ TABLES = (django("shop", "migrate", "--run-syncdb"), django("access", "migrate",
 
 WORKER = Command("access", ("celery", "-A", "access.celery", "worker", "-c", "2", "-l", "INFO"))
 ONLY_A_LOG_LINE = Failed("a line in the consumer's log")
-DEAD_QUEUE = Failed("queue `access.dead`", queue="access.dead", replay="by hand, RabbitMQ's shovel")
+SHOVEL = "by hand, RabbitMQ's shovel"
+DEAD_QUEUE = Failed("queue `access.dead`", queue="access.dead", replay=SHOVEL)
 
 
 def consumer_kills(ack: str) -> dict[str, Kill]:
@@ -144,9 +145,7 @@ OUTBOX_PATTERN_KILLS = {
     **consumer_kills("django_outbox_pattern.payloads:Payload.ack"),
 }
 OUTBOX_PATTERN_PENDING = "SELECT count(*) FROM published WHERE status = 1"
-OUTBOX_PATTERN_FAILED = Failed(
-    "queue `DLQ.access`", queue="DLQ.access", replay="by hand, RabbitMQ's shovel"
-)
+OUTBOX_PATTERN_FAILED = Failed("queue `DLQ.access`", queue="DLQ.access", replay=SHOVEL)
 
 ADMIT_ONE = Contender(
     "admit-one", "", DJANGO, ("common", "admit_one"),
