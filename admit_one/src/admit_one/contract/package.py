@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module, resources
+from importlib import import_module
 from pathlib import Path
 
 from .errors import ContractError
@@ -67,4 +67,5 @@ class ContractPackage:
 
     @property
     def _folder(self) -> Path:
-        return Path(str(resources.files(self.name)))
+        # Of the module, not of the package: that may be a namespace without a folder of its own.
+        return Path(str(import_module(f"{self.name}.topology").__file__)).parent

@@ -9,7 +9,7 @@
 A kind is an annotation: `RETRIES: Annotated[int, whole(1, 10)] = 3`.
 """
 
-from .addresses import BrokerUrl, DatabaseUrl, MailServer, MailUrl, Sender
+from .addresses import BrokerUrl, DatabaseUrl, MailServer, MailUrl, Sender, database
 from .fields import Key, OptionalKey, SealingKeys, SecretText, Words, whole
 from .reading import Environment, Reads, Wrong, development
 
@@ -27,6 +27,7 @@ __all__ = [
     "Sender",
     "Words",
     "Wrong",
+    "database",
     "development",
     "whole",
 ]

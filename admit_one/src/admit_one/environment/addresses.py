@@ -34,7 +34,12 @@ class MailServer:
     ssl: bool
 
 
-def _database(url: str) -> dict[str, Any]:
+def database(url: str) -> dict[str, Any]:
+    """An entry of Django's DATABASES for `url`, with the options that several processes need.
+
+    SQLite takes its write lock when a transaction begins; PostgreSQL ends a statement after 8 s.
+    Raises `Wrong` if the URL is none.
+    """
     parts = _split(url, DATABASE)
     if parts.scheme == "sqlite":
         return _sqlite(_absolute_path(parts))
@@ -142,7 +147,7 @@ def _passwords(url: str) -> Iterator[str]:
         yield from (password, unquote(password))
 
 
-DatabaseUrl = Annotated[dict[str, Any], Reads(DATABASE, _database, secrets=_passwords)]
+DatabaseUrl = Annotated[dict[str, Any], Reads(DATABASE, database, secrets=_passwords)]
 """An entry of Django's DATABASES."""
 BrokerUrl = Annotated[str, Reads(BROKER, _broker, secrets=_passwords)]
 """Outside development, the embedded broker and RabbitMQ's public guest login are refused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cache, cached_property
@@ -17,14 +18,21 @@ from admit_one.contract.package import ContractPackage
 from admit_one.wiring import wired
 
 
+def _broker_url() -> str:
+    return os.environ.get("BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Messaging:
     CONTRACT: str
     """The contract package that this service and the others share, by its Python name."""
     SERVICE: str
     """The name of this service in the topology of that contract."""
-    BROKER_URL: str = field(repr=False)
-    """Where the broker is: amqp(s)://… or sqlite:////path for the embedded one."""
+    BROKER_URL: str = field(repr=False, default_factory=_broker_url)
+    """Where the broker is: amqp(s)://… or sqlite:////path for the embedded one.
+
+    By default what the variable BROKER_URL says, else RabbitMQ on this machine.
+    """
     WIRING: str
     """Dotted path of the service's wiring module (see `admit_one.wiring`)."""
     BROKER_PREFIX: str = ""
