@@ -9,25 +9,25 @@ RUN := .venv/bin/python -m
 help:
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
-demo: setup ## See the whole system run; Ctrl-C ends it (ONCE=1: end after one journey)
+demo: setup ## Run the whole system until Ctrl-C (ONCE=1: end after one journey)
 	@$(RUN) tools.demo $(if $(ONCE),--once) $(ARGS)
 
 test: setup ## Run all tests against a real RabbitMQ and PostgreSQL (ARGS="-k relay")
 	@$(RUN) tools.test $(ARGS)
 
-check: setup ## Check format, lint, types, import rules, lock file and migrations
+check: setup ## Check format, lint, types, import rules, words, lock file and migrations
 	@$(RUN) tools.check $(ARGS)
 
 bench: setup ## Measure speed and memory on a real RabbitMQ and PostgreSQL (ARGS="--json FILE")
 	@$(RUN) tools.bench $(ARGS)
 
-chaos: setup ## Inject faults into the whole system for ten minutes; is anything lost? (DURATION=60 SEED=7)
+chaos: setup ## Inject faults for ten minutes, then check that nothing is lost (DURATION=60 SEED=7)
 	@$(RUN) tests_integration.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-why: setup ## Tell what happened to a subscription of the demo, on both sides (ID=…)
+why: setup ## Show what happened to a subscription of the demo, on both sides (ID=…)
 	@$(RUN) tools.demo.why $(ID) $(ARGS)
 
-chaos-disk: setup ## The broker's disk is really full, then its data is gone: reconcile mends it (root)
+chaos-disk: setup ## Fill the broker's disk, lose its data, and repair it by reconcile (needs root)
 	@$(RUN) tests_integration.chaos --kind disk $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 up: setup ## Run everything in containers (Docker with compose)
@@ -36,5 +36,5 @@ up: setup ## Run everything in containers (Docker with compose)
 setup: ## Install the locked dependencies into .venv (every target does it first)
 	@sh tools/setup.sh
 
-clean: ## Remove .venv and all that demo, tests and checks have left
+clean: ## Remove .venv and everything that demo, tests and checks left behind
 	@rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
