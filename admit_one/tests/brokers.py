@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,18 +88,6 @@ class Broker:
                 channel.queue_delete(queue)
             for exchange in self._exchanges:
                 channel.exchange_delete(exchange)
-
-
-@pytest.fixture(params=["embedded", "rabbitmq"])
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    if request.param == "embedded":
-        url = f"sqlite:///{tmp_path}/broker.sqlite3"
-    else:
-        url = RABBITMQ
-        require_rabbitmq()
-    broker = Broker(url)
-    yield broker
-    broker.clean()
 
 
 def require_rabbitmq() -> None:

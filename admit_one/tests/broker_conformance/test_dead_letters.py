@@ -1,0 +1,119 @@
+"""When a message becomes a dead letter, and what its headers say then."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import amqp
+
+from tests.brokers import (
+    QUORUM,
+    Broker,
+    Inbox,
+    publish,
+)
+
+
+def test_rejected_message_goes_to_the_dead_letter_exchange_and_says_why(broker: Broker) -> None:
+    channel = broker.channel()
+    exchange = broker.exchange(channel, "direct", "dead-letters")
+    dead = broker.queue(channel, "dead")
+    channel.queue_bind(dead, exchange, "dead")
+    queue = broker.queue(
+        channel, x_dead_letter_exchange=exchange, x_dead_letter_routing_key="dead", **QUORUM
+    )
+    publish(broker, [b"\xffbad"], "", queue)
+
+    (message,) = Inbox(channel, queue).wait_for(1)
+    channel.basic_reject(message.delivery_tag, requeue=False)
+    (letter,) = Inbox(channel, dead).wait_for(1)
+
+    headers = letter.headers
+    death = headers["x-death"][0]
+    assert letter.body == b"\xffbad"
+    assert letter.delivery_info["routing_key"] == "dead"
+    assert headers["x-first-death-reason"] == "rejected"
+    assert headers["x-first-death-queue"] == queue
+    assert headers["x-first-death-exchange"] == ""
+    assert (death["reason"], death["queue"], death["count"]) == ("rejected", queue, 1)
+    assert death["routing-keys"] == [queue]
+    assert isinstance(death["time"], datetime)
+
+
+def test_dead_letter_keeps_its_key_where_the_queue_names_none(broker: Broker) -> None:
+    channel = broker.channel()
+    exchange = broker.exchange(channel, "fanout", "dead-letters")
+    dead = broker.queue(channel, "dead")
+    channel.queue_bind(dead, exchange, "")
+    queue = broker.queue(channel, x_dead_letter_exchange=exchange)
+    publish(broker, ["bad"], "", queue)
+
+    (message,) = Inbox(channel, queue).wait_for(1)
+    channel.basic_reject(message.delivery_tag, requeue=False)
+
+    (letter,) = Inbox(channel, dead).wait_for(1)
+    assert letter.delivery_info["routing_key"] == queue
+
+
+def test_message_that_dies_twice_is_counted(broker: Broker) -> None:
+    channel = broker.channel()
+    exchange = broker.exchange(channel, "fanout", "dead-letters")
+    queue = broker.queue(channel, x_dead_letter_exchange=exchange)
+    channel.queue_bind(queue, exchange, "")
+    publish(broker, ["bad"], "", queue)
+    inbox = Inbox(channel, queue)
+
+    for number in (1, 2):
+        message = inbox.wait_for(number)[-1]
+        channel.basic_reject(message.delivery_tag, requeue=False)
+
+    deaths = inbox.wait_for(3)[-1].headers["x-death"]
+    assert [(death["reason"], death["count"]) for death in deaths] == [("rejected", 2)]
+
+
+def test_rejected_message_is_gone_where_there_is_no_dead_letter_exchange(broker: Broker) -> None:
+    channel = broker.channel()
+    queue = broker.queue(channel)
+    publish(broker, ["bad", "good"], "", queue)
+    inbox = Inbox(channel, queue, prefetch=1)
+
+    channel.basic_reject(inbox.wait_for(1)[0].delivery_tag, requeue=False)
+
+    assert inbox.bodies(2) == ["bad", "good"]
+
+
+def test_message_is_delivered_once_more_than_its_limit_and_then_dead(broker: Broker) -> None:
+    channel = broker.channel()
+    exchange = broker.exchange(channel, "fanout", "dead-letters")
+    dead = broker.queue(channel, "dead")
+    channel.queue_bind(dead, exchange, "")
+    queue = broker.queue(channel, x_delivery_limit=3, x_dead_letter_exchange=exchange, **QUORUM)
+    publish(broker, ["poison"], "", queue)
+    counts: list[int | None] = []
+
+    def send_back(message: amqp.Message) -> None:
+        counts.append((message.headers or {}).get("x-delivery-count"))
+        channel.basic_reject(message.delivery_tag, requeue=True)
+
+    channel.basic_consume(queue, callback=send_back)
+    (letter,) = Inbox(channel, dead).wait_for(1)
+
+    assert counts == [None, 1, 2, 3]
+    assert letter.headers["x-first-death-reason"] == "delivery_limit"
+
+
+def test_expired_message_goes_to_the_dead_letter_exchange(broker: Broker) -> None:
+    channel = broker.channel()
+    exchange = broker.exchange(channel, "fanout", "dead-letters")
+    dead = broker.queue(channel, "dead")
+    channel.queue_bind(dead, exchange, "")
+    queue = broker.queue(channel, x_message_ttl=100, x_dead_letter_exchange=exchange)
+    own = broker.queue(channel, "own", x_dead_letter_exchange=exchange)
+
+    publish(broker, ["by its queue"], "", queue)
+    channel.basic_publish(amqp.Message("by itself", expiration="300"), "", own)
+    letters = Inbox(channel, dead).wait_for(2)
+
+    assert [letter.body for letter in letters] == ["by its queue", "by itself"]
+    assert {letter.headers["x-first-death-reason"] for letter in letters} == {"expired"}
+    assert "expiration" not in letters[1].properties
