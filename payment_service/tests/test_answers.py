@@ -132,6 +132,7 @@ def test_not_ready_without_a_database_and_silent_about_why(
     assert (response.status_code, response.json()) == (503, {"status": "unavailable"})
 
 
+@pytest.mark.django_db  # closing an answer looks at the connection
 def test_the_api_page_needs_nothing_from_elsewhere(client: Client) -> None:
     page = client.get("/v1/docs").content.decode()
     files = re.findall(r'(?:src|href)="([^"]+)"', page)
@@ -150,6 +151,7 @@ def test_the_description_is_valid_and_names_the_problems(client: Client) -> None
     validate_schema(schema)  # type: ignore[no-untyped-call]
 
     post = schema["paths"]["/v1/subscriptions"]["post"]
+    assert post["responses"]["413"]["description"] == "The body is too large."
     assert set(post["responses"]) == {"202", "400", "401", "413", "415", "422", "503"}
     assert list(post["responses"]["422"]["content"]) == ["application/problem+json"]
     assert set(schema["paths"]["/v1/subscriptions/{subscription_id}"]["get"]["responses"]) >= {

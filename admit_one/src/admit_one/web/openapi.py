@@ -6,6 +6,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 WHEN = {
@@ -38,11 +39,12 @@ class ProblemSchema(serializers.Serializer[Any]):
     errors = FaultSchema(many=True, required=False)  # type: ignore[assignment]
 
 
-def problems(*statuses: int) -> dict[tuple[int, str], type[ProblemSchema]]:
+def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     """For `extend_schema(responses=…)`: these problems, as `application/problem+json`."""
-    return dict.fromkeys(
-        [(status, "application/problem+json") for status in statuses], ProblemSchema
-    )
+    return {
+        (status, "application/problem+json"): OpenApiResponse(ProblemSchema, WHEN[status])
+        for status in statuses
+    }
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
