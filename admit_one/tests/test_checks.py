@@ -8,8 +8,15 @@ import pytest
 from admit_one.messaging import checks, conf
 from shared_contracts.events import AccessCodeCreated, UserSubscribed
 
+from admit_one import masking
 from shared_contracts import topology
 from tests import handlers
+
+
+def forget() -> None:
+    """Let the settings be read again, with what a test has changed."""
+    conf.current.cache_clear()
+    conf.handlers.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -18,10 +25,10 @@ def one_event_bound(monkeypatch):
     one = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed,))
     monkeypatch.setitem(topology.TOPOLOGY._services, "student_service", one)
     monkeypatch.setattr(handlers, "HANDLERS", {UserSubscribed: handlers.handle})
-    conf.handlers.cache_clear()
+    forget()
     yield
     monkeypatch.undo()
-    conf.handlers.cache_clear()
+    forget()
 
 
 @pytest.fixture
@@ -70,6 +77,7 @@ def test_an_event_that_is_handled_but_not_bound_is_named(table):
 def test_an_event_added_to_the_topology_asks_for_its_handler(monkeypatch):
     both = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed, AccessCodeCreated))
     monkeypatch.setitem(topology.TOPOLOGY._services, "student_service", both)
+    forget()
 
     assert found() == ["messaging.E011"]
 
@@ -117,3 +125,10 @@ def test_a_contract_that_is_none_is_named(messaging, contract, says):
     [error] = checks.settings_are_usable()
 
     assert f"MESSAGING CONTRACT: {contract}: {says}" in error.msg
+
+
+def test_the_password_of_the_broker_is_masked_without_an_environment(messaging):
+    messaging(BROKER_URL="amqp://us:c0rrect-h0rse@127.0.0.1//")
+    conf.current()
+
+    assert masking.mask("refused c0rrect-h0rse") == "refused ***"

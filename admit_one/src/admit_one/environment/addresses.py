@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from admit_one.masking import learn
+
 from .reading import Reads, Wrong, development
 
 POSTGRES_SESSION = (
@@ -38,8 +40,9 @@ def database(url: str) -> dict[str, Any]:
     """An entry of Django's DATABASES for `url`, with the options that several processes need.
 
     SQLite takes its write lock when a transaction begins; PostgreSQL ends a statement after 8 s.
-    Raises `Wrong` if the URL is none.
+    The password is masked in every log from then on. Raises `Wrong` if the URL is none.
     """
+    learn(passwords(url))
     parts = _split(url, DATABASE)
     if parts.scheme == "sqlite":
         return _sqlite(_absolute_path(parts))
@@ -136,7 +139,7 @@ def _absolute_path(parts: SplitResult) -> str:
     return path
 
 
-def _passwords(url: str) -> Iterator[str]:
+def passwords(url: str) -> Iterator[str]:
     """The password as it stands in `url`, and as it is; also one among the parameters."""
     rest = url.partition("://")[2]
     authority = re.split("[/?#]", rest)[0]
@@ -147,9 +150,9 @@ def _passwords(url: str) -> Iterator[str]:
         yield from (password, unquote(password))
 
 
-DatabaseUrl = Annotated[dict[str, Any], Reads(DATABASE, database, secrets=_passwords)]
+DatabaseUrl = Annotated[dict[str, Any], Reads(DATABASE, database, secrets=passwords)]
 """An entry of Django's DATABASES."""
-BrokerUrl = Annotated[str, Reads(BROKER, _broker, secrets=_passwords)]
+BrokerUrl = Annotated[str, Reads(BROKER, _broker, secrets=passwords)]
 """Outside development, the embedded broker and RabbitMQ's public guest login are refused."""
-MailUrl = Annotated[MailServer, Reads(MAIL, _mail_server, secrets=_passwords)]
+MailUrl = Annotated[MailServer, Reads(MAIL, _mail_server, secrets=passwords)]
 Sender = Annotated[str, Reads("an address in ASCII, like Name <a@b.example>", _sender)]

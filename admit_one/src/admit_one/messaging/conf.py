@@ -15,6 +15,8 @@ from django.core.signals import setting_changed
 from admit_one.contract import Event, Service, Topology
 from admit_one.contract.errors import ContractError
 from admit_one.contract.package import ContractPackage
+from admit_one.environment.addresses import passwords
+from admit_one.masking import learn
 from admit_one.wiring import wired
 
 
@@ -95,6 +97,7 @@ def current() -> Messaging:
         conf = Messaging(**given)
     except TypeError as error:
         raise ImproperlyConfigured(f"MESSAGING: {error}") from None
+    learn(passwords(conf.BROKER_URL))  # whoever reads it without `Environment` is safe, too
     try:
         services = sorted(conf.topology)
     except ContractError as error:
