@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from admit_one.acts.models import Act
 from admit_one.messaging import inbox, outbox
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import OUTBOX_PURPOSE, OutboxMessage, SetAside
@@ -199,3 +200,14 @@ def test_what_a_writer_changes_meanwhile_is_never_written_over(messaging, monkey
 
     body = OutboxMessage.objects.get().body
     assert cipher.unseal(body, OUTBOX_PURPOSE) == b"what was written meanwhile"
+
+
+def test_who_rotated_and_what_came_of_it_is_kept(messaging):
+    messaging(SEALING_KEYS=BEFORE)
+    publish(1)
+    messaging(SEALING_KEYS=BETWEEN)
+    rotate_keys("--dry-run")
+    rotate_keys()
+
+    [act] = Act.objects.all()
+    assert (act.room, act.action, act.target, act.result) == ("keys", "rotate", "k2", "done")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
+from admit_one.acts.models import Act
 from admit_one.web.models import ApiKey
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -108,3 +109,17 @@ def test_the_database_does_not_know_the_secret() -> None:
 def test_a_wrong_command_names_what_it_expected(arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match="expected"):
         manage(*arguments)
+
+
+@pytest.mark.django_db
+def test_who_created_and_revoked_a_key_is_kept_without_the_key() -> None:
+    key = manage("create", "--name", "shop").splitlines()[-1]
+    prefix = ApiKey.objects.get().prefix
+    manage("revoke", prefix)
+
+    acts = Act.objects.order_by("id")
+    assert list(acts.values_list("room", "action", "target", "subject")) == [
+        ("api_keys", "create", prefix, "shop"),
+        ("api_keys", "revoke", prefix, ""),
+    ]
+    assert key.rpartition("_")[2] not in str(list(acts.values()))

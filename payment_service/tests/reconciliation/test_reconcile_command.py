@@ -6,6 +6,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from admit_one.acts.models import Act
 from admit_one.messaging.testing import deliver
 from admit_one.sealing.canaries import canary
 from admit_one.sealing.models import KeyCanary
@@ -141,3 +142,11 @@ def test_a_wrong_sealing_key_starts_no_run(settings: Settings) -> None:
     assert code == 2
     assert f"SEALING_KEYS: expected the key {kid!r}" in text
     assert not ReconciliationRun.objects.exists()
+
+
+def test_who_started_a_run_is_kept() -> None:
+    reconcile("--repair", "--wait", "0")
+
+    [act] = Act.objects.all()
+    run = ReconciliationRun.objects.get()
+    assert (act.room, act.action, act.target) == ("reconciliation", "repair", str(run.id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
+from admit_one.acts.models import Act
 from admit_one.logs import EventLogger
 from admit_one.masking import mask
 from django.db import transaction
@@ -35,6 +36,7 @@ class NotPossible(Exception):
 def finish(intent_id: UUID, as_state: str, *, by: str, reason: str) -> None:
     """Finish a mail as `sent` or `failed` (see `FINISH`). Raises `NotPossible`."""
     intent = _locked(intent_id, f"finish --as {as_state}", FINISH[as_state])
+    _record(intent, f"finish as {as_state}", by, reason)
     note = _noted(intent, f"finished as {as_state}", by, reason)
     if as_state == State.SENT:
         intent.sent(note)
@@ -46,6 +48,7 @@ def finish(intent_id: UUID, as_state: str, *, by: str, reason: str) -> None:
 def resend(intent_id: UUID, *, by: str, reason: str) -> None:
     """Make a mail due at once, with all its attempts before it. Raises `NotPossible`."""
     intent = _locked(intent_id, "resend", RESEND)
+    _record(intent, "resend", by, reason)
     intent.resend(_noted(intent, "resent", by, reason))
     writing.wake_worker()
 
@@ -58,6 +61,20 @@ def _locked(intent_id: UUID, action: str, allowed: tuple[State, ...]) -> MailInt
         states = " or ".join(allowed)
         raise NotPossible(f"mail {intent_id} is {intent.state}: `{action}` is for {states}")
     return intent
+
+
+def _record(intent: MailIntent, action: str, by: str, reason: str) -> None:
+    """Keep who decided it and why, longer than the mail's own note."""
+    Act.draft(
+        "mails",
+        action,
+        by=by,
+        reason=reason,
+        target=intent.pk,
+        subject=str(intent.access_code_id),
+        facts={"message_id": intent.message_id, "state": intent.state},
+        result="done",
+    ).save()
 
 
 def _noted(intent: MailIntent, what: str, by: str, reason: str) -> str:

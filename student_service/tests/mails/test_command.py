@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 from access_codes.mails import by_hand, sending
 from access_codes.models import MailIntent
+from admit_one.acts.models import Act
 from admit_one.messaging.testing import an_envelope, deliver, published
 from admit_one.sealing.canaries import WrongKey, canary
 from admit_one.sealing.models import KeyCanary
@@ -111,3 +112,15 @@ def test_nothing_is_finished_with_a_wrong_key(intent: MailIntent) -> None:
 
     intent.refresh_from_db()
     assert intent.state == State.UNKNOWN
+
+
+def test_who_decided_and_why_outlasts_what_the_mail_says(intent: MailIntent) -> None:
+    decide(intent, "finish", "--as", "failed")
+    decide(intent, "resend")
+
+    kept = Act.objects.order_by("id").values_list("room", "action", "by", "reason", "subject")
+    subject = str(intent.access_code_id)
+    assert list(kept) == [
+        ("mails", "finish as failed", "bo", "her mailbox was full", subject),
+        ("mails", "resend", "bo", "her mailbox was full", subject),
+    ]

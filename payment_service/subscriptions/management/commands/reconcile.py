@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from admit_one.acts.models import Act
+from admit_one.acts.who import login
 from admit_one.processes.service_command import ServiceCommand
 from admit_one.processes.stopping import Stop
 from admit_one.sealing import canaries
 from django.core.management.base import CommandError
+from django.db import transaction
 
 from subscriptions.models import ReconciliationRun
 from subscriptions.reconciliation import runs
@@ -97,7 +100,10 @@ class Command(ServiceCommand):
     ) -> None:
         try:
             canaries.check()
-            run = runs.start(since=since, until=until, repair=repair)
+            with transaction.atomic():
+                run = runs.start(since=since, until=until, repair=repair)
+                action = "repair" if repair else "compare"
+                Act.draft("reconciliation", action, by=login(), reason="", target=run.id).save()
         except (canaries.WrongKey, WrongWindow) as error:
             raise CommandError(str(error), returncode=2) from None
         self._wait(run, wait)
@@ -133,7 +139,12 @@ class Command(ServiceCommand):
 
     def _adopt(self, client: str, ids: list[UUID] | None) -> None:
         try:
-            adopted = adopt(client, ids)
+            with transaction.atomic():
+                adopted = adopt(client, ids)
+                facts = {"subscriptions": " ".join(map(str, ids or ["all"]))}
+                Act.draft(
+                    "reconciliation", "adopt", by=login(), reason="", target=client, facts=facts
+                ).save()
         except NoSuchClient as error:
             raise CommandError(str(error), returncode=2) from None
         self.stdout.write(f"{adopted:,} subscriptions now belong to {client}")

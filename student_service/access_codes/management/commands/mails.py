@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from admit_one.acts.who import login
 from admit_one.processes.service_command import ServiceCommand
 from admit_one.sealing import canaries
 from django.core.management.base import CommandError
@@ -100,7 +100,7 @@ class Command(ServiceCommand):
         refused = 0
         for mail in id:
             try:
-                decide(mail, by=by or getpass.getuser(), reason=reason)
+                decide(mail, by=by or login(), reason=reason)
             except by_hand.NotPossible as error:
                 self.stderr.write(str(error))
                 refused += 1

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import math
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
@@ -187,14 +185,6 @@ class Desk:
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines:
             self._out.write(f"{harmless(line)}\n")
-
-
-def login() -> str:
-    """Who runs this, as the operating system knows them."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return f"uid {os.getuid()}"
 
 
 def _need(reason: str, what: str) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from admit_one.acts.who import login
 from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside.choice import STATES, Choice, NoSuchMessage
-from admit_one.messaging.set_aside.desk import Desk, Unfinished, login
+from admit_one.messaging.set_aside.desk import Desk, Unfinished
 from admit_one.messaging.set_aside.groups import NoSuchGroup
 from admit_one.messaging.set_aside.replay import Order
 from admit_one.processes.service_command import ServiceCommand

@@ -6,8 +6,11 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
+from admit_one.acts.models import Act
+from admit_one.acts.who import login
 from admit_one.processes.service_command import ServiceCommand
 from admit_one.sealing import rotation
+from admit_one.sealing.cipher import active_key_id
 from admit_one.sealing.keyring import Sealed
 from admit_one.sealing.rotation_report import lines
 
@@ -36,7 +39,12 @@ class Command(ServiceCommand):
         self._progress(None, 0)
         for line in lines(columns, dry_run=dry_run):
             self.stdout.write(line)
-        if any(column.unreadable or column.held for column in columns):
+        left = any(column.unreadable or column.held for column in columns)
+        if not dry_run:
+            result = "rows left" if left else "done"
+            active = active_key_id()
+            Act.draft("keys", "rotate", by=login(), reason="", target=active, result=result).save()
+        if left:
             sys.exit(1)
 
     def _progress(self, sealed: Sealed | None, rows: int) -> None:

@@ -6,7 +6,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
+from admit_one.acts.models import Act
+from admit_one.acts.who import login
 from admit_one.web.models import ApiKey
 
 
@@ -28,7 +31,13 @@ class Command(BaseCommand):
     def _create(self, *, name: str, **_: Any) -> None:
         if not name.isprintable() or not 1 <= len(name.strip()) <= 64:
             raise CommandError("--name: expected 1 to 64 visible characters")
-        self.stdout.write(ApiKey.objects.issue(name.strip()))
+        with transaction.atomic():
+            key = ApiKey.objects.issue(name.strip())
+            prefix = key.removeprefix("admit_")[:12]
+            Act.draft(
+                "api_keys", "create", by=login(), reason="", target=prefix, subject=name.strip()
+            ).save()
+        self.stdout.write(key)
 
     def _list(self, **_: Any) -> None:
         for key in ApiKey.objects.order_by("client", "id"):
@@ -36,6 +45,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{key.prefix}  {key.created_at:%Y-%m-%d}  {state}  {key.client}")
 
     def _revoke(self, *, prefix: str, **_: Any) -> None:
-        if not ApiKey.objects.revoke(prefix):
-            raise CommandError(f"expected the prefix of a valid key, got {prefix!r}")
+        with transaction.atomic():
+            if not ApiKey.objects.revoke(prefix):
+                raise CommandError(f"expected the prefix of a valid key, got {prefix!r}")
+            Act.draft("api_keys", "revoke", by=login(), reason="", target=prefix).save()
         self.stdout.write(f"{prefix} is refused from now on")
