@@ -141,7 +141,7 @@ class Command(ServiceCommand):
         try:
             with transaction.atomic():
                 adopted = adopt(client, ids)
-                facts = {"subscriptions": " ".join(map(str, ids or ["all"]))}
+                facts = {"subscriptions": " ".join(map(str, ids)) if ids else "all"}
                 Act.draft(
                     "reconciliation", "adopt", by=login(), reason="", target=client, facts=facts
                 ).save()
