@@ -76,7 +76,7 @@ class Journey:
                     ),
                     Step(
                         "code issued",
-                        "student consumer: code, mail and reply in one commit",
+                        "student consumer: code, mail and reply, one commit",
                         lambda: student.exist(CAUSED, subject),
                         after="published",
                     ),

@@ -49,7 +49,7 @@ def posted(journey: Journey) -> None:
         f"{int(request['amount']) / 100:.2f} {request['currency']}"
     )
     console.print()
-    step("accepted", "payment web: subscription and event in one commit", journey.accepted_after)
+    step("accepted", "payment web: subscription and event, one commit", journey.accepted_after)
 
 
 def step(name: str, what: str, seconds: float) -> None:
