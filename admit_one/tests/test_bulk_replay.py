@@ -44,7 +44,7 @@ def dead():
 
 
 def run(**options):
-    return list(bulk_replay.replayed(bulk_replay.in_order(dead()), ADA, Stop(), **options))
+    return list(bulk_replay.replayed(bulk_replay.least_tried_first(dead()), ADA, Stop(), **options))
 
 
 def fail_some(messages):
@@ -107,7 +107,7 @@ def test_after_a_kill_the_same_command_tries_first_what_it_had_not_tried(handle)
     keep(3)
     keep(1, user_id="bad")
     keep(40)
-    ids = bulk_replay.in_order(dead())
+    ids = bulk_replay.least_tried_first(dead())
     steps = bulk_replay.replayed(ids, ADA, Stop())
     for _ in range(15):
         next(steps)
@@ -120,7 +120,7 @@ def test_after_a_kill_the_same_command_tries_first_what_it_had_not_tried(handle)
         next(steps)
     handle(fail_some)
 
-    again = bulk_replay.in_order(dead())
+    again = bulk_replay.least_tried_first(dead())
     answers = run()
 
     assert len(again) == 44 - 14
@@ -141,7 +141,7 @@ def test_it_ends_after_the_message_in_hand_when_asked_to_stop(handle):
     handle(stop_at_once)
     keep(10)
 
-    answers = list(bulk_replay.replayed(bulk_replay.in_order(dead()), ADA, stop))
+    answers = list(bulk_replay.replayed(bulk_replay.least_tried_first(dead()), ADA, stop))
 
     assert len(answers) == 1
     assert (Effect.objects.count(), dead().count()) == (1, 9)
@@ -158,7 +158,7 @@ def test_it_keeps_to_its_rate():
 
 def test_one_that_somebody_else_has_closed_meanwhile_is_left_alone():
     keep(3)
-    ids = bulk_replay.in_order(dead())
+    ids = bulk_replay.least_tried_first(dead())
     SetAside.objects.filter(id=ids[1]).update(state="discarded")
 
     answers = list(bulk_replay.replayed(ids, ADA, Stop()))

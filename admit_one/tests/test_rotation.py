@@ -95,7 +95,7 @@ def test_a_dry_run_counts_by_key_and_changes_nothing(messaging):
 
     assert code == 0
     assert "  k1 4, k2 2\n" in said
-    assert "k1 is needed: 4 rows are sealed with it; rotate_keys seals them anew." in said
+    assert "k1 is needed: 4 rows are sealed with it; rotate_keys re-seals them." in said
     assert sealed_with() == {"k1", "k2"}
     assert set(KeyCanary.objects.values_list("key_id", flat=True)) == {"k1"}
 

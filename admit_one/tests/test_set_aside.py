@@ -13,7 +13,7 @@ from admit_one.database import outage
 from admit_one.messaging import conf
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import SET_ASIDE_PURPOSE, InboxMessage, SetAside
-from admit_one.messaging.set_aside import failure, keeping, retrying
+from admit_one.messaging.set_aside import error_record, keeping, retrying
 from admit_one.messaging.testing import an_envelope
 from admit_one.sealing import cipher
 from django.db import OperationalError
@@ -159,7 +159,7 @@ def test_an_error_with_a_character_that_no_database_takes_is_kept_all_the_same(c
 
 
 def test_a_code_at_the_cut_of_a_long_traceback_is_masked():
-    after = "." * (failure.LONGEST_TRACEBACK - len("-Q9TX-2WBD-H5RN") - 1)
+    after = "." * (error_record.LONGEST_TRACEBACK - len("-Q9TX-2WBD-H5RN") - 1)
     row = kept(ValueError(f"7K3M-Q9TX-2WBD-H5RN{after}"))
 
     assert "Q9TX" not in row.traceback

@@ -66,14 +66,14 @@ def web(process: WebProcess) -> Iterator[WebProcess]:
 
 
 def post(key: str, *headers: str, length: int = len(GOOD)) -> bytes:
-    """The head of a POST whose body has this length; a negative one is not told."""
-    told = [f"Content-Length: {length}"] if length >= 0 else []
+    """The head of a POST whose body has this length; a negative one is left out."""
+    content_length = [f"Content-Length: {length}"] if length >= 0 else []
     return request(
         "POST",
         "/v1/subscriptions",
         f"Authorization: Bearer {key}",
         "Content-Type: application/json",
-        *told,
+        *content_length,
         *headers,
     )
 

@@ -26,7 +26,7 @@ from .masking import mask
 _about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039 (never changed)
 
 _process = {"service": "", "role": ""}
-"""What this process is, told once at its start."""
+"""What this process is, set once at its start."""
 
 
 def this_is(service: str, role: str) -> None:
@@ -167,7 +167,7 @@ FORMATS = {"line": Line, "json": Json}
 
 TOO_LOUD = {
     "django": logging.WARNING,
-    "django.request": logging.ERROR,  # a caller's mistakes are told to the caller
+    "django.request": logging.ERROR,  # the response reports a caller's mistakes
     "celery": logging.WARNING,
     "kombu": logging.WARNING,
     "amqp": logging.WARNING,

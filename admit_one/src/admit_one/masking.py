@@ -49,8 +49,8 @@ def mask(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """One masked line of a stranger's text, without a character that tells a terminal anything."""
-    return "".join(one if one.isprintable() else "?" for one in mask(text))
+    """One masked line of a third party's text, without a character that a terminal obeys."""
+    return "".join(letter if letter.isprintable() else "?" for letter in mask(text))
 
 
 def mask_address(address: str) -> str:

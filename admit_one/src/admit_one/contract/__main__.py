@@ -32,13 +32,13 @@ def main() -> None:
         if options.action == "write":
             for path in write(contract):
                 print(f"wrote {path}")
-        found = list(faults(contract))
+        differences = list(faults(contract))
     except ContractError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    for fault in found:
+    for fault in differences:
         print(fault, file=sys.stderr)
-    if found:
+    if differences:
         sys.exit(1)
     print(f"{options.package}: {len(contract.events)} events, all as their files say")
 

@@ -14,13 +14,13 @@ from .envelope import Envelope
 from .errors import ContractError
 from .event import Event
 
-MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+EXAMPLE_TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = UUID("019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10")
 EVENT_ID = "019b7c5e-2a10-7c31-9d0e-5f4b8a6c1e01"
 
 BY_TYPE: dict[type, Any] = {
     UUID: ID,
-    datetime: MOMENT,
+    datetime: EXAMPLE_TIME,
     str: "example",
     int: 1,
     float: 1.0,
@@ -39,7 +39,7 @@ def example_of(event_class: type[Event]) -> Envelope[Event]:
         source=f"/{event_class.producer}",
         type=event_class.type,
         subject=event.subject,
-        time=MOMENT,
+        time=EXAMPLE_TIME,
         correlationid=event.subject,
         data=event,
     )

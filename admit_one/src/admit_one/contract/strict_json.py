@@ -38,10 +38,10 @@ def loads(raw: bytes) -> Any:
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise Malformed("an object of the body has a key twice")
-    return found
+    return members
 
 
 def _finite(digits: str) -> float:

@@ -84,7 +84,7 @@ def update_from(
                 f"WHERE {found_by} = given.column1 {guard}RETURNING {found_by}",
                 values,
             )
-            changed.extend(_as_python(found, fields[:1])[0] for found in cursor.fetchall())
+            changed.extend(_as_python(row, fields[:1])[0] for row in cursor.fetchall())
     return changed
 
 
@@ -115,7 +115,7 @@ def _insert(
                 values,
             )
             if returned:
-                inserted.extend(_as_python(found, returned) for found in cursor.fetchall())
+                inserted.extend(_as_python(row, returned) for row in cursor.fetchall())
     return inserted
 
 
@@ -125,11 +125,11 @@ def _given(
     """`rows` as a table `given (column1, column2, …)`: its SQL and parameters, in few parts."""
     if connection.vendor == "sqlite":
         step = SQLITE_PARAMETERS // len(fields)
-        one = f"({', '.join(['%s'] * len(fields))})"
+        row_of_values = f"({', '.join(['%s'] * len(fields))})"
         for start in range(0, len(rows), step):
             columns = _columns(connection, fields, names, rows[start : start + step])
             values = [value for row in zip(*columns, strict=True) for value in row]
-            yield f"(VALUES {', '.join([one] * len(columns[0]))}) AS given", values
+            yield f"(VALUES {', '.join([row_of_values] * len(columns[0]))}) AS given", values
     else:
         columns = _columns(connection, fields, names, rows)
         arrays = ", ".join(map(_array, columns, (field.db_type(connection) for field in fields)))

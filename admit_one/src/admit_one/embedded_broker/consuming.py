@@ -113,12 +113,12 @@ class Consuming(Plumbing):
                 "the embedded broker has no other"
             )
         with self._method() as (connection, db):
-            found = entities.find_queue(db, queue, connection.holder)
-            number = holders.add_consumer(db, found.id, connection.holder)
+            source = entities.find_queue(db, queue, connection.holder)
+            number = holders.add_consumer(db, source.id, connection.holder)
             self._started += 1
             tag = consumer_tag or f"ctag{self.channel_id}.{self._started}"
             self.consumers[tag] = Consumer(
-                self, tag, number, found, callback, on_cancel, no_ack, self._prefetch_each
+                self, tag, number, source, callback, on_cancel, no_ack, self._prefetch_each
             )
             connection.look_again()
             return tag
@@ -173,40 +173,40 @@ class Consuming(Plumbing):
         with connection.using():
             connection.sweep()
             with self._method() as (_, db):
-                found = entities.find_queue(db, queue, connection.holder)
-                entities.mark_used(db, found.id)
-                claimed = connection.messages.claim(found.id, connection.holder, 1)
+                source = entities.find_queue(db, queue, connection.holder)
+                entities.mark_used(db, source.id)
+                claimed = connection.messages.claim(source.id, connection.holder, 1)
                 if no_ack:
                     connection.messages.remove([m.id for m in claimed], connection.holder)
-                left, _ = entities.count(db, found)
+                left, _ = entities.count(db, source)
             if not claimed:
                 return None
             tag = self.next_tag(claimed[0], None, no_ack=no_ack)
-            return self.unpack(claimed[0], found, delivery_tag=tag, message_count=left)
+            return self.unpack(claimed[0], source, delivery_tag=tag, message_count=left)
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
         """Done with this delivery, or with all up to it. PreconditionFailed: unknown tag."""
         with self._method() as (connection, _):
-            connection.messages.remove(self._settle(delivery_tag, multiple), connection.holder)
+            connection.messages.remove(self._take_off(delivery_tag, multiple), connection.holder)
             connection.look_again()
 
     def basic_reject(self, delivery_tag: int, requeue: bool) -> None:
         """Back to its old place in the queue, or dead. PreconditionFailed: unknown tag."""
         with self._method() as (connection, _):
-            settled = self._settle(delivery_tag, multiple=False)
+            messages = self._take_off(delivery_tag, multiple=False)
             if requeue:
-                connection.messages.give_back(settled, connection.holder)
+                connection.messages.give_back(messages, connection.holder)
             else:
-                connection.messages.bury(settled, "rejected")
+                connection.messages.bury(messages, "rejected")
             connection.look_again()
 
     def basic_recover(self, requeue: bool = False) -> None:
         """All that is unacknowledged goes back into its queues (there is no other kind)."""
         with self._method() as (connection, _):
-            connection.messages.give_back(self._settle(0, multiple=True), connection.holder)
+            connection.messages.give_back(self._take_off(0, multiple=True), connection.holder)
             connection.look_again()
 
-    def _settle(self, delivery_tag: int, multiple: bool) -> list[int]:
+    def _take_off(self, delivery_tag: int, multiple: bool) -> list[int]:
         """The messages of this tag, or of all up to it (0: all); they are outstanding no more."""
         if multiple:
             tags = [tag for tag in self._unacked if tag <= delivery_tag or not delivery_tag]
@@ -214,8 +214,8 @@ class Consuming(Plumbing):
             tags = [delivery_tag] if delivery_tag in self._unacked else []
         if not tags and delivery_tag:
             raise PreconditionFailed(f"PRECONDITION_FAILED - unknown delivery tag {delivery_tag}")
-        settled = [self._unacked.pop(tag) for tag in tags]
-        for _, consumer in settled:
+        acknowledged = [self._unacked.pop(tag) for tag in tags]
+        for _, consumer in acknowledged:
             if consumer is not None:
                 consumer.outstanding -= 1
-        return [number for number, _ in settled]
+        return [number for number, _ in acknowledged]

@@ -11,7 +11,7 @@ def dead_letter_properties(
 ) -> dict[str, Any]:
     """The properties of the dead letter of a message that died in `queue`."""
     headers = dict(properties.get("application_headers") or {})
-    deaths = _told(headers.get("x-death"))
+    deaths = _earlier_deaths(headers.get("x-death"))
     death = next((d for d in deaths if (d["queue"], d["reason"]) == (queue, reason)), None)
     if death is None:
         death = {"reason": reason, "queue": queue, "exchange": exchange, "count": 0}
@@ -28,8 +28,8 @@ def dead_letter_properties(
     return {**kept, "application_headers": headers}
 
 
-def _told(deaths: Any) -> list[dict[str, Any]]:
-    """The deaths so far. A publisher may write this header too, and may write anything into it."""
+def _earlier_deaths(deaths: Any) -> list[dict[str, Any]]:
+    """The deaths that the header lists; a publisher may have written it, with anything in it."""
     if not isinstance(deaths, list):
         return []
     return [

@@ -55,9 +55,9 @@ class Declaring(Plumbing):
             connection.sweep()  # the dead are no consumers
             with self._method(durable=not passive) as (_, db):
                 if passive:
-                    found = entities.find_queue(db, queue, connection.holder)
+                    declared = entities.find_queue(db, queue, connection.holder)
                 else:
-                    found = entities.declare_queue(
+                    declared = entities.declare_queue(
                         db,
                         queue,
                         arguments or {},
@@ -66,8 +66,8 @@ class Declaring(Plumbing):
                         owner=connection.holder if exclusive else None,
                         holder=connection.holder,
                     )
-                entities.mark_used(db, found.id)
-                return queue_declare_ok_t(found.name, *entities.count(db, found))
+                entities.mark_used(db, declared.id)
+                return queue_declare_ok_t(declared.name, *entities.count(db, declared))
 
     def queue_bind(
         self,
@@ -79,8 +79,8 @@ class Declaring(Plumbing):
     ) -> None:
         """Send what matches the key from the exchange to the queue."""
         with self._method(durable=True) as (connection, db):
-            found = entities.find_queue(db, queue, connection.holder)
-            entities.bind(db, found, exchange, routing_key)
+            declared = entities.find_queue(db, queue, connection.holder)
+            entities.bind(db, declared, exchange, routing_key)
 
     def queue_unbind(
         self,
@@ -105,20 +105,20 @@ class Declaring(Plumbing):
         with self._method(durable=True) as (connection, db):
             if not entities.exists(db, queue):
                 return 0
-            found = entities.find_queue(db, queue, connection.holder)
-            messages, consumers = entities.count(db, found)
+            declared = entities.find_queue(db, queue, connection.holder)
+            messages, consumers = entities.count(db, declared)
             if (if_unused and consumers) or (if_empty and messages):
                 raise PreconditionFailed(
                     f"PRECONDITION_FAILED - queue '{queue}' in vhost '/' is in use or not empty"
                 )
-            connection.ring_later(entities.drop_queue(db, found.id))
+            connection.ring_later(entities.drop_queue(db, declared.id))
             return messages
 
     def queue_purge(self, queue: str = "", nowait: bool = False) -> int:
         """Drop all ready messages; how many."""
         with self._method(durable=True) as (connection, db):
-            found = entities.find_queue(db, queue, connection.holder)
-            return entities.purge(db, found)
+            declared = entities.find_queue(db, queue, connection.holder)
+            return entities.purge(db, declared)
 
     def prepare_queue_arguments(
         self, arguments: dict[str, Any] | None, **options: Any

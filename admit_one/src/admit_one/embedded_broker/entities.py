@@ -132,7 +132,7 @@ def declare_queue(
 
 
 def mark_used(db: sqlite3.Connection, queue: int) -> None:
-    """An unused queue's time to live starts anew."""
+    """An unused queue's time to live starts again."""
     db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue))
 
 

@@ -63,7 +63,7 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
         raise InvalidPath(f"expected an embedded broker at {path}, got another SQLite database")
     for statement in STATEMENTS:
         db.execute(statement)
-    # Holders are never numbered twice, not even when a file is deleted and made anew while an
+    # Holders are never numbered twice, not even when a file is deleted and made again while an
     # old process still locks its byte of the same lock file.
     db.execute("INSERT INTO sqlite_sequence VALUES ('holder', ?)", (time.time_ns() // 1000,))
     db.execute(f"PRAGMA application_id = {APPLICATION}")

@@ -34,10 +34,10 @@ class LockFile:
         connection must lock what others see.
         """
         with cls._guard:
-            found = cls._opened.get(path)
-            if found is None or not found.is_at(path):
-                found = cls._opened[path] = cls(path)
-            return found
+            lock = cls._opened.get(path)
+            if lock is None or not lock.is_at(path):
+                lock = cls._opened[path] = cls(path)
+            return lock
 
     def is_at(self, path: str) -> bool:
         """Whether `path` still leads to this file."""

@@ -28,7 +28,7 @@ class Plumbing:
         """Start as a new channel does; each chapter of the protocol forgets its own."""
 
     def _give_up(self, db: sqlite3.Connection) -> None:
-        """Tell the file that this channel starts anew."""
+        """Tell the file that this channel starts again."""
 
     def _require_open(self) -> Connection:
         if self.connection is None:

@@ -48,8 +48,8 @@ class Router:
 
     def _numbers(self, exchange: str, routing_key: str) -> list[int]:
         if not exchange:  # the default exchange: every queue is bound by its name
-            found = self._db.execute("SELECT id FROM queue WHERE name = ?", (routing_key,))
-            return [number for (number,) in found]
+            queues = self._db.execute("SELECT id FROM queue WHERE name = ?", (routing_key,))
+            return [number for (number,) in queues]
         kind = self._db.execute("SELECT type FROM exchange WHERE name = ?", (exchange,)).fetchone()
         if kind is None:
             raise NotFound(f"NOT_FOUND - no exchange '{exchange}' in vhost '/'")

@@ -19,15 +19,15 @@ def settings_are_usable(**_: Any) -> list[CheckMessage]:
         current = conf.current()
     except ImproperlyConfigured as error:
         return [Error(str(error), id="messaging.E001")]
-    found: list[CheckMessage] = []
+    problems: list[CheckMessage] = []
     if not current.RETRY_DELAYS:
         text = "MESSAGING RETRY_DELAYS: expected at least one number of seconds, got none"
-        found.append(Error(text, id="messaging.E004"))
+        problems.append(Error(text, id="messaging.E004"))
     # An event remembered shorter than it can be sent again, or tried again, would be applied twice.
     horizon = sum(current.RETRY_DELAYS)
     longest = max(current.OUTBOX_DAYS, current.SET_ASIDE_DAYS)
     if longest * DAY + horizon >= current.INBOX_DAYS * DAY:
-        found.append(
+        problems.append(
             Error(
                 f"MESSAGING INBOX_DAYS: expected more than OUTBOX_DAYS ({current.OUTBOX_DAYS}) and "
                 f"SET_ASIDE_DAYS ({current.SET_ASIDE_DAYS}), each with the {horizon:,} s of "
@@ -36,7 +36,7 @@ def settings_are_usable(**_: Any) -> list[CheckMessage]:
                 id="messaging.E003",
             )
         )
-    return found
+    return problems
 
 
 @register("messaging")

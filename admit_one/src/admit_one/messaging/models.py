@@ -101,7 +101,7 @@ class SetAsideQuerySet(models.QuerySet["SetAside"]):
         )
 
     def open(self) -> Self:
-        """Those that nobody has settled yet."""
+        """Those that are not closed: retrying or dead."""
         return self.filter(state__in=[SetAside.State.RETRYING, SetAside.State.DEAD])
 
 
@@ -157,7 +157,7 @@ class SetAside(models.Model):
                 name="messaging_set_aside_due",
                 condition=models.Q(state="retrying"),
             ),
-            # The groups that nobody has settled, counted without a look at those that are.
+            # The groups that are open, counted without a look at those that are closed.
             models.Index(
                 fields=["state", "fingerprint"],
                 name="messaging_set_aside_open",
@@ -166,7 +166,7 @@ class SetAside(models.Model):
         ]
 
     def __str__(self) -> str:
-        # In masked words: a stranger may have put anything there.
+        # Masked: a third party may have put anything there.
         return harmless(f"{self.type or 'unreadable'} {self.event_id} ({self.state})")
 
     @property

@@ -1,4 +1,4 @@
-"""Pruning: what is settled and old goes, in small batches; what is unresolved stays for ever."""
+"""Pruning deletes what is finished and old, in small batches. What is open stays for ever."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class _Kind:
 
     table: str
     rows: models.QuerySet[Any]
-    settled: models.Q
+    finished: models.Q
     born: str
     """The time of a row's insert: rows with higher ids are not much older."""
     days: int
 
     def count(self) -> int:
-        return self.rows.filter(self.settled).count()
+        return self.rows.filter(self.finished).count()
 
     def delete(self, go_on: Callable[[], bool]) -> int:
         """Walk up the table, a batch at a time, as far as there can be anything old.
@@ -66,7 +66,7 @@ class _Kind:
                 .values_list("id", "aged")[:BATCH]
             )
             ids = [row_id for row_id, is_aged in batch if is_aged]
-            deleted += self.rows.filter(self.settled, id__in=ids).delete()[0]
+            deleted += self.rows.filter(self.finished, id__in=ids).delete()[0]
             if len(batch) < BATCH or not batch[-1][1]:
                 break
             last = batch[-1][0]

@@ -18,7 +18,7 @@ from admit_one.messaging.set_aside.choice import STATES, Choice
 from admit_one.messaging.set_aside.replay import Order
 
 from . import orders as set_aside_orders
-from .orders import AWAY, NotUnderstood, Outcome, Work, in_words
+from .orders import OUTAGE_ERRORS, NotUnderstood, OrderResult, Work, in_words
 
 TEMPLATE = "admin/messaging/setaside/order.html"
 
@@ -120,7 +120,7 @@ def _work(request: HttpRequest, choice: Choice, given: dict[str, Any]) -> Work:
     return Work(choice, order, given.get("rate") or 0)
 
 
-def _meant(verb: str, choice: Choice, outcome: Outcome | None) -> dict[str, Any]:
+def _meant(verb: str, choice: Choice, outcome: OrderResult | None) -> dict[str, Any]:
     """How many messages an order is for, and which, in words; or why there are none."""
     try:
         if verb == "go-on":
@@ -129,7 +129,7 @@ def _meant(verb: str, choice: Choice, outcome: Outcome | None) -> dict[str, Any]
         else:
             rows = choice.rows(verb).filter(state__in=STATES[verb])
         count, example = rows.count(), rows.first()
-    except (MessagingError, *AWAY) as error:
+    except (MessagingError, *OUTAGE_ERRORS) as error:
         # After an outcome, a group that is not there any more is what was wanted.
         return {"count": 0, "none": "" if outcome else in_words(error)}
     of = f" with the cause {choice.group}" if choice.group else ""

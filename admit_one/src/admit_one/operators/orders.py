@@ -23,16 +23,16 @@ from admit_one.messaging.set_aside import (
     choice as set_aside_choice,
 )
 from admit_one.messaging.set_aside.choice import Choice
-from admit_one.messaging.set_aside.replay import Answer, Order, trial, worth_a_try
+from admit_one.messaging.set_aside.replay import Order, ReplayResult, trial, worth_a_try
 from admit_one.processes.stopping import Stop
 from admit_one.sealing import canaries
 
 T = TypeVar("T")
 
-AWAY = (outage.LetGo, *outage.DATABASE_ERRORS)
+OUTAGE_ERRORS = (outage.LetGo, *outage.DATABASE_ERRORS)
 
 PATIENCE = 4.0
-"""Seconds that an order works; less than a web server that is told to stop waits for a request."""
+"""Seconds that an order works; less than a web server that stops waits for a request."""
 
 MOST_IDS = 200
 """In one address. More messages than that are chosen by their group."""
@@ -45,7 +45,7 @@ class NotUnderstood(MessagingError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OrderResult:
     """What came of an order, in lines; why it ended early; and how many it did not get to."""
 
     lines: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ def chosen(query: Mapping[str, str]) -> Choice:
     return Choice([int(number) for number in numbers], group or None, bool(everything), state)
 
 
-def rehearse(work: Work) -> Outcome:
+def rehearse(work: Work) -> OrderResult:
     """What a replay would do; nothing changes."""
     canaries.compare()
     ids, others = _to_be_tried(work)
@@ -91,16 +91,16 @@ def rehearse(work: Work) -> Outcome:
     ]
     if not problem and len(answers) < len(ids):
         lines.append("No time for the others; `set_aside replay --dry-run` has all the time.")
-    return Outcome(lines, problem)
+    return OrderResult(lines, problem)
 
 
-def replay(work: Work) -> Outcome:
+def replay(work: Work) -> OrderResult:
     """Try the messages, in growing batches."""
     canaries.check()  # a handler may seal and send
     ids, others = _to_be_tried(work)
     steps = bulk_replay.replayed(ids, work.order, _NOBODY_ASKS, rate=work.rate)
     answers, problem = _answers(steps)
-    return Outcome(
+    return OrderResult(
         [
             f"{len(answers):,} of {len(ids):,} messages replayed",
             *report.summed_up(answers, report.HAS),
@@ -112,38 +112,38 @@ def replay(work: Work) -> Outcome:
 
 
 def _to_be_tried(work: Work) -> tuple[list[int], list[str]]:
-    """Ids in the order of a replay, and a word about others that will not be tried."""
+    """Ids in the order of a replay, and a line about those that will not be tried."""
     rows = work.choice.rows("replay")
-    if work.choice.ids:  # few; each is told what is the matter with it
-        return bulk_replay.in_order(rows), []
-    ids = bulk_replay.in_order(worth_a_try(rows, work.order))
+    if work.choice.ids:  # few: each gets its own reason
+        return bulk_replay.least_tried_first(rows), []
+    ids = bulk_replay.least_tried_first(worth_a_try(rows, work.order))
     others = rows.count() - len(ids)
     why = "handled already, discarded, or older than the memory of what was handled"
     return ids, [f"{others:,} others are not tried: {why}"] if others else []
 
 
-def discard(work: Work) -> Outcome:
+def discard(work: Work) -> OrderResult:
     """Give the messages up."""
-    ids = set_aside_choice.in_order(work.choice.rows("discard"))
+    ids = set_aside_choice.oldest_first(work.choice.rows("discard"))
     order = work.order
     return _closed(decisions.discard(ids, by=order.by, reason=order.reason), len(ids), "discarded")
 
 
-def restore(work: Work) -> Outcome:
+def restore(work: Work) -> OrderResult:
     """Take the messages back that were given up."""
-    ids = set_aside_choice.in_order(work.choice.rows("restore"))
+    ids = set_aside_choice.oldest_first(work.choice.rows("restore"))
     order = work.order
     return _closed(decisions.restore(ids, by=order.by, reason=order.reason), len(ids), "restored")
 
 
-def go_on(work: Work) -> Outcome:
+def go_on(work: Work) -> OrderResult:
     """Let a consumer that holds set aside what fails with this group's cause."""
     cause = groups.named(work.choice.group or "")
     decisions.go_on(cause, by=work.order.by, reason=work.order.reason)
-    return Outcome([f"for an hour, consumers set aside what fails with {harmless(cause)}"])
+    return OrderResult([f"for an hour, consumers set aside what fails with {harmless(cause)}"])
 
 
-DO: Mapping[str, Callable[[Work], Outcome]] = {
+DO: Mapping[str, Callable[[Work], OrderResult]] = {
     "rehearse": rehearse,
     "replay": replay,
     "discard": discard,
@@ -152,40 +152,40 @@ DO: Mapping[str, Callable[[Work], Outcome]] = {
 }
 
 
-def done(what: str, work: Work) -> Outcome:
-    """The outcome of one of `DO`; all that can go wrong with it is told there."""
+def done(what: str, work: Work) -> OrderResult:
+    """The result of one of `DO`, which also reports all that can go wrong with it."""
     try:
         outcome = DO[what](work)
-    except (MessagingError, canaries.WrongKey, *AWAY) as error:
-        return Outcome(problem=in_words(error))
-    return Outcome([harmless(line) for line in outcome.lines], outcome.problem, outcome.left)
+    except (MessagingError, canaries.WrongKey, *OUTAGE_ERRORS) as error:
+        return OrderResult(problem=in_words(error))
+    return OrderResult([harmless(line) for line in outcome.lines], outcome.problem, outcome.left)
 
 
-def _answers(steps: Iterator[Answer]) -> tuple[list[Answer], str]:
+def _answers(steps: Iterator[ReplayResult]) -> tuple[list[ReplayResult], str]:
     """All answers there was time for, and why there are no more if that was not it."""
-    answers: list[Answer] = []
+    answers: list[ReplayResult] = []
     try:
         for answer in _while_there_is_time(steps):
             answers.append(answer)  # noqa: PERF402 (those before an error are wanted, too)
-    except (MessagingError, *AWAY) as error:
+    except (MessagingError, *OUTAGE_ERRORS) as error:
         return answers, in_words(error)
     return answers, ""
 
 
 def in_words(error: Exception) -> str:
-    """What an operator is told of an error."""
+    """An error, as an operator reads it."""
     if isinstance(error, outage.DATABASE_ERRORS):
         return f"the database is away ({type(error).__name__})"
     return harmless(str(error))
 
 
-def _closed(steps: Iterator[int], total: int, verb: str) -> Outcome:
+def _closed(steps: Iterator[int], total: int, verb: str) -> OrderResult:
     batches = list(_while_there_is_time(steps))
     reached = min(total, decisions.BATCH * len(batches))
     lines = [f"{sum(batches):,} of {total:,} messages {verb}"]
     if others := reached - sum(batches):
         lines.append(f"{others:,} are in a state that does not allow it")
-    return Outcome(lines, left=total - reached)
+    return OrderResult(lines, left=total - reached)
 
 
 def _while_there_is_time(steps: Iterable[T]) -> Iterator[T]:

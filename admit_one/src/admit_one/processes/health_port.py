@@ -32,7 +32,7 @@ PATIENCE = 5.0
 """Seconds that a client may take for one request, answer included."""
 
 PLACES = 32
-"""Requests at a time; a client that comes while all are taken is turned away, and may ask again."""
+"""Requests at a time; a client that comes while all are taken is turned away, and may try again."""
 
 READY = Gauge("messaging_ready", "1 if this process does its work, else 0, as /health/ready says.")
 

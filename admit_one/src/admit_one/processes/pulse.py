@@ -69,10 +69,10 @@ class Pulse:
 
     def why_not_ready(self) -> list[str]:
         """All that keeps this process from its work; empty if it does it."""
-        found = [self.hangs(), self.trouble]
-        found += self._silence() if self._connected else [self._why]
-        found += [check() for check in self.checks]
-        return [reason for reason in dict.fromkeys(found) if reason]
+        reasons = [self.hangs(), self.trouble]
+        reasons += self._silence() if self._connected else [self._why]
+        reasons += [check() for check in self.checks]
+        return [reason for reason in dict.fromkeys(reasons) if reason]
 
     def _silence(self) -> Iterator[str]:
         contacts = (("the broker", self._heard_at), ("the database", self._reached_at))

@@ -28,7 +28,7 @@ class Stop:
     """Becomes true at SIGTERM or SIGINT, and ends any `wait` at once."""
 
     def __init__(self) -> None:
-        self._asked_at: float | None = None
+        self._stop_at: float | None = None
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -56,16 +56,16 @@ class Stop:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def ask(self) -> None:
-        self._asked_at = time.monotonic()
+        self._stop_at = time.monotonic()
         os.write(self._writer, b"\0")
 
     def __bool__(self) -> bool:
-        return self._asked_at is not None
+        return self._stop_at is not None
 
     @property
     def overdue(self) -> bool:
         """Whether it was asked `GRACE` seconds ago: what can be given back is given back."""
-        return self._asked_at is not None and time.monotonic() - self._asked_at > GRACE
+        return self._stop_at is not None and time.monotonic() - self._stop_at > GRACE
 
     def wait(self, seconds: float, *others: int) -> None:
         """Wait so long, or until asked to stop, or until one of the `others` (fds) is readable."""

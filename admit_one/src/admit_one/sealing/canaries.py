@@ -119,7 +119,7 @@ def _compare(known: Canaries) -> None:
         if kid not in listed:
             raise WrongKey(
                 f"{SEALING}: expected also the key {kid!r}, which this database's rows may be "
-                "sealed with; `manage.py rotate_keys` seals them anew and says when it may go"
+                "sealed with; `manage.py rotate_keys` re-seals them and reports when it may go"
             )
         if canary(listed[kid]) != value:
             raise WrongKey(

@@ -1,4 +1,4 @@
-"""Sealing anew: every row is brought to the keys in force, a few at a time, while all goes on.
+"""Re-sealing: every row is brought to the keys in force, a few at a time, while all goes on.
 
 It can be ended and begun again at any time: a row either is as it should be, or it is renewed.
 """

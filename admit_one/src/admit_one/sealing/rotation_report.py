@@ -43,7 +43,7 @@ def _old_keys(columns: Sequence[Column], *, dry_run: bool) -> Iterator[str]:
             continue
         needed = sum(c.by_key[kid] if dry_run else c.left(kid) for c in columns)
         if needed:
-            then = "rotate_keys seals them anew" if dry_run else "run rotate_keys again"
+            then = "rotate_keys re-seals them" if dry_run else "run rotate_keys again"
             yield f"{kid} is needed: {needed:,} rows are sealed with it; {then}."
             continue
         yield f"{kid} may be taken out of SEALING_KEYS."

@@ -10,10 +10,10 @@ RUN_SECONDS = 30.0
 """A task ends after this, and another run goes on."""
 
 stopping = threading.Event()
-"""Set once the worker was told to stop: a task finishes what it has in hand and returns."""
+"""Set once the worker was asked to stop: a task finishes what it has in hand and returns."""
 
 
 def for_a_run(seconds: float | None = None) -> Callable[[], bool]:
-    """True until the run's `seconds` are up or the worker is told to stop."""
+    """True until the run's `seconds` are up or the worker is asked to stop."""
     end = time.monotonic() + (RUN_SECONDS if seconds is None else seconds)
     return lambda: time.monotonic() < end and not stopping.is_set()

@@ -1,6 +1,6 @@
-"""How a Celery worker tells whether it works, for `messaging.health`.
+"""How a Celery worker reports whether it works, for `messaging.health`.
 
-The port belongs to the parent process, whatever the pool; so only what the parent sees is told.
+The port belongs to the parent process, whatever the pool, so it reports only what the parent sees.
 """
 
 from __future__ import annotations

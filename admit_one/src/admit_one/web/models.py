@@ -30,7 +30,7 @@ PRUNE_BATCH = 1_000
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def issue(self, client: str) -> str:
-        """A new key of `client`, told this one time: only its hash is kept."""
+        """A new key of `client`, shown this one time: only its hash is kept."""
         prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         self.create(client=client, prefix=prefix, digest=_digest(secret))
         return f"admit_{prefix}_{secret}"

@@ -29,6 +29,6 @@ class AlwaysJSON(BaseContentNegotiation):
         renderers: Iterable[BaseRenderer],
         format_suffix: str | None = None,  # noqa: ARG002
     ) -> tuple[BaseRenderer, str]:
-        """A 406 would come before the 401, and tell a stranger what is here."""
+        """A 406 would come before the 401, and show a client without a key what is here."""
         first = next(iter(renderers))
         return first, str(first.media_type)

@@ -30,12 +30,12 @@ def page_of(rows: models.QuerySet[M], request: Request) -> tuple[list[M], str | 
     cursor = request.query_params.get("cursor")
     if cursor is not None:
         rows = rows.filter(pk__lt=_position(cursor))
-    found = list(rows.order_by("-pk")[: limit + 1])
-    if len(found) <= limit:
-        return found, None
-    found.pop()
-    query = urlencode({"limit": limit, "cursor": _cursor(found[-1].pk)})
-    return found, f"{request.path}?{query}"
+    page = list(rows.order_by("-pk")[: limit + 1])
+    if len(page) <= limit:
+        return page, None
+    page.pop()
+    query = urlencode({"limit": limit, "cursor": _cursor(page[-1].pk)})
+    return page, f"{request.path}?{query}"
 
 
 def _limit(text: str) -> int:

@@ -1,4 +1,4 @@
-"""`X-Request-ID`: one id for a call, the caller's if it sent a usable one, in every answer."""
+"""`X-Request-ID`: one id for a call, the caller's if it sent a usable one, in every response."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ logger = EventLogger(__name__)
 USABLE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """It stands in logs and headers: nothing that could break a line or a quote."""
 
-Answer = Callable[[HttpRequest], HttpResponseBase]
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
-def request_ids(get_response: Answer) -> Answer:
+def request_ids(get_response: GetResponse) -> GetResponse:
     """Middleware. A failed call is logged with its id, so that a caller's report finds it."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

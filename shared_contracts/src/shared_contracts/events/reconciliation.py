@@ -105,7 +105,7 @@ class AccessGrantReported(Event):
     email: Email
     plan: Visible
     amount: Amount | None = None
-    """None if it was never told: codes that an early release has issued."""
+    """None if it is unknown: an early release issued the code."""
     currency: Currency | None = None
     occurred_at: Moment
     access_code: Code

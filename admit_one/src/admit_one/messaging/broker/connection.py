@@ -139,7 +139,7 @@ def frames(connection: Connection) -> int:
     if connection.transport.driver_type == "amqp":
         received: int = connection.connection.bytes_recv  # frames, whatever its name
         return received
-    return time.monotonic_ns()  # the embedded broker is a file, which is asked at every turn
+    return time.monotonic_ns()  # the embedded broker is a file, which is read at every turn
 
 
 def wait(connection: Connection, seconds: float, stop: Stop, *others: int) -> None:

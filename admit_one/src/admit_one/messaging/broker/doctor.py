@@ -1,7 +1,7 @@
 """What differs between the topology as declared and the broker as it is, in plain words.
 
 It asks by AMQP alone, and changes nothing: what is there is declared once more, equally, because
-the broker refuses another argument or type by its name. What AMQP does not show is said, too.
+the broker refuses another argument or type by its name. What AMQP does not show is reported, too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WAITS_TOO_LONG = 60.0
 DECLARE = "`manage.py declare_topology` makes it, with a broker user that may configure"
 
 
-class Verdict(StrEnum):
+class Condition(StrEnum):
     FINE = "fine"
     WRONG = "wrong"
     UNSEEN = "unseen"
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    verdict: Verdict
+    condition: Condition
     what: str
     says: str
     mend: str = ""
@@ -59,7 +59,7 @@ def examine(connection: Connection) -> Iterator[Finding]:
     yield from _queue(connection, dead, "`manage.py consume_events` takes these, too")
     yield from _waiting(own.name)
     yield Finding(
-        Verdict.UNSEEN,
+        Condition.UNSEEN,
         "bindings",
         "AMQP does not show which keys are bound; events that nobody is bound to show above",
         "`manage.py declare_topology` binds what is missing and changes nothing else",
@@ -72,27 +72,29 @@ def _exchange(connection: Connection, exchange: Exchange, mend: str) -> Iterator
         connection, lambda ch: ch.exchange_declare(exchange.name, exchange.type, passive=True)
     )
     if isinstance(missing, NotFound):
-        yield Finding(Verdict.WRONG, what, "it is missing", mend)
+        yield Finding(Condition.WRONG, what, "it is missing", mend)
         return
     yield _compared(what, _refused(connection, lambda ch: exchange(ch).declare()), exchange.type)
 
 
 def _queue(connection: Connection, queue: Queue, take: str) -> Iterator[Finding]:
     what = f"queue {queue.name}"
-    found: list[Any] = []
+    declared: list[Any] = []
     refusal = _refused(
-        connection, lambda ch: found.append(ch.queue_declare(queue.name, passive=True))
+        connection, lambda ch: declared.append(ch.queue_declare(queue.name, passive=True))
     )
     if isinstance(refusal, NotFound):
-        yield Finding(Verdict.WRONG, what, "it is missing", DECLARE)
+        yield Finding(Condition.WRONG, what, "it is missing", DECLARE)
         return
     if refusal is not None:
-        yield Finding(Verdict.UNSEEN, what, refusal.reply_text, "ask with a user that may read it")
+        yield Finding(
+            Condition.UNSEEN, what, refusal.reply_text, "ask with a user that may read it"
+        )
         return
-    waiting, consumers = found[0].message_count, found[0].consumer_count
+    waiting, consumers = declared[0].message_count, declared[0].consumer_count
     if not consumers:
         waits = f"{waiting} wait and nobody takes them" if waiting else "nobody consumes it"
-        yield Finding(Verdict.WRONG, what, waits, take)
+        yield Finding(Condition.WRONG, what, waits, take)
     same = _refused(connection, lambda ch: queue(ch).queue_declare())
     if consumers or same is not None:
         yield _compared(what, same, f"{waiting} waiting, {consumers} consuming")
@@ -101,16 +103,16 @@ def _queue(connection: Connection, queue: Queue, take: str) -> Iterator[Finding]
 def _compared(what: str, refusal: Any, fine: str) -> Finding:
     """What the broker says to an equal declaration of something that is there."""
     if refusal is None:
-        return Finding(Verdict.FINE, what, fine)
+        return Finding(Condition.FINE, what, fine)
     if isinstance(refusal, PreconditionFailed):
         return Finding(
-            Verdict.WRONG,
+            Condition.WRONG,
             what,
             f"it is of another kind: {refusal.reply_text}",
             "stop who fills it, let it be emptied, delete it, then `manage.py declare_topology`",
         )
     return Finding(
-        Verdict.UNSEEN,
+        Condition.UNSEEN,
         what,
         f"{fine}; its kind and arguments are not compared: this user may not configure",
         "run this with the broker user of the deploy step",
@@ -137,16 +139,16 @@ def _waiting(exchange: str) -> Iterator[Finding]:
         oldest = unsent.order_by("next_attempt_at", "id").first()
         if refused is not None:
             yield Finding(
-                Verdict.WRONG,
+                Condition.WRONG,
                 what,
                 f"an event was refused {refused.attempts} times: {mask(refused.last_error)}",
                 "it is tried again by itself; if the reason is a full queue or disk, mend that",
             )
         elif oldest is None or not unsent.filter(created_at__lt=now_plus(-WAITS_TOO_LONG)).exists():
-            yield Finding(Verdict.FINE, what, "no event waits for long")
+            yield Finding(Condition.FINE, what, "no event waits for long")
         elif _others_went_out_since(oldest):
             yield Finding(
-                Verdict.WRONG,
+                Condition.WRONG,
                 what,
                 f"events wait since {oldest.created_at:%Y-%m-%d %H:%M}, and others went out since: "
                 f"nobody is bound to it on {exchange}",
@@ -154,7 +156,7 @@ def _waiting(exchange: str) -> Iterator[Finding]:
             )
         else:
             yield Finding(
-                Verdict.WRONG,
+                Condition.WRONG,
                 what,
                 f"events wait since {oldest.created_at:%Y-%m-%d %H:%M} and none went out since: "
                 "the relay does not work, or nobody is bound",

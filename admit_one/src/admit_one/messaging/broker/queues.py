@@ -43,13 +43,13 @@ def _notes(connection: Connection) -> Iterator[str]:
         name = service.inbox(current.BROKER_PREFIX)
         channel = broker.channel_of(connection)
         try:
-            found = channel.queue_declare(name, passive=True)
+            declared = channel.queue_declare(name, passive=True)
         except NotFound:
             yield f"{name} does not exist: what is for it waits in the outbox."
             continue
         except AccessRefused:
-            continue  # nobody needs to be told what this user may not see
-        waiting, consumers = found.message_count, found.consumer_count
+            continue  # this user may not see it, so there is nothing to report
+        waiting, consumers = declared.message_count, declared.consumer_count
         if not consumers:
             yield f"Nobody consumes {name}" + (f": {waiting:,} wait there." if waiting else ".")
         elif waiting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from admit_one.acts.models import Act
 from admit_one.database.clock import now_plus
 from admit_one.messaging.set_aside import acts
-from admit_one.messaging.set_aside.failure import fingerprint_of
+from admit_one.messaging.set_aside.error_record import fingerprint_of
 from admit_one.messaging.set_aside.groups import short
 
 MOST_ALIKE = 50

@@ -20,7 +20,7 @@ from admit_one.processes.stopping import Stop
 TURN = 1.0
 """Seconds between two looks at heartbeats, at most."""
 
-DATABASE_AWAY = "the database is away"
+NO_DATABASE = "the database is away"
 
 T = TypeVar("T")
 
@@ -72,4 +72,4 @@ class Holding:
             "the database is away ({error}): waiting for it",
             error=type(error).__name__,
         )
-        self.hold(seconds, DATABASE_AWAY)
+        self.hold(seconds, NO_DATABASE)

@@ -37,13 +37,13 @@ class QueueWatch:
         if time.monotonic() < self._next_look:
             return
         waited = self._waited
-        # What is delivered meanwhile is told by `taken`, which forgets what is found here.
-        found = self._channel.queue_declare(self._queue, passive=True)
+        # `taken` reports what is delivered meanwhile, and resets what is measured here.
+        declared = self._channel.queue_declare(self._queue, passive=True)
         self._next_look = time.monotonic() + LOOK_EVERY
-        self._waited = found.message_count > 0
-        if not found.consumer_count:
+        self._waited = declared.message_count > 0
+        if not declared.consumer_count:
             raise StandsStill(f"the broker knows of no consumer of {self._queue} any more")
         if waited and self._waited:
             raise StandsStill(
-                f"{found.message_count} messages wait in {self._queue} and none is delivered"
+                f"{declared.message_count} messages wait in {self._queue} and none is delivered"
             )

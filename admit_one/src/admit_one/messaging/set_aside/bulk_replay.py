@@ -1,7 +1,7 @@
 """Many messages replayed, carefully: in growing batches, at a limited rate, with an end of its own.
 
 What is done and what is not stands in the rows. So a bulk replay that was stopped or killed is
-continued by the same command: what was applied is settled, what was not tried yet comes first.
+continued by the same command: what was applied is closed, what was not tried yet comes first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from admit_one.contract.errors import MessagingError
 from admit_one.messaging.models import SetAside
 from admit_one.processes.stopping import Stop
 
-from .replay import Answer, Order, replay
+from .replay import Order, ReplayResult, replay
 
 SIZES = (1, 2, 5, 10, 20, 50)
 """Messages in each of the first batches."""
@@ -32,12 +32,14 @@ class TooManyCameBack(MessagingError):
     """The replay has stopped itself: what was to be mended is not mended."""
 
 
-def in_order(rows: QuerySet[SetAside]) -> list[int]:
-    """Ids in the order of a replay: what was never tried first, then the oldest."""
+def least_tried_first(rows: QuerySet[SetAside]) -> list[int]:
+    """Their ids: those that were replayed least often first, then the oldest."""
     return list(rows.order_by("replays", "id").values_list("id", flat=True))
 
 
-def replayed(ids: Sequence[int], order: Order, stop: Stop, *, rate: float = 0) -> Iterator[Answer]:
+def replayed(
+    ids: Sequence[int], order: Order, stop: Stop, *, rate: float = 0
+) -> Iterator[ReplayResult]:
     """Replay each of `ids`, at most `rate` a second (0: as fast as it goes); yields each answer.
 
     Ends early when asked to stop. Raises `TooManyCameBack` after a batch of which more than

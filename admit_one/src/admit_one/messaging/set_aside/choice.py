@@ -16,7 +16,7 @@ STATES = {
     "discard": [S.DEAD, S.RETRYING],
     "restore": [S.DISCARDED],
 }
-"""The states on which each verb works; of a group and of all, the first unless told."""
+"""The states on which each verb works; of a group and of all, the first unless one is given."""
 
 
 class NoSuchMessage(MessagingError):
@@ -36,7 +36,7 @@ class Choice:
         """The messages that `verb` is for. Raises `NoSuchMessage` and `NoSuchGroup`."""
         if self.ids:
             rows = SetAside.objects.filter(id__in=self.ids)
-            if missing := sorted(set(self.ids) - set(in_order(rows))):
+            if missing := sorted(set(self.ids) - set(oldest_first(rows))):
                 raise NoSuchMessage(
                     f"no message {', '.join(map(str, missing))}; see `set_aside list`"
                 )
@@ -48,6 +48,6 @@ class Choice:
         return rows.filter(state=self.state or STATES[verb][0])
 
 
-def in_order(rows: SetAsideQuerySet) -> list[int]:
+def oldest_first(rows: SetAsideQuerySet) -> list[int]:
     """Their ids, the oldest first."""
     return list(rows.order_by("id").values_list("id", flat=True))

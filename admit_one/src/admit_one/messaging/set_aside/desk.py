@@ -18,7 +18,7 @@ from . import bulk_replay, decisions, report
 from . import choice as set_aside_choice
 from . import groups as set_aside_groups
 from .choice import Choice
-from .replay import Answer, Order, Verdict, trial
+from .replay import Order, ReplayResult, Verdict, trial
 
 BAR = 30
 """Characters."""
@@ -46,14 +46,14 @@ class Screen(Protocol):
 
 
 class Desk:
-    """Does what the operator says and tells what came of it. Progress goes to a terminal only.
+    """Does what the operator orders, and reports the result. Progress goes to a terminal only.
 
     Its verbs raise `Unfinished`, and `NoSuchGroup` and `NoSuchMessage` for what is not there; a
     replay with other keys than the database's raises `WrongKey`.
     """
 
     def __init__(self, out: Screen, progress: Screen, stop: Stop, *, each: bool = False) -> None:
-        """With `each`, an answer is told for each message, not only summed up."""
+        """With `each`, every message gets a line, beside the summary."""
         self._out = out
         self._each = each
         self._screen = progress if progress.isatty() else None
@@ -63,14 +63,14 @@ class Desk:
     def groups(self, state: str | None) -> None:
         """What is set aside, in groups with one cause."""
         groups = [group for group in set_aside_groups.groups() if state in {None, group.state}]
-        self._say(report.listed(groups) if groups else ["nothing is set aside"])
+        self._print(report.listed(groups) if groups else ["nothing is set aside"])
 
     def show(self, row_id: int) -> None:
         """All that is known of one message."""
         row = SetAside.objects.filter(id=row_id).first()
         if row is None:
             raise Unfinished(f"no message {row_id}; `set_aside list` shows which there are")
-        self._say(report.shown(row))
+        self._print(report.shown(row))
 
     def replay(self, choice: Choice, order: Order, *, rate: float, dry_run: bool) -> None:
         """Try messages now; `rate` a second at most, 0 for no limit."""
@@ -78,9 +78,9 @@ class Desk:
             raise Unfinished(f"--rate: expected messages a second, got {rate}", exit_code=2)
         if order.again:
             _need(order.reason, "--again")
-        ids = bulk_replay.in_order(choice.rows("replay"))
+        ids = bulk_replay.least_tried_first(choice.rows("replay"))
         if not ids:
-            self._say(["there is nothing to replay"])
+            self._print(["there is nothing to replay"])
         elif dry_run:
             self._rehearse(ids, order)
         else:
@@ -89,13 +89,13 @@ class Desk:
     def discard(self, choice: Choice, order: Order, *, dry_run: bool) -> None:
         """Give messages up."""
         _need(order.reason, "discard")
-        ids = set_aside_choice.in_order(choice.rows("discard"))
+        ids = set_aside_choice.oldest_first(choice.rows("discard"))
         steps = decisions.discard(ids, by=order.by, reason=order.reason)
         self._close(ids, steps, "discarded", dry_run=dry_run)
 
     def restore(self, choice: Choice, order: Order, *, dry_run: bool) -> None:
         """Take messages back that were given up."""
-        ids = set_aside_choice.in_order(choice.rows("restore"))
+        ids = set_aside_choice.oldest_first(choice.rows("restore"))
         steps = decisions.restore(ids, by=order.by, reason=order.reason)
         self._close(ids, steps, "restored", dry_run=dry_run)
 
@@ -104,20 +104,22 @@ class Desk:
         _need(order.reason, "go-on")
         cause = set_aside_groups.named(group)
         decisions.go_on(cause, by=order.by, reason=order.reason)
-        self._say([f"for an hour, consumers set aside what fails with {cause} without holding it"])
+        self._print(
+            [f"for an hour, consumers set aside what fails with {cause} without holding it"]
+        )
 
     def _rehearse(self, ids: Sequence[int], order: Order) -> None:
         canaries.compare()
 
-        def tried() -> Iterator[Answer]:
+        def tried() -> Iterator[ReplayResult]:
             for row_id in ids:
                 if self._stop:
                     return
                 yield trial(row_id, order)
 
         answers, ended = self._watched(tried(), len(ids))
-        self._say([f"{len(answers):,} messages tried and rolled back: nothing has changed"])
-        self._tell(answers, report.WOULD)
+        self._print([f"{len(answers):,} messages tried and rolled back: nothing has changed"])
+        self._report(answers, report.WOULD)
         if ended or len(answers) < len(ids):
             raise Unfinished(ended or "stopped before the end", exit_code=3)
 
@@ -125,38 +127,38 @@ class Desk:
         canaries.check()  # a handler may seal and send
         steps = bulk_replay.replayed(ids, order, self._stop, rate=rate)
         answers, ended = self._watched(steps, len(ids))
-        self._say([f"{len(answers):,} of {len(ids):,} messages replayed"])
-        self._tell(answers, report.HAS)
+        self._print([f"{len(answers):,} of {len(ids):,} messages replayed"])
+        self._report(answers, report.HAS)
         if ended or len(answers) < len(ids):
             raise Unfinished(
                 f"{ended or 'asked to stop'}: {len(ids) - len(answers):,} messages are as they "
                 "were, and the same command goes on with them",
                 exit_code=3,
             )
-        if left := sum(not answer.settles for answer in answers):
+        if left := sum(not answer.closes for answer in answers):
             raise Unfinished(f"not closed: {left:,}; `set_aside list` shows what waits")
 
-    def _tell(self, answers: Sequence[Answer], words: dict[Verdict, str]) -> None:
+    def _report(self, answers: Sequence[ReplayResult], words: dict[Verdict, str]) -> None:
         if self._each:
-            self._say(report.each(answers, words))
-        self._say(report.summed_up(answers, words))
+            self._print(report.each(answers, words))
+        self._print(report.summed_up(answers, words))
 
     def _close(self, ids: Sequence[int], steps: Iterator[int], done: str, *, dry_run: bool) -> None:
         if dry_run:
-            self._say([f"would be {done}: {len(ids):,}; nothing has changed"])
+            self._print([f"would be {done}: {len(ids):,}; nothing has changed"])
             return
         count = 0
         for some in steps:
             count += some
             self._progress(count, len(ids), done)
         self._end_of_progress()
-        self._say([f"{count:,} of {len(ids):,} messages {done}"])
+        self._print([f"{count:,} of {len(ids):,} messages {done}"])
         if count < len(ids):
             raise Unfinished("the others are not there, or in a state that does not allow it")
 
-    def _watched(self, steps: Iterable[Answer], total: int) -> tuple[list[Answer], str]:
+    def _watched(self, steps: Iterable[ReplayResult], total: int) -> tuple[list[ReplayResult], str]:
         """All answers, and why there are no more if that was not for lack of messages."""
-        answers: list[Answer] = []
+        answers: list[ReplayResult] = []
         back = 0
         try:
             for answer in steps:
@@ -182,7 +184,7 @@ class Desk:
             self._screen.write("\r\x1b[K")
             self._screen.flush()
 
-    def _say(self, lines: Iterable[str]) -> None:
+    def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
             self._out.write(f"{harmless(line)}\n")
 

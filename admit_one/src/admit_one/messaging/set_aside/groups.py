@@ -50,13 +50,13 @@ def short(fingerprint: str) -> str:
 
 def groups() -> list[Group]:
     """All groups; first those that wait for somebody, the largest first."""
-    found = SetAside.objects.values_list("state", "fingerprint").annotate(
+    by_cause = SetAside.objects.values_list("state", "fingerprint").annotate(
         count=Count("id"),
         by_hand=Count("id", filter=Q(replays__gt=0)),
         oldest=Min("created_at"),
         example=Max("id"),
     )
-    counted = sorted(found, key=lambda group: (group[0] != S.DEAD, -group[2]))
+    counted = sorted(by_cause, key=lambda group: (group[0] != S.DEAD, -group[2]))
     # Not the whole rows: a body of each would be read.
     light = SetAside.objects.only("type", "error", "reason")
     examples = light.in_bulk([group[-1] for group in counted])
@@ -73,10 +73,14 @@ def named(name: str) -> str:
     Raises `NoSuchGroup`.
     """
     known = SetAside.objects.order_by().values_list("fingerprint", flat=True).distinct()
-    meant = {one for one in known if name == one or (name and short(one).startswith(name.lower()))}
+    meant = {
+        cause
+        for cause in known
+        if name == cause or (name and short(cause).startswith(name.lower()))
+    }
     if len(meant) == 1:
         return str(meant.pop())
     if meant:
-        candidates = ", ".join(sorted(f"{short(one)} ({one})" for one in meant))
+        candidates = ", ".join(sorted(f"{short(cause)} ({cause})" for cause in meant))
         raise NoSuchGroup(f"{name!r} may be {candidates}: type more of it")
     raise NoSuchGroup(f"no group is called {name!r}; `set_aside list` names them")

@@ -20,7 +20,7 @@ from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import SET_ASIDE_PURPOSE, SetAside
 from admit_one.sealing import cipher
 
-from . import failure
+from . import error_record
 from .groups import short
 from .on_dead import call_on_dead
 
@@ -54,9 +54,9 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
         "body": cipher.seal(message.body[:LONGEST_BODY], SET_ASIDE_PURPOSE),
         "headers": _headers(message),
         "suspect": suspect,
-        **failure.described(error),
+        **error_record.described(error),
         "attempts": 0,
-        "history": [failure.entry(error)],
+        "history": [error_record.entry(error)],
         "next_attempt_at": None if dead else now_plus(conf.current().RETRY_DELAYS[0]),
     }
     with transaction.atomic():
@@ -71,7 +71,7 @@ def keep(message: Received, error: BaseException, *, dead: bool, suspect: bool =
         event_id=mask(envelope.id if envelope else ""),  # anybody may have put anything there
         queue=row["queue"],
         reason=row["reason"],
-        group=short(failure.fingerprint_of(error)),
+        group=short(error_record.fingerprint_of(error)),
     )
 
 
@@ -94,7 +94,9 @@ def _insert(row: dict[str, Any]) -> bool:
 def _kept_again(row: dict[str, Any], error: BaseException) -> bool:
     """The same bytes came again: note it, and open the row if it was closed; returns whether."""
     known = SetAside.objects.select_for_update().get(delivery=row["delivery"])
-    changes: dict[str, Any] = {"history": failure.extended(known.history, failure.entry(error))}
+    changes: dict[str, Any] = {
+        "history": error_record.extended(known.history, error_record.entry(error))
+    }
     if row["suspect"]:
         changes |= {"suspect": True}
     closed = known.closed_at is not None
@@ -116,10 +118,10 @@ def _delivery(message: Received) -> str:
 
 
 def _headers(message: Received) -> dict[str, str]:
-    headers = failure.printable(message.headers)
+    headers = error_record.printable(message.headers)
     headers.pop(BROKEN, None)  # anybody may have sent one
     return {**headers, BROKEN: _broken(message)} if message.broken else headers
 
 
 def _broken(message: Received) -> str:
-    return failure.reason_of(Malformed(message.broken))
+    return error_record.reason_of(Malformed(message.broken))

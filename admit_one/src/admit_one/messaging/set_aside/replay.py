@@ -1,7 +1,7 @@
 """A set-aside message tried again because somebody asked: for good, or only to see what would be.
 
 Both go the way of every message, through the inbox into its handler. A trial is rolled back, so
-what it tells is what the handler really did. For good, the try is counted and committed before it
+its result is what the handler really did. For good, the try is counted and committed before it
 is made: one that kills the process leaves an act without a result, and its row as it was.
 """
 
@@ -25,7 +25,7 @@ from admit_one.messaging import conf, inbox, probe
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.models import SetAside, SetAsideQuerySet
 
-from . import acts, failure, keeping
+from . import acts, error_record, keeping
 from .acts import Action
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
-    """It was handled already: nothing is done, and it is settled."""
+    """It was handled before: nothing is done, and it is closed."""
     UNREADABLE = "unreadable"
     NO_HANDLER = "no handler"
     CONTRADICTS = "contradicts"
@@ -45,7 +45,7 @@ class Verdict(StrEnum):
     """The use case refuses it: things have moved on."""
     FAILED = "failed"
     SKIPPED = "skipped"
-    """It was not tried: it is settled, or so old that a second effect cannot be ruled out."""
+    """It was not tried: it is closed, or so old that a second effect cannot be ruled out."""
 
 
 VERDICTS = {
@@ -56,12 +56,12 @@ VERDICTS = {
     Result.REJECTED: Verdict.REJECTED,
 }
 NOT_THERE = "there is no such message"
-SETTLES = {Verdict.APPLIED, Verdict.DUPLICATE}
+CLOSES = {Verdict.APPLIED, Verdict.DUPLICATE}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The verdict about one row; `reason` and `fingerprint` tell why it was not applied."""
+class ReplayResult:
+    """What one replay came to; `reason` and `fingerprint` are why it was not applied."""
 
     id: int
     verdict: Verdict
@@ -69,21 +69,21 @@ class Answer:
     fingerprint: str = ""
 
     @property
-    def settles(self) -> bool:
-        """Whether nothing is left to do about it."""
-        return self.verdict in SETTLES
+    def closes(self) -> bool:
+        """Whether this closes the row: nothing is left to do about it."""
+        return self.verdict in CLOSES
 
     @property
     def came_back(self) -> bool:
-        """Whether it was tried in vain."""
-        return not self.settles and self.verdict is not Verdict.SKIPPED
+        """Whether it was tried and failed."""
+        return not self.closes and self.verdict is not Verdict.SKIPPED
 
 
 @dataclass(frozen=True)
 class Order:
     """Who wants messages tried, and why. `again`: although they were handled.
 
-    Such an order is done once: the same one, given anew after it was stopped, goes on.
+    Such an order is done once: the same order, repeated after it was stopped, goes on.
     """
 
     by: str
@@ -91,7 +91,7 @@ class Order:
     again: bool = False
 
 
-def trial(row_id: int, order: Order) -> Answer:
+def trial(row_id: int, order: Order) -> ReplayResult:
     """What `replay` would do with this message now: it is done, and rolled back.
 
     Call it outside a transaction. Raises `outage.LetGo` if the database is away.
@@ -104,14 +104,14 @@ def trial(row_id: int, order: Order) -> Answer:
         return _failed(row_id, error)
 
 
-def replay(row_id: int, order: Order) -> Answer:
+def replay(row_id: int, order: Order) -> ReplayResult:
     """Try this message now, and keep what came of it.
 
     Safe to repeat, and beside other operators and the consumer. Call it outside a transaction.
     Raises `outage.LetGo` if the database is away: what is not answered for was rolled back.
     """
     claimed = _unless_away(lambda: _claim(row_id, order))
-    if isinstance(claimed, Answer):
+    if isinstance(claimed, ReplayResult):
         return claimed
     row, act = claimed
     try:
@@ -125,23 +125,23 @@ def replay(row_id: int, order: Order) -> Answer:
     return answer
 
 
-def _rehearsed(row_id: int, order: Order) -> Answer:
+def _rehearsed(row_id: int, order: Order) -> ReplayResult:
     with transaction.atomic():
         row = SetAside.objects.filter(id=row_id).first()
         if row is None or (unfit := _unfit(row, order)):
-            return Answer(row_id, Verdict.SKIPPED, unfit if row else NOT_THERE)
+            return ReplayResult(row_id, Verdict.SKIPPED, unfit if row else NOT_THERE)
         answer, _ = _through_the_inbox(row, order)
         connection.check_constraints()  # some are else checked at the commit only
         transaction.set_rollback(True)
     return answer
 
 
-def _claim(row_id: int, order: Order) -> tuple[SetAside, Act] | Answer:
+def _claim(row_id: int, order: Order) -> tuple[SetAside, Act] | ReplayResult:
     """Count the coming try, and write down who wants it."""
     with transaction.atomic():
         row = SetAside.objects.select_for_update().filter(id=row_id).first()
         if row is None or (unfit := _unfit(row, order)):
-            return Answer(row_id, Verdict.SKIPPED, unfit if row else NOT_THERE)
+            return ReplayResult(row_id, Verdict.SKIPPED, unfit if row else NOT_THERE)
         SetAside.objects.filter(id=row_id).update(replays=F("replays") + 1)
         action = Action.AGAIN if order.again else Action.REPLAY
         act = acts.draft(row, action, by=order.by, reason=order.reason)
@@ -149,23 +149,23 @@ def _claim(row_id: int, order: Order) -> tuple[SetAside, Act] | Answer:
         return row, act
 
 
-def _applied(row: SetAside, act: Act, order: Order) -> Answer:
+def _applied(row: SetAside, act: Act, order: Order) -> ReplayResult:
     """Try it, and write the answer in the same transaction: neither is there without the other."""
     with transaction.atomic():
-        # Two operators at once: the second one waits here, and finds it settled.
+        # Two operators at once: the second one waits here, and finds it closed.
         row = SetAside.objects.select_for_update().get(id=row.id)
         before = Act.objects.get(id=act.id)
         if before.result:  # it was committed, and the answer to that was lost on the way
-            return Answer(row.id, Verdict(before.result), before.detail)
+            return ReplayResult(row.id, Verdict(before.result), before.detail)
         if unfit := _unfit(row, order):
-            answer, error = Answer(row.id, Verdict.SKIPPED, unfit), None
+            answer, error = ReplayResult(row.id, Verdict.SKIPPED, unfit), None
         else:
             answer, error = _through_the_inbox(row, order)
         _keep(row, act, answer, error)
     return answer
 
 
-def _through_the_inbox(row: SetAside, order: Order) -> tuple[Answer, MessagingError | None]:
+def _through_the_inbox(row: SetAside, order: Order) -> tuple[ReplayResult, MessagingError | None]:
     """Handle it; what was not applied leaves nothing, the memory of an earlier time included."""
     message = keeping.read(row)
     with transaction.atomic():
@@ -175,22 +175,22 @@ def _through_the_inbox(row: SetAside, order: Order) -> tuple[Answer, MessagingEr
         if outcome.result is not Result.HANDLED:
             transaction.set_rollback(True)
     if outcome.error is None:
-        return Answer(row.id, VERDICTS[outcome.result]), None
+        return ReplayResult(row.id, VERDICTS[outcome.result]), None
     contradicts = outcome.result is Result.MALFORMED and message.fault is None
     verdict = Verdict.CONTRADICTS if contradicts else VERDICTS[outcome.result]
     return _unhappy(row.id, verdict, outcome.error), outcome.error
 
 
-def _keep(row: SetAside, act: Act, answer: Answer, error: BaseException | None) -> None:
-    found = SetAside.objects.filter(id=row.id)
+def _keep(row: SetAside, act: Act, answer: ReplayResult, error: BaseException | None) -> None:
+    rows = SetAside.objects.filter(id=row.id)
     with transaction.atomic():
-        if answer.settles:
-            found.update(
+        if answer.closes:
+            rows.update(
                 state=SetAside.State.REPLAYED, closed_at=Now(), next_attempt_at=None, unanswered=0
             )
         elif error is not None:
             # What was handled once and is not again stays handled.
-            found.open().update(**failure.described(error))
+            rows.open().update(**error_record.described(error))
         Act.objects.filter(id=act.id).update(result=answer.verdict, detail=answer.reason)
 
 
@@ -223,12 +223,14 @@ def _unfit(row: SetAside, order: Order) -> str:
     return ""
 
 
-def _failed(row_id: int, error: BaseException) -> Answer:
+def _failed(row_id: int, error: BaseException) -> ReplayResult:
     return _unhappy(row_id, Verdict.FAILED, error)
 
 
-def _unhappy(row_id: int, verdict: Verdict, error: BaseException) -> Answer:
-    return Answer(row_id, verdict, failure.reason_of(error), failure.fingerprint_of(error))
+def _unhappy(row_id: int, verdict: Verdict, error: BaseException) -> ReplayResult:
+    return ReplayResult(
+        row_id, verdict, error_record.reason_of(error), error_record.fingerprint_of(error)
+    )
 
 
 def _unless_away(step: Callable[[], T]) -> T:

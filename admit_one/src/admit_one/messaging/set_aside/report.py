@@ -10,7 +10,7 @@ from admit_one.messaging.models import SetAside
 
 from . import acts
 from .groups import Group, short
-from .replay import Answer, Verdict
+from .replay import ReplayResult, Verdict
 
 EXAMPLES = 3
 """Messages of one kind that are named in a summary."""
@@ -48,8 +48,8 @@ def listed(groups: Iterable[Group]) -> Iterator[str]:
             f"{group.name:6}  {group.state:9}  {group.count:>6,}  {back:>9}  "
             f"{_minute(group.oldest)}  {group.fingerprint}"
         )
-        one = group.example
-        yield f"        such as {one.id}, {one.type or 'unreadable'}: {cut(one.reason)}"
+        row = group.example
+        yield f"        such as {row.id}, {row.type or 'unreadable'}: {cut(row.reason)}"
 
 
 def shown(row: SetAside) -> Iterator[str]:
@@ -103,23 +103,23 @@ def _acts(row: SetAside) -> Iterator[tuple[str, str]]:
         yield at, f"{act.action} by {act.by}{why}: {what}{detail}"
 
 
-def summed_up(answers: Iterable[Answer], words: dict[Verdict, str]) -> Iterator[str]:
+def summed_up(answers: Iterable[ReplayResult], words: dict[Verdict, str]) -> Iterator[str]:
     """How many of each kind, and examples with the reason of those that were not applied."""
-    kinds: dict[tuple[Verdict, str], list[Answer]] = defaultdict(list)
+    kinds: dict[tuple[Verdict, str], list[ReplayResult]] = defaultdict(list)
     for answer in answers:
         kinds[answer.verdict, answer.fingerprint].append(answer)
     order = list(Verdict)
-    for (verdict, cause), found in sorted(kinds.items(), key=lambda kind: order.index(kind[0][0])):
-        yield f"{len(found):>9,}  {words[verdict]}{f'  ({cause})' if cause else ''}"
-        if found[0].settles:
+    for (verdict, cause), same in sorted(kinds.items(), key=lambda kind: order.index(kind[0][0])):
+        yield f"{len(same):>9,}  {words[verdict]}{f'  ({cause})' if cause else ''}"
+        if same[0].closes:
             continue
-        for answer in found[:EXAMPLES]:
+        for answer in same[:EXAMPLES]:
             yield f"           {answer.id}: {cut(answer.reason)}"
-        if len(found) > EXAMPLES:
-            yield f"           and {len(found) - EXAMPLES:,} more"
+        if len(same) > EXAMPLES:
+            yield f"           and {len(same) - EXAMPLES:,} more"
 
 
-def each(answers: Iterable[Answer], words: dict[Verdict, str]) -> Iterator[str]:
+def each(answers: Iterable[ReplayResult], words: dict[Verdict, str]) -> Iterator[str]:
     """A line for each message."""
     for answer in answers:
         reason = f": {cut(answer.reason)}" if answer.reason else ""

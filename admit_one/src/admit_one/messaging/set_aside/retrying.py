@@ -23,7 +23,7 @@ from admit_one.messaging.failure_policy import Decision, History, decide
 from admit_one.messaging.models import SetAside
 from admit_one.sealing.cipher import Unsealable
 
-from . import failure, keeping
+from . import error_record, keeping
 from .groups import short
 from .on_dead import call_on_dead
 
@@ -119,7 +119,7 @@ def _handled(row: SetAside, result: str) -> None:
         next_attempt_at=None,
         closed_at=Now(),
         unanswered=0,
-        history=failure.extended(row.history, {"at": failure.now(), "result": result}),
+        history=error_record.extended(row.history, {"at": error_record.now(), "result": result}),
     )
     logger.warning(
         "message_handled_after_all",
@@ -132,8 +132,8 @@ def _handled(row: SetAside, result: str) -> None:
 
 def _failed(row: SetAside, error: Exception, *, dead: bool) -> None:
     changes: dict[str, Any] = {
-        **failure.described(error),
-        "history": failure.extended(row.history, failure.entry(error)),
+        **error_record.described(error),
+        "history": error_record.extended(row.history, error_record.entry(error)),
         "unanswered": 0,
     }
     if dead:

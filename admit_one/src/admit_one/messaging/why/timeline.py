@@ -62,8 +62,8 @@ def subject_of(given: str) -> str:
     if OutboxMessage.objects.filter(subject=given.lower()).exists():  # by an index
         return given.lower()
     for model in (InboxMessage, OutboxMessage, SetAside):
-        found = model._default_manager.filter(event_id=given).values_list("subject", flat=True)  # noqa: SLF001
-        if subject := found.exclude(subject="").first():
+        subjects = model._default_manager.filter(event_id=given).values_list("subject", flat=True)  # noqa: SLF001
+        if subject := subjects.exclude(subject="").first():
             return str(subject)
     return given.lower()
 

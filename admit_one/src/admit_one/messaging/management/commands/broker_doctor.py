@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from admit_one.masking import mask
 from admit_one.messaging import conf
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker.doctor import Finding, Verdict, examine
+from admit_one.messaging.broker.doctor import Condition, Finding, examine
 from admit_one.processes.description import describe
 from admit_one.processes.service_command import ServiceCommand
 
@@ -30,23 +30,23 @@ class Command(ServiceCommand):
         )
         try:
             connection = broker.connect("broker_doctor")
-            found = []
+            conditions = []
             for finding in examine(connection):
-                found.append(finding.verdict)
+                conditions.append(finding.condition)
                 self._show(finding)
             broker.close(connection)
         except broker.BROKER_ERRORS as error:
             raise CommandError(
                 f"the broker does not answer: {mask(str(error))}", returncode=2
             ) from None
-        wrong = found.count(Verdict.WRONG)
+        wrong = conditions.count(Condition.WRONG)
         self.stdout.write(f"\n{wrong} to mend" if wrong else "\nall that can be seen is fine")
         if wrong:
             sys.exit(1)
 
     def _show(self, finding: Finding) -> None:
-        style = {Verdict.FINE: self.style.SUCCESS, Verdict.WRONG: self.style.ERROR}
-        mark = style.get(finding.verdict, self.style.WARNING)(f"{finding.verdict:7}")
+        style = {Condition.FINE: self.style.SUCCESS, Condition.WRONG: self.style.ERROR}
+        mark = style.get(finding.condition, self.style.WARNING)(f"{finding.condition:7}")
         self.stdout.write(f"{mark} {finding.what}: {finding.says}")
-        if finding.mend and finding.verdict is not Verdict.FINE:
+        if finding.mend and finding.condition is not Condition.FINE:
             self.stdout.write(f"        → {finding.mend}")

@@ -10,7 +10,10 @@ from admit_one.processes.service_command import ServiceCommand
 
 
 class Command(ServiceCommand):
-    help = "Delete settled messages past their retention (OUTBOX_DAYS, INBOX_DAYS, SET_ASIDE_DAYS)."
+    help = (
+        "Delete finished messages past their retention (OUTBOX_DAYS, INBOX_DAYS, SET_ASIDE_DAYS). "
+        "Unsent events, and messages that are retrying or dead, are never deleted."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count them")

@@ -33,14 +33,14 @@ class Command(ServiceCommand):
         parser.add_argument("--json", action="store_true", help="the same as one JSON object")
 
     def handle(self, *, id: str, json: bool, **_: Any) -> None:  # noqa: A002 (the argument's name)
-        found = answer(id)
+        known = answer(id)
         if json:
-            self.stdout.write(_as_text(found.as_json()))
+            self.stdout.write(_as_text(known.as_json()))
         else:
-            for line in found.lines(min(shutil.get_terminal_size().columns, WIDEST)):
+            for line in known.lines(min(shutil.get_terminal_size().columns, WIDEST)):
                 self.stdout.write(self._styled(line))
-        if found.standing:
-            sys.exit(int(found.standing))
+        if known.standing:
+            sys.exit(int(known.standing))
 
     def _styled(self, line: str) -> str:
         styles = {"Stuck": self.style.ERROR, "Waits": self.style.WARNING}

@@ -1,4 +1,4 @@
-"""`manage.py rotate_keys`: seal everything anew with the keys in force."""
+"""`manage.py rotate_keys`: re-seal everything with the keys in force."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ A new key is put into SEALING_KEYS in two steps: behind the old one, and, when e
 the service has been restarted with it, in front. Then:
 
   manage.py rotate_keys --dry-run     rows by key; changes nothing
-  manage.py rotate_keys               seals them anew, and says which key may go
+  manage.py rotate_keys               re-seals them, and reports which key may go
 
 It may be ended and begun again, and the service goes on working meanwhile.
 Exit code: 0 if all is done, 1 if there are rows that are left.
@@ -27,7 +27,7 @@ Exit code: 0 if all is done, 1 if there are rows that are left.
 
 
 class Command(ServiceCommand):
-    help = "Seal everything anew with the first of SEALING_KEYS, in small batches."
+    help = "Re-seal everything with the first of SEALING_KEYS, in small batches."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.formatter_class = RawDescriptionHelpFormatter
