@@ -128,7 +128,7 @@ def test_a_queue_with_other_arguments_is_said_with_the_argument(connection, topo
 
     code, said = examined()
     assert code == 1
-    assert "wrong: it is of another kind" in said["queue student_service.inbox"]
+    assert "wrong: it is declared in another way" in said["queue student_service.inbox"]
     assert "inequivalent arg 'x-" in said["queue student_service.inbox"]
 
 
@@ -141,7 +141,7 @@ def test_an_exchange_of_another_type_is_said(connection, topology, examined):
 
     code, said = examined()
     assert code == 1
-    assert "wrong: it is of another kind" in said["exchange student_service.events"]
+    assert "wrong: it is declared in another way" in said["exchange student_service.events"]
 
 
 def test_messages_that_wait_with_nobody_to_take_them_are_said(connection, topology, examined):
@@ -153,7 +153,7 @@ def test_messages_that_wait_with_nobody_to_take_them_are_said(connection, topolo
 
     code, said = examined()
     assert code == 1
-    assert said["queue student_service.inbox"] == "wrong: 1 wait and nobody takes them"
+    assert said["queue student_service.inbox"] == "wrong: 1 wait, and nobody consumes it"
     assert said["queue student_service.dead"] == "wrong: nobody consumes it"
 
 
@@ -170,12 +170,12 @@ def test_a_key_that_is_refused_again_and_again_is_said(consumers, examined):
 
 def test_a_key_that_nobody_is_bound_to_is_told_from_a_relay_that_does_not_run(consumers, examined):
     an_event(300)
-    assert "none went out since" in examined()[1]["key access_code_created"]
+    assert "none was published since" in examined()[1]["key access_code_created"]
     an_event(200, "access_code_undeliverable", published_at=Now())
 
     code, said = examined()
     assert code == 1
-    assert "others went out since: nobody is bound to it" in said["key access_code_created"]
+    assert "while others were published: nobody is bound to it" in said["key access_code_created"]
 
 
 def test_an_event_on_its_way_is_nothing_to_mend(consumers, examined):

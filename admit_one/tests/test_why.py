@@ -72,7 +72,7 @@ def test_what_nobody_has_heard_of_is_not_known(embedded):
     code, said = why("019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10")
 
     assert code == 2
-    assert "Nothing is known of it here." in said
+    assert "Nothing is known about it here." in said
 
 
 def test_what_is_done_is_finished_and_each_step_has_its_time(embedded):
@@ -87,7 +87,7 @@ def test_what_is_done_is_finished_and_each_step_has_its_time(embedded):
 
     assert code == 0
     assert "user_subscribed handled" in said
-    assert "access_code_created taken by the broker" in said
+    assert "access_code_created confirmed by the broker" in said
     assert "Finished" in said
 
 
@@ -106,9 +106,9 @@ def test_it_says_since_when_an_event_waits_for_a_broker_that_is_away(away):
 
     [wait] = waits(envelope.subject)
 
-    assert wait["why"].startswith("access_code_created is not sent since ")
+    assert wait["why"].startswith("access_code_created has waited in the outbox since ")
     assert "(10 min): the broker is away: " in wait["why"]
-    assert "as soon as the broker is back" in wait["then"]
+    assert "once the broker is back" in wait["then"]
 
 
 def test_it_says_that_nobody_is_bound(embedded):
@@ -133,7 +133,10 @@ def test_it_says_when_a_refused_event_is_tried_again(embedded):
 
     [wait] = waits(envelope.subject)
 
-    assert wait["why"] == "access_code_created is not sent after 1 tries: refused for a…@e….com"
+    assert (
+        wait["why"]
+        == "access_code_created is not published after 1 attempts: refused for a…@e….com"
+    )
     assert wait["then"].startswith("The relay tries again at ")
 
 
@@ -166,13 +169,15 @@ def test_it_says_in_which_group_a_dead_message_is_and_what_to_do(embedded):
 
     assert code == 1
     assert "Stuck" in said
-    assert "user_subscribed is dead in group Rejected: another user" in " ".join(said.split())
+    assert "user_subscribed is a dead letter in group Rejected: another user" in " ".join(
+        said.split()
+    )
     assert "manage.py set_aside replay" in " ".join(said.split())
 
 
 def test_it_says_that_a_queue_on_the_way_is_missing_or_taken_by_nobody(embedded):
     assert queues.look().notes == (
-        "payment_service.inbox does not exist: what is for it waits in the outbox.",
+        "payment_service.inbox does not exist: its messages wait in the outbox.",
         "Nobody consumes student_service.inbox.",
     )
 

@@ -51,8 +51,8 @@ def _waits(row: Subscription) -> Iterator[Wait]:
     if row.mail_failed_at is not None and row.cancelled_at is None:
         yield Wait(
             f"its mail was given up: {mask(row.mail_failure)}",
-            "Nothing by itself; the code is good and shown by the API. The student service "
-            "sends again with `manage.py mails resend`.",
+            "Nothing happens by itself. The code is good, and the API shows it. To send the mail "
+            "again, run `manage.py mails resend` in the student service.",
             stuck=True,
         )
     missing = _missing(row)

@@ -28,8 +28,8 @@ def test_with_its_code_it_waits_for_nothing_and_shows_no_code() -> None:
     assert report.waits == []
     for what in (
         "paid: ",
-        "user_subscribed written down to be sent",
-        "user_subscribed taken by the broker",
+        "user_subscribed written to the outbox",
+        "user_subscribed confirmed by the broker",
         "access_code_created handled",
         "code issued",
     ):

@@ -69,8 +69,8 @@ def _waits(mail: MailIntent) -> Iterator[Wait]:
     elif mail.state in {State.FAILED, State.SUPPRESSED}:
         yield Wait(
             f"its mail {'failed' if mail.state == State.FAILED else 'was held back'}: {error}",
-            "Nothing by itself. The code is good, and the payment API shows it. To send the mail "
-            f"again: `manage.py mails resend {mail.pk} --reason …`.",
+            "Nothing happens by itself. The code is good, and the payment API shows it. To send "
+            f"the mail again: `manage.py mails resend {mail.pk} --reason …`.",
             stuck=True,
         )
 
@@ -80,7 +80,7 @@ def _doubt(mail: MailIntent, due: str, error: str) -> Wait:
         then = f"A Celery worker sends it again at {due}, with the same Message-ID."
     else:
         then = (
-            "Nothing by itself. Look for its Message-ID in the mail server's log; then "
+            "Nothing happens by itself. Look for its Message-ID in the mail server's log; then "
             f"`manage.py mails finish {mail.pk} --as sent --reason …`, or `mails resend …`."
         )
     return Wait(f"its mail may have been sent or not: {error}", then, stuck=not due)

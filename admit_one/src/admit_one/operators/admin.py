@@ -89,15 +89,15 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
     def since(self, row: SetAside) -> str:
         return _second(row.created_at)
 
-    @admin.action(description="Replay the chosen ones …", permissions=["work"])
+    @admin.action(description="Replay the chosen messages …", permissions=["work"])
     def replay_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
         return self._order_of("replay", request, rows)
 
-    @admin.action(description="Discard the chosen ones …", permissions=["work"])
+    @admin.action(description="Discard the chosen messages …", permissions=["work"])
     def discard_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
         return self._order_of("discard", request, rows)
 
-    @admin.action(description="Restore the chosen ones …", permissions=["work"])
+    @admin.action(description="Restore the chosen messages …", permissions=["work"])
     def restore_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
         return self._order_of("restore", request, rows)
 
@@ -167,7 +167,7 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
     ) -> HttpResponseRedirect:
         ids = list(rows.order_by("id").values_list("id", flat=True)[: self.list_per_page + 1])
         if len(ids) > self.list_per_page:
-            text = "So many are chosen by their group, or with “all that are dead”, in the table."
+            text = "Too many to choose one by one: use the links of their group in the table."
             messages.warning(request, text)
             return redirect("admin:messaging_setaside_changelist")
         return redirect(address(verb, ids=",".join(map(str, ids))))

@@ -29,11 +29,10 @@ VERBS = {
     "go-on": "Go on",
 }
 EXPLAINED = {
-    "replay": "Each goes the way of every message once more, in growing batches. "
-    "It stops by itself when too many come back.",
-    "discard": "They are given up: nobody tries them again. They stay readable, and Restore takes "
-    "them back.",
-    "restore": "They are taken back: they are dead again, and wait for somebody.",
+    "replay": "Each message is handled once more, in growing batches. "
+    "The replay stops by itself when too many fail again.",
+    "discard": "They are given up: nobody retries them. They stay readable, and Restore undoes it.",
+    "restore": "They are dead letters again, and wait for an operator.",
     "go-on": "For an hour, consumers set aside what fails with this cause, instead of holding it.",
 }
 NEED_A_REASON = {"discard", "go-on"}
@@ -53,12 +52,12 @@ class OrderForm(forms.Form):
         min_value=1,
         max_value=10_000,
         label="Messages a second",
-        help_text="At most; empty: as fast as it goes.",
+        help_text="At most; leave it empty for no limit.",
     )
     again = forms.BooleanField(
         required=False,
-        label="Also what was handled already",
-        help_text="It is applied once more, and once only for one reason.",
+        label="Also what was handled before",
+        help_text="It is applied once more, and only once for each reason.",
     )
 
     def __init__(self, verb: str, *data: Any) -> None:
@@ -70,7 +69,7 @@ class OrderForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
         if given.get("again") and not given.get("reason"):
-            self.add_error("reason", "To apply what was handled already, say why.")
+            self.add_error("reason", "To apply what was handled before, say why.")
         return given
 
 

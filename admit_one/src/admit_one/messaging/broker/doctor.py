@@ -1,7 +1,7 @@
 """What differs between the topology as declared and the broker as it is, in plain words.
 
-It asks by AMQP alone, and changes nothing: what is there is declared once more, equally, because
-the broker refuses another argument or type by its name. What AMQP does not show is reported, too.
+It uses AMQP alone, and changes nothing. It declares what is there once more, equally: the broker
+refuses another argument or type, and names it. What AMQP does not show is reported, too.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from . import topology
 WAITS_TOO_LONG = 60.0
 """Seconds after which an event in the outbox is no longer on its way but waits for something."""
 
-DECLARE = "`manage.py declare_topology` makes it, with a broker user that may configure"
+DECLARE = "run `manage.py declare_topology` with a broker user that may configure"
 
 
 class Condition(StrEnum):
     FINE = "fine"
     WRONG = "wrong"
     UNSEEN = "unseen"
-    """Nobody can tell, by AMQP and with this user's rights."""
+    """AMQP does not show it, or not with this user's rights."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,20 @@ def examine(connection: Connection) -> Iterator[Finding]:
     inbox, dead, own = place.inbox, place.dead, place.exchange
     yield from _exchange(connection, own, DECLARE)
     for exchange in place.producers():
-        mend = f"{DECLARE}; so does the service that publishes to it"
+        mend = f"{DECLARE}, here or in the service that publishes to it"
         yield from _exchange(connection, exchange, mend)
-    stay = f"until then {inbox.name} keeps what it should give up on"
+    stay = f"until then {inbox.name} cannot dead-letter a message"
     yield from _exchange(connection, dead.exchange, f"{DECLARE}; {stay}")
     yield from _queue(connection, inbox, "start `manage.py consume_events`")
-    yield from _queue(connection, dead, "`manage.py consume_events` takes these, too")
+    yield from _queue(
+        connection, dead, "start `manage.py consume_events`, which consumes this queue too"
+    )
     yield from _waiting(own.name)
     yield Finding(
         Condition.UNSEEN,
         "bindings",
-        "AMQP does not show which keys are bound; events that nobody is bound to show above",
-        "`manage.py declare_topology` binds what is missing and changes nothing else",
+        "AMQP does not show which keys are bound; a key that nobody is bound to shows above",
+        "`manage.py declare_topology` binds what is missing, and changes nothing else",
     )
 
 
@@ -88,12 +90,15 @@ def _queue(connection: Connection, queue: Queue, take: str) -> Iterator[Finding]
         return
     if refusal is not None:
         yield Finding(
-            Condition.UNSEEN, what, refusal.reply_text, "ask with a user that may read it"
+            Condition.UNSEEN,
+            what,
+            refusal.reply_text,
+            "run this with a broker user that may read it",
         )
         return
     waiting, consumers = declared[0].message_count, declared[0].consumer_count
     if not consumers:
-        waits = f"{waiting} wait and nobody takes them" if waiting else "nobody consumes it"
+        waits = f"{waiting} wait, and nobody consumes it" if waiting else "nobody consumes it"
         yield Finding(Condition.WRONG, what, waits, take)
     same = _refused(connection, lambda ch: queue(ch).queue_declare())
     if consumers or same is not None:
@@ -108,13 +113,14 @@ def _compared(what: str, refusal: Any, fine: str) -> Finding:
         return Finding(
             Condition.WRONG,
             what,
-            f"it is of another kind: {refusal.reply_text}",
-            "stop who fills it, let it be emptied, delete it, then `manage.py declare_topology`",
+            f"it is declared in another way: {refusal.reply_text}",
+            "stop its publisher, let it be emptied, delete it, then "
+            "run `manage.py declare_topology`",
         )
     return Finding(
         Condition.UNSEEN,
         what,
-        f"{fine}; its kind and arguments are not compared: this user may not configure",
+        f"{fine}; its type and arguments are not compared: this user may not configure",
         "run this with the broker user of the deploy step",
     )
 
@@ -131,7 +137,7 @@ def _refused(connection: Connection, ask: Callable[[Any], object]) -> Any:
 
 
 def _waiting(exchange: str) -> Iterator[Finding]:
-    """What the outbox tells of the keys: its rows are there until the broker has taken them."""
+    """What the outbox shows of the keys: a row is unsent until the broker has confirmed it."""
     for event in conf.current().service.publishes:
         unsent = OutboxMessage.objects.unsent().filter(type=event.type)
         what = f"key {event.type}"
@@ -142,7 +148,7 @@ def _waiting(exchange: str) -> Iterator[Finding]:
                 Condition.WRONG,
                 what,
                 f"an event was refused {refused.attempts} times: {mask(refused.last_error)}",
-                "it is tried again by itself; if the reason is a full queue or disk, mend that",
+                "the relay retries it; if a full queue or disk is the reason, fix that",
             )
         elif oldest is None or not unsent.filter(created_at__lt=now_plus(-WAITS_TOO_LONG)).exists():
             yield Finding(Condition.FINE, what, "no event waits for long")
@@ -150,17 +156,17 @@ def _waiting(exchange: str) -> Iterator[Finding]:
             yield Finding(
                 Condition.WRONG,
                 what,
-                f"events wait since {oldest.created_at:%Y-%m-%d %H:%M}, and others went out since: "
-                f"nobody is bound to it on {exchange}",
-                "`manage.py declare_topology` of the service that handles it; nothing is lost",
+                f"events have waited since {oldest.created_at:%Y-%m-%d %H:%M} while others were "
+                f"published: nobody is bound to it on {exchange}",
+                "run `manage.py declare_topology` of the service that handles it; nothing is lost",
             )
         else:
             yield Finding(
                 Condition.WRONG,
                 what,
-                f"events wait since {oldest.created_at:%Y-%m-%d %H:%M} and none went out since: "
-                "the relay does not work, or nobody is bound",
-                "`manage.py relay_outbox` says in its log and at /health/ready what it lacks",
+                f"events have waited since {oldest.created_at:%Y-%m-%d %H:%M}, and none was "
+                "published since: the relay does not work, or nobody is bound",
+                "look at the log of `manage.py relay_outbox`, or at its /health/ready",
             )
 
 

@@ -45,12 +45,12 @@ def _notes(connection: Connection) -> Iterator[str]:
         try:
             declared = channel.queue_declare(name, passive=True)
         except NotFound:
-            yield f"{name} does not exist: what is for it waits in the outbox."
+            yield f"{name} does not exist: its messages wait in the outbox."
             continue
         except AccessRefused:
             continue  # this user may not see it, so there is nothing to report
         waiting, consumers = declared.message_count, declared.consumer_count
         if not consumers:
-            yield f"Nobody consumes {name}" + (f": {waiting:,} wait there." if waiting else ".")
+            yield f"Nobody consumes {name}" + (f": {waiting:,} messages wait." if waiting else ".")
         elif waiting:
-            yield f"{waiting:,} wait in {name}; consumers: {consumers}."
+            yield f"{waiting:,} messages wait in {name}; consumers: {consumers}."

@@ -105,7 +105,7 @@ class Desk:
         cause = set_aside_groups.named(group)
         decisions.go_on(cause, by=order.by, reason=order.reason)
         self._print(
-            [f"for an hour, consumers set aside what fails with {cause} without holding it"]
+            [f"for an hour, consumers set aside what fails with {cause} instead of holding it"]
         )
 
     def _rehearse(self, ids: Sequence[int], order: Order) -> None:
@@ -132,7 +132,7 @@ class Desk:
         if ended or len(answers) < len(ids):
             raise Unfinished(
                 f"{ended or 'asked to stop'}: {len(ids) - len(answers):,} messages are as they "
-                "were, and the same command goes on with them",
+                "were; run the same command again to go on with them",
                 exit_code=3,
             )
         if left := sum(not answer.closes for answer in answers):

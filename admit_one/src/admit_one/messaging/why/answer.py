@@ -54,7 +54,7 @@ class Answer:
         yield from _wrapped(self.subject, width)
         if self.standing is Standing.UNKNOWN:
             yield ""
-            yield from _wrapped("Nothing is known of it here.", width)
+            yield from _wrapped("Nothing is known about it here.", width)
         day = None
         for step in self.report.steps:
             at = step.at.astimezone(UTC)

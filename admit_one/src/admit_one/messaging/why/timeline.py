@@ -99,9 +99,9 @@ def age(since: datetime) -> str:
 def _outbox(subject: str, broker_away: str) -> Report:
     report = Report()
     for row in OutboxMessage.objects.filter(subject=subject).order_by("id"):
-        report.steps.append(Step(row.created_at, f"{row.type} written down to be sent"))
+        report.steps.append(Step(row.created_at, f"{row.type} written to the outbox"))
         if row.published_at is not None:
-            report.steps.append(Step(row.published_at, f"{row.type} taken by the broker"))
+            report.steps.append(Step(row.published_at, f"{row.type} confirmed by the broker"))
         else:
             report.waits.append(_unsent(row, broker_away))
     return report
@@ -111,12 +111,12 @@ def _unsent(row: OutboxMessage, broker_away: str) -> Wait:
     since = f"{clock(row.created_at)} ({age(row.created_at)})"
     if broker_away:
         return Wait(
-            f"{row.type} is not sent since {since}: the broker is away: {broker_away}",
-            "The relay sends it as soon as the broker is back; it tries every 10 s at least.",
+            f"{row.type} has waited in the outbox since {since}: the broker is away: {broker_away}",
+            "The relay publishes it once the broker is back; it retries at least every 10 s.",
         )
     if row.attempts:
         return Wait(
-            f"{row.type} is not sent after {row.attempts} tries: {mask(row.last_error)}",
+            f"{row.type} is not published after {row.attempts} attempts: {mask(row.last_error)}",
             f"The relay tries again at {clock(row.next_attempt_at)}.",
         )
     closed = OutboxMessage.objects.unsent().filter(
@@ -124,17 +124,19 @@ def _unsent(row: OutboxMessage, broker_away: str) -> Wait:
     )
     if (spokesman := closed.first()) is not None:
         return Wait(
-            f"{row.type} is not sent since {since}: {spokesman.last_error}, "
+            f"{row.type} has waited in the outbox since {since}: {spokesman.last_error}, "
             "when the relay last tried",
-            "The relay looks every 5 s, and sends it when somebody is bound: "
-            "`manage.py declare_topology` of the service that handles it does that.",
+            "The relay checks every 5 s, and publishes it once a queue is bound: run "
+            "`manage.py declare_topology` of the service that handles it.",
         )
     if timezone.now() - row.created_at < SOON:
-        return Wait(f"{row.type} is about to be sent", "The relay sends it within a second.")
+        return Wait(
+            f"{row.type} is about to be published", "The relay publishes it within a second."
+        )
     return Wait(
-        f"{row.type} is not sent since {since}, although the broker answers: "
+        f"{row.type} has waited in the outbox since {since}, although the broker answers: "
         "the relay does not run, or has a backlog",
-        "The relay sends it when it runs: `manage.py relay_outbox`, and look at its log.",
+        "Start `manage.py relay_outbox`, or look at its log.",
     )
 
 
@@ -175,9 +177,10 @@ def _not_handled(row: SetAside, name: str) -> list[Wait]:
     if row.state == SetAside.State.DEAD:
         return [
             Wait(
-                f"{name} is dead in group {row.fingerprint}: {row.reason}",
-                f"Nothing by itself. Mend the cause, then `manage.py set_aside replay {row.id}`; "
-                f"`set_aside show {row.id}` tells more.",
+                f"{name} is a dead letter in group {row.fingerprint}: {row.reason}",
+                f"Nothing happens by itself. Fix the cause, then "
+                f"`manage.py set_aside replay {row.id}`; "
+                f"`manage.py set_aside show {row.id}` has the details.",
                 stuck=True,
             )
         ]

@@ -17,9 +17,9 @@ from admit_one.processes.service_command import ServiceCommand
 
 class Command(ServiceCommand):
     help = (
-        "Compare what this service needs on the broker with what is there, and say how to mend "
-        "each difference. It changes nothing. "
-        "Exit code: 0 if all is fine, 1 if something differs, 2 if the broker cannot be asked."
+        "Compare what this service needs on the broker with what is there, and report how to "
+        "fix each difference. It changes nothing. "
+        "Exit code: 0 if all is fine, 1 if something needs fixing, 2 if the broker is away."
     )
 
     def handle(self, **_: Any) -> None:
@@ -40,7 +40,7 @@ class Command(ServiceCommand):
                 f"the broker does not answer: {mask(str(error))}", returncode=2
             ) from None
         wrong = conditions.count(Condition.WRONG)
-        self.stdout.write(f"\n{wrong} to mend" if wrong else "\nall that can be seen is fine")
+        self.stdout.write(f"\n{wrong} to fix" if wrong else "\neverything that can be seen is fine")
         if wrong:
             sys.exit(1)
 

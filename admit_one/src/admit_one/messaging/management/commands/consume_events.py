@@ -16,7 +16,7 @@ from admit_one.processes.stopping import Stop
 class Command(ServiceCommand):
     help = (
         "Consume the events in this service's inbox queue, until SIGTERM or Ctrl-C. "
-        "Several may run: each event is handled once all the same."
+        "Several may run: each event is still handled once."
     )
 
     def handle(self, **_: Any) -> None:

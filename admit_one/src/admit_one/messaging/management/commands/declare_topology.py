@@ -1,4 +1,4 @@
-"""The deploy step that makes exchanges and queues."""
+"""The deploy step that declares exchanges and queues."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from admit_one.processes.service_command import ServiceCommand
 
 class Command(ServiceCommand):
     help = (
-        "Make this service's exchange, queues and bindings on the broker, and unbind retired keys. "
-        "Run it at deploy, with a broker user that may configure; running it again changes nothing."
+        "Declare this service's exchange, queues and bindings on the broker, and unbind retired "
+        "keys. Run it at deploy, with a broker user that may configure; "
+        "running it again changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say what would be declared"
+            "--dry-run",
+            action="store_true",
+            help="report what would be declared, and change nothing",
         )
 
     def handle(self, *, dry_run: bool, **_: Any) -> None:

@@ -16,7 +16,7 @@ class Command(ServiceCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only count them")
+        parser.add_argument("--dry-run", action="store_true", help="count them, and delete nothing")
 
     def handle(self, *, dry_run: bool, **_: Any) -> None:
         for table, count in retention.prune(dry_run=dry_run).items():

@@ -14,8 +14,8 @@ from admit_one.processes.stopping import Stop
 
 class Command(ServiceCommand):
     help = (
-        "Carry the events of this service's outbox to the broker, until SIGTERM or Ctrl-C. "
-        "Several may run: on PostgreSQL they share the rows, on SQLite one works and others wait."
+        "Publish the events in this service's outbox, until SIGTERM or Ctrl-C. "
+        "Several may run: on PostgreSQL they share the rows, on SQLite one works while others wait."
     )
 
     def handle(self, **_: Any) -> None:

@@ -18,47 +18,62 @@ from admit_one.processes.service_command import ServiceCommand
 from admit_one.processes.stopping import Stop
 
 EXAMPLES = """
+A message that cannot be handled is set aside: it is retried, and is dead once no retry is left.
+A set-aside message that is dead is a dead letter.
+
 examples:
-  manage.py set_aside list                                what waits, in groups with one cause
-  manage.py set_aside show 17                             all that is known of one message
+  manage.py set_aside list                                set-aside messages, grouped by cause
+  manage.py set_aside show 17                             everything known about one message
   manage.py set_aside replay --group 3f9a12 --dry-run     what a replay would do; changes nothing
   manage.py set_aside replay --all --dry-run --each       the same, with a line for each message
   manage.py set_aside replay --group 3f9a12               do it; the same command goes on if stopped
-  manage.py set_aside replay 17 --again --reason "..."    apply one that was handled already
+  manage.py set_aside replay 17 --again --reason "..."    apply one that was handled before
   manage.py set_aside discard 17 18 --reason "..."        give them up; `restore` takes them back
   manage.py set_aside go-on --group 3f9a12 --reason "..." let a consumer that holds set them aside
 
-exit code: 0 all is done, 1 something is left as it was or came back, 2 not understood,
+exit code: 0 everything is done, 1 something was left as it was or failed again, 2 wrong usage,
 3 a replay stopped before its end
 """
 
 
 class Command(ServiceCommand):
-    help = "Messages that could not be handled: find, understand, replay and close them."
+    help = (
+        "Find, understand, replay and close set-aside messages (dead letters, and those retrying)."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
         verbs = parser.add_subparsers(dest="action", required=True)
-        listing = verbs.add_parser("list", help="groups with one cause: how many, since when")
+        listing = verbs.add_parser("list", help="list groups with one cause: how many, since when")
         listing.add_argument("--state", choices=SetAside.State.values)
-        verbs.add_parser("show", help="all that is known of one").add_argument("id", type=int)
-        replay = verbs.add_parser("replay", help="try messages now, in growing batches")
-        replay.add_argument("--rate", type=float, default=0, help="messages a second, at most")
-        replay.add_argument(
-            "--again", action="store_true", help="apply what was handled already; needs --reason"
+        verbs.add_parser("show", help="show everything known about one message").add_argument(
+            "id", type=int
         )
-        replay.add_argument("--each", action="store_true", help="a line for each message")
+        replay = verbs.add_parser("replay", help="handle messages now, in growing batches")
+        replay.add_argument(
+            "--rate", type=float, default=0, help="messages a second at most; 0: no limit"
+        )
+        replay.add_argument(
+            "--again",
+            action="store_true",
+            help="also apply what was handled before; needs --reason",
+        )
+        replay.add_argument("--each", action="store_true", help="print a line for each message")
         discard = verbs.add_parser("discard", help="give messages up; they stay readable")
-        restore = verbs.add_parser("restore", help="take discarded messages back")
+        restore = verbs.add_parser("restore", help="undo a discard: they are dead letters again")
         on = verbs.add_parser("go-on", help="let the consumer set aside what it holds, for an hour")
-        on.add_argument("--group", required=True)
+        on.add_argument("--group", required=True, help="the cause, as `list` names it")
         for name, verb in {"replay": replay, "discard": discard, "restore": restore}.items():
             verb.add_argument("ids", nargs="*", type=int, metavar="ID")
-            verb.add_argument("--group", help="all with this cause, as `list` calls it")
-            verb.add_argument("--all", action="store_true", help="whatever the cause")
+            verb.add_argument("--group", help="all with this cause, as `list` names it")
+            verb.add_argument("--all", action="store_true", help="all of them, whatever the cause")
             verb.add_argument("--state", choices=STATES[name], help=f"default: {STATES[name][0]}")
-            verb.add_argument("--dry-run", action="store_true", help="say what would be done")
+            verb.add_argument(
+                "--dry-run",
+                action="store_true",
+                help="report what would be done, and change nothing",
+            )
         for verb in (replay, discard, restore, on):
             verb.add_argument("--reason", default="", help="why; kept for ever")
             verb.add_argument("--by", default="", help="who; default: your login name")

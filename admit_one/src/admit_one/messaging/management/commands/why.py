@@ -1,4 +1,4 @@
-"""`manage.py why ID`: what happened to one thing here, and what it waits for."""
+"""`manage.py why ID`: what happened to one subject here, and what it waits for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ examples:
   manage.py why 019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10
   manage.py why ID --json           for programs
 
-ID is the subject of events (as a subscription), or the id of one event about it.
+ID is what events are about (such as a subscription), or the id of one such event.
 Exit code: 0 finished, 1 something waits or is stuck, 2 not known here.
 """
 
@@ -24,13 +24,15 @@ WIDEST = 80
 
 
 class Command(ServiceCommand):
-    help = "Report what happened to one thing here, what it waits for, and what happens next."
+    help = "Report what happened to one subject here, what it waits for, and what happens next."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
-        parser.add_argument("id", help="the subject of events, or the id of an event about it")
-        parser.add_argument("--json", action="store_true", help="the same as one JSON object")
+        parser.add_argument("id", help="what the events are about, or the id of one of them")
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON object, for programs"
+        )
 
     def handle(self, *, id: str, json: bool, **_: Any) -> None:  # noqa: A002 (the argument's name)
         known = answer(id)

@@ -15,14 +15,14 @@ from admit_one.sealing.keyring import Sealed
 from admit_one.sealing.rotation_report import lines
 
 EXAMPLES = """
-A new key is put into SEALING_KEYS in two steps: behind the old one, and, when every process of
-the service has been restarted with it, in front. Then:
+Put a new key into SEALING_KEYS in two steps: first behind the old one, and, once every process
+of the service has been restarted with it, in front. Then:
 
-  manage.py rotate_keys --dry-run     rows by key; changes nothing
+  manage.py rotate_keys --dry-run     count the rows by key; changes nothing
   manage.py rotate_keys               re-seals them, and reports which key may go
 
-It may be ended and begun again, and the service goes on working meanwhile.
-Exit code: 0 if all is done, 1 if there are rows that are left.
+You can stop it and start it again, and the service keeps working meanwhile.
+Exit code: 0 if everything is done, 1 if some rows are left.
 """
 
 
@@ -32,7 +32,9 @@ class Command(ServiceCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
-        parser.add_argument("--dry-run", action="store_true", help="only count")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="count the rows by key, and change nothing"
+        )
 
     def handle(self, *, dry_run: bool, **_: Any) -> None:
         columns = rotation.survey(self._progress) if dry_run else rotation.rotate(self._progress)
