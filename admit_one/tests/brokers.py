@@ -134,16 +134,16 @@ class Confirms:
         self.said: list[tuple[str, Any]] = []
         self.open: set[int] = set()
         channel.confirm_select()
-        channel.events["basic_ack"].add(lambda tag, multiple: self._settle("ack", tag, multiple))
-        channel.events["basic_nack"].add(lambda tag, multiple: self._settle("nack", tag, multiple))
+        channel.events["basic_ack"].add(lambda tag, multiple: self._reply("ack", tag, multiple))
+        channel.events["basic_nack"].add(lambda tag, multiple: self._reply("nack", tag, multiple))
         channel.events["basic_return"].add(
             lambda error, exchange, key, message: self.said.append(("return", message.message_id))
         )
 
-    def _settle(self, what: str, tag: int, multiple: bool) -> None:
-        settled = {t for t in self.open if t <= tag} if multiple else {tag}
-        self.open -= settled
-        self.said += [(what, one) for one in sorted(settled)]
+    def _reply(self, what: str, tag: int, multiple: bool) -> None:
+        answered = {t for t in self.open if t <= tag} if multiple else {tag}
+        self.open -= answered
+        self.said += [(what, tag) for tag in sorted(answered)]
 
     def publish(self, body: str | bytes, exchange: str = "", key: str = "", **options: Any) -> None:
         self.published += 1

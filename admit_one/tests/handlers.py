@@ -13,7 +13,7 @@ def record(messages):
 
 
 def handle(messages):
-    """What stands in the table; it looks `record` up anew each time."""
+    """What stands in the table; it looks `record` up each time."""
     return record(messages)
 
 

@@ -14,7 +14,7 @@ def handle(messages):
         if act == "kill":
             os._exit(9)
         if act == "fail":
-            raise ValueError("told to fail")
+            raise ValueError("asked to fail")
         if act == "slow":
             time.sleep(float(seconds))
     record(messages)

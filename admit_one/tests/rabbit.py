@@ -16,9 +16,9 @@ from shared_contracts.topology import STUDENT, TOPOLOGY
 
 
 def parameters() -> pika.URLParameters:
-    found = pika.URLParameters(settings.BROKER_URL)
-    found.virtual_host = found.virtual_host or "/"  # it reads `//` as no name
-    return found
+    parameters = pika.URLParameters(settings.BROKER_URL)
+    parameters.virtual_host = parameters.virtual_host or "/"  # it reads `//` as no name
+    return parameters
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def declare(prefix: str) -> None:
 def delete(prefix: str) -> None:
     with channel() as ch:
         for service in TOPOLOGY.values():
-            for name in (f"{service.name}.inbox", f"{service.name}.dead", "stranger"):
+            for name in (f"{service.name}.inbox", f"{service.name}.dead", "third_party"):
                 ch.queue_delete(prefix + name)
             for name in (f"{service.name}.events", f"{service.name}.dead"):
                 ch.exchange_delete(prefix + name)
@@ -53,11 +53,11 @@ def depth(queue: str) -> int:
 
 
 def bind(prefix: str, exchange: str, key: str) -> str:
-    """A durable queue of a stranger's own on `exchange`; returns its name."""
+    """A durable queue of a third party's on `exchange`; returns its name."""
     with channel() as ch:
-        ch.queue_declare(f"{prefix}stranger", durable=True)
-        ch.queue_bind(f"{prefix}stranger", f"{prefix}{exchange}", key)
-    return f"{prefix}stranger"
+        ch.queue_declare(f"{prefix}third_party", durable=True)
+        ch.queue_bind(f"{prefix}third_party", f"{prefix}{exchange}", key)
+    return f"{prefix}third_party"
 
 
 def take_all(queue: str) -> list[tuple[pika.BasicProperties, bytes]]:

@@ -64,7 +64,7 @@ def order(client, verb, choice, **data):
 # who may do what
 
 
-def test_strangers_are_asked_to_log_in(client):
+def test_visitors_must_log_in(client):
     keep()
 
     for page in (LIST, f"{LIST}1/change/", f"{LIST}order/replay/?all=1"):
@@ -75,7 +75,7 @@ def test_strangers_are_asked_to_log_in(client):
         )
 
 
-def test_who_may_only_look_is_offered_nothing_else_and_refused(client, log_in):
+def test_a_viewer_sees_no_actions_and_is_refused_them(client, log_in):
     row = keep()
     log_in("view_setaside")
 
@@ -93,7 +93,7 @@ def test_who_may_only_look_is_offered_nothing_else_and_refused(client, log_in):
     assert Act.objects.count() == 0
 
 
-def test_who_may_work_but_not_look_can_do_nothing(client, log_in):
+def test_an_actor_without_view_permission_can_do_nothing(client, log_in):
     keep()
     log_in("work_on_setaside")
 
@@ -102,7 +102,7 @@ def test_who_may_work_but_not_look_can_do_nothing(client, log_in):
     assert states() == ["dead"]
 
 
-def test_who_may_not_look_sees_nothing(client, log_in):
+def test_without_view_permission_nothing_shows(client, log_in):
     row = keep()
     log_in()
 
@@ -111,7 +111,7 @@ def test_who_may_not_look_sees_nothing(client, log_in):
 
 
 @pytest.mark.parametrize("verb", ["add/", "{}/delete/", "{}/history/"])
-def test_no_row_is_added_or_deleted_by_hand(operator, verb):
+def test_nobody_adds_or_deletes_rows_by_hand(operator, verb):
     row = keep()
 
     operator.post(f"{LIST}{verb.format(row.id)}", {"post": "yes", "state": "replayed"})
@@ -121,7 +121,7 @@ def test_no_row_is_added_or_deleted_by_hand(operator, verb):
     assert states() == ["dead"]
 
 
-def test_an_order_needs_the_token_of_its_page(operator):
+def test_an_order_requires_the_token_of_its_page(operator):
     operator.handler.enforce_csrf_checks = True
     keep()
 
@@ -136,7 +136,7 @@ def test_an_empty_list_says_so(operator):
     assert "Nothing is set aside: every message was handled." in text(operator.get(LIST))
 
 
-def test_the_list_shows_groups_with_counts_and_an_example_and_leads_to_their_messages(operator):
+def test_the_list_shows_groups_and_links_to_their_messages(operator):
     row = keep(3, error=Transient("no room for ada@example.com"), dead=False)
     keep_unreadable()
 
@@ -150,14 +150,14 @@ def test_the_list_shows_groups_with_counts_and_an_example_and_leads_to_their_mes
 
 
 @pytest.mark.parametrize("word", ["event_id", "subject"])
-def test_a_message_is_found_by_its_event_and_by_its_subscription(operator, word):
+def test_search_finds_a_message_by_event_and_subscription(operator, word):
     row = keep()
     keep(2)
 
     assert "1 result" in text(operator.get(LIST, {"q": getattr(row, word)}))
 
 
-def test_one_message_is_shown_with_everything_but_its_body_and_addresses(operator, handle):
+def test_one_message_shows_everything_except_its_body_and_addresses(operator, handle):
     row = keep(error=Transient("no room for ada@example.com <b>now</b>"), suspect=True)
     handle(fail)
     order(operator, "replay", f"ids={row.id}", reason="release 7")
@@ -173,7 +173,7 @@ def test_one_message_is_shown_with_everything_but_its_body_and_addresses(operato
     assert b"<b>now" not in answer.content
 
 
-def test_an_address_that_a_stranger_made_an_id_of_is_shown_nowhere(operator):
+def test_an_address_sent_as_an_id_never_shows(operator):
     body = an_envelope(UserSubscribed).to_json().decode()
     identity = json.loads(body)["id"]
     message = Received.read(body.replace(identity, "eve@example.com").encode(), queue="q")
@@ -192,14 +192,14 @@ def test_an_address_that_a_stranger_made_an_id_of_is_shown_nowhere(operator):
 @pytest.mark.parametrize(
     "question", ["body__contains=x", "reason__regex=(", "state__exact=%00", "headers__has_key=a"]
 )
-def test_a_list_is_asked_for_what_it_offers_only(operator, question):
+def test_a_list_accepts_only_the_filters_it_offers(operator, question):
     keep()
 
     assert operator.get(f"{LIST}?{question}").status_code == 400
 
 
 @pytest.mark.parametrize("page", [LIST, "/acts/act/"])
-def test_every_filter_that_a_list_offers_can_be_asked(operator, page):
+def test_every_filter_that_a_list_offers_works(operator, page):
     row = keep()
     order(operator, "replay", f"ids={row.id}")
     keep()
@@ -209,10 +209,12 @@ def test_every_filter_that_a_list_offers_can_be_asked(operator, page):
     offered = set(re.findall(r'href="(\?[^"]+)"', operator.get(page).content.decode()))
 
     assert len(offered) > 5
-    assert [one for one in offered if operator.get(page + unescape(one)).status_code != 200] == []
+    assert [
+        link for link in offered if operator.get(page + unescape(link)).status_code != 200
+    ] == []
 
 
-def test_a_number_that_nothing_has_is_not_found(operator):
+def test_an_unknown_number_is_not_found(operator):
     assert operator.get(f"{LIST}99999/change/").status_code == 404
     assert "no message 99999" in text(operator.get(f"{LIST}order/replay/?ids=99999"))
 
@@ -220,7 +222,7 @@ def test_a_number_that_nothing_has_is_not_found(operator):
 # orders
 
 
-def test_a_rehearsal_tells_what_would_be_and_changes_nothing(operator, handle):
+def test_a_rehearsal_shows_the_outcome_and_changes_nothing(operator, handle):
     keep(5)
     handle(fail)
     keep_unreadable()
@@ -233,7 +235,7 @@ def test_a_rehearsal_tells_what_would_be_and_changes_nothing(operator, handle):
     assert Act.objects.count() == 0
 
 
-def test_a_rehearsal_that_has_no_time_for_all_says_so(operator, monkeypatch):
+def test_a_rehearsal_that_runs_out_of_time_says_so(operator, monkeypatch):
     keep(5)
     monkeypatch.setattr(orders, "PATIENCE", -1.0)
 
@@ -243,7 +245,7 @@ def test_a_rehearsal_that_has_no_time_for_all_says_so(operator, monkeypatch):
     assert "No time for the others" in said
 
 
-def test_a_group_is_replayed_and_closed_and_it_is_kept_who_did_it(operator):
+def test_replaying_a_group_closes_it_and_records_the_operator(operator):
     keep(30)
     other = keep_unreadable()
 
@@ -257,7 +259,7 @@ def test_a_group_is_replayed_and_closed_and_it_is_kept_who_did_it(operator):
     assert "30 acts" in text(operator.get("/acts/act/"))
 
 
-def test_a_replay_of_which_too_many_come_back_stops_itself_and_says_so(operator, handle):
+def test_a_replay_stops_and_says_so_if_too_many_fail(operator, handle):
     keep(40)
     handle(fail)
 
@@ -267,7 +269,7 @@ def test_a_replay_of_which_too_many_come_back_stops_itself_and_says_so(operator,
     assert "39 are as they were." in said
 
 
-def test_what_a_page_has_no_time_for_is_left_and_the_same_order_goes_on(operator, monkeypatch):
+def test_repeating_an_order_continues_where_the_page_ran_out_of_time(operator, monkeypatch):
     keep(5)
     monkeypatch.setattr(orders, "PATIENCE", -1.0)
 
@@ -281,7 +283,7 @@ def test_what_a_page_has_no_time_for_is_left_and_the_same_order_goes_on(operator
     assert Effect.objects.count() == 5
 
 
-def test_what_was_handled_is_replayed_only_with_again_and_a_reason(operator):
+def test_replaying_a_handled_message_requires_again_and_a_reason(operator):
     row = keep()
     order(operator, "replay", f"ids={row.id}")
 
@@ -294,7 +296,7 @@ def test_what_was_handled_is_replayed_only_with_again_and_a_reason(operator):
     assert Effect.objects.count() == 2
 
 
-def test_what_is_sent_twice_or_goes_on_is_applied_again_once_for_one_reason(operator, monkeypatch):
+def test_repeating_an_order_applies_a_message_once_per_reason(operator, monkeypatch):
     keep(5)
     order(operator, "replay", "all=1")
     again = {"again": "on", "reason": "restored a backup"}
@@ -311,7 +313,7 @@ def test_what_is_sent_twice_or_goes_on_is_applied_again_once_for_one_reason(oper
     assert Effect.objects.count() == 15
 
 
-def test_what_will_not_be_tried_does_not_stand_in_the_way_of_what_will(operator, monkeypatch):
+def test_messages_that_cannot_be_replayed_do_not_block_the_others(operator, monkeypatch):
     keep(3)
     SetAside.objects.update(created_at=Now() - timedelta(days=100))
     keep(2)
@@ -326,9 +328,7 @@ def test_what_will_not_be_tried_does_not_stand_in_the_way_of_what_will(operator,
 
 
 @pytest.mark.parametrize("error", [outage.LetGo("the database is away"), OperationalError("gone")])
-def test_a_database_that_goes_away_meanwhile_is_told_with_what_was_done(
-    operator, monkeypatch, error
-):
+def test_an_outage_during_an_order_is_reported_with_the_work_done(operator, monkeypatch, error):
     keep(3)
 
     def once(row_id, order):
@@ -344,7 +344,7 @@ def test_a_database_that_goes_away_meanwhile_is_told_with_what_was_done(
     assert "2 are as they were." in said
 
 
-def test_messages_are_given_up_for_a_reason_and_taken_back(operator):
+def test_messages_are_discarded_for_a_reason_and_restored(operator):
     keep(3)
 
     assert "This field is required." in order(operator, "discard", "all=1")
@@ -357,7 +357,7 @@ def test_messages_are_given_up_for_a_reason_and_taken_back(operator):
 
 
 @pytest.mark.parametrize("choice", ["all=1", "ids=1", "group=nobody"])
-def test_only_the_cause_of_a_group_can_be_gone_on_with(operator, choice):
+def test_go_on_accepts_only_the_cause_of_a_group(operator, choice):
     keep()
 
     operator.post(f"{LIST}order/go-on/?{choice}", {"reason": "x"})
@@ -366,7 +366,7 @@ def test_only_the_cause_of_a_group_can_be_gone_on_with(operator, choice):
 
 
 @pytest.mark.parametrize("verb", ["discard", "restore"])
-def test_what_is_done_is_not_offered_again(operator, verb):
+def test_a_finished_action_is_not_offered_again(operator, verb):
     row = keep()
     order(operator, "discard", f"ids={row.id}", reason="a test")
     if verb == "restore":
@@ -379,7 +379,7 @@ def test_what_is_done_is_not_offered_again(operator, verb):
 
 
 @pytest.mark.parametrize("dead", [True, False])
-def test_a_held_consumer_is_let_go_on_for_a_reason(operator, dead):
+def test_a_held_consumer_resumes_for_a_reason(operator, dead):
     keep(dead=dead)
     assert b"<textarea" in operator.get(f"{LIST}order/go-on/?group=Transient").content
 
@@ -391,7 +391,7 @@ def test_a_held_consumer_is_let_go_on_for_a_reason(operator, dead):
 
 
 @pytest.mark.parametrize("verb", ["replay", "discard", "restore"])
-def test_the_chosen_messages_of_the_list_are_taken_to_the_page_of_the_verb(operator, verb):
+def test_messages_chosen_in_the_list_reach_the_page_of_the_action(operator, verb):
     row = keep(2)
     data = {"action": f"{verb}_chosen", "_selected_action": [row.id, row.id - 1]}
 
@@ -406,14 +406,14 @@ def test_the_chosen_messages_of_the_list_are_taken_to_the_page_of_the_verb(opera
     ["", "all=1&group=x", "ids=1,x", "ids=" + "1," * 200 + "1", "all=1&state=lost"],
     ids=str,
 )
-def test_what_is_meant_must_be_said_in_one_way(operator, choice):
+def test_a_choice_must_be_made_in_exactly_one_way(operator, choice):
     keep()
 
     assert operator.post(f"{LIST}order/discard/?{choice}", {"reason": "x"}).status_code == 400
     assert states() == ["dead"]
 
 
-def test_a_replay_with_another_key_than_the_services_have_is_refused(operator, messaging):
+def test_a_replay_with_the_wrong_sealing_key_is_refused(operator, messaging):
     keep()
     canaries.check()
     messaging(SEALING_KEYS={"k1": b"x" * 32})
@@ -428,7 +428,7 @@ def test_a_replay_with_another_key_than_the_services_have_is_refused(operator, m
 # logging in
 
 
-def test_guessing_passwords_ends_after_five(client):
+def test_five_wrong_passwords_lock_the_login(client):
     User.objects.create_user("ada", password="correct horse battery", is_staff=True)
     wrong = {"username": "ada", "password": "wrong"}
 

@@ -44,7 +44,7 @@ def look(connection: amqp.Connection) -> None:
         connection.drain_events(timeout=0)
 
 
-def test_a_look_at_nothing_does_not_wait(wire, monkeypatch):
+def test_a_poll_of_a_silent_socket_does_not_wait(wire, monkeypatch):
     connection, _, _ = wire
     monkeypatch.setattr(amqp_patches, "REST_OF_A_FRAME", 60.0)
     started = time.monotonic()
@@ -54,9 +54,7 @@ def test_a_look_at_nothing_does_not_wait(wire, monkeypatch):
     assert time.monotonic() - started < 30
 
 
-def test_a_broker_that_falls_silent_in_the_middle_of_a_frame_does_not_hold_the_loop(
-    wire, monkeypatch
-):
+def test_a_broker_silent_in_mid_frame_does_not_block_the_loop(wire, monkeypatch):
     connection, frames, broker = wire
     monkeypatch.setattr(amqp_patches, "REST_OF_A_FRAME", 0.05)
     broker.sendall(FRAME[:9])
@@ -69,7 +67,7 @@ def test_a_broker_that_falls_silent_in_the_middle_of_a_frame_does_not_hold_the_l
 
 
 @pytest.mark.parametrize("cut", range(1, len(FRAME)))
-def test_a_frame_that_comes_in_two_halves_is_read_whole(wire, monkeypatch, cut):
+def test_a_frame_that_arrives_in_two_halves_is_read_whole(wire, monkeypatch, cut):
     connection, frames, broker = wire
     monkeypatch.setattr(amqp_patches, "REST_OF_A_FRAME", 0.01)
     broker.sendall(FRAME[:cut])
@@ -80,7 +78,7 @@ def test_a_frame_that_comes_in_two_halves_is_read_whole(wire, monkeypatch, cut):
     assert frames == [(1, 7, b"hello")]
 
 
-def test_the_end_of_the_connection_is_noticed_at_a_look(wire):
+def test_a_poll_notices_the_end_of_the_connection(wire):
     connection, _, broker = wire
     broker.close()
 
@@ -88,7 +86,7 @@ def test_the_end_of_the_connection_is_noticed_at_a_look(wire):
         connection.drain_events(timeout=0)
 
 
-def test_what_was_read_ahead_is_found_although_the_socket_is_silent(wire):
+def test_a_poll_finds_frames_already_buffered(wire):
     connection, frames, broker = wire
     broker.sendall(FRAME * 3 + FRAME[:4])
     look(connection)
@@ -101,7 +99,7 @@ def test_what_was_read_ahead_is_found_although_the_socket_is_silent(wire):
     assert not amqp_patches.frame_is_buffered(connection.transport)
 
 
-def test_what_is_written_together_arrives_whole_in_order_and_not_before(wire):
+def test_grouped_writes_arrive_together_whole_and_in_order(wire):
     connection, _, broker = wire
     broker.setblocking(False)
     with amqp_patches.gathered_writes(connection.transport):
@@ -113,7 +111,7 @@ def test_what_is_written_together_arrives_whole_in_order_and_not_before(wire):
     assert broker.recv(10) == b"012"
 
 
-def test_large_writes_do_not_wait_for_the_end(wire):
+def test_large_writes_do_not_wait_for_the_group_to_end(wire):
     connection, _, broker = wire
     with amqp_patches.gathered_writes(connection.transport):
         connection.transport.write(b"x" * amqp_patches.WRITE_AT_ONCE)
@@ -122,7 +120,7 @@ def test_large_writes_do_not_wait_for_the_end(wire):
     assert first == b"x"
 
 
-def test_an_answer_that_stops_in_the_middle_of_a_frame_is_not_awaited_for_ever(wire):
+def test_an_answer_cut_off_in_mid_frame_times_out(wire):
     connection, frames, broker = wire
     connection.read_timeout = 0.05
     broker.sendall(FRAME[:9])

@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 
 
 @given(st.integers(1, 10**9), st.floats(0.01, 10), st.floats(10, 1000))
-def test_a_pause_is_between_half_and_all_of_its_doubled_step_and_never_above_the_most(
-    n, first, most
-):
+def test_a_pause_doubles_with_jitter_up_to_a_limit(n, first, most):
     step = min(first * 2.0 ** min(n - 1, 40), most)
 
     assert step / 2 <= next_delay(n, first=first, most=most) <= step
 
 
-def test_those_who_fail_together_do_not_return_together():
+def test_clients_that_fail_together_do_not_retry_together():
     assert len({next_delay(5, first=1, most=100) for _ in range(20)}) > 1

@@ -51,7 +51,7 @@ def consumer(request, transactional_db, messaging, tmp_path):
     process.kill()
 
 
-class Stranger(Confirms):
+class Publisher(Confirms):
     """Somebody who may write to the payment service's exchange, and writes what they like."""
 
     def send(self, body: bytes, properties: dict[str, Any]) -> None:
@@ -65,11 +65,11 @@ class Stranger(Confirms):
 
 
 def send(messages: Iterable[tuple[bytes, dict[str, Any]]]) -> None:
-    connection = broker.connect("stranger")
-    stranger = Stranger(broker.channel_of(connection))
+    connection = broker.connect("third_party")
+    third_party = Publisher(broker.channel_of(connection))
     for body, properties in messages:
-        stranger.send(body, properties)
-    stranger.wait()
+        third_party.send(body, properties)
+    third_party.wait()
     broker.close(connection)
 
 
@@ -90,13 +90,13 @@ def about(bodies: list[bytes]) -> set[str]:
     return {json.loads(body)["subject"] for body in bodies}
 
 
-def test_ten_thousand_bad_messages_are_each_set_aside_with_a_reason_and_nothing_more(consumer):
+def test_ten_thousand_bad_messages_are_each_set_aside_once_with_a_reason(consumer):
     handled, neighbours = [*good(40), *with_telling_ids(10)], good(NUMBER // ONE_GOOD_IN)
     send((body, {}) for body in handled)
     eventually(lambda: InboxMessage.objects.count() == len(handled))
     bad = list(bad_messages(SEED, NUMBER, handled))
-    expected = {one.body[:LONGEST_BODY]: one for one in bad}
-    mixed = [(one.body, one.properties) for one in bad]
+    expected = {message.body[:LONGEST_BODY]: message for message in bad}
+    mixed = [(message.body, message.properties) for message in bad]
     for n, body in enumerate(neighbours):
         mixed.insert(n * (ONE_GOOD_IN + 1), (body, {}))
 
@@ -113,9 +113,9 @@ def test_ten_thousand_bad_messages_are_each_set_aside_with_a_reason_and_nothing_
     assert rows.keys() == expected.keys()
     # The reason names what is wrong.
     unclear = [
-        (one.kind, rows[body].reason)
-        for body, one in expected.items()
-        if one.says not in rows[body].reason
+        (message.kind, rows[body].reason)
+        for body, message in expected.items()
+        if message.says not in rows[body].reason
     ]
     assert unclear[:5] == []
     later = {row.state for body, row in rows.items() if expected[body].kind == "future type"}
@@ -135,8 +135,8 @@ def leaks(text: str) -> bool:
     return ADDRESS in text or CODE in text
 
 
-def test_every_kind_of_bad_input_is_among_the_ten_thousand():
-    kinds = Counter(one.kind for one in bad_messages(SEED, NUMBER, good(50)))
+def test_the_ten_thousand_contain_every_kind_of_bad_input():
+    kinds = Counter(message.kind for message in bad_messages(SEED, NUMBER, good(50)))
 
     assert sum(kinds.values()) == NUMBER
     assert len(kinds) == len(set(KINDS))

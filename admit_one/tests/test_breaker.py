@@ -26,7 +26,7 @@ def held(breaker, times=MOST_ALIKE):
     return breaker.opens(ERROR)
 
 
-def test_the_one_after_fifty_alike_is_held_and_a_success_lets_go():
+def test_fifty_similar_failures_hold_the_next_until_a_success():
     breaker = Breaker()
 
     assert held(breaker)
@@ -35,7 +35,7 @@ def test_the_one_after_fifty_alike_is_held_and_a_success_lets_go():
     assert not breaker.is_open
 
 
-def test_an_operators_go_on_holds_for_this_cause_and_for_an_hour_only():
+def test_go_on_covers_one_cause_for_one_hour():
     breaker = Breaker()
     decisions.go_on("TypeError", by="ada", reason="they are bad")
     assert held(breaker)
@@ -48,7 +48,7 @@ def test_an_operators_go_on_holds_for_this_cause_and_for_an_hour_only():
     assert breaker.opens(ERROR)
 
 
-def test_a_consumer_that_holds_says_the_command_that_goes_on_and_obeys_it(start, prefix):
+def test_a_held_consumer_prints_the_command_that_resumes_it(start, prefix):
     send(prefix, *requests(70, user_id="fail"))
     process = start("consume_events").until("holding the rest")
     [line] = [line for line in process.lines if "holding the rest" in line]

@@ -30,7 +30,7 @@ def insert(rows):
     return set(insert_new(InboxMessage, rows, conflict=UNIQUE, returning=UNIQUE))
 
 
-def test_only_rows_that_were_not_there_are_inserted_and_given_back():
+def test_only_new_rows_are_inserted_and_returned():
     first = insert([inbox_row(1), inbox_row(2)])
     second = insert([inbox_row(2, subject="changed"), inbox_row(3)])
 
@@ -39,7 +39,7 @@ def test_only_rows_that_were_not_there_are_inserted_and_given_back():
     assert InboxMessage.objects.get(event_id="event-00002").subject == "somebody"
 
 
-def test_a_row_twice_in_one_call_is_inserted_once():
+def test_a_repeated_row_is_inserted_once():
     inserted = insert_new(
         InboxMessage, [inbox_row(1), inbox_row(1)], conflict=UNIQUE, returning=("id",)
     )
@@ -47,11 +47,11 @@ def test_a_row_twice_in_one_call_is_inserted_once():
     assert len(inserted) == 1
 
 
-def test_nothing_to_insert_is_nothing_inserted():
+def test_inserting_no_rows_does_nothing():
     assert insert([]) == set()
 
 
-def test_more_rows_than_one_statement_can_hold_are_all_inserted():
+def test_more_rows_than_one_statement_holds_are_all_inserted():
     """5 parameters a row: SQLite takes 32,766 in a statement, PostgreSQL 65,535."""
     inserted = insert([inbox_row(number) for number in range(14_000)])
 
@@ -59,7 +59,7 @@ def test_more_rows_than_one_statement_can_hold_are_all_inserted():
     assert InboxMessage.objects.count() == 14_000
 
 
-def test_values_come_back_as_python_values_and_database_defaults_apply():
+def test_inserted_rows_return_python_values_with_database_defaults():
     insert([inbox_row(1)])
 
     row = InboxMessage.objects.get()
@@ -83,7 +83,7 @@ def set_aside_rows():
     SetAside.objects.bulk_create(rows)
 
 
-def test_an_update_changes_the_rows_it_names_and_gives_back_their_keys():
+def test_an_update_changes_only_the_named_rows_and_returns_their_keys():
     set_aside_rows()
     rows = [{"delivery": f"d{n}", "reason": f"reason {n}", "attempts": n} for n in (0, 2, 7)]
 
@@ -94,7 +94,7 @@ def test_an_update_changes_the_rows_it_names_and_gives_back_their_keys():
     assert list(values) == [("d0", "reason 0", 0), ("d1", "", 0), ("d2", "reason 2", 2)]
 
 
-def test_an_update_leaves_alone_what_was_written_before():
+def test_an_update_skips_rows_whose_column_is_already_set():
     set_aside_rows()
     now = SetAside.objects.get(delivery="d0").created_at
     rows = [{"delivery": "d1", "reason": "first", "closed_at": now}]
@@ -108,7 +108,7 @@ def test_an_update_leaves_alone_what_was_written_before():
     assert SetAside.objects.get(delivery="d1").closed_at == now
 
 
-def test_a_uuid_key_finds_its_row_and_comes_back_as_a_uuid(effects):
+def test_an_update_takes_and_returns_uuid_keys(effects):
     rows = [{"subscription_id": effects[1], "user_id": "new"}]
 
     changed = update_from(Effect, rows, key="subscription_id", only_where_null="id")
@@ -116,7 +116,7 @@ def test_a_uuid_key_finds_its_row_and_comes_back_as_a_uuid(effects):
     assert changed == []  # the guard field holds a value
 
 
-def test_values_of_another_type_than_their_field_are_written_as_the_field_would(effects):
+def test_values_are_converted_as_their_field_converts_them(effects):
     ids = [str(effects[0]), effects[1]]
 
     changed = update_from(
@@ -133,7 +133,7 @@ def test_values_of_another_type_than_their_field_are_written_as_the_field_would(
     ]
 
 
-def test_nulls_large_numbers_choices_and_documents_are_written_as_they_are():
+def test_nulls_large_numbers_choices_and_json_survive_unchanged():
     row = {
         "delivery": "d",
         "state": SetAside.State.DEAD,
@@ -157,7 +157,7 @@ def test_nulls_large_numbers_choices_and_documents_are_written_as_they_are():
     assert SetAside.objects.get(delivery="e").attempts == 0
 
 
-def test_a_text_that_is_too_long_is_refused_and_never_cut():
+def test_too_long_a_text_is_refused_and_never_cut():
     if connection.vendor == "sqlite":  # it has no lengths
         insert([inbox_row(1, type="x" * 256)])
 

@@ -56,7 +56,7 @@ def fail_some(messages):
 original = handlers.record
 
 
-def test_all_of_them_are_applied_and_closed():
+def test_every_message_is_applied_and_closed():
     keep(120)
 
     answers = run()
@@ -65,7 +65,7 @@ def test_all_of_them_are_applied_and_closed():
     assert (Effect.objects.count(), dead().count()) == (120, 0)
 
 
-def test_when_the_first_one_comes_back_no_other_is_tried(handle):
+def test_no_other_message_is_tried_if_the_first_fails(handle):
     def fail(messages):
         raise ValueError("still broken")
 
@@ -78,7 +78,7 @@ def test_when_the_first_one_comes_back_no_other_is_tried(handle):
     assert Act.objects.count() == 1
 
 
-def test_a_few_that_come_back_among_many_do_not_stop_it(handle):
+def test_a_few_failures_among_many_do_not_stop_it(handle):
     handle(fail_some)
     keep(3)
     keep(1, user_id="bad")
@@ -90,7 +90,7 @@ def test_a_few_that_come_back_among_many_do_not_stop_it(handle):
     assert dead().count() == 1
 
 
-def test_it_stops_when_a_fifth_of_a_later_batch_comes_back(handle):
+def test_it_stops_when_a_fifth_of_a_batch_fails(handle):
     handle(fail_some)
     keep(3)
     keep(2, user_id="bad")
@@ -102,7 +102,7 @@ def test_it_stops_when_a_fifth_of_a_later_batch_comes_back(handle):
     assert Act.objects.count() == 1 + 2 + 5
 
 
-def test_after_a_kill_the_same_command_tries_first_what_it_had_not_tried(handle):
+def test_after_a_kill_the_command_tries_untried_messages_first(handle):
     handle(fail_some)
     keep(3)
     keep(1, user_id="bad")
@@ -131,7 +131,7 @@ def test_after_a_kill_the_same_command_tries_first_what_it_had_not_tried(handle)
     assert list(dead().values_list("id", flat=True)) == [ids[3]]
 
 
-def test_it_ends_after_the_message_in_hand_when_asked_to_stop(handle):
+def test_a_stop_ends_it_after_the_message_in_hand(handle):
     stop = Stop()
 
     def stop_at_once(messages):
@@ -147,7 +147,7 @@ def test_it_ends_after_the_message_in_hand_when_asked_to_stop(handle):
     assert (Effect.objects.count(), dead().count()) == (1, 9)
 
 
-def test_it_keeps_to_its_rate():
+def test_it_keeps_its_rate():
     keep(8)
     started = time.monotonic()
 
@@ -156,7 +156,7 @@ def test_it_keeps_to_its_rate():
     assert time.monotonic() - started >= 7 / 20
 
 
-def test_one_that_somebody_else_has_closed_meanwhile_is_left_alone():
+def test_a_message_closed_by_someone_else_is_left_alone():
     keep(3)
     ids = bulk_replay.least_tried_first(dead())
     SetAside.objects.filter(id=ids[1]).update(state="discarded")
@@ -182,7 +182,7 @@ def command(*words):
     )
 
 
-def test_a_replay_killed_in_its_work_is_finished_by_the_same_command_with_one_effect_each():
+def test_repeating_a_killed_replay_finishes_it_with_one_effect_per_message():
     keep(150)
     killed = command("replay", "--group", "Transient", "--rate", "200")
     eventually(lambda: Effect.objects.count() >= 20)
@@ -197,11 +197,11 @@ def test_a_replay_killed_in_its_work_is_finished_by_the_same_command_with_one_ef
     assert before < 150
     assert (finished.returncode, Effect.objects.count(), dead().count()) == (0, 150, 0)
     assert f"{150 - before} applied" in " ".join(said.split())
-    told = Act.objects.filter(result="applied").values_list("target", flat=True)
-    assert len(told) == len(set(told)) == 150
+    applied = Act.objects.filter(result="applied").values_list("target", flat=True)
+    assert len(applied) == len(set(applied)) == 150
 
 
-def test_asked_to_stop_it_finishes_the_message_in_hand_and_says_how_to_go_on():
+def test_a_stopped_replay_finishes_its_message_and_prints_how_to_continue():
     keep(100)
     stopped = command("replay", "--all", "--rate", "20")
     eventually(lambda: Effect.objects.count() >= 2)

@@ -22,8 +22,8 @@ def forget() -> None:
 @pytest.fixture(autouse=True)
 def one_event_bound(monkeypatch):
     """However many events the service handles in earnest."""
-    one = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed,))
-    monkeypatch.setitem(topology.TOPOLOGY._services, "student_service", one)
+    student = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed,))
+    monkeypatch.setitem(topology.TOPOLOGY._services, "student_service", student)
     monkeypatch.setattr(handlers, "HANDLERS", {UserSubscribed: handlers.handle})
     forget()
     yield
@@ -52,11 +52,11 @@ def found() -> list[str]:
     ]
 
 
-def test_a_service_that_handles_what_is_bound_passes():
+def test_a_service_that_handles_its_bound_events_passes():
     assert found() == []
 
 
-def test_an_event_that_is_bound_but_not_handled_is_named(table):
+def test_a_bound_event_without_a_handler_is_named(table):
     table()
 
     [error] = checks.bound_is_handled()
@@ -65,7 +65,7 @@ def test_an_event_that_is_bound_but_not_handled_is_named(table):
     assert "user_subscribed is bound to the inbox of student_service" in error.msg
 
 
-def test_an_event_that_is_handled_but_not_bound_is_named(table):
+def test_a_handled_event_without_a_binding_is_named(table):
     table(user_subscribed=print, access_code_created=print)
 
     [error] = checks.bound_is_handled()
@@ -74,7 +74,7 @@ def test_an_event_that_is_handled_but_not_bound_is_named(table):
     assert "AccessCodeCreated" in (error.hint or "")
 
 
-def test_an_event_added_to_the_topology_asks_for_its_handler(monkeypatch):
+def test_an_event_added_to_the_topology_requires_a_handler(monkeypatch):
     both = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed, AccessCodeCreated))
     monkeypatch.setitem(topology.TOPOLOGY._services, "student_service", both)
     forget()
@@ -82,7 +82,7 @@ def test_an_event_added_to_the_topology_asks_for_its_handler(monkeypatch):
     assert found() == ["messaging.E011"]
 
 
-def test_a_table_that_cannot_be_imported_is_told(messaging):
+def test_a_wiring_that_cannot_be_imported_is_reported(messaging):
     messaging(WIRING="tests.nowhere")
 
     assert found() == ["messaging.E010"]
@@ -101,13 +101,13 @@ def test_a_table_that_cannot_be_imported_is_told(messaging):
     ],
     ids=str,
 )
-def test_settings_that_cannot_be_right_are_found(messaging, changes, expected):
+def test_impossible_settings_are_reported(messaging, changes, expected):
     messaging(**changes)
 
     assert found() == expected
 
 
-def test_a_setting_that_is_missing_is_named(settings):
+def test_a_missing_setting_is_named(settings):
     settings.MESSAGING = {"SERVICE": "student_service"}
 
     [error] = checks.settings_are_usable()
@@ -119,7 +119,7 @@ def test_a_setting_that_is_missing_is_named(settings):
     ("contract", "says"),
     [("nowhere", "expected a package with topology.py"), ("tests", "expected a package with")],
 )
-def test_a_contract_that_is_none_is_named(messaging, contract, says):
+def test_an_invalid_contract_package_is_named(messaging, contract, says):
     messaging(CONTRACT=contract)
 
     [error] = checks.settings_are_usable()

@@ -19,7 +19,7 @@ def test_a_dry_run_of_the_topology_touches_no_broker(capsys, messaging):
     assert last == "queue     p.student_service.dead"
 
 
-def test_declaring_on_a_broker_that_is_not_there_ends_with_the_reason_and_no_password(messaging):
+def test_declaring_without_a_broker_fails_with_the_reason_and_no_password(messaging):
     messaging(BROKER_URL="amqp://nobody:hunter2@127.0.0.1:1//")
 
     with pytest.raises(CommandError, match="the broker does not answer") as caught:

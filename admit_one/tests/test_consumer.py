@@ -60,7 +60,7 @@ def states():
     return dict(SetAside.objects.values_list("event_id", "state"))
 
 
-def test_what_was_there_and_what_comes_is_handled_and_acked(start, prefix):
+def test_waiting_and_new_messages_are_handled_and_acknowledged(start, prefix):
     send(prefix, *requests(20))
     process = start("consume_events").until_ready()
     eventually(lambda: handled() == 20)
@@ -83,7 +83,7 @@ def test_two_consumers_share_the_work_and_each_event_has_one_effect(start, prefi
     assert empty(prefix)
 
 
-def test_a_poison_message_costs_only_itself_whatever_is_in_the_prefetch_window(start, prefix):
+def test_a_poison_message_affects_no_other_in_the_prefetch_window(start, prefix):
     process = start("consume_events").until_ready()
     send(prefix, *requests(1))
     eventually(lambda: handled() == 1)
@@ -96,7 +96,7 @@ def test_a_poison_message_costs_only_itself_whatever_is_in_the_prefetch_window(s
     assert empty(prefix)
 
 
-def test_a_message_set_aside_is_tried_again_by_the_running_consumer(start, prefix):
+def test_the_running_consumer_retries_a_message_set_aside(start, prefix):
     poison = an_envelope(UserSubscribed, user_id="fail")
     process = start("consume_events", TEST_RETRY_DELAYS="1,1").until_ready()
     send(prefix, poison)
@@ -107,9 +107,9 @@ def test_a_message_set_aside_is_tried_again_by_the_running_consumer(start, prefi
     eventually(lambda: process.said("dead after try 2") == 1)
 
 
-def test_between_retries_the_broker_and_the_pulse_hear_that_the_consumer_lives(prefix, handle):
-    for one in requests(3):
-        message = Received.read(one.to_json(), queue="student_service.inbox")
+def test_heartbeats_and_pulse_continue_between_retries(prefix, handle):
+    for request in requests(3):
+        message = Received.read(request.to_json(), queue="student_service.inbox")
         keeping.keep(message, Transient("later"), dead=False)
     SetAside.objects.update(next_attempt_at=Now() - timedelta(seconds=1))
     connection, stop = broker.connect("test"), Stop()
@@ -137,7 +137,7 @@ def ended_or_dead(process, event_id):
     return lambda: process.exit_code is not None or states().get(event_id) == "dead"
 
 
-def test_a_message_that_kills_its_process_ends_dead_while_its_neighbours_are_handled(
+def test_a_message_that_kills_its_process_dies_and_its_neighbours_are_handled(
     start, prefix, monkeypatch
 ):
     """As a supervisor would, start the consumer again each time that it has ended."""
@@ -162,9 +162,7 @@ def test_a_message_that_kills_its_process_ends_dead_while_its_neighbours_are_han
     assert empty(prefix)
 
 
-def test_a_release_that_fails_every_message_is_stopped_before_it_shovels_all_of_them_aside(
-    start, prefix
-):
+def test_a_release_that_fails_every_message_soon_stops_consuming(start, prefix):
     send(prefix, *requests(70, user_id="fail"))
     process = start("consume_events").until("holding the rest")
     first = SetAside.objects.count()
@@ -178,7 +176,7 @@ def test_a_release_that_fails_every_message_is_stopped_before_it_shovels_all_of_
     assert mended.stop()[0] == 0
 
 
-def test_poison_among_good_messages_never_holds_the_good_ones(start, prefix):
+def test_poison_messages_never_hold_up_good_ones(start, prefix):
     mixed = [m for _ in range(60) for m in (*requests(1, user_id="fail"), *requests(1))]
     process = start("consume_events").until_ready()
     send(prefix, *mixed)
@@ -234,7 +232,7 @@ BROKEN = {
 }
 
 
-def test_broken_properties_cost_only_their_messages(start, prefix):
+def test_broken_properties_affect_only_their_own_messages(start, prefix):
     process = start("consume_events").until_ready()
     for properties in BROKEN.values():
         send(prefix, *requests(3))
@@ -268,7 +266,7 @@ HOSTILE: list[tuple[bytes, dict[str, Any]]] = [
 ]
 
 
-def test_hostile_bodies_are_set_aside_as_they_are_and_nothing_is_unpacked(start, prefix):
+def test_hostile_bodies_are_set_aside_byte_for_byte_and_never_unpacked(start, prefix):
     process = start("consume_events").until_ready()
     for body, properties in HOSTILE:
         rabbit.send(prefix, body, **properties)
@@ -287,7 +285,7 @@ def peak_memory_of(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
-def test_thousands_of_copies_are_one_effect(start, prefix):
+def test_thousands_of_copies_have_one_effect(start, prefix):
     [request] = requests(1)
     start("consume_events").until_ready()
     send(prefix, *[request] * 1_000)
@@ -300,7 +298,7 @@ def test_thousands_of_copies_are_one_effect(start, prefix):
 # when the broker leaves
 
 
-def test_a_broker_that_is_away_is_reported_once_and_found_again(start, prefix, broker_proxy):
+def test_a_broker_outage_is_logged_once_and_survived(start, prefix, broker_proxy):
     process = start("consume_events", TEST_BROKER_URL=broker_url(broker_proxy.port)).until_ready()
     broker_proxy.refuse()
     process.until(" waits: ")
@@ -313,9 +311,7 @@ def test_a_broker_that_is_away_is_reported_once_and_found_again(start, prefix, b
     assert process.stop()[0] == 0
 
 
-def test_connections_that_break_while_it_works_cost_no_message_and_give_no_second_effect(
-    start, prefix, broker_proxy
-):
+def test_broken_connections_lose_no_message_and_repeat_no_effect(start, prefix, broker_proxy):
     process = start("consume_events", TEST_BROKER_URL=broker_url(broker_proxy.port)).until_ready()
     messages = requests(300, user_id="slow-0.002")
     for part in range(3):
@@ -329,7 +325,7 @@ def test_connections_that_break_while_it_works_cost_no_message_and_give_no_secon
     assert process.stop()[0] == 0
 
 
-def test_a_broker_that_falls_silent_is_noticed_and_left(start, prefix, broker_proxy):
+def test_a_silent_broker_is_noticed_and_disconnected(start, prefix, broker_proxy):
     """Two heartbeats of 10 s: nothing else tells a silent broker from an idle one."""
     process = start("consume_events", TEST_BROKER_URL=broker_url(broker_proxy.port)).until_ready()
     broker_proxy.silence()
@@ -340,7 +336,7 @@ def test_a_broker_that_falls_silent_is_noticed_and_left(start, prefix, broker_pr
     eventually(lambda: handled() == 1)
 
 
-def test_a_queue_that_does_not_exist_is_waited_for(start, prefix):
+def test_the_consumer_waits_for_a_missing_queue(start, prefix):
     rabbit.delete(prefix)
     process = start("consume_events").until("manage.py declare_topology")
 
@@ -351,7 +347,7 @@ def test_a_queue_that_does_not_exist_is_waited_for(start, prefix):
     eventually(lambda: handled() == 1)
 
 
-def test_a_queue_deleted_under_a_running_consumer_is_noticed_and_waited_for(start, prefix):
+def test_a_running_consumer_notices_a_deleted_queue_and_waits_for_it(start, prefix):
     process = start("consume_events").until_ready()
     rabbit.delete(prefix)
     process.until(" waits: ")

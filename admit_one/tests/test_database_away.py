@@ -99,9 +99,7 @@ def test_it_stops_while_it_holds_a_batch_for_the_database(start, prefix, databas
 # coming back
 
 
-def test_a_batch_held_during_an_outage_is_done_when_the_database_is_back(
-    start, prefix, database_proxy
-):
+def test_a_batch_held_during_an_outage_is_handled_after_it(start, prefix, database_proxy):
     process = start("consume_events", DATABASE_URL=database_url(database_proxy.port)).until_ready()
     database_proxy.refuse()
     send(prefix, 20)
@@ -114,7 +112,7 @@ def test_a_batch_held_during_an_outage_is_done_when_the_database_is_back(
     assert process.stop()[0] == 0
 
 
-def test_sessions_that_are_ended_at_work_cost_nothing(start, prefix):
+def test_ending_database_sessions_at_work_loses_nothing(start, prefix):
     process = start("consume_events").until_ready()
     for _ in range(5):
         send(prefix, 20, user_id="slow-0.01")
@@ -125,7 +123,7 @@ def test_sessions_that_are_ended_at_work_cost_nothing(start, prefix):
     assert process.stop()[0] == 0
 
 
-def test_the_relay_goes_on_after_its_sessions_were_ended(start, outbox_queue):
+def test_the_relay_continues_after_its_database_sessions_end(start, outbox_queue):
     process = start("relay_outbox").until_ready()
     for _ in range(3):
         publish(20)
@@ -136,7 +134,7 @@ def test_the_relay_goes_on_after_its_sessions_were_ended(start, outbox_queue):
     assert process.stop()[0] == 0
 
 
-def test_the_relay_waits_for_the_database_and_says_so_once(start, outbox_queue, database_proxy):
+def test_the_relay_waits_for_the_database_and_logs_it_once(start, outbox_queue, database_proxy):
     process = start("relay_outbox", DATABASE_URL=database_url(database_proxy.port)).until_ready()
     database_proxy.refuse()
     process.until(" waits: ")
@@ -148,7 +146,7 @@ def test_the_relay_waits_for_the_database_and_says_so_once(start, outbox_queue, 
     assert process.stop()[0] == 0
 
 
-def test_a_read_only_database_is_the_world_s_fault_and_not_the_message_s(start, prefix):
+def test_a_read_only_database_counts_as_an_outage(start, prefix):
     """As after a fail-over to the wrong server: an InternalError, not an OperationalError."""
     process = start("consume_events").until_ready()
     name = connection.settings_dict["NAME"]
@@ -167,7 +165,7 @@ def test_a_read_only_database_is_the_world_s_fault_and_not_the_message_s(start, 
     assert process.stop()[0] == 0
 
 
-def test_a_database_error_that_is_the_message_s_own_sets_aside_only_that_message(start, prefix):
+def test_a_database_error_of_one_message_sets_aside_only_that_message(start, prefix):
     """A value that the table does not take fails again and again while the database works."""
     process = start("consume_events", TEST_WIRING="tests.narrow_handlers").until_ready()
     send(prefix, 5)
@@ -182,9 +180,7 @@ def test_a_database_error_that_is_the_message_s_own_sets_aside_only_that_message
 # keys
 
 
-def test_a_process_that_may_start_without_its_database_ends_when_that_is_back_and_a_key_is_wrong(
-    start, database_proxy
-):
+def test_a_process_with_a_wrong_key_ends_once_the_database_returns(start, database_proxy):
     KeyCanary.objects.create(setting="SEALING_KEYS", key_id="k1", value=b"of another key")
     database_proxy.refuse()
     process = start("guarded", DATABASE_URL=database_url(database_proxy.port)).until_ready()
@@ -196,9 +192,7 @@ def test_a_process_that_may_start_without_its_database_ends_when_that_is_back_an
     assert process.said("SEALING_KEYS: expected the key 'k1'") == 1
 
 
-def test_a_relay_that_starts_without_its_database_compares_its_keys_once_that_is_back(
-    start, database_proxy
-):
+def test_the_relay_compares_its_keys_once_the_database_returns(start, database_proxy):
     KeyCanary.objects.create(setting="SEALING_KEYS", key_id="k1", value=b"of another key")
     database_proxy.refuse()
     process = start("relay_outbox", DATABASE_URL=database_url(database_proxy.port))

@@ -87,7 +87,7 @@ def an_event(seconds: float, kind: str = "access_code_created", **fields) -> Out
     return row
 
 
-def test_a_broker_as_it_should_be_is_fine(consumers, examined):
+def test_a_correct_broker_passes(consumers, examined):
     code, said = examined()
 
     assert code == 0
@@ -97,7 +97,7 @@ def test_a_broker_as_it_should_be_is_fine(consumers, examined):
     assert said["bindings"].startswith("unseen: ")
 
 
-def test_what_is_missing_is_said_and_not_made(connection, examined):
+def test_missing_objects_are_reported_and_not_declared(connection, examined):
     first, again = examined(), examined()
 
     assert first == again
@@ -112,7 +112,7 @@ def test_what_is_missing_is_said_and_not_made(connection, examined):
     ]
 
 
-def test_a_missing_dead_letter_target_is_said(connection, consumers, examined):
+def test_a_missing_dead_letter_target_is_reported(connection, consumers, examined):
     with changed(connection) as channel:
         channel.exchange_delete(f"{P}student_service.dead")
 
@@ -121,7 +121,9 @@ def test_a_missing_dead_letter_target_is_said(connection, consumers, examined):
     assert said["exchange student_service.dead"] == "wrong: it is missing"
 
 
-def test_a_queue_with_other_arguments_is_said_with_the_argument(connection, topology, examined):
+def test_a_queue_with_different_arguments_is_reported_with_the_argument(
+    connection, topology, examined
+):
     with changed(connection) as channel:
         channel.queue_delete(f"{P}student_service.inbox")
         channel.queue_declare(f"{P}student_service.inbox", durable=True, auto_delete=False)
@@ -132,7 +134,7 @@ def test_a_queue_with_other_arguments_is_said_with_the_argument(connection, topo
     assert "inequivalent arg 'x-" in said["queue student_service.inbox"]
 
 
-def test_an_exchange_of_another_type_is_said(connection, topology, examined):
+def test_an_exchange_of_the_wrong_type_is_reported(connection, topology, examined):
     with changed(connection) as channel:
         channel.exchange_delete(f"{P}student_service.events")
         channel.exchange_declare(
@@ -144,7 +146,7 @@ def test_an_exchange_of_another_type_is_said(connection, topology, examined):
     assert "wrong: it is declared in another way" in said["exchange student_service.events"]
 
 
-def test_messages_that_wait_with_nobody_to_take_them_are_said(connection, topology, examined):
+def test_a_backlog_without_a_consumer_is_reported(connection, topology, examined):
     with changed(connection) as channel:
         message = amqp.Message(b"{}")
         channel.basic_publish(message, f"{P}payment_service.events", "user_subscribed")
@@ -157,7 +159,7 @@ def test_messages_that_wait_with_nobody_to_take_them_are_said(connection, topolo
     assert said["queue student_service.dead"] == "wrong: nobody consumes it"
 
 
-def test_a_key_that_is_refused_again_and_again_is_said(consumers, examined):
+def test_a_routing_key_refused_repeatedly_is_reported(consumers, examined):
     an_event(5, attempts=7, last_error="the broker refused it (nack) for ada@example.com")
 
     code, said = examined()
@@ -168,7 +170,7 @@ def test_a_key_that_is_refused_again_and_again_is_said(consumers, examined):
     assert said["key access_code_undeliverable"] == "fine: no event waits for long"
 
 
-def test_a_key_that_nobody_is_bound_to_is_told_from_a_relay_that_does_not_run(consumers, examined):
+def test_an_unbound_key_and_a_stopped_relay_are_distinguished(consumers, examined):
     an_event(300)
     assert "none was published since" in examined()[1]["key access_code_created"]
     an_event(200, "access_code_undeliverable", published_at=Now())
@@ -178,13 +180,13 @@ def test_a_key_that_nobody_is_bound_to_is_told_from_a_relay_that_does_not_run(co
     assert "while others were published: nobody is bound to it" in said["key access_code_created"]
 
 
-def test_an_event_on_its_way_is_nothing_to_mend(consumers, examined):
+def test_an_event_in_flight_is_no_problem(consumers, examined):
     an_event(1)
 
     assert examined()[0] == 0
 
 
-def test_a_broker_that_is_away_is_another_exit_code_and_shows_no_password(messaging):
+def test_an_absent_broker_has_its_own_exit_code_and_shows_no_password(messaging):
     messaging(BROKER_URL="amqp://nobody:hunter2@127.0.0.1:1//")
 
     with pytest.raises(CommandError, match="the broker does not answer") as caught:

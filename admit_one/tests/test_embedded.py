@@ -84,7 +84,7 @@ def test_it_stops_within_five_seconds(start, command):
     assert process.said("broker embedded ") == 1
 
 
-def test_events_are_handled_once_and_a_poison_message_costs_only_itself(start):
+def test_events_are_handled_once_despite_a_poison_message(start):
     messages = requests(50)
     messages[20] = an_envelope(UserSubscribed, user_id="fail")
     process = start("consume_events").until_ready()
@@ -95,7 +95,7 @@ def test_events_are_handled_once_and_a_poison_message_costs_only_itself(start):
     assert InboxMessage.objects.count() == 49
 
 
-def test_what_a_killed_consumer_held_is_handled_by_the_next_with_one_effect(start):
+def test_the_next_consumer_handles_messages_of_a_killed_one_once(start):
     killed = start("consume_events").until_ready()
     send(*requests(30, user_id="slow-0.05"))
     eventually(lambda: Effect.objects.count() > 0)
@@ -110,7 +110,7 @@ def test_what_a_killed_consumer_held_is_handled_by_the_next_with_one_effect(star
 
 
 @pytest.mark.usefixtures("short_limit")
-def test_a_message_that_kills_its_process_ends_dead_while_its_neighbours_are_handled(start):
+def test_a_message_that_kills_its_process_dies_and_its_neighbours_are_handled(start):
     killer = an_envelope(UserSubscribed, user_id="kill")
     send(*requests(5), killer, *requests(5))
 
@@ -130,7 +130,7 @@ def test_a_message_that_kills_its_process_ends_dead_while_its_neighbours_are_han
     assert SetAside.objects.get().suspect
 
 
-def test_events_that_nobody_takes_yet_wait_and_go_out_once_somebody_is_bound(start):
+def test_unroutable_events_wait_and_go_out_once_a_queue_is_bound(start):
     process = start("relay_outbox").until_ready()
     with transaction.atomic():
         outbox.publish(*(an_envelope(AccessCodeCreated) for _ in range(20)))

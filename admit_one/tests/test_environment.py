@@ -110,7 +110,7 @@ def test_a_number_within_its_bounds_is_taken(given):
     assert read(Annotated[int, whole(1, 10)]) == 10
 
 
-def test_a_word_that_is_not_a_choice_is_refused(given):
+def test_a_word_outside_its_choices_is_refused(given):
     given("red")
 
     assert refusal(Literal["a", "b"], "a") == "A_SETTING: expected one of a, b, got 'red'"
@@ -182,7 +182,7 @@ def test_an_impossible_value_is_refused_and_never_shown(given, kind, value):
     assert "ter2" not in message
 
 
-def test_the_first_sealing_key_stands_first_and_padding_may_be_missing(given):
+def test_sealing_keys_keep_their_order_and_need_no_padding(given):
     given(f"new:{KEY},old:{KEY.rstrip('=')}")
 
     keys = read(SealingKeys)
@@ -190,7 +190,7 @@ def test_the_first_sealing_key_stands_first_and_padding_may_be_missing(given):
     assert next(iter(keys)) == "new"
 
 
-def test_postgresql_gets_timeouts_so_that_no_wait_is_without_end(given):
+def test_postgresql_gets_timeouts_so_that_every_wait_ends(given):
     given("postgres://user:p%40ss@host:5433/name")
 
     entry = read(DatabaseUrl)
@@ -223,7 +223,7 @@ def test_guest_and_the_embedded_broker_are_for_development_only(given, url):
     assert "expected" in refusal(BrokerUrl)
 
 
-def test_what_a_postgresql_address_asks_for_takes_the_place_of_our_timeouts(given):
+def test_options_in_a_postgresql_address_override_our_timeouts(given):
     given("postgres://user@host/name?sslmode=verify-full&connect_timeout=3")
 
     options = read(DatabaseUrl)["OPTIONS"]
@@ -232,7 +232,7 @@ def test_what_a_postgresql_address_asks_for_takes_the_place_of_our_timeouts(give
     assert options["tcp_user_timeout"] == 15000
 
 
-def test_an_smtp_address_is_taken_apart(given):
+def test_an_smtp_address_is_parsed(given):
     given("smtp+tls://user:p%40ss@mail.example.com:587")
 
     server = read(MailUrl)
@@ -242,7 +242,7 @@ def test_an_smtp_address_is_taken_apart(given):
     assert (server.tls, server.ssl) == (True, False)
 
 
-def test_a_mail_server_listens_at_port_25_unless_said(given):
+def test_a_mail_server_uses_port_25_by_default(given):
     given("smtp://127.0.0.1")
 
     assert read(MailUrl).port == 25
@@ -261,14 +261,14 @@ def test_a_mail_server_listens_at_port_25_unless_said(given):
         (BrokerUrl, "amqp://user:hunter2@host//", "amqp://user:hunter2@host//"),
     ],
 )
-def test_a_secret_is_read_from_the_file_that_is_named(given, tmp_path, kind, text, value):
+def test_a_secret_is_read_from_its_named_file(given, tmp_path, kind, text, value):
     (tmp_path / "secret").write_text(f"{text}\n")
     given(None, A_SETTING_FILE=str(tmp_path / "secret"))
 
     assert read(kind) == value
 
 
-def test_a_database_and_a_mail_server_are_read_from_files_too(given, tmp_path):
+def test_database_and_mail_server_are_read_from_files_too(given, tmp_path):
     (tmp_path / "secret").write_text("postgres://user:hunter2@host/name")
     given(None, A_SETTING_FILE=str(tmp_path / "secret"))
     assert read(DatabaseUrl)["PASSWORD"] == "hunter2"
@@ -328,7 +328,7 @@ def test_only_secrets_are_read_from_files(given, tmp_path):
         (MailUrl, "smtp://user:hunter2@host", "hunter2"),
     ],
 )
-def test_a_secret_is_masked_from_its_reading_on_even_if_it_is_wrong(given, kind, value, secret):
+def test_a_secret_is_masked_as_soon_as_it_is_read(given, kind, value, secret):
     given(value)
     with suppress(SystemExit):
         read(kind)

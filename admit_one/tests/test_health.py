@@ -85,11 +85,11 @@ def request_bodies(number: int) -> list[bytes]:
 
 
 @both
-def test_a_process_that_works_is_alive_and_ready_and_names_itself(asked, command):
-    one = asked(command)
-    one.process.until_ready()
+def test_a_working_process_is_alive_and_ready_and_names_itself(asked, command):
+    probe = asked(command)
+    probe.process.until_ready()
 
-    status, answer = one.get("/health/ready")
+    status, answer = probe.get("/health/ready")
     role = {"relay_outbox": "relay", "consume_events": "consumer"}[command]
     assert status == 200
     assert json.loads(answer) == {
@@ -98,123 +98,125 @@ def test_a_process_that_works_is_alive_and_ready_and_names_itself(asked, command
         "role": role,
         "reasons": [],
     }
-    assert one.live
-    assert one.number("messaging_ready") == 1
-    assert one.get("/")[0] == 404
+    assert probe.live
+    assert probe.number("messaging_ready") == 1
+    assert probe.get("/")[0] == 404
 
 
 @both
-def test_a_process_that_waits_for_its_broker_is_alive_and_says_what_it_waits_for(asked, command):
+def test_a_process_that_waits_for_its_broker_is_alive_and_says_so(asked, command):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    one = asked(command, TEST_BROKER_URL=broker_url(port))
-    one.process.until(" waits: ")
+    probe = asked(command, TEST_BROKER_URL=broker_url(port))
+    probe.process.until(" waits: ")
 
-    assert "it waits: ConnectionRefusedError" in one.reasons
-    assert one.live
-    assert "guest" not in one.reasons
+    assert "it waits: ConnectionRefusedError" in probe.reasons
+    assert probe.live
+    assert "guest" not in probe.reasons
 
 
 @both
-def test_a_half_open_connection_is_noticed_and_mended(asked, broker_proxy, command):
-    one = asked(command, TEST_BROKER_URL=broker_url(broker_proxy.port))
-    one.process.until_ready()
-    assert one.reasons == ""
+def test_a_half_open_connection_is_noticed_and_replaced(asked, broker_proxy, command):
+    probe = asked(command, TEST_BROKER_URL=broker_url(broker_proxy.port))
+    probe.process.until_ready()
+    assert probe.reasons == ""
     broker_proxy.silence()
 
-    eventually(lambda: one.reasons, NOTICED)
-    assert one.live
+    eventually(lambda: probe.reasons, NOTICED)
+    assert probe.live
     broker_proxy.carry()
-    eventually(lambda: not one.reasons, MENDED)
+    eventually(lambda: not probe.reasons, MENDED)
 
 
-def test_a_deleted_queue_is_noticed_and_consumed_again_once_it_is_declared(asked, prefix):
-    one = asked("consume_events")
-    one.process.until_ready()
+def test_a_deleted_queue_is_noticed_and_consumed_once_declared_again(asked, prefix):
+    probe = asked("consume_events")
+    probe.process.until_ready()
     with rabbit.channel() as channel:
         channel.queue_delete(f"{prefix}student_service.inbox")  # the broker cancels the consumer
 
-    eventually(lambda: "student_service.inbox" in one.reasons, NOTICED)
-    assert one.live
+    eventually(lambda: "student_service.inbox" in probe.reasons, NOTICED)
+    assert probe.live
     rabbit.declare(prefix)
     rabbit.send(prefix, *request_bodies(1))
-    eventually(lambda: not one.reasons, MENDED)
+    eventually(lambda: not probe.reasons, MENDED)
     eventually(lambda: InboxMessage.objects.count() == 1)
-    assert one.number("messaging_reconnects_total") >= 1
+    assert probe.number("messaging_reconnects_total") >= 1
 
 
 def test_the_deleted_queue_of_suspects_is_noticed_too(asked, prefix):
-    one = asked("consume_events")
-    one.process.until_ready()
+    probe = asked("consume_events")
+    probe.process.until_ready()
     with rabbit.channel() as channel:
         channel.queue_delete(f"{prefix}student_service.dead")
 
-    eventually(lambda: "student_service.dead" in one.reasons, NOTICED)
+    eventually(lambda: "student_service.dead" in probe.reasons, NOTICED)
 
 
-def test_a_consumer_that_holds_its_messages_is_not_ready_and_says_why(asked, prefix):
+def test_a_held_consumer_is_not_ready_and_says_why(asked, prefix):
     rabbit.send(prefix, *(an_envelope(UserSubscribed, user_id="fail").to_json() for _ in range(60)))
-    one = asked("consume_events")
-    one.process.until("holding the rest", 60)
+    probe = asked("consume_events")
+    probe.process.until("holding the rest", 60)
 
-    eventually(lambda: "too many messages in a row fail with ValueError" in one.reasons)
-    assert one.live
-    assert one.number('messaging_consumed_total{result="failed"}') >= 50
+    eventually(lambda: "too many messages in a row fail with ValueError" in probe.reasons)
+    assert probe.live
+    assert probe.number('messaging_consumed_total{result="failed"}') >= 50
 
 
 def test_a_stopped_process_does_not_answer_at_all(asked):
-    one = asked("relay_outbox")
-    one.process.until_ready()
-    one.process.signal(signal.SIGSTOP)
+    probe = asked("relay_outbox")
+    probe.process.until_ready()
+    probe.process.signal(signal.SIGSTOP)
 
-    with socket.create_connection(("127.0.0.1", one.port)) as sock:
+    with socket.create_connection(("127.0.0.1", probe.port)) as sock:
         sock.settimeout(1)
         sock.sendall(b"GET /health/live HTTP/1.0\r\n\r\n")
         with pytest.raises(TimeoutError):
             sock.recv(1)
-    one.process.signal(signal.SIGCONT)
-    eventually(lambda: not one.reasons)
+    probe.process.signal(signal.SIGCONT)
+    eventually(lambda: not probe.reasons)
 
 
-def test_what_a_consumer_counts_is_what_it_did(asked, prefix):
+def test_a_consumer_counts_what_it_did(asked, prefix):
     bodies = request_bodies(3)
     rabbit.send(prefix, *bodies, bodies[0], b"{")
-    one = asked("consume_events")
+    probe = asked("consume_events")
 
-    eventually(lambda: one.process.said("ready") and one.number("messaging_batch_size_sum") >= 0)
-    eventually(lambda: one.number('messaging_consumed_total{result="malformed"}') == 1)
-    eventually(lambda: one.number('messaging_consumed_total{result="handled"}') == 3)
-    eventually(lambda: one.number('messaging_consumed_total{result="duplicate"}') == 1)
-    assert one.number('messaging_batch_size_sum{direction="consumed"}') == 5
-    eventually(lambda: one.number('messaging_set_aside{group="Malformed",state="dead"}') == 1)
+    eventually(
+        lambda: probe.process.said("ready") and probe.number("messaging_batch_size_sum") >= 0
+    )
+    eventually(lambda: probe.number('messaging_consumed_total{result="malformed"}') == 1)
+    eventually(lambda: probe.number('messaging_consumed_total{result="handled"}') == 3)
+    eventually(lambda: probe.number('messaging_consumed_total{result="duplicate"}') == 1)
+    assert probe.number('messaging_batch_size_sum{direction="consumed"}') == 5
+    eventually(lambda: probe.number('messaging_set_aside{group="Malformed",state="dead"}') == 1)
 
 
-def test_what_a_relay_counts_is_what_it_did(asked, prefix):
+def test_a_relay_counts_what_it_did(asked, prefix):
     rabbit.bind(prefix, "student_service.events", "access_code_created")
     with transaction.atomic():
         outbox.publish(*(an_envelope(AccessCodeCreated) for _ in range(3)))
-    one = asked("relay_outbox")
+    probe = asked("relay_outbox")
 
-    one.process.until_ready()
-    eventually(lambda: one.number("messaging_published_total") == 3)
-    eventually(lambda: one.number("messaging_outbox_unsent") == 0)
+    probe.process.until_ready()
+    eventually(lambda: probe.number("messaging_published_total") == 3)
+    eventually(lambda: probe.number("messaging_outbox_unsent") == 0)
     assert OutboxMessage.objects.unsent().count() == 0
 
 
-def test_whoever_asks_and_goes_away_or_talks_nonsense_costs_no_line_in_the_log(asked):
-    one = asked("relay_outbox")
-    one.process.until_ready()
-    said = len(one.process.lines)
+def test_broken_or_abandoned_requests_log_nothing(asked):
+    probe = asked("relay_outbox")
+    probe.process.until_ready()
+    said = len(probe.process.lines)
     for words in (b"GET /metrics HTTP/1.0\r\n\r\n", b"\x16\x03\x01 nonsense\r\n\r\n", b""):
-        with socket.create_connection(("127.0.0.1", one.port)) as sock:
+        with socket.create_connection(("127.0.0.1", probe.port)) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.sendall(words)
 
-    assert one.reasons == ""
-    assert one.process.lines[said:] == []
+    assert probe.reasons == ""
+    assert probe.process.lines[said:] == []
 
 
-def test_a_taken_port_ends_the_process_with_its_setting_s_name(start):
+def test_an_occupied_port_ends_the_process_and_names_the_setting(start):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start("relay_outbox", HEALTH_PORT=str(taken.getsockname()[1]))
 
@@ -245,7 +247,7 @@ def answer(port: int) -> bytes:
     return b""
 
 
-def test_who_sends_a_byte_now_and_then_is_cut_off_all_the_same(port):
+def test_a_client_that_trickles_bytes_is_disconnected(port):
     def cut() -> bool:
         try:
             dripping.sendall(b"x")
@@ -258,7 +260,7 @@ def test_who_sends_a_byte_now_and_then_is_cut_off_all_the_same(port):
         eventually(cut, 5.0)
 
 
-def test_who_comes_while_all_places_are_taken_is_turned_away_until_one_is_free(port):
+def test_a_client_beyond_the_limit_is_refused_until_one_leaves(port):
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
 
     turned_away = answer(port)
@@ -271,31 +273,31 @@ def test_who_comes_while_all_places_are_taken_is_turned_away_until_one_is_free(p
 # the pulse
 
 
-def test_a_loop_that_does_not_come_round_is_to_be_restarted(monkeypatch):
-    one = Pulse()
-    one.connected()
-    one.worked(frames=1)
-    assert one.hangs() == ""
+def test_a_stuck_loop_is_not_alive(monkeypatch):
+    process_pulse = Pulse()
+    process_pulse.connected()
+    process_pulse.worked(frames=1)
+    assert process_pulse.hangs() == ""
     monkeypatch.setattr(pulse, "STILL_ALIVE", -1.0)
 
-    assert "its loop has not come round" in one.hangs()
-    assert one.hangs() in one.why_not_ready()
-    one.rest()
-    assert one.hangs() == ""
+    assert "its loop has not come round" in process_pulse.hangs()
+    assert process_pulse.hangs() in process_pulse.why_not_ready()
+    process_pulse.rest()
+    assert process_pulse.hangs() == ""
 
 
-def test_a_broker_from_which_nothing_comes_is_missed_and_a_database_nobody_asks_is_not(monkeypatch):
-    one = Pulse()
-    one.connected()
-    one.heard(1)
+def test_a_silent_broker_is_missed_and_an_unused_database_is_not(monkeypatch):
+    process_pulse = Pulse()
+    process_pulse.connected()
+    process_pulse.heard(1)
     monkeypatch.setattr(pulse, "RECENT", -1.0)
 
-    assert [reason.split(" for ")[0] for reason in one.why_not_ready()] == [
+    assert [reason.split(" for ")[0] for reason in process_pulse.why_not_ready()] == [
         "nothing was heard of the broker"
     ]
 
 
-def test_a_process_is_not_ready_before_it_has_begun():
+def test_a_process_is_not_ready_before_it_starts_work():
     assert Pulse().why_not_ready() == ["it is starting"]
 
 
@@ -310,13 +312,11 @@ def rabbitmq():
     broker.clean()
 
 
-def test_messages_that_wait_and_are_not_delivered_are_noticed_at_the_second_look(
-    rabbitmq, monkeypatch
-):
+def test_the_second_check_notices_waiting_messages_that_are_not_delivered(rabbitmq, monkeypatch):
     monkeypatch.setattr(queue_watch, "LOOK_EVERY", 0.0)
-    stranger, ours = rabbitmq.channel(), rabbitmq.channel()
-    queue = rabbitmq.queue(stranger, x_queue_type="quorum", x_single_active_consumer=True)
-    first = Inbox(stranger, queue, prefetch=1)  # the broker delivers to this one alone
+    third_party, ours = rabbitmq.channel(), rabbitmq.channel()
+    queue = rabbitmq.queue(third_party, x_queue_type="quorum", x_single_active_consumer=True)
+    first = Inbox(third_party, queue, prefetch=1)  # the broker delivers to this one alone
     Inbox(ours, queue)
     publish(rabbitmq, [b"1", b"2", b"3"], key=queue)
     first.wait_for(1)
@@ -340,7 +340,7 @@ def test_a_consumer_that_the_broker_has_forgotten_is_noticed(rabbitmq, monkeypat
         watched.look()
 
 
-def test_an_idle_consumer_asks_the_broker_now_and_then_only(rabbitmq):
+def test_an_idle_consumer_queries_the_broker_rarely(rabbitmq):
     ours = rabbitmq.channel()
     queue = rabbitmq.queue(ours)
     watched = QueueWatch(ours, queue)

@@ -35,7 +35,7 @@ def test_a_new_event_is_handled_and_remembered():
     assert (row.event_id, row.source, row.subject) == (request.id, request.source, request.subject)
 
 
-def test_an_event_delivered_again_has_no_second_effect():
+def test_a_redelivered_event_has_no_second_effect():
     [request] = requests(1)
     deliver(request)
 
@@ -50,7 +50,7 @@ def test_an_event_twice_in_one_batch_has_one_effect():
     assert Effect.objects.count() == 1
 
 
-def test_the_same_id_with_another_body_is_no_repetition():
+def test_the_same_id_with_another_body_is_not_a_duplicate():
     [request, other] = requests(2)
     impostor = dataclasses.replace(other, id=request.id)
 
@@ -59,7 +59,7 @@ def test_the_same_id_with_another_body_is_no_repetition():
     assert Effect.objects.count() == 1
 
 
-def test_a_repetition_is_one_though_a_forgery_of_its_id_stands_before_it_in_the_batch():
+def test_a_forged_id_in_the_batch_does_not_hide_a_duplicate():
     [request, other] = requests(2)
     forged = dataclasses.replace(other, id=request.id)
     deliver(request)
@@ -72,7 +72,7 @@ def test_a_repetition_is_one_though_a_forgery_of_its_id_stands_before_it_in_the_
     ]
 
 
-def test_an_id_is_a_sender_s_own_so_two_senders_may_use_the_same():
+def test_two_producers_may_use_the_same_id():
     [request] = requests(1)
     InboxMessage.objects.create(
         source="/other_service", event_id=request.id, type="", subject="", fingerprint=b""
@@ -81,7 +81,7 @@ def test_an_id_is_a_sender_s_own_so_two_senders_may_use_the_same():
     assert results(request) == [Result.HANDLED]
 
 
-def test_after_a_key_rotation_a_repetition_is_still_one(messaging):
+def test_a_duplicate_is_recognised_after_a_key_rotation(messaging):
     [request] = requests(1)
     deliver(request)
 
@@ -102,7 +102,7 @@ def test_a_handler_sees_only_new_events_in_order_and_once(handle):
     assert seen == [[one.id, two.id]]
 
 
-def test_a_handler_is_not_called_for_a_batch_that_brings_nothing_new(handle):
+def test_a_batch_of_duplicates_calls_no_handler(handle):
     [request] = requests(1)
     deliver(request)
     handle(lambda messages: pytest.fail("called"))
@@ -110,7 +110,7 @@ def test_a_handler_is_not_called_for_a_batch_that_brings_nothing_new(handle):
     assert results(request) == [Result.DUPLICATE]
 
 
-def test_a_rejected_event_is_told_and_not_remembered_and_its_neighbours_are(handle):
+def test_a_rejected_event_is_reported_and_not_remembered(handle):
     good, bad, also_good = requests(3)
     handle(lambda messages: [Rejected(m, "no such plan") for m in messages if m.id == bad.id])
 
@@ -137,7 +137,7 @@ def test_a_full_batch_may_be_rejected(handle):
     assert InboxMessage.objects.count() == 0
 
 
-def test_a_handler_s_exception_leaves_nothing_of_the_batch(handle):
+def test_an_exception_of_a_handler_rolls_back_the_whole_batch(handle):
     def fail(messages):
         Effect.objects.create(subscription_id=messages[0].data.subscription_id)
         raise ZeroDivisionError
@@ -150,7 +150,7 @@ def test_a_handler_s_exception_leaves_nothing_of_the_batch(handle):
     assert InboxMessage.objects.count() == 0
 
 
-def test_unreadable_and_unknown_messages_cost_their_neighbours_nothing():
+def test_unreadable_and_unknown_messages_do_not_affect_their_neighbours():
     [request] = requests(1)
     unknown_type = json.loads(request.to_json()) | {"id": "other", "type": "user_subscribed.v2"}
     not_for_us = an_envelope(AccessCodeCreated)
@@ -172,11 +172,11 @@ def test_unreadable_and_unknown_messages_cost_their_neighbours_nothing():
     assert InboxMessage.objects.count() == 1
 
 
-def test_an_empty_batch_is_no_work():
+def test_an_empty_batch_does_nothing():
     assert deliver() == []
 
 
-def test_a_message_with_broken_properties_is_malformed_though_its_body_is_fine():
+def test_broken_properties_make_a_message_malformed_whatever_its_body():
     [request] = requests(1)
 
     message = Received.read(request.to_json(), queue="q", broken="its properties are unreadable")

@@ -27,7 +27,7 @@ def publish():
         outbox.publish(an_envelope(AccessCodeCreated))
 
 
-def test_the_first_start_writes_the_canaries_and_later_ones_change_nothing(messaging):
+def test_only_the_first_start_writes_canaries(messaging):
     messaging(SEALING_KEYS={"k1": OLD, "k0": OTHER})
     canaries.check()
     first = list(KeyCanary.objects.values())
@@ -37,14 +37,14 @@ def test_the_first_start_writes_the_canaries_and_later_ones_change_nothing(messa
     assert list(KeyCanary.objects.values()) == first
 
 
-def test_a_start_that_finds_all_in_order_is_one_query(messaging, django_assert_num_queries):
+def test_a_normal_start_makes_one_query(messaging, django_assert_num_queries):
     canaries.check()
 
     with django_assert_num_queries(1):
         canaries.check()
 
 
-def test_another_key_by_the_same_name_is_refused(messaging):
+def test_another_key_with_the_same_name_is_refused(messaging):
     messaging(SEALING_KEYS={"k1": OLD})
     canaries.check()
     messaging(SEALING_KEYS={"k1": OTHER})
@@ -55,7 +55,7 @@ def test_another_key_by_the_same_name_is_refused(messaging):
         canaries.check()
 
 
-def test_a_key_that_is_still_needed_cannot_be_taken_away(messaging):
+def test_a_key_still_in_use_cannot_be_removed(messaging):
     messaging(SEALING_KEYS={"k1": OLD})
     canaries.check()
     messaging(SEALING_KEYS={"k2": NEW})
@@ -64,7 +64,7 @@ def test_a_key_that_is_still_needed_cannot_be_taken_away(messaging):
         canaries.check()
 
 
-def test_a_key_that_waits_behind_leaves_no_canary_until_it_seals(messaging):
+def test_a_key_leaves_no_canary_before_it_seals(messaging):
     messaging(SEALING_KEYS={"k1": OLD})
     canaries.check()
     messaging(SEALING_KEYS={"k1": OLD, "k2": NEW})
@@ -76,7 +76,7 @@ def test_a_key_that_waits_behind_leaves_no_canary_until_it_seals(messaging):
     assert (behind, written()) == (["k1"], ["k1", "k2"])
 
 
-def test_an_installation_that_upgrades_with_a_wrong_key_is_refused_too(messaging):
+def test_an_upgrade_with_a_wrong_key_is_refused(messaging):
     messaging(SEALING_KEYS={"k1": OLD})
     publish()
     messaging(SEALING_KEYS={"k1": OTHER})
@@ -89,7 +89,7 @@ def test_an_installation_that_upgrades_with_a_wrong_key_is_refused_too(messaging
     assert written() == []
 
 
-def test_an_installation_that_upgrades_is_not_stopped_by_one_row_that_is_broken(messaging):
+def test_one_broken_row_does_not_stop_an_upgrade(messaging):
     publish()
     OutboxMessage.objects.create(event_id="1", type="x", subject="x", body=b"broken")
     canaries.check()
@@ -97,7 +97,7 @@ def test_an_installation_that_upgrades_is_not_stopped_by_one_row_that_is_broken(
     assert written() == ["k0", "k1"]
 
 
-def test_an_installation_that_upgrades_is_not_stopped_by_what_strangers_sent(messaging):
+def test_third_party_messages_do_not_stop_an_upgrade(messaging):
     """A body that is set aside may be any bytes."""
     keeping.keep(Received.read(b"\xff\0{", queue="q"), ValueError("x"), dead=True)
     canaries.check()
@@ -105,18 +105,18 @@ def test_an_installation_that_upgrades_is_not_stopped_by_what_strangers_sent(mes
     assert written() == ["k0", "k1"]
 
 
-def test_of_two_first_starts_with_other_keys_one_is_refused(messaging, monkeypatch):
+def test_two_first_starts_with_different_keys_cannot_both_succeed(messaging, monkeypatch):
     """The other writes its canary after we have looked, and before we write ours."""
     look, looks = canaries._known, list[object]()
 
     def slow():
-        found = look()
+        known = look()
         if not looks:
             KeyCanary.objects.create(
                 setting="SEALING_KEYS", key_id="k1", value=canaries.canary(NEW)
             )
-        looks.append(found)
-        return found
+        looks.append(known)
+        return known
 
     messaging(SEALING_KEYS={"k1": OLD})
     monkeypatch.setattr(canaries, "_known", slow)
@@ -126,7 +126,7 @@ def test_of_two_first_starts_with_other_keys_one_is_refused(messaging, monkeypat
 
 
 @pytest.mark.parametrize("command", ["consume_events", "relay_outbox"])
-def test_a_process_with_a_wrong_key_ends_and_says_which_setting_it_is(start, command):
+def test_a_process_with_a_wrong_key_ends_and_names_the_setting(start, command):
     KeyCanary.objects.create(setting="SEALING_KEYS", key_id="k1", value=canaries.canary(OTHER))
     process = start(command)
 
@@ -135,7 +135,7 @@ def test_a_process_with_a_wrong_key_ends_and_says_which_setting_it_is(start, com
     assert process.said("Traceback") == 0
 
 
-def test_a_process_whose_keys_cannot_be_compared_ends_and_says_why(start):
+def test_a_process_that_cannot_compare_its_keys_ends_with_the_reason(start):
     process = start("guarded", TEST_WIRING="tests.broken_keyring")
 
     assert process.wait() == 1

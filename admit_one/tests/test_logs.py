@@ -82,7 +82,7 @@ def test_secrets_are_masked_in_messages_arguments_tracebacks_stacks_and_causes(l
     assert "a…@e….com" in shown or "a\\u2026@e\\u2026.com" in shown
 
 
-def test_a_text_that_another_formatter_has_left_is_not_taken(log):
+def test_an_exception_text_cached_by_another_formatter_is_ignored(log):
     logger, written = log
     try:
         fail_with(CODE)
@@ -96,7 +96,7 @@ def test_a_text_that_another_formatter_has_left_is_not_taken(log):
     assert CODE in str(record.exc_text), "the record itself is left as it was"
 
 
-def test_a_json_record_is_one_line_whatever_it_says(log):
+def test_a_json_record_is_always_one_line(log):
     logger, written = log
     logger.warning("two\nlines")
     if written().startswith("{"):
@@ -104,7 +104,7 @@ def test_a_json_record_is_one_line_whatever_it_says(log):
         assert json.loads(written())["message"] == "two\nlines"
 
 
-def test_a_json_record_says_which_event_it_is_about(json_log):
+def test_a_json_record_names_its_event(json_log):
     logger, written = json_log
     envelope = an_envelope(UserSubscribed)
     with logs.about(**logs.facts(envelope)):
@@ -119,7 +119,7 @@ def test_a_json_record_says_which_event_it_is_about(json_log):
     assert "causation_id" not in record
 
 
-def test_a_reply_s_record_names_its_cause_and_its_trace(json_log):
+def test_a_record_about_a_reply_names_its_cause_and_trace(json_log):
     logger, written = json_log
     asked = an_envelope(UserSubscribed)
     reply = type(asked).of(asked.data, cause=asked.id, traceparent=TRACE)
@@ -130,7 +130,7 @@ def test_a_reply_s_record_names_its_cause_and_its_trace(json_log):
     assert written()["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
 
 
-def test_what_a_record_is_about_ends_with_its_block(json_log):
+def test_the_context_of_records_ends_with_its_block(json_log):
     logger, written = json_log
     with logs.about(event_id="1"):
         pass
@@ -151,7 +151,7 @@ def test_a_line_ends_with_its_event_and_fields(line_log):
     )
 
 
-def test_a_json_record_has_its_event_and_fields_beside_the_keys_of_every_record(json_log):
+def test_a_json_record_has_event_and_fields_beside_the_common_keys(json_log):
     logger, written = json_log
     logger.warning("lost", extra={"event": "invoice_lost", "fields": {"invoice": 7, "level": "x"}})
 
@@ -213,7 +213,7 @@ def test_a_forged_line_is_escaped(line_log):
     assert "x\\n2026-11-27 00:00:00,000 INFO all is well \\x1b[2J\\u202e\\r" in line
 
 
-def test_a_traceback_cannot_be_taken_for_records(line_log):
+def test_a_traceback_cannot_look_like_records(line_log):
     logger, written = line_log
     try:
         fail_with(FORGED)
@@ -249,7 +249,7 @@ for name in ("billing.invoices", "celery.worker", "django.request"):
         ("ERROR", ["ERROR billing.invoices", "ERROR celery.worker", "ERROR django.request"]),
     ],
 )
-def test_every_app_is_heard_from_the_level_on_and_loud_libraries_less(level, heard):
+def test_every_app_logs_at_the_level_and_loud_libraries_less(level, heard):
     said = subprocess.run(
         [sys.executable, "-c", SPEAKERS, level], capture_output=True, text=True, check=True
     ).stderr
@@ -257,7 +257,7 @@ def test_every_app_is_heard_from_the_level_on_and_loud_libraries_less(level, hea
     assert [line.split(" ", 2)[2].removesuffix(" speaks") for line in said.splitlines()] == heard
 
 
-def test_a_consumer_that_writes_json_names_the_event_that_failed_and_leaks_nothing(start, prefix):
+def test_json_logs_name_the_failed_event_and_leak_nothing(start, prefix):
     failing = an_envelope(UserSubscribed, user_id="fail", email=ADDRESS)
     rabbit.send(prefix, failing.to_json(), an_envelope(UserSubscribed).to_json())
     process = start("consume_events", LOG_FORMAT="json")
@@ -274,7 +274,7 @@ def test_a_consumer_that_writes_json_names_the_event_that_failed_and_leaks_nothi
     assert ADDRESS not in "".join(process.lines)
 
 
-def test_a_message_that_is_tried_again_is_named_in_what_is_said_of_it(start, prefix):
+def test_log_lines_about_a_retry_name_the_message(start, prefix):
     failing = an_envelope(UserSubscribed, user_id="fail")
     rabbit.send(prefix, failing.to_json())
     process = start("consume_events", LOG_FORMAT="json", TEST_RETRY_DELAYS="0,0")

@@ -29,7 +29,7 @@ from admit_one import masking
         ("019b7c5e-2a10-7c31-9d0e-5f4b8a6c1e01", "019b7c5e-2a10-7c31-9d0e-5f4b8a6c1e01"),
     ],
 )
-def test_what_is_sensitive_is_unreadable_and_the_rest_stays(text, masked):
+def test_sensitive_text_is_masked_and_the_rest_stays(text, masked):
     assert mask(text) == masked
 
 
@@ -39,7 +39,7 @@ def test_an_address_can_be_recognised_but_not_written_to():
 
 
 @pytest.mark.parametrize("text", ["x" * 200_000, "x@" * 100_000, "://" * 60_000, "aaaa-" * 50_000])
-def test_a_long_hostile_text_is_masked_in_no_time(text):
+def test_masking_a_long_hostile_text_is_fast(text):
     """A quadratic pattern would take minutes here; the bound is far from both."""
     started = time.process_time()
 
@@ -71,7 +71,7 @@ def test_the_longest_secret_is_masked_first():
 
 
 @pytest.mark.usefixtures("nothing_learnt")
-def test_a_secret_as_short_as_a_word_takes_no_words_out():
+def test_a_very_short_secret_masks_no_ordinary_words():
     learn(["", "guest"])
 
     assert mask("a guest was refused") == "a guest was refused"

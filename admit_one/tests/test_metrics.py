@@ -44,7 +44,7 @@ def test_an_empty_outbox_has_no_age():
     assert reported()["messaging_outbox_unsent",] == 0
 
 
-def test_the_age_is_that_of_the_oldest_that_waits():
+def test_the_age_is_that_of_the_oldest_waiting_event():
     wait_since(900, published_at=Now())
     wait_since(60)
     wait_since(5)
@@ -53,14 +53,14 @@ def test_the_age_is_that_of_the_oldest_that_waits():
     assert reported()["messaging_outbox_unsent",] == 2
 
 
-def test_a_row_that_was_refused_and_put_off_counts_with_its_whole_age():
+def test_a_refused_row_counts_with_its_full_age():
     wait_since(5)
     wait_since(600, attempts=7, next_attempt_at=Now() + timedelta(seconds=200))
 
     assert reported()["messaging_outbox_oldest_unsent_seconds",] == pytest.approx(600, abs=5)
 
 
-def test_many_are_counted_up_to_a_bound(monkeypatch):
+def test_counting_stops_at_a_bound(monkeypatch):
     monkeypatch.setattr(metrics, "AT_MOST", 10)
     wait_since(5, number=25)
 
@@ -68,7 +68,7 @@ def test_many_are_counted_up_to_a_bound(monkeypatch):
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL tells how it looks")
-def test_with_many_waiting_rows_it_looks_at_few(django_assert_max_num_queries):
+def test_it_reads_few_rows_however_many_wait(django_assert_max_num_queries):
     wait_since(5, number=30_000)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE messaging_outbox")
@@ -96,7 +96,7 @@ def test_groups_beyond_the_largest_are_reported_together(monkeypatch):
     assert counted == {("dead", "Transient"): 2, ("dead", "other"): 2}
 
 
-def test_a_database_too_slow_to_answer_is_reported_and_takes_no_longer(monkeypatch):
+def test_a_slow_database_is_reported_within_the_deadline(monkeypatch):
     wait_since(5, number=3)
     monkeypatch.setattr(metrics, "TIME_LIMIT", 0.05)
 
@@ -118,7 +118,7 @@ def test_a_database_too_slow_to_answer_is_reported_and_takes_no_longer(monkeypat
     assert time.monotonic() - started < 10
 
 
-def test_many_who_ask_are_given_one_reading():
+def test_concurrent_scrapes_share_one_reading():
     readings = []
 
     def reading():
@@ -132,7 +132,7 @@ def test_many_who_ask_are_given_one_reading():
     assert readings == [1]
 
 
-def test_a_reading_leaves_no_connection_behind_and_the_next_one_works():
+def test_a_reading_leaves_no_connection_open():
     reported()
 
     assert connection.connection is None

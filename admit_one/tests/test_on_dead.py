@@ -85,7 +85,7 @@ def state() -> str:
     return SetAside.objects.get().state
 
 
-def test_a_message_that_dies_at_once_calls_it_with_envelope_and_reason(calls):
+def test_a_dying_message_calls_it_with_envelope_and_reason(calls):
     envelope = an_envelope(UserSubscribed)
     keeping.keep(received(envelope), Rejected(envelope, "no such subscription"), dead=True)
 
@@ -117,13 +117,13 @@ def test_a_message_rejected_at_a_retry_calls_it(calls, handle):
     assert [reason for _, reason in calls] == ["no such subscription"]
 
 
-def test_a_message_that_nobody_can_read_calls_nothing(calls):
+def test_an_unreadable_message_calls_nothing(calls):
     keeping.keep(Received.read(b"{", queue="q"), Malformed("no"), dead=True)
 
     assert (state(), calls) == ("dead", [])
 
 
-def test_a_message_that_will_be_tried_again_calls_nothing(calls, handle):
+def test_a_message_with_retries_left_calls_nothing(calls, handle):
     handle(fail)
     keeping.keep(received(an_envelope(UserSubscribed)), Transient("later"), dead=False)
     make_due()
@@ -132,7 +132,7 @@ def test_a_message_that_will_be_tried_again_calls_nothing(calls, handle):
     assert (state(), calls) == ("retrying", [])
 
 
-def test_a_dead_message_that_comes_again_calls_nothing(calls):
+def test_a_dead_message_delivered_again_calls_nothing(calls):
     message = received(an_envelope(UserSubscribed))
     for _ in range(3):
         keeping.keep(message, Malformed("no"), dead=True)
@@ -140,7 +140,7 @@ def test_a_dead_message_that_comes_again_calls_nothing(calls):
     assert len(calls) == 1
 
 
-def test_a_message_that_dies_again_after_it_was_discarded_calls_it_again(calls):
+def test_a_discarded_message_that_dies_again_calls_it_again(calls):
     message = received(an_envelope(UserSubscribed))
     keeping.keep(message, Malformed("no"), dead=True)
     list(decisions.discard([SetAside.objects.get().id], by="ada", reason="bad"))
@@ -149,7 +149,7 @@ def test_a_message_that_dies_again_after_it_was_discarded_calls_it_again(calls):
     assert len(calls) == 2
 
 
-def test_without_one_a_message_dies_as_ever(on_dead):
+def test_a_message_dies_without_on_dead_too(on_dead):
     on_dead(None)
     keeping.keep(received(an_envelope(UserSubscribed)), Malformed("no"), dead=True)
 
@@ -170,7 +170,7 @@ def violate(envelope, reason):
 
 
 @pytest.mark.parametrize("failing", [break_off, violate])
-def test_its_failure_is_logged_and_leaves_nothing_but_a_dead_message(on_dead, caplog, failing):
+def test_its_failure_is_logged_and_leaves_only_a_dead_message(on_dead, caplog, failing):
     on_dead(failing)
     keeping.keep(received(an_envelope(UserSubscribed)), Malformed("no"), dead=True)
 
@@ -188,7 +188,7 @@ def test_its_failure_at_the_last_try_leaves_a_dead_message_too(on_dead, handle):
     assert not retry()
 
 
-def test_a_connection_lost_in_it_leaves_the_message_for_another_try(on_dead, monkeypatch):
+def test_a_connection_lost_in_it_leaves_the_message_for_a_retry(on_dead, monkeypatch):
     """Else the transaction would end without a word, and the message be acked and lost."""
 
     def lose(envelope, reason):
@@ -205,7 +205,7 @@ def test_a_connection_lost_in_it_leaves_the_message_for_another_try(on_dead, mon
     assert SetAside.objects.count() == 0
 
 
-def test_killed_in_it_the_message_is_not_dead_and_nothing_is_written(on_dead, handle):
+def test_a_kill_in_it_leaves_the_message_alive_and_nothing_written(on_dead, handle):
     def die(envelope, reason):
         write(envelope)
         raise Killed
@@ -219,7 +219,7 @@ def test_killed_in_it_the_message_is_not_dead_and_nothing_is_written(on_dead, ha
     assert (state(), Effect.objects.count()) == ("retrying", 0)
 
 
-def test_one_that_ends_its_process_again_and_again_is_left_out_at_last(on_dead, handle):
+def test_it_is_skipped_at_last_if_it_keeps_ending_the_process(on_dead, handle):
     def die(envelope, reason):
         raise Killed
 

@@ -45,7 +45,7 @@ def the_limit_of_a_statement():
         return cursor.fetchone()[0]
 
 
-def test_a_migration_may_take_longer_than_a_statement_of_the_processes():
+def test_a_migration_may_outlast_the_statement_timeout():
     seen = []
 
     def look(**_):
@@ -60,7 +60,7 @@ def test_a_migration_may_take_longer_than_a_statement_of_the_processes():
     assert (seen, the_limit_of_a_statement()) == (["0"], "8s")
 
 
-def test_a_text_too_long_for_its_column_is_an_error_and_not_cut():
+def test_too_long_a_text_for_its_column_raises():
     SetAside.objects.create(delivery="d", state="dead", body=b"")
     rows = [{"delivery": "d", "fingerprint": "x" * 256}]
 
@@ -68,7 +68,7 @@ def test_a_text_too_long_for_its_column_is_an_error_and_not_cut():
         update_from(SetAside, rows, key="delivery", only_where_null="closed_at")
 
 
-def test_overlapping_batches_in_opposite_order_do_not_deadlock_and_have_each_one_effect():
+def test_overlapping_batches_in_opposite_order_do_not_deadlock():
     for _ in range(10):
         batch = [an_envelope(UserSubscribed) for _ in range(60)]
         start = threading.Barrier(4)
@@ -92,7 +92,7 @@ def test_overlapping_batches_in_opposite_order_do_not_deadlock_and_have_each_one
     assert InboxMessage.objects.count() == 600
 
 
-def test_an_event_whose_first_handling_is_rolled_back_is_handled_by_the_one_who_waited(handle):
+def test_a_waiting_consumer_handles_an_event_that_another_rolled_back(handle):
     request = an_envelope(UserSubscribed)
     entered, waited = threading.Event(), threading.Event()
 
@@ -139,7 +139,7 @@ def _when_somebody_waits(tell: threading.Event) -> None:
         connections.close_all()
 
 
-def test_two_consumers_do_not_try_the_same_message_that_was_set_aside(handle):
+def test_two_consumers_never_retry_the_same_message(handle):
     for _ in range(20):
         message = Received.read(an_envelope(UserSubscribed).to_json(), queue="q")
         keeping.keep(message, ValueError(), dead=False)
@@ -158,7 +158,7 @@ def test_two_consumers_do_not_try_the_same_message_that_was_set_aside(handle):
     assert set(SetAside.objects.values_list("attempts", flat=True)) == {1}
 
 
-def test_the_same_message_kept_by_two_at_once_is_one_row_and_nobody_fails():
+def test_two_consumers_that_set_aside_one_message_write_one_row():
     message = Received.read(b"{", queue="q")
     start = threading.Barrier(4)
 
@@ -171,7 +171,7 @@ def test_the_same_message_kept_by_two_at_once_is_one_row_and_nobody_fails():
     assert len(SetAside.objects.get().history) == 4
 
 
-def test_a_lock_is_not_waited_for_without_end():
+def test_waiting_for_a_lock_ends():
     row = SetAside.objects.create(delivery="d", state="dead", body=b"")
     held, done = threading.Event(), threading.Event()
 
@@ -194,7 +194,7 @@ def test_a_lock_is_not_waited_for_without_end():
     in_threads(hold, want)
 
 
-def test_a_rotation_passes_by_what_another_holds_and_says_so(messaging):
+def test_a_rotation_skips_locked_rows_and_says_so(messaging):
     """Such as a relay, which holds its rows until the broker has answered."""
     messaging(SEALING_KEYS={"k1": b"1" * 32})
     canaries.check()

@@ -48,7 +48,7 @@ def test_a_rollback_leaves_neither_change_nor_event():
 
 
 @pytest.mark.django_db
-def test_publishing_nothing_is_fine():
+def test_publishing_nothing_does_nothing():
     outbox.publish()
 
     assert OutboxMessage.objects.count() == 0
@@ -63,7 +63,7 @@ def test_an_event_of_another_service_is_refused():
 
 
 @pytest.mark.django_db
-def test_an_event_too_large_to_be_sent_is_refused_and_takes_the_whole_call_with_it():
+def test_an_oversized_event_refuses_the_whole_call():
     good = an_envelope(AccessCodeCreated)
     large = dataclasses.replace(good, causationid="x" * 300_000)
 
@@ -74,7 +74,7 @@ def test_an_event_too_large_to_be_sent_is_refused_and_takes_the_whole_call_with_
 
 
 @pytest.mark.django_db
-def test_a_body_rests_sealed_and_the_row_shows_only_what_the_relay_needs():
+def test_a_stored_body_is_sealed_beside_what_the_relay_needs():
     envelope = an_envelope(AccessCodeCreated)
 
     outbox.publish(envelope)

@@ -40,7 +40,7 @@ def outlast_failures(clock: Clock, seconds: list[float], *, steady: float) -> li
     return pauses
 
 
-def test_a_step_that_failed_after_a_long_run_is_tried_again(clock: Clock) -> None:
+def test_a_step_that_fails_after_a_long_run_is_retried(clock: Clock) -> None:
     assert len(outlast_failures(clock, [20.0, 1.0], steady=10.0)) == 2
 
 

@@ -26,7 +26,7 @@ def woken(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def worker_runs():
-    """Another test's worker may have been told to stop in this process."""
+    """Another test's worker may have been asked to stop in this process."""
     runs.stopping.clear()
 
 
@@ -64,7 +64,7 @@ def test_pruning_wakes_another_run_until_nothing_is_left(monkeypatch, woken):
     assert (InboxMessage.objects.count(), woken) == (0, ["student_service.prune"])
 
 
-def test_a_worker_told_to_stop_wakes_no_other_run(monkeypatch, woken):
+def test_a_stopping_worker_wakes_no_other_run(monkeypatch, woken):
     old_events(2)
     monkeypatch.setattr(retention, "BATCH", 1)
     two_looks = iter([True, True])  # the first one is at the outbox, which is empty

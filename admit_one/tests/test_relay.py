@@ -60,7 +60,7 @@ def queue(prefix):
 # what is sent
 
 
-def test_rows_are_sent_in_order_and_marked(publisher, queue):
+def test_rows_are_published_in_order_and_marked(publisher, queue):
     envelopes = publish(3)
 
     looked = Relay().relay_batch(publisher)
@@ -71,7 +71,7 @@ def test_rows_are_sent_in_order_and_marked(publisher, queue):
     assert Relay().relay_batch(publisher) == 0
 
 
-def test_the_properties_make_the_broker_s_page_readable(publisher, queue):
+def test_message_properties_identify_the_event_in_the_management_page(publisher, queue):
     [envelope] = publish()
     before = datetime.now(UTC).timestamp()
 
@@ -88,7 +88,7 @@ def test_the_properties_make_the_broker_s_page_readable(publisher, queue):
     assert abs(properties.timestamp - before) < 60
 
 
-def test_more_rows_than_a_batch_go_out_batch_by_batch(messaging, publisher, queue):
+def test_more_rows_than_a_batch_are_published_in_batches(messaging, publisher, queue):
     messaging(RELAY_BATCH=10)
     envelopes = publish(25)
     relay = Relay()
@@ -99,7 +99,7 @@ def test_more_rows_than_a_batch_go_out_batch_by_batch(messaging, publisher, queu
     assert [p.message_id for p, _ in rabbit.take_all(queue)] == [e.id for e in envelopes]
 
 
-def test_a_row_whose_time_has_not_come_waits(publisher, queue):
+def test_a_row_waits_until_its_time(publisher, queue):
     publish()
     OutboxMessage.objects.update(next_attempt_at="2100-01-01T00:00Z")
 
@@ -110,9 +110,7 @@ def test_a_row_whose_time_has_not_come_waits(publisher, queue):
 # nobody is bound
 
 
-def test_events_that_nobody_takes_yet_wait_uncounted_and_go_out_once_somebody_is_bound(
-    prefix, publisher, caplog
-):
+def test_unroutable_events_wait_uncounted_until_a_queue_is_bound(prefix, publisher, caplog):
     envelopes = publish(5)
     relay = Relay()
 
@@ -133,7 +131,7 @@ def test_events_that_nobody_takes_yet_wait_uncounted_and_go_out_once_somebody_is
     assert caplog.text.count("somebody is bound to") == 1
 
 
-def test_while_a_key_is_closed_it_is_probed_with_one_row_and_not_with_all(connection, prefix):
+def test_a_closed_key_is_probed_with_one_row(connection, prefix):
     sent = []
 
     class Counting(Publisher):
@@ -153,7 +151,7 @@ def test_while_a_key_is_closed_it_is_probed_with_one_row_and_not_with_all(connec
     assert set(sent[1:]) == {1}
 
 
-def test_events_of_other_types_go_on_while_a_key_is_closed(prefix, publisher):
+def test_events_of_other_types_flow_while_a_key_is_closed(prefix, publisher):
     blocked = publish(3)
     other = rabbit.bind(prefix, "student_service.events", "another_type")
     relay = Relay()
@@ -170,9 +168,7 @@ def test_events_of_other_types_go_on_while_a_key_is_closed(prefix, publisher):
 # a row's own fault
 
 
-def test_a_row_that_does_not_unseal_is_paused_and_those_behind_it_go_out(
-    messaging, publisher, queue
-):
+def test_a_row_that_does_not_unseal_blocks_no_other(messaging, publisher, queue):
     messaging(RELAY_BATCH=3)
     bad, good = publish(3), publish(2)
     OutboxMessage.objects.filter(event_id__in=[e.id for e in bad]).update(body=b"\x02k1broken")
@@ -188,12 +184,12 @@ def test_a_row_that_does_not_unseal_is_paused_and_those_behind_it_go_out(
     assert not unsent().due().exists()
 
 
-def test_a_row_that_the_broker_refuses_is_counted_and_paused_and_its_neighbours_are_sent(
+def test_a_refused_row_is_counted_and_paused_without_blocking_others(
     prefix, publisher, monkeypatch
 ):
-    """A full queue that rejects publishes answers with a nack, as a stranger's may."""
+    """A full queue that rejects publishes answers with a nack, as a third party's may."""
     monkeypatch.setattr("admit_one.messaging.outgoing.relay.FIRST_PAUSE", 60.0)
-    full = f"{prefix}stranger"
+    full = f"{prefix}third_party"
     with rabbit.channel() as channel:
         channel.queue_declare(
             full, durable=True, arguments={"x-max-length": 2, "x-overflow": "reject-publish"}
@@ -214,9 +210,7 @@ def test_a_row_that_the_broker_refuses_is_counted_and_paused_and_its_neighbours_
     assert sorted(marked.values_list("event_id", flat=True)) == sorted(arrived)
 
 
-def test_a_row_that_makes_the_broker_close_the_channel_is_found_and_paused(
-    connection, prefix, queue
-):
+def test_a_row_that_closes_the_channel_is_found_and_paused(connection, prefix, queue):
     """Alone in its batch it is blamed; the rows around it go out."""
     envelopes = publish(5)
     bad = envelopes[2].id
@@ -244,7 +238,7 @@ def test_a_row_that_makes_the_broker_close_the_channel_is_found_and_paused(
     assert len(rabbit.take_all(queue)) == 4
 
 
-def test_each_answer_of_the_broker_is_credited_to_its_own_message(publisher):
+def test_each_confirm_is_credited_to_its_own_message(publisher):
     """In any order, several at once, twice, and for tags that nobody waits for."""
     publisher._waiting = {
         tag: Outgoing(key=tag, message_id="", type=KEY, subject="", timestamp=1, body=b"")
@@ -265,7 +259,7 @@ def test_each_answer_of_the_broker_is_credited_to_its_own_message(publisher):
 # the broker's fault
 
 
-def test_a_broken_connection_marks_nothing_and_everything_is_sent_again_with_the_same_ids(
+def test_a_broken_connection_republishes_every_row_with_the_same_id(
     messaging, prefix, queue, broker_proxy
 ):
     envelopes = publish(50)
@@ -289,7 +283,7 @@ def test_a_broken_connection_marks_nothing_and_everything_is_sent_again_with_the
     assert unsent().count() == 0
 
 
-def test_a_silent_broker_is_given_up_and_its_late_confirms_are_credited_to_nobody(
+def test_late_confirms_of_a_silent_broker_are_credited_to_no_row(
     messaging, prefix, queue, broker_proxy
 ):
     messaging(BROKER_URL=broker_url(broker_proxy.port), CONFIRM_TIMEOUT=1.0)
@@ -316,7 +310,7 @@ def test_a_silent_broker_is_given_up_and_its_late_confirms_are_credited_to_nobod
     broker.close(again)
 
 
-def test_after_a_silence_one_row_is_tried_before_the_many(messaging, prefix, queue, broker_proxy):
+def test_after_a_silence_one_row_is_tried_first(messaging, prefix, queue, broker_proxy):
     messaging(BROKER_URL=broker_url(broker_proxy.port), CONFIRM_TIMEOUT=0.5)
     connection = broker.connect("test relay")
     publisher = Publisher(connection, f"{prefix}student_service.events", "student_service")
@@ -339,7 +333,7 @@ def test_after_a_silence_one_row_is_tried_before_the_many(messaging, prefix, que
 # real processes
 
 
-def test_the_process_sends_what_is_there_and_what_comes_at_once(start, queue):
+def test_the_process_publishes_waiting_and_new_rows_at_once(start, queue):
     [before] = publish()
     process = start("relay_outbox").until_ready()
     eventually(lambda: unsent().count() == 0)
@@ -353,7 +347,7 @@ def test_the_process_sends_what_is_there_and_what_comes_at_once(start, queue):
     assert rabbit.take_all(queue)[0][0].message_id == before.id
 
 
-def test_a_row_is_sent_soon_after_its_commit(start, queue):
+def test_a_row_is_published_soon_after_its_commit(start, queue):
     """Woken, not by the clock: the clock alone would need half a second on average."""
     start("relay_outbox").until_ready()
     waits = []
@@ -368,10 +362,10 @@ def test_a_row_is_sent_soon_after_its_commit(start, queue):
     assert sorted(waits)[len(waits) // 2] < 0.25
 
 
-def test_two_relays_at_once_send_every_row_and_none_twice(start, queue):
+def test_two_concurrent_relays_publish_every_row_once(start, queue):
     """On PostgreSQL they share the rows; on SQLite one works and the other stands by."""
     for relay in (start("relay_outbox"), start("relay_outbox")):
-        eventually(settled(relay))
+        eventually(caught_up(relay))
     envelopes = [e for _ in range(20) for e in publish(60)]
     eventually(lambda: unsent().count() == 0)
 
@@ -380,11 +374,11 @@ def test_two_relays_at_once_send_every_row_and_none_twice(start, queue):
     assert sorted(ids) == sorted(e.id for e in envelopes)
 
 
-def settled(relay):
+def caught_up(relay):
     return lambda: relay.said(" ready") or relay.said("stands by")
 
 
-def test_killed_between_confirm_and_mark_it_sends_the_rows_again_with_the_same_ids(start, queue):
+def test_a_kill_between_confirm_and_mark_republishes_the_same_ids(start, queue):
     envelopes = publish(20)
     process = start("relay_that_dies")
     assert process.wait() == -signal.SIGKILL
@@ -398,7 +392,7 @@ def test_killed_between_confirm_and_mark_it_sends_the_rows_again_with_the_same_i
     assert sorted(ids) == sorted([e.id for e in envelopes] * 2)
 
 
-def test_the_connection_is_broken_again_and_again_and_no_row_is_lost(start, queue, broker_proxy):
+def test_repeatedly_broken_connections_lose_no_row(start, queue, broker_proxy):
     process = start("relay_outbox", TEST_BROKER_URL=broker_url(broker_proxy.port)).until_ready()
     sent = []
     for round_ in range(1, 4):
@@ -411,7 +405,7 @@ def test_the_connection_is_broken_again_and_again_and_no_row_is_lost(start, queu
     assert process.stop()[0] == 0
 
 
-def test_a_broker_that_is_away_is_reported_once_and_found_again(start, queue, broker_proxy):
+def test_a_broker_outage_is_logged_once_and_survived(start, queue, broker_proxy):
     process = start("relay_outbox", TEST_BROKER_URL=broker_url(broker_proxy.port)).until_ready()
     broker_proxy.refuse()
     process.until(" waits: ")
@@ -424,7 +418,7 @@ def test_a_broker_that_is_away_is_reported_once_and_found_again(start, queue, br
     assert process.said(" works again after ") == 1
 
 
-def test_an_exchange_that_does_not_exist_is_waited_for(start, prefix, queue):
+def test_the_relay_waits_for_a_missing_exchange(start, prefix, queue):
     with rabbit.channel() as channel:
         channel.exchange_delete(f"{prefix}student_service.events")
     process = start("relay_outbox").until("manage.py declare_topology")
@@ -438,7 +432,7 @@ def test_an_exchange_that_does_not_exist_is_waited_for(start, prefix, queue):
     assert [json.loads(body)["id"] for _, body in rabbit.take_all(queue)] == [envelope.id]
 
 
-def test_an_exchange_deleted_under_a_running_relay_loses_nothing(start, prefix, queue):
+def test_deleting_the_exchange_under_a_running_relay_loses_nothing(start, prefix, queue):
     process = start("relay_outbox").until_ready()
     with rabbit.channel() as channel:
         channel.exchange_delete(f"{prefix}student_service.events")

@@ -49,7 +49,7 @@ class Killed(BaseException):
     """As good as a kill: nothing of ours catches it."""
 
 
-def test_a_message_that_works_by_now_is_applied_once_and_closed():
+def test_a_message_that_now_works_is_applied_once_and_closed():
     row = kept()
 
     answers = [replay.replay(row.id, ADA) for _ in range(2)]
@@ -61,7 +61,7 @@ def test_a_message_that_works_by_now_is_applied_once_and_closed():
     assert Effect.objects.count() == InboxMessage.objects.count() == 1
 
 
-def test_who_when_why_and_the_result_are_kept():
+def test_operator_time_reason_and_result_are_recorded():
     row = kept()
 
     replay.replay(row.id, Order(by="ada", reason="mended for bob@example.com"))
@@ -79,7 +79,7 @@ def test_who_when_why_and_the_result_are_kept():
     )
 
 
-def test_a_message_that_comes_back_stays_dead_and_is_marked_with_the_new_error(handle):
+def test_a_message_that_fails_again_stays_dead_with_the_new_error(handle):
     handle(fail)
     row = kept()
 
@@ -94,7 +94,7 @@ def test_a_message_that_comes_back_stays_dead_and_is_marked_with_the_new_error(h
     assert "ada@example.com" not in f"{row.reason} {Act.objects.get().detail}"
 
 
-def test_a_message_that_was_handled_by_another_delivery_is_only_closed():
+def test_a_message_handled_by_another_delivery_is_only_closed():
     envelope = an_envelope(UserSubscribed)
     row = kept(envelope.to_json())
     deliver(envelope)
@@ -106,7 +106,7 @@ def test_a_message_that_was_handled_by_another_delivery_is_only_closed():
     assert Effect.objects.count() == 1
 
 
-def test_a_message_that_ends_its_process_leaves_an_act_without_a_result_and_stays(handle):
+def test_a_message_that_ends_its_process_leaves_an_unfinished_act(handle):
     def die(messages):
         raise Killed
 
@@ -121,7 +121,7 @@ def test_a_message_that_ends_its_process_leaves_an_act_without_a_result_and_stay
     assert (Act.objects.get().result, InboxMessage.objects.count()) == ("", 0)
 
 
-def test_a_process_that_ends_after_the_effect_leaves_neither_effect_nor_answer(monkeypatch):
+def test_a_process_that_ends_after_the_effect_leaves_nothing_behind(monkeypatch):
     def die(*_):
         raise Killed
 
@@ -137,7 +137,7 @@ def test_a_process_that_ends_after_the_effect_leaves_neither_effect_nor_answer(m
 
 
 @pytest.mark.parametrize("order", [ADA, AGAIN])
-def test_a_commit_whose_answer_is_lost_is_not_made_a_second_time(monkeypatch, order):
+def test_a_commit_with_a_lost_answer_is_not_repeated(monkeypatch, order):
     row = kept()
     lost = [OperationalError("the connection broke after the commit")]
     whole = replay._applied
@@ -155,7 +155,7 @@ def test_a_commit_whose_answer_is_lost_is_not_made_a_second_time(monkeypatch, or
     assert Effect.objects.count() == 1
 
 
-def test_an_error_of_the_database_that_the_message_causes_is_its_own(handle):
+def test_a_database_error_caused_by_a_message_counts_against_it(handle):
     handle(insert_a_duplicate)
     row = kept()
 
@@ -165,7 +165,7 @@ def test_an_error_of_the_database_that_the_message_causes_is_its_own(handle):
     assert Effect.objects.count() == 0
 
 
-def test_while_the_database_is_away_nothing_is_answered(handle, monkeypatch):
+def test_a_database_outage_records_no_result(handle, monkeypatch):
     def break_off(messages):
         raise IntegrityError
 
@@ -183,7 +183,7 @@ def test_while_the_database_is_away_nothing_is_answered(handle, monkeypatch):
 # again
 
 
-def test_what_was_handled_is_applied_again_only_when_asked_for():
+def test_a_handled_message_is_applied_again_only_on_request():
     envelope = an_envelope(UserSubscribed)
     row = kept(envelope.to_json())
     replay.replay(row.id, ADA)
@@ -198,7 +198,7 @@ def test_what_was_handled_is_applied_again_only_when_asked_for():
 
 
 @pytest.mark.parametrize("handler", [fail, reject])
-def test_what_cannot_be_applied_again_is_still_remembered_as_handled(handle, handler):
+def test_a_failed_second_application_is_still_remembered_as_handled(handle, handler):
     envelope = an_envelope(UserSubscribed)
     row = kept(envelope.to_json())
     replay.replay(row.id, ADA)
@@ -212,7 +212,7 @@ def test_what_cannot_be_applied_again_is_still_remembered_as_handled(handle, han
     assert InboxMessage.objects.get().event_id == envelope.id
 
 
-def test_another_body_under_a_handled_id_is_not_applied_even_when_asked_for():
+def test_another_body_with_a_handled_id_is_never_applied():
     envelope = an_envelope(UserSubscribed)
     deliver(envelope)
     row = kept(envelope.to_json().replace(b"gold", b"lead"))
@@ -222,7 +222,7 @@ def test_another_body_under_a_handled_id_is_not_applied_even_when_asked_for():
     assert Effect.objects.count() == 1
 
 
-def test_what_is_older_than_the_memory_of_the_inbox_is_tried_only_when_asked_for():
+def test_a_message_older_than_the_inbox_is_replayed_only_on_request():
     """A copy may have been handled since, and forgotten: nobody can tell."""
     row = kept()
     SetAside.objects.update(created_at=Now() - timedelta(days=conf.current().INBOX_DAYS + 1))
@@ -232,7 +232,7 @@ def test_what_is_older_than_the_memory_of_the_inbox_is_tried_only_when_asked_for
     assert replay.replay(row.id, AGAIN).verdict == Verdict.APPLIED
 
 
-def test_what_was_discarded_is_not_replayed():
+def test_a_discarded_message_is_not_replayed():
     row = kept()
     SetAside.objects.update(state="discarded")
 
@@ -262,7 +262,7 @@ def handled_already():
         (kept, insert_a_duplicate, Verdict.FAILED),
     ],
 )
-def test_a_trial_tells_what_a_replay_does_and_changes_nothing(handle, make, handler, expected):
+def test_a_trial_predicts_a_replay_and_changes_nothing(handle, make, handler, expected):
     row = make()
     if handler is not None:
         handle(handler)
@@ -273,14 +273,14 @@ def test_a_trial_tells_what_a_replay_does_and_changes_nothing(handle, make, hand
 
     before = facts()
 
-    told = replay.trial(row.id, ADA)
+    predicted = replay.trial(row.id, ADA)
 
     assert facts() == before
-    assert told == replay.replay(row.id, ADA)
-    assert told.verdict == expected
+    assert predicted == replay.replay(row.id, ADA)
+    assert predicted.verdict == expected
 
 
-def test_a_trial_of_an_again_forgets_nothing():
+def test_a_trial_with_again_forgets_nothing():
     row = kept()
     replay.replay(row.id, ADA)
 
@@ -306,5 +306,5 @@ def test_a_trial_wakes_nobody(handle, monkeypatch):
     assert woken == ["outbox"]
 
 
-def test_forgetting_what_cannot_be_read_does_nothing():
+def test_forgetting_an_unreadable_message_does_nothing():
     inbox.forget(Received(b"{", "q", fault=Malformed()))

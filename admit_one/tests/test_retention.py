@@ -1,4 +1,4 @@
-"""What is settled and old goes; what is unresolved or young stays."""
+"""What is closed and old goes; what is unresolved or young stays."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def rows():
         InboxMessage.objects.filter(event_id=name).update(received_at=ago(days))
     for state in SetAside.State.values:
         for days in (44, 46):
-            settled = ago(days) if state in {"replayed", "discarded"} else None
+            closed = ago(days) if state in {"replayed", "discarded"} else None
             SetAside.objects.create(state=state, delivery=f"{state}-{days}", body=b"")
             SetAside.objects.filter(delivery=f"{state}-{days}").update(
-                created_at=ago(400), closed_at=settled
+                created_at=ago(400), closed_at=closed
             )
 
 
 @pytest.mark.usefixtures("rows")
-def test_only_settled_rows_past_their_days_go():
+def test_only_closed_rows_past_their_retention_are_deleted():
     counts = retention.prune()
 
     assert counts == {"outbox": 1, "inbox": 1, "set_aside": 2}
@@ -67,14 +67,14 @@ def test_a_dry_run_counts_and_deletes_nothing(capsys):
 
 
 @pytest.mark.usefixtures("rows")
-def test_the_command_says_what_it_deleted(capsys):
+def test_the_command_reports_what_it_deleted(capsys):
     call_command("prune_messages")
 
     assert "set_aside          2 deleted" in capsys.readouterr().out
     assert SetAside.objects.count() == 6
 
 
-def test_more_rows_than_one_delete_takes_all_go(monkeypatch):
+def test_more_rows_than_one_delete_takes_are_all_deleted(monkeypatch):
     monkeypatch.setattr(retention, "BATCH", 3)
     for number in range(10):
         OutboxMessage.objects.create(event_id=number, type="t", subject="s", body=b"")

@@ -51,7 +51,7 @@ def quietly(*_):
     pass
 
 
-def test_after_a_rotation_all_opens_without_the_old_key_and_a_start_without_it_is_fine(messaging):
+def test_after_a_rotation_a_start_without_the_old_key_succeeds(messaging):
     messaging(SEALING_KEYS=BEFORE)
     canaries.check()
     ids = publish(3)
@@ -70,9 +70,7 @@ def test_after_a_rotation_all_opens_without_the_old_key_and_a_start_without_it_i
     assert cipher.unseal(SetAside.objects.get().body, "set-aside") == b"unreadable"
 
 
-def test_more_rows_than_one_window_are_renewed_and_a_second_run_finds_nothing(
-    messaging, monkeypatch
-):
+def test_a_rotation_renews_more_rows_than_one_window(messaging, monkeypatch):
     monkeypatch.setattr(rotation, "WINDOW", 10)
     messaging(SEALING_KEYS=BEFORE)
     publish(35)
@@ -100,7 +98,7 @@ def test_a_dry_run_counts_by_key_and_changes_nothing(messaging):
     assert set(KeyCanary.objects.values_list("key_id", flat=True)) == {"k1"}
 
 
-def test_a_rotation_that_is_ended_goes_on_where_it_was(messaging, monkeypatch):
+def test_an_interrupted_rotation_resumes_where_it_stopped(messaging, monkeypatch):
     monkeypatch.setattr(rotation, "WINDOW", 10)
     messaging(SEALING_KEYS=BEFORE)
     publish(30)
@@ -118,7 +116,7 @@ def test_a_rotation_that_is_ended_goes_on_where_it_was(messaging, monkeypatch):
     assert (renewed, rest.renewed) == (20, 10)
 
 
-def test_rows_that_no_listed_key_opens_are_left_told_and_keep_their_canary(messaging):
+def test_rows_without_a_listed_key_are_reported_and_keep_their_canary(messaging):
     messaging(SEALING_KEYS={"k0": OTHER})
     publish(1)
     messaging(SEALING_KEYS=BEFORE)
@@ -135,7 +133,7 @@ def test_rows_that_no_listed_key_opens_are_left_told_and_keep_their_canary(messa
     assert set(KeyCanary.objects.values_list("key_id", flat=True)) == {"k1", "k2"}
 
 
-def test_of_a_row_that_names_no_key_nothing_is_shown(messaging):
+def test_a_row_that_names_no_key_shows_nothing(messaging):
     messaging(SEALING_KEYS=BEFORE)
     publish(1)
     OutboxMessage.objects.create(event_id="1", type="x", subject="x", body=b"\x07ada@example.com")
@@ -148,7 +146,7 @@ def test_of_a_row_that_names_no_key_nothing_is_shown(messaging):
 
 
 @pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
-def test_a_rotation_with_another_key_than_the_services_have_is_refused(messaging, arguments):
+def test_a_rotation_with_the_wrong_sealing_key_is_refused(messaging, arguments):
     messaging(SEALING_KEYS=BETWEEN)
     canaries.check()
     publish(1)
@@ -163,7 +161,7 @@ def test_a_rotation_with_another_key_than_the_services_have_is_refused(messaging
     assert (len(published()), sealed_with()) == (2, {"k1", "k2"})
 
 
-def test_the_inbox_still_tells_a_repetition_from_another_body_until_its_key_is_gone(messaging):
+def test_the_inbox_distinguishes_bodies_while_their_key_is_listed(messaging):
     messaging(SEALING_KEYS=BEFORE)
     first = an_envelope(UserSubscribed)
     other = first.to_json().replace(b'"gold"', b'"iron"')
@@ -174,7 +172,7 @@ def test_the_inbox_still_tells_a_repetition_from_another_body_until_its_key_is_g
     def results():
         bodies = (first.to_json(), other)
         received = [Received.read(body, queue="q") for body in bodies]
-        return [inbox.process([one], HANDLERS)[0].result for one in received]
+        return [inbox.process([message], HANDLERS)[0].result for message in received]
 
     between = results()
     messaging(SEALING_KEYS=AFTER)
@@ -184,7 +182,7 @@ def test_the_inbox_still_tells_a_repetition_from_another_body_until_its_key_is_g
     assert results() == ["duplicate", "duplicate"]
 
 
-def test_what_a_writer_changes_meanwhile_is_never_written_over(messaging, monkeypatch):
+def test_a_rotation_never_overwrites_a_concurrent_change(messaging, monkeypatch):
     messaging(SEALING_KEYS=BEFORE)
     publish(1)
     messaging(SEALING_KEYS=BETWEEN)

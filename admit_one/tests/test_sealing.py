@@ -13,7 +13,7 @@ OLD, NEW = b"0" * 32, b"n" * 32
 
 
 @given(st.binary(max_size=500), st.text(st.characters(codec="utf-8"), max_size=20))
-def test_what_is_sealed_is_unsealed_for_the_same_purpose(data, purpose):
+def test_a_sealed_value_opens_for_the_same_purpose(data, purpose):
     assert cipher.unseal(memoryview(cipher.seal(data, purpose)), purpose) == data
 
 
@@ -27,12 +27,12 @@ def test_a_sealed_value_shows_nothing_and_is_never_the_same_twice():
     assert one != other
 
 
-def test_a_value_sealed_for_one_purpose_does_not_open_for_another():
+def test_a_sealed_value_does_not_open_for_another_purpose():
     with pytest.raises(Unsealable, match="changed or for another purpose"):
         cipher.unseal(cipher.seal(b"x", "outbox"), "set-aside")
 
 
-def test_no_single_changed_byte_goes_unseen():
+def test_every_changed_byte_is_noticed():
     sealed = cipher.seal(b"x", "outbox")
 
     for position in range(len(sealed)):
@@ -42,7 +42,7 @@ def test_no_single_changed_byte_goes_unseen():
             cipher.unseal(bytes(changed), "outbox")
 
 
-def test_no_truncated_value_raises_anything_but_unsealable():
+def test_a_truncated_value_is_unsealable():
     sealed = cipher.seal(b"x", "outbox")
 
     for length in range(len(sealed)):
@@ -56,7 +56,7 @@ def test_any_other_bytes_are_unsealable(data):
         cipher.unseal(data, "outbox")
 
 
-def test_after_a_rotation_old_values_open_and_new_ones_are_sealed_with_the_new_key(messaging):
+def test_after_a_rotation_old_values_open_and_the_new_key_seals(messaging):
     messaging(SEALING_KEYS={"old": OLD})
     before = cipher.seal(b"x", "outbox")
 
@@ -68,7 +68,7 @@ def test_after_a_rotation_old_values_open_and_new_ones_are_sealed_with_the_new_k
     assert cipher.unseal(after, "outbox") == b"x"
 
 
-def test_a_key_that_is_no_longer_listed_is_named(messaging):
+def test_a_key_no_longer_listed_is_named(messaging):
     messaging(SEALING_KEYS={"old": OLD})
     sealed = cipher.seal(b"x", "outbox")
 
@@ -79,7 +79,7 @@ def test_a_key_that_is_no_longer_listed_is_named(messaging):
 
 
 @pytest.mark.parametrize("data", [b"\x07ada@exa", b"\x40" + b"7" * 64, b"\x03\xff\0\x1b", b""])
-def test_what_cannot_be_the_name_of_a_key_is_not_shown_as_one(data):
+def test_an_impossible_key_name_is_not_shown(data):
     with pytest.raises(Unsealable) as refused:
         cipher.unseal(data, "outbox")
 
@@ -96,7 +96,7 @@ def test_a_fingerprint_matches_its_bytes_only_and_survives_a_rotation(messaging)
     assert not cipher.matches(known, b"other body")
 
 
-def test_when_the_key_of_a_fingerprint_is_gone_nobody_can_tell_so_it_matches(messaging):
+def test_a_fingerprint_without_its_key_matches_anything(messaging):
     messaging(SEALING_KEYS={"old": OLD})
     known = cipher.fingerprint(b"body")
 

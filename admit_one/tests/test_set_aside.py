@@ -61,7 +61,7 @@ def seconds_until_next(row) -> float:
     return float((row.next_attempt_at - timezone.now()).total_seconds())
 
 
-def test_a_message_is_kept_with_all_that_is_known_of_it():
+def test_a_message_is_stored_with_everything_known_about_it():
     envelope = an_envelope(UserSubscribed)
     message = received(envelope, headers={"x-delivery-count": 3, "note": "for ada@example.com"})
 
@@ -88,7 +88,7 @@ def test_a_message_is_kept_with_all_that_is_known_of_it():
     assert "ada@example.com" not in shown
 
 
-def test_a_message_that_cannot_be_read_is_kept_dead_byte_for_byte():
+def test_an_unreadable_message_is_stored_dead_byte_for_byte():
     message = received(body=b"\xff\0{")
 
     keeping.keep(message, message.fault, dead=True)
@@ -98,7 +98,7 @@ def test_a_message_that_cannot_be_read_is_kept_dead_byte_for_byte():
     assert cipher.unseal(row.body, SET_ASIDE_PURPOSE) == b"\xff\0{"
 
 
-def test_of_a_body_too_long_to_be_read_the_beginning_is_kept():
+def test_the_beginning_of_an_oversized_body_is_stored():
     message = received(body=b"x" * 3_000_000)
     keeping.keep(message, message.fault, dead=True)
 
@@ -111,7 +111,7 @@ def test_of_a_body_too_long_to_be_read_the_beginning_is_kept():
 ZIPPED = "content_encoding: expected utf-8 and nothing compressed, got 'gzip'"
 
 
-def test_a_message_with_broken_properties_is_refused_at_every_try_whatever_its_body_says():
+def test_a_message_with_broken_properties_is_refused_at_every_retry():
     message = received(broken=ZIPPED)
     keeping.keep(message, Transient("delivered too often"), dead=False, suspect=True)
     tried = retry()
@@ -122,7 +122,7 @@ def test_a_message_with_broken_properties_is_refused_at_every_try_whatever_its_b
 
 
 @pytest.mark.parametrize("broken", ["\0\ud83d", "for ada@example.com " + "x" * 5_000])
-def test_properties_broken_in_any_way_are_kept_as_bounded_text_without_addresses(broken):
+def test_broken_properties_are_stored_as_bounded_text_without_addresses(broken):
     keeping.keep(received(broken=broken), Transient(), dead=True)
 
     row = SetAside.objects.get()
@@ -131,7 +131,7 @@ def test_properties_broken_in_any_way_are_kept_as_bounded_text_without_addresses
     assert len(str(row.headers)) < 1_100
 
 
-def test_the_same_body_with_good_properties_is_another_message_and_is_handled():
+def test_the_same_body_with_good_properties_is_handled():
     envelope = an_envelope(UserSubscribed)
     for changes in ({"broken": ZIPPED}, {}):
         keeping.keep(received(envelope, **changes), Transient(), dead=False)
@@ -143,7 +143,7 @@ def test_the_same_body_with_good_properties_is_another_message_and_is_handled():
     ]
 
 
-def test_a_strangers_header_does_not_make_a_message_a_broken_one():
+def test_a_third_party_header_does_not_mark_a_message_broken():
     keeping.keep(received(headers={keeping.BROKEN: "yes"}), Transient(), dead=False)
     retry()
 
@@ -151,14 +151,14 @@ def test_a_strangers_header_does_not_make_a_message_a_broken_one():
 
 
 @pytest.mark.parametrize("character", ["\0", "\ud83d"])
-def test_an_error_with_a_character_that_no_database_takes_is_kept_all_the_same(character):
+def test_an_error_with_characters_no_database_takes_is_stored(character):
     row = kept(ValueError(f"plan {character} is no plan"))
 
     assert row.reason == "plan ? is no plan"
     assert row.traceback == "ValueError: plan ? is no plan\n"
 
 
-def test_a_code_at_the_cut_of_a_long_traceback_is_masked():
+def test_a_code_cut_by_a_long_traceback_is_masked():
     after = "." * (error_record.LONGEST_TRACEBACK - len("-Q9TX-2WBD-H5RN") - 1)
     row = kept(ValueError(f"7K3M-Q9TX-2WBD-H5RN{after}"))
 
@@ -166,7 +166,7 @@ def test_a_code_at_the_cut_of_a_long_traceback_is_masked():
     assert "H5RN" not in row.traceback
 
 
-def test_headers_of_any_kind_are_kept_as_bounded_text():
+def test_headers_of_any_kind_are_stored_as_bounded_text():
     headers = {"n": b"\xff\0", "t": timezone.now(), "deep": [{"a": 1}], "long": "x" * 20_000}
 
     keeping.keep(received(headers=headers), Transient(), dead=False)
@@ -176,7 +176,7 @@ def test_headers_of_any_kind_are_kept_as_bounded_text():
     assert len(str(row.headers)) < 9_000
 
 
-def test_headers_with_long_names_are_cut_as_well():
+def test_long_header_names_are_cut_too():
     headers = {f"{n}-{'x' * 300}": "" for n in range(1_000)}
 
     keeping.keep(received(headers=headers), Transient(), dead=False)
@@ -184,7 +184,7 @@ def test_headers_with_long_names_are_cut_as_well():
     assert len(json.dumps(SetAside.objects.get().headers)) < 9_000
 
 
-def test_a_kept_message_that_comes_back_as_a_suspect_is_marked():
+def test_a_stored_message_redelivered_as_a_suspect_is_marked():
     message = received()
     keeping.keep(message, Transient("once"), dead=False)
 
@@ -193,14 +193,14 @@ def test_a_kept_message_that_comes_back_as_a_suspect_is_marked():
     assert SetAside.objects.get().suspect
 
 
-def test_the_first_try_comes_after_the_first_delay():
+def test_the_first_retry_comes_after_the_first_delay():
     row = kept()
 
     assert 4 < seconds_until_next(row) <= 5
     assert not retrying.retry_one(conf.handlers(), at_once)
 
 
-def test_a_message_that_works_by_now_is_handled_and_settled():
+def test_a_message_that_now_works_is_handled_and_closed():
     kept()
 
     assert retry() == 1
@@ -212,7 +212,7 @@ def test_a_message_that_works_by_now_is_handled_and_settled():
     assert retry() == 0
 
 
-def test_each_failed_try_waits_longer_and_the_last_one_is_the_last(handle):
+def test_each_failed_retry_waits_longer_until_the_last(handle):
     handle(fail)
     row = kept()
     waits = []
@@ -242,7 +242,7 @@ def test_a_message_that_is_rejected_at_a_retry_is_dead_at_once(handle):
     assert InboxMessage.objects.count() == 0
 
 
-def test_a_message_that_was_handled_meanwhile_is_settled_without_a_second_effect():
+def test_a_message_handled_meanwhile_is_closed_without_a_second_effect():
     envelope = an_envelope(UserSubscribed)
     keeping.keep(received(envelope), Transient(), dead=False)
     keeping.keep(received(an_envelope(UserSubscribed)), Transient(), dead=False)
@@ -256,7 +256,7 @@ def test_a_message_that_was_handled_meanwhile_is_settled_without_a_second_effect
     assert Effect.objects.count() == 2
 
 
-def test_a_try_is_counted_before_it_is_made(handle):
+def test_a_retry_is_counted_before_it_is_made(handle):
     """What the handler sees is what a process killed in it leaves behind."""
     seen = []
 
@@ -273,7 +273,7 @@ def test_a_try_is_counted_before_it_is_made(handle):
     assert seen == [(1, True)]
 
 
-def test_a_try_is_committed_before_it_is_made(handle):
+def test_a_retry_is_committed_before_it_is_made(handle):
     def die(messages):
         raise Killed
 
@@ -290,7 +290,7 @@ class Killed(BaseException):
     """As good as a kill: nothing of ours catches it."""
 
 
-def test_a_message_that_ends_its_process_twice_in_a_row_at_the_last_is_dead(handle):
+def test_ending_the_process_twice_at_the_last_retry_is_death(handle):
     tried = []
 
     def die(messages):
@@ -311,7 +311,7 @@ def test_a_message_that_ends_its_process_twice_in_a_row_at_the_last_is_dead(hand
     assert row.reason == "the process ended during try 4, and during try 5"
 
 
-def test_a_last_try_that_was_cut_short_by_an_outage_or_a_stop_is_made_once_more():
+def test_a_last_retry_cut_short_by_outage_or_stop_is_repeated():
     kept()
     SetAside.objects.update(attempts=3)
     make_due()
@@ -332,7 +332,7 @@ def test_a_last_try_that_was_cut_short_by_an_outage_or_a_stop_is_made_once_more(
     assert (row.state, row.attempts, row.unanswered) == ("replayed", 5, 0)
 
 
-def test_fewer_retries_after_a_deploy_are_no_death_of_a_process(messaging):
+def test_fewer_retries_after_a_deploy_count_as_no_process_death(messaging):
     kept()
     SetAside.objects.update(attempts=3)
     messaging(RETRY_DELAYS=(1, 1))
@@ -342,7 +342,7 @@ def test_fewer_retries_after_a_deploy_are_no_death_of_a_process(messaging):
     assert SetAside.objects.get().state == "replayed"
 
 
-def test_what_an_operator_settles_while_it_is_tried_stays_settled(handle, caplog):
+def test_a_message_closed_by_an_operator_during_a_retry_stays_closed(handle, caplog):
     row = kept()
     handle(fail)
     SetAside.objects.update(attempts=len(conf.current().RETRY_DELAYS) - 1)
@@ -360,7 +360,7 @@ def test_what_an_operator_settles_while_it_is_tried_stays_settled(handle, caplog
     assert "dead after try" not in caplog.text
 
 
-def test_one_failing_message_does_not_keep_others_from_their_try(handle):
+def test_one_failing_message_does_not_delay_the_retries_of_others(handle):
     bad = an_envelope(UserSubscribed)
     for envelope in (bad, an_envelope(UserSubscribed), an_envelope(UserSubscribed)):
         keeping.keep(received(envelope), Transient(), dead=False)
@@ -378,7 +378,7 @@ def test_one_failing_message_does_not_keep_others_from_their_try(handle):
     assert set(states.values()) == {"replayed"}
 
 
-def test_a_database_that_is_away_for_a_while_uses_up_no_try(handle):
+def test_a_short_database_outage_uses_no_retry(handle):
     """The step is repeated by whoever can tell an outage from a fault; the try is the same one."""
     failures = [OperationalError("gone"), OperationalError("gone")]
 
@@ -401,7 +401,7 @@ def test_a_database_that_is_away_for_a_while_uses_up_no_try(handle):
     assert (row.state, row.attempts, len(row.history)) == ("replayed", 1, 2)
 
 
-def test_when_the_database_stays_away_the_message_is_not_to_blame():
+def test_a_long_database_outage_does_not_count_against_the_message():
     kept()
     make_due()
 
@@ -420,7 +420,7 @@ def test_when_the_database_stays_away_the_message_is_not_to_blame():
     assert SetAside.objects.get().error == "Transient"
 
 
-def test_a_suspect_is_marked_and_tried_like_the_others():
+def test_a_suspect_is_marked_and_retried_like_the_others():
     row = kept(suspect=True)
 
     retry()
@@ -429,7 +429,7 @@ def test_a_suspect_is_marked_and_tried_like_the_others():
     assert (row.suspect, row.state) == (True, "replayed")
 
 
-def test_the_same_delivery_kept_twice_is_one_row_with_both_in_its_history():
+def test_a_delivery_stored_twice_is_one_row_with_both_in_history():
     message = received()
     keeping.keep(message, Transient("once"), dead=False)
 
@@ -440,7 +440,7 @@ def test_the_same_delivery_kept_twice_is_one_row_with_both_in_its_history():
     assert row.attempts == 0
 
 
-def test_a_thousand_copies_of_a_bad_message_are_one_row_of_bounded_size():
+def test_a_thousand_bad_copies_are_one_row_of_bounded_size():
     message = received(body=b"{")
     for _ in range(200):
         keeping.keep(message, Malformed("no"), dead=True)
@@ -448,7 +448,7 @@ def test_a_thousand_copies_of_a_bad_message_are_one_row_of_bounded_size():
     assert len(SetAside.objects.get().history) == 20
 
 
-def test_a_settled_message_that_fails_anew_is_opened_again(handle):
+def test_a_closed_message_that_fails_again_is_reopened(handle):
     message = received()
     keeping.keep(message, Transient("first"), dead=False)
     retry()
@@ -461,7 +461,7 @@ def test_a_settled_message_that_fails_anew_is_opened_again(handle):
     assert 4 < seconds_until_next(row) <= 5
 
 
-def test_a_dead_message_that_comes_again_stays_dead():
+def test_a_dead_message_delivered_again_stays_dead():
     message = received()
     keeping.keep(message, Malformed("no"), dead=True)
 
@@ -470,7 +470,7 @@ def test_a_dead_message_that_comes_again_stays_dead():
     assert SetAside.objects.get().state == "dead"
 
 
-def test_a_body_whose_key_is_gone_fails_its_try_and_stays(messaging):
+def test_a_body_without_its_key_fails_its_retry_and_stays(messaging):
     kept()
     messaging(SEALING_KEYS={"k9": b"9" * 32})
 

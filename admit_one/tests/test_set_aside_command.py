@@ -59,7 +59,7 @@ def test_an_empty_list_says_so(said):
     assert said("list") == "nothing is set aside\n"
 
 
-def test_the_list_shows_what_waits_for_somebody_first_in_groups_with_a_name_and_an_example(said):
+def test_the_list_shows_groups_with_examples_and_dead_letters_first(said):
     row = keep(3, error=Transient("no room for ada@example.com"), dead=False)
     keep_unreadable()
 
@@ -73,7 +73,7 @@ def test_the_list_shows_what_waits_for_somebody_first_in_groups_with_a_name_and_
     assert another.endswith("user_subscribed: no room for a…@e….com")
 
 
-def test_one_message_is_shown_with_everything_but_its_body_and_addresses(said):
+def test_one_message_shows_everything_except_its_body_and_addresses(said):
     row = keep(error=Transient("no room for ada@example.com"), dead=False, suspect=True)
 
     text = said("show", row.id)
@@ -84,13 +84,13 @@ def test_one_message_is_shown_with_everything_but_its_body_and_addresses(said):
     assert "ada@example.com" not in text
 
 
-def test_a_strangers_text_cannot_command_the_terminal(said):
+def test_third_party_text_cannot_control_the_terminal(said):
     row = keep(error=Transient("\x1b[2Jgone \x9b31m\rover"))
 
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", said("show", row.id) + said("list"))
 
 
-def test_a_number_that_nothing_has_is_told(refused):
+def test_an_unknown_number_is_reported(refused):
     assert refused("show", 99999) == (1, "no message 99999; `set_aside list` shows which there are")
     assert refused("replay", 99999)[0] == 1
 
@@ -98,14 +98,14 @@ def test_a_number_that_nothing_has_is_told(refused):
 # groups
 
 
-def test_a_group_is_named_by_the_beginning_of_its_short_form():
+def test_a_prefix_of_its_short_name_selects_a_group():
     keep()
     keep_unreadable()
 
     assert named(short("Transient")[:4].upper()) == named("Transient") == "Transient"
 
 
-def test_a_name_that_no_group_or_more_than_one_has_is_refused(monkeypatch):
+def test_an_unknown_or_ambiguous_group_name_is_refused(monkeypatch):
     keep()
     keep_unreadable()
 
@@ -119,12 +119,12 @@ def test_a_name_that_no_group_or_more_than_one_has_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("words", [(), (1, "--all"), ("--all", "--group", "x")], ids=str)
-def test_what_is_meant_must_be_said_in_one_way(refused, words):
+def test_a_choice_must_be_made_in_exactly_one_way(refused, words):
     assert refused("replay", *words) == (2, "replay needs one of: ids, --group, --all")
 
 
 @pytest.mark.parametrize("rate", [-1, "nan", "inf"])
-def test_a_rate_that_is_none_is_refused(refused, rate):
+def test_an_invalid_rate_is_refused(refused, rate):
     keep()
 
     assert refused("replay", "--all", "--rate", rate)[0] == 2
@@ -134,7 +134,7 @@ def test_a_rate_that_is_none_is_refused(refused, rate):
 # replay
 
 
-def test_a_dry_run_tells_what_would_be_with_examples_and_changes_nothing(said, handle):
+def test_a_dry_run_shows_outcomes_with_examples_and_changes_nothing(said, handle):
     keep(5)
     handle(fail)
     unreadable = keep_unreadable()
@@ -150,7 +150,7 @@ def test_a_dry_run_tells_what_would_be_with_examples_and_changes_nothing(said, h
     assert Act.objects.count() == 0
 
 
-def test_a_dry_run_tells_on_request_what_would_become_of_each_message(said):
+def test_a_dry_run_shows_each_outcome_on_request(said):
     row = keep(2)
     unreadable = keep_unreadable()
 
@@ -161,7 +161,7 @@ def test_a_dry_run_tells_on_request_what_would_become_of_each_message(said):
     assert "        2  would be applied" in lines
 
 
-def test_a_dry_run_says_so_of_a_message_whose_properties_were_broken(said):
+def test_a_dry_run_reports_broken_properties(said):
     body = an_envelope(UserSubscribed).to_json()
     message = Received.read(body, queue="student_service.inbox", broken="content_type: got 'x/y'")
     keeping.keep(message, Malformed("got 'x/y'"), dead=True)
@@ -172,7 +172,7 @@ def test_a_dry_run_says_so_of_a_message_whose_properties_were_broken(said):
     assert "content_type: got 'x/y'" in text
 
 
-def test_a_group_is_replayed_and_closed(said):
+def test_replaying_a_group_closes_it(said):
     keep(30)
     other = keep_unreadable()
 
@@ -185,7 +185,7 @@ def test_a_group_is_replayed_and_closed(said):
     assert acts == {("ada", "mended", "applied")}
 
 
-def test_one_that_comes_back_is_marked_and_its_story_told(refused, said, handle):
+def test_a_message_that_fails_again_is_marked_with_its_history(refused, said, handle):
     row = keep()
     handle(fail)
 
@@ -200,7 +200,7 @@ def test_one_that_comes_back_is_marked_and_its_story_told(refused, said, handle)
     assert said("list").splitlines()[1].split()[3] == "1"
 
 
-def test_a_replay_that_stops_itself_says_what_is_left_and_how_to_go_on(refused, handle):
+def test_a_replay_that_stops_itself_says_how_to_continue(refused, handle):
     keep(40)
     handle(fail)
 
@@ -211,7 +211,7 @@ def test_a_replay_that_stops_itself_says_what_is_left_and_how_to_go_on(refused, 
     assert "1 of a batch of 1 came back: 39 messages are as they were" in text
 
 
-def test_what_was_handled_is_replayed_only_with_again_and_a_reason(said, refused):
+def test_replaying_a_handled_message_requires_again_and_a_reason(said, refused):
     row = keep()
     said("replay", row.id)
 
@@ -222,7 +222,7 @@ def test_what_was_handled_is_replayed_only_with_again_and_a_reason(said, refused
     assert Effect.objects.count() == 2
 
 
-def test_by_default_the_operating_system_says_who(said, monkeypatch):
+def test_the_operator_defaults_to_the_operating_system_user(said, monkeypatch):
     monkeypatch.setenv("LOGNAME", "grace")
     said("replay", keep().id)
 
@@ -234,7 +234,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_a_bar_shows_how_far_it_is_and_goes_away(monkeypatch):
+def test_a_terminal_shows_a_progress_bar_and_clears_it(monkeypatch):
     monkeypatch.setattr(desk, "REDRAW", 0.0)
     keep(4)
     out, screen = io.StringIO(), Terminal()
@@ -248,7 +248,7 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_goes_away(monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["--all"], ["--all", "--dry-run"]])
-def test_a_replay_with_another_key_than_the_services_have_is_refused(refused, messaging, words):
+def test_a_replay_with_the_wrong_sealing_key_is_refused(refused, messaging, words):
     keep()
     canaries.check()
     messaging(SEALING_KEYS={"k1": b"2" * 32, "k0": b"0" * 32})
@@ -260,26 +260,26 @@ def test_a_replay_with_another_key_than_the_services_have_is_refused(refused, me
     assert (states(), Act.objects.count()) == (["dead"], 0)
 
 
-def test_a_replay_with_nothing_to_do_says_so(said):
+def test_a_replay_without_work_says_so(said):
     assert said("replay", "--all") == "there is nothing to replay\n"
 
 
 # discard and restore
 
 
-def test_a_group_is_discarded_with_a_reason_and_taken_back(said, refused):
+def test_a_group_is_discarded_with_a_reason_and_restored(said, refused):
     keep(3)
     keep_unreadable()
 
     assert refused("discard", "--group", "Malformed")[0] == 1
     assert states() == ["dead"] * 4
-    text = said("discard", "--group", "Malformed", "--reason", "from a test of a stranger")
+    text = said("discard", "--group", "Malformed", "--reason", "from a test of a third party")
     assert text == "1 of 1 messages discarded\n"
     assert states() == ["dead", "dead", "dead", "discarded"]
     assert said("restore", "--all") == "1 of 1 messages restored\n"
     assert states() == ["dead"] * 4
     acts = list(Act.objects.order_by("id").values_list("action", "reason", "result"))
-    assert acts == [("discard", "from a test of a stranger", "done"), ("restore", "", "done")]
+    assert acts == [("discard", "from a test of a third party", "done"), ("restore", "", "done")]
 
 
 def test_a_rehearsed_discard_changes_nothing(said):
@@ -291,7 +291,7 @@ def test_a_rehearsed_discard_changes_nothing(said):
     assert states() == ["dead"]
 
 
-def test_what_is_settled_is_not_discarded(said, refused):
+def test_a_closed_message_is_not_discarded(said, refused):
     row = keep()
     said("replay", row.id)
 
@@ -299,7 +299,7 @@ def test_what_is_settled_is_not_discarded(said, refused):
     assert states() == ["replayed"]
 
 
-def test_a_message_that_would_be_tried_by_itself_can_be_given_up(said):
+def test_a_message_with_retries_left_can_be_discarded(said):
     row = keep(dead=False)
 
     said("discard", row.id, "--reason", "bad")

@@ -33,7 +33,7 @@ def settings(monkeypatch):
     return read
 
 
-def test_celery_uses_the_same_broker_unless_told_otherwise(settings):
+def test_celery_uses_the_same_broker_by_default(settings):
     assert REQUIRED["BROKER_URL"] == settings().TASKS_BROKER_URL
 
     other = settings(TASKS_BROKER_URL="amqp://billing:hunter2@host/tasks")

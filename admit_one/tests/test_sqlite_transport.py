@@ -51,7 +51,7 @@ def test_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> N
     assert path.read_bytes() == before
 
 
-def test_database_of_somebody_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_another_applications_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "django.sqlite3"
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE django_migrations (id)")
@@ -77,14 +77,14 @@ def test_files_are_private(broker: Broker, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("argument", ["x_max_priority", "x_max_length_bytes", "x_queue_mode"])
-def test_queue_argument_it_would_not_honour_is_refused(broker: Broker, argument: str) -> None:
+def test_an_unsupported_queue_argument_is_refused(broker: Broker, argument: str) -> None:
     arguments: dict[str, Any] = {argument: 5}
 
     with pytest.raises(PreconditionFailed, match="the embedded broker does not have it"):
         broker.queue(broker.channel(), **arguments)
 
 
-def test_exchange_type_it_does_not_have_is_refused(broker: Broker) -> None:
+def test_an_unsupported_exchange_type_is_refused(broker: Broker) -> None:
     with pytest.raises(AMQPNotImplementedError, match="expected an exchange of type direct"):
         broker.exchange(broker.channel(), "headers")
 
@@ -112,7 +112,7 @@ def test_publications_with_confirms_are_one_transaction_at_the_next_drain(broker
     assert ready(other, queue) == 2
 
 
-def test_dead_letter_waits_for_its_way_out_where_it_must_not_be_lost(broker: Broker) -> None:
+def test_an_at_least_once_dead_letter_waits_until_it_can_be_routed(broker: Broker) -> None:
     """RabbitMQ does the same, but tries again only after three minutes: too slow for a test."""
     channel = broker.channel()
     exchange = broker.exchange(channel, "direct", "dead-letters")
@@ -134,7 +134,7 @@ def test_dead_letter_waits_for_its_way_out_where_it_must_not_be_lost(broker: Bro
     assert inbox.bodies(1) == ["bad"]
 
 
-def test_late_ack_for_a_deleted_queue_hits_no_other_message(broker: Broker) -> None:
+def test_late_ack_for_a_deleted_queue_affects_no_other_message(broker: Broker) -> None:
     """RabbitMQ 3.10 does hit it, where the new queue has the old one's name."""
     channel = broker.channel()
     queue = broker.queue(channel)
@@ -194,7 +194,7 @@ def test_threads_may_acknowledge_while_another_drains(broker: Broker) -> None:
     eventually(lambda: channel.queue_declare(queue, passive=True)[1], 0)
 
 
-def test_closing_one_connection_leaves_the_others_of_the_process_alive(broker: Broker) -> None:
+def test_closing_one_connection_keeps_the_others_alive(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel, **QUORUM)
     publish(broker, ["held"], "", queue)
@@ -213,7 +213,7 @@ def test_closing_one_connection_leaves_the_others_of_the_process_alive(broker: B
     assert inbox.messages[1].headers["x-delivery-count"] == 1
 
 
-def test_waiting_consumer_is_woken_and_need_not_look_by_itself(broker: Broker) -> None:
+def test_waiting_consumer_is_woken_without_polling(broker: Broker) -> None:
     channel = broker.channel()
     channel.connection._bell.interval = 60
     queue = broker.queue(channel)
@@ -232,7 +232,7 @@ def test_waiting_consumer_is_woken_and_need_not_look_by_itself(broker: Broker) -
     assert waited < 15
 
 
-def test_waiting_costs_next_to_nothing(broker: Broker) -> None:
+def test_waiting_uses_almost_no_cpu(broker: Broker) -> None:
     channel = broker.channel()
     Inbox(channel, broker.queue(channel))
     with pytest.raises(TimeoutError):
@@ -246,17 +246,15 @@ def test_waiting_costs_next_to_nothing(broker: Broker) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "forged",
     [5, "text", ["text"], [{"queue": "q"}], [{"queue": "", "reason": "expired", "count": "1"}]],
 )
-def test_a_history_of_deaths_that_a_publisher_made_up_stops_nobody(
-    broker: Broker, told: Any
-) -> None:
+def test_a_forged_death_history_stops_nobody(broker: Broker, forged: Any) -> None:
     channel = broker.channel()
     channel.queue_declare("dead", durable=True, auto_delete=False)
     way_out = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
     channel.queue_declare("q", durable=True, auto_delete=False, arguments=way_out)
-    made_up = amqp.Message("body", application_headers={"x-death": told})
+    made_up = amqp.Message("body", application_headers={"x-death": forged})
     channel.basic_publish(made_up, routing_key="q")
     channel.basic_reject(channel.basic_get("q").delivery_tag, requeue=False)
 

@@ -26,7 +26,7 @@ both = pytest.mark.parametrize("command", ["consume_events", "relay_outbox"])
 
 @both
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_idle(start, command, number):
+def test_an_idle_process_stops_at_once(start, command, number):
     process = start(command).until_ready()
 
     started = time.monotonic()
@@ -37,7 +37,7 @@ def test_idle(start, command, number):
 
 
 @both
-def test_the_broker_s_port_is_closed(start, command):
+def test_it_stops_while_the_port_of_the_broker_is_closed(start, command):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     process = start(command, TEST_BROKER_URL=broker_url(port)).until(" waits: ")
@@ -49,7 +49,7 @@ def test_the_broker_s_port_is_closed(start, command):
 
 
 @both
-def test_the_broker_takes_connections_and_never_answers(start, command):
+def test_it_stops_while_the_broker_never_answers(start, command):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         process = start(command, TEST_BROKER_URL=broker_url(silent.getsockname()[1]))
         connected, _ = silent.accept()
@@ -62,7 +62,7 @@ def test_the_broker_takes_connections_and_never_answers(start, command):
 
 
 @both
-def test_the_broker_falls_silent(start, broker_proxy, command):
+def test_it_stops_while_the_broker_is_silent(start, broker_proxy, command):
     process = start(command, TEST_BROKER_URL=broker_url(broker_proxy.port)).until_ready()
     broker_proxy.silence()
 
@@ -72,7 +72,7 @@ def test_the_broker_falls_silent(start, broker_proxy, command):
     assert seconds < IDLE
 
 
-def test_the_broker_falls_silent_while_the_relay_waits_for_confirms(start, broker_proxy, prefix):
+def test_the_relay_stops_while_it_waits_for_confirms(start, broker_proxy, prefix):
     rabbit.bind(prefix, "student_service.events", "access_code_created")
     process = start("relay_outbox", TEST_BROKER_URL=broker_url(broker_proxy.port)).until_ready()
     broker_proxy.silence()
@@ -86,7 +86,7 @@ def test_the_broker_falls_silent_while_the_relay_waits_for_confirms(start, broke
     assert seconds < BUSY
 
 
-def test_a_consumer_at_work_finishes_and_answers_what_it_holds(start, prefix):
+def test_a_busy_consumer_finishes_and_acknowledges_before_it_stops(start, prefix):
     process = start("consume_events").until_ready()
     slow = an_envelope(UserSubscribed, user_id="slow-3")
     rabbit.send(prefix, slow.to_json())
@@ -100,7 +100,7 @@ def test_a_consumer_at_work_finishes_and_answers_what_it_holds(start, prefix):
     assert rabbit.depth(f"{prefix}student_service.inbox") == 0
 
 
-def test_a_consumer_that_cannot_finish_in_time_gives_the_rest_back(start, prefix):
+def test_a_consumer_out_of_time_requeues_the_rest(start, prefix):
     """A batch that fails is redone message by message, which may take long: that must end, too."""
     inbox = f"{prefix}student_service.inbox"
     process = start("consume_events").until_ready()
@@ -119,7 +119,7 @@ def test_a_consumer_that_cannot_finish_in_time_gives_the_rest_back(start, prefix
     eventually(lambda: rabbit.depth(inbox) > 0)
 
 
-def test_a_second_signal_ends_it_at_once(start, prefix):
+def test_a_second_signal_ends_the_process_at_once(start, prefix):
     process = start("consume_events").until_ready()
     rabbit.send(prefix, an_envelope(UserSubscribed, user_id="slow-30").to_json())
     eventually(lambda: rabbit.depth(f"{prefix}student_service.inbox") == 0)
@@ -133,7 +133,7 @@ def test_a_second_signal_ends_it_at_once(start, prefix):
     eventually(lambda: rabbit.depth(f"{prefix}student_service.inbox") == 1)
 
 
-def test_a_process_with_thousands_of_descriptors_waits_as_any_other():
+def test_waiting_works_with_thousands_of_open_descriptors():
     near, far = os.pipe()
     high = fcntl.fcntl(near, fcntl.F_DUPFD, 1024)
     try:
@@ -141,7 +141,7 @@ def test_a_process_with_thousands_of_descriptors_waits_as_any_other():
         started = time.monotonic()
         Stop().wait(20.0, high)
     finally:
-        for one in (near, far, high):
-            os.close(one)
+        for descriptor in (near, far, high):
+            os.close(descriptor)
 
     assert time.monotonic() - started < 10.0

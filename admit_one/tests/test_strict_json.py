@@ -45,7 +45,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("raw", "says"), REFUSED.values(), ids=REFUSED.keys())
-def test_it_is_refused_and_told_why(raw, says):
+def test_unsafe_json_is_refused_with_the_reason(raw, says):
     with pytest.raises(Malformed) as caught:
         strict_json.loads(raw)
 
@@ -62,7 +62,7 @@ def test_no_depth_of_nesting_escapes_the_reader(depth):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused_and_nothing_else_happens(raw):
+def test_any_bytes_are_either_read_or_refused(raw):
     with suppress(Malformed):
         strict_json.loads(raw)
 
@@ -83,13 +83,13 @@ json_values = st.recursive(
 
 
 @given(json_values, st.booleans())
-def test_honest_json_is_read_as_the_standard_library_reads_it(value, escaped):
+def test_valid_json_is_read_as_the_standard_library_reads_it(value, escaped):
     raw = json.dumps(value, ensure_ascii=escaped).encode()
 
     assert strict_json.loads(raw) == value
 
 
-def test_an_object_that_looks_like_python_stays_plain_data():
+def test_an_object_that_resembles_python_stays_plain_data():
     assert strict_json.loads(b'{"__type__": "uuid", "__value__": "x"}') == {
         "__type__": "uuid",
         "__value__": "x",

@@ -11,7 +11,7 @@ from shared_contracts.events import UserSubscribed
 from shared_contracts.topology import STUDENT, TOPOLOGY
 
 
-def test_an_inbox_is_bound_to_the_exchange_of_the_producer_by_the_type():
+def test_an_inbox_binds_to_the_producers_exchange_by_event_type():
     inbox = Place(Service("library", handles=(UserSubscribed,)), "test.").inbox
 
     bound = [(b.exchange and b.exchange.name, b.routing_key) for b in inbox.bindings]
@@ -19,7 +19,7 @@ def test_an_inbox_is_bound_to_the_exchange_of_the_producer_by_the_type():
     assert bound == [("test.payment_service.events", "user_subscribed")]
 
 
-def test_an_inbox_gives_up_only_into_the_dead_queue_and_loses_nothing():
+def test_an_inbox_dead_letters_into_the_dead_queue_at_least_once():
     place = Place(STUDENT, "test.")
 
     assert place.inbox.queue_arguments == {
@@ -34,7 +34,7 @@ def test_an_inbox_gives_up_only_into_the_dead_queue_and_loses_nothing():
 
 
 @pytest.mark.parametrize("service", TOPOLOGY.values(), ids=TOPOLOGY.keys())
-def test_every_name_carries_the_prefix_and_everything_is_durable(service):
+def test_every_name_has_the_prefix_and_everything_is_durable(service):
     place = Place(service, "p.")
     entities: list[Any] = [place.exchange, place.inbox, place.dead, place.dead.exchange]
 
@@ -42,11 +42,11 @@ def test_every_name_carries_the_prefix_and_everything_is_durable(service):
     assert all(entity.durable for entity in entities)
 
 
-def test_a_topology_refuses_an_event_whose_producer_it_does_not_know():
+def test_a_topology_refuses_an_event_of_an_unknown_producer():
     with pytest.raises(ValueError, match="payment_service is no service of this topology"):
         Topology(Service("library", handles=(UserSubscribed,)))
 
 
-def test_a_topology_refuses_a_service_that_stands_twice():
+def test_a_topology_refuses_a_duplicate_service():
     with pytest.raises(ValueError, match="stands twice"):
         Topology(Service("library"), Service("library"))

@@ -47,7 +47,7 @@ def woken(listener, seconds=5.0) -> bool:
 
 
 def send_in_time():
-    """What a consumer's loop does: wait for as long as it is told, then send what is due."""
+    """What a consumer's loop does: wait for as long as `next_in` says, then send what is due."""
     deadline = time.monotonic() + wake.next_in()
     while (left := deadline - time.monotonic()) > 0:
         select.select([], [], [], left)
@@ -71,14 +71,14 @@ def test_a_rollback_wakes_nobody(listener):
     assert not woken(listener, 0.1)
 
 
-def test_a_cleared_listener_waits_again_and_no_wake_up_is_seen_twice(listener):
+def test_a_cleared_listener_sees_no_wake_up_twice(listener):
     wake.relay()
     assert woken(listener)
 
     assert not woken(listener, 0.1)
 
 
-def test_wake_ups_without_a_relay_do_no_harm_and_the_next_listener_starts_fresh():
+def test_wake_ups_without_a_relay_are_harmless():
     for _ in range(3):
         wake.relay()
 
@@ -88,7 +88,7 @@ def test_wake_ups_without_a_relay_do_no_harm_and_the_next_listener_starts_fresh(
     listener.close()
 
 
-def test_many_wake_ups_at_once_are_one_and_the_rest_is_sent_when_its_time_has_come(sent):
+def test_simultaneous_wake_ups_are_merged_and_the_rest_follows_later(sent):
     for _ in range(100):
         wake.task("a.task")
     after_a_hundred = list(sent)
@@ -101,14 +101,14 @@ def test_many_wake_ups_at_once_are_one_and_the_rest_is_sent_when_its_time_has_co
     assert wake.next_in() == float("inf")
 
 
-def test_each_task_has_its_own_patience(sent):
+def test_one_task_does_not_delay_another(sent):
     wake.task("a.task")
     wake.task("b.task")
 
     assert sent == ["a.task", "b.task"]
 
 
-def test_a_deferred_wake_up_of_the_relay_is_sent_when_the_block_ends(listener):
+def test_a_deferred_relay_wake_up_is_sent_when_the_block_ends(listener):
     with wake.deferred():
         with transaction.atomic():
             wake.relay()
@@ -118,7 +118,7 @@ def test_a_deferred_wake_up_of_the_relay_is_sent_when_the_block_ends(listener):
     assert woken(listener)
 
 
-def test_a_deferred_wake_up_of_a_task_is_sent_a_little_later_and_is_not_put_off_again(sent):
+def test_a_deferred_task_wake_up_is_postponed_only_once(sent):
     with wake.deferred(), transaction.atomic():
         wake.task("a.task")
     at_the_end, first_wait = list(sent), wake.next_in()
@@ -131,7 +131,7 @@ def test_a_deferred_wake_up_of_a_task_is_sent_a_little_later_and_is_not_put_off_
     assert sent == ["a.task"]
 
 
-def test_what_was_committed_before_an_exception_is_woken_all_the_same(sent):
+def test_an_exception_keeps_the_wake_ups_of_earlier_commits(sent):
     with pytest.raises(ZeroDivisionError), wake.deferred():  # noqa: PT012 (the order is the claim)
         wake.task("a.task")
         raise ZeroDivisionError
@@ -140,7 +140,7 @@ def test_what_was_committed_before_an_exception_is_woken_all_the_same(sent):
     assert sent == ["a.task"]
 
 
-def test_a_wake_up_that_fails_is_told_once_and_harms_nobody(monkeypatch, caplog):
+def test_a_failed_wake_up_is_logged_once_and_harms_nobody(monkeypatch, caplog):
     tried = []
 
     def fail(name):
@@ -160,7 +160,7 @@ def test_a_wake_up_that_fails_is_told_once_and_harms_nobody(monkeypatch, caplog)
     assert "hunter2" not in caplog.text
 
 
-def test_the_task_is_sent_by_the_service_s_own_celery_app_without_a_retry(monkeypatch):
+def test_the_celery_app_of_the_service_sends_the_task_without_retry(monkeypatch):
     calls = []
 
     class App:

@@ -68,14 +68,14 @@ def received():
     return envelope, Received.read(envelope.to_json(), queue="q")
 
 
-def test_what_nobody_has_heard_of_is_not_known(embedded):
+def test_an_unknown_id_is_reported_as_unknown(embedded):
     code, said = why("019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10")
 
     assert code == 2
     assert "Nothing is known about it here." in said
 
 
-def test_what_is_done_is_finished_and_each_step_has_its_time(embedded):
+def test_a_finished_exchange_shows_the_time_of_each_step(embedded):
     envelope, message = received()
     inbox.process([message], HANDLERS)
     reply = envelope.follow(an_envelope(AccessCodeCreated).data)
@@ -92,7 +92,7 @@ def test_what_is_done_is_finished_and_each_step_has_its_time(embedded):
 
 
 @pytest.mark.parametrize("name", ["the subscription", "its event"])
-def test_it_is_found_by_its_own_id_and_by_that_of_an_event(embedded, name):
+def test_it_is_found_by_its_own_or_an_events_id(embedded, name):
     envelope = publish()
     given = envelope.subject.upper() if name == "the subscription" else envelope.id
 
@@ -100,7 +100,7 @@ def test_it_is_found_by_its_own_id_and_by_that_of_an_event(embedded, name):
     assert envelope.subject in why(given)[1]
 
 
-def test_it_says_since_when_an_event_waits_for_a_broker_that_is_away(away):
+def test_it_says_since_when_an_event_waits_for_the_broker(away):
     envelope = publish()
     OutboxMessage.objects.update(created_at=timezone.now() - timedelta(minutes=10))
 
@@ -111,7 +111,7 @@ def test_it_says_since_when_an_event_waits_for_a_broker_that_is_away(away):
     assert "once the broker is back" in wait["then"]
 
 
-def test_it_says_that_nobody_is_bound(embedded):
+def test_it_says_that_no_queue_is_bound(embedded):
     """As the relay has found out when it tried, for this row and for those behind it."""
     envelope, behind = publish(), publish()
     OutboxMessage.objects.update(created_at=timezone.now() - timedelta(minutes=10))
@@ -126,7 +126,7 @@ def test_it_says_that_nobody_is_bound(embedded):
     assert set(OutboxMessage.objects.values_list("attempts", flat=True)) == {0}
 
 
-def test_it_says_when_a_refused_event_is_tried_again(embedded):
+def test_it_says_when_a_refused_event_is_retried(embedded):
     envelope = publish()
     [row] = OutboxMessage.objects.all()
     OutboxMessage.objects.all().mark_refused(row.id, "refused for ada@example.com", 300)
@@ -140,7 +140,7 @@ def test_it_says_when_a_refused_event_is_tried_again(embedded):
     assert wait["then"].startswith("The relay tries again at ")
 
 
-def test_it_says_that_no_relay_takes_what_waits_although_the_broker_answers(embedded):
+def test_it_says_that_no_relay_runs_while_events_wait(embedded):
     envelope = publish()
     OutboxMessage.objects.update(created_at=timezone.now() - timedelta(minutes=10))
 
@@ -161,7 +161,7 @@ def test_it_says_which_retry_is_due_and_when(embedded):
     assert wait["then"].startswith("Retry 1 of 4 is due at ")
 
 
-def test_it_says_in_which_group_a_dead_message_is_and_what_to_do(embedded):
+def test_it_names_the_group_of_a_dead_message_and_the_next_step(embedded):
     envelope, message = received()
     keeping.keep(message, Rejected(envelope, "another user"), dead=True)
 
@@ -175,7 +175,7 @@ def test_it_says_in_which_group_a_dead_message_is_and_what_to_do(embedded):
     assert "manage.py set_aside replay" in " ".join(said.split())
 
 
-def test_it_says_that_a_queue_on_the_way_is_missing_or_taken_by_nobody(embedded):
+def test_it_reports_a_queue_that_is_missing_or_without_a_consumer(embedded):
     assert queues.look().notes == (
         "payment_service.inbox does not exist: its messages wait in the outbox.",
         "Nobody consumes student_service.inbox.",

@@ -16,7 +16,7 @@ from tests.brokers import (
 )
 
 
-def test_ack_of_many_settles_all_up_to_it_and_none_after(broker: Broker) -> None:
+def test_multiple_ack_covers_all_up_to_its_tag(broker: Broker) -> None:
     connection = broker.connect()
     channel = connection.channel()
     queue = broker.queue(channel, **QUORUM)
@@ -30,7 +30,7 @@ def test_ack_of_many_settles_all_up_to_it_and_none_after(broker: Broker) -> None
     assert Inbox(broker.channel(), queue).bodies(2) == ["d", "e"]
 
 
-def test_ack_of_one_settles_only_that(broker: Broker) -> None:
+def test_single_ack_covers_only_its_tag(broker: Broker) -> None:
     connection = broker.connect()
     channel = connection.channel()
     queue = broker.queue(channel, **QUORUM)
@@ -57,7 +57,7 @@ def test_late_reject_for_a_deleted_queue_is_no_error(broker: Broker) -> None:
     assert ready(channel, broker.queue(channel, "other")) == 0
 
 
-def test_unknown_delivery_tag_is_a_precondition_failed(broker: Broker) -> None:
+def test_unknown_delivery_tag_fails_a_precondition(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
 
@@ -66,7 +66,7 @@ def test_unknown_delivery_tag_is_a_precondition_failed(broker: Broker) -> None:
         channel.queue_declare(queue, passive=True)  # RabbitMQ tells with the next answer
 
 
-def test_consumer_without_acknowledgements_leaves_nothing_behind(broker: Broker) -> None:
+def test_no_ack_consumer_leaves_nothing_in_the_queue(broker: Broker) -> None:
     connection = broker.connect()
     channel = connection.channel()
     queue = broker.queue(channel)
@@ -78,7 +78,7 @@ def test_consumer_without_acknowledgements_leaves_nothing_behind(broker: Broker)
     assert ready(broker.channel(), queue) == 0
 
 
-def test_getting_takes_the_oldest_or_nothing(broker: Broker) -> None:
+def test_basic_get_takes_the_oldest_or_nothing(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     publish(broker, ["a", "b"], "", queue)

@@ -29,7 +29,7 @@ def test_messages_arrive_in_the_order_they_were_published(broker: Broker) -> Non
     assert Inbox(channel, queue, prefetch=50, no_ack=True).bodies(1000) == bodies
 
 
-def test_waiting_consumer_is_given_what_others_publish(broker: Broker) -> None:
+def test_waiting_consumer_receives_what_others_publish(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     inbox = Inbox(channel, queue)
@@ -43,7 +43,7 @@ def test_waiting_consumer_is_given_what_others_publish(broker: Broker) -> None:
     publisher.join()
 
 
-def test_cancelled_consumer_is_given_nothing_more(broker: Broker) -> None:
+def test_cancelled_consumer_receives_nothing_more(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     inbox = Inbox(channel, queue)
@@ -55,7 +55,7 @@ def test_cancelled_consumer_is_given_nothing_more(broker: Broker) -> None:
     assert inbox.messages == []
 
 
-def test_cancelling_loses_nothing_of_what_was_on_its_way(broker: Broker) -> None:
+def test_cancelling_loses_no_message_in_flight(broker: Broker) -> None:
     connection = broker.connect()
     channel = connection.channel()
     queue = broker.queue(channel, **QUORUM)
@@ -69,19 +69,19 @@ def test_cancelling_loses_nothing_of_what_was_on_its_way(broker: Broker) -> None
     assert sorted(Inbox(broker.channel(), queue).bodies(5)) == list("abcde")
 
 
-def test_consumer_is_told_that_its_queue_was_deleted(broker: Broker) -> None:
+def test_deleting_a_queue_calls_on_cancel_of_its_consumers(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
-    told: list[str] = []
-    tag = channel.basic_consume(queue, callback=print, on_cancel=told.append)
+    cancelled: list[str] = []
+    tag = channel.basic_consume(queue, callback=print, on_cancel=cancelled.append)
 
     broker.channel().queue_delete(queue)
-    drain_until(channel, lambda: bool(told))
+    drain_until(channel, lambda: bool(cancelled))
 
-    assert told == [tag]
+    assert cancelled == [tag]
 
 
-def test_consumer_that_does_not_listen_learns_by_an_error_that_its_queue_was_deleted(
+def test_deleting_a_queue_raises_in_consumers_without_on_cancel(
     broker: Broker,
 ) -> None:
     channel = broker.channel()

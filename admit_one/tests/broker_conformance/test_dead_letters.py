@@ -14,7 +14,7 @@ from tests.brokers import (
 )
 
 
-def test_rejected_message_goes_to_the_dead_letter_exchange_and_says_why(broker: Broker) -> None:
+def test_rejected_message_becomes_a_dead_letter_that_names_the_reason(broker: Broker) -> None:
     channel = broker.channel()
     exchange = broker.exchange(channel, "direct", "dead-letters")
     dead = broker.queue(channel, "dead")
@@ -40,7 +40,7 @@ def test_rejected_message_goes_to_the_dead_letter_exchange_and_says_why(broker: 
     assert isinstance(death["time"], datetime)
 
 
-def test_dead_letter_keeps_its_key_where_the_queue_names_none(broker: Broker) -> None:
+def test_dead_letter_keeps_its_routing_key_by_default(broker: Broker) -> None:
     channel = broker.channel()
     exchange = broker.exchange(channel, "fanout", "dead-letters")
     dead = broker.queue(channel, "dead")
@@ -55,7 +55,7 @@ def test_dead_letter_keeps_its_key_where_the_queue_names_none(broker: Broker) ->
     assert letter.delivery_info["routing_key"] == queue
 
 
-def test_message_that_dies_twice_is_counted(broker: Broker) -> None:
+def test_dead_letter_counts_its_deaths(broker: Broker) -> None:
     channel = broker.channel()
     exchange = broker.exchange(channel, "fanout", "dead-letters")
     queue = broker.queue(channel, x_dead_letter_exchange=exchange)
@@ -71,7 +71,7 @@ def test_message_that_dies_twice_is_counted(broker: Broker) -> None:
     assert [(death["reason"], death["count"]) for death in deaths] == [("rejected", 2)]
 
 
-def test_rejected_message_is_gone_where_there_is_no_dead_letter_exchange(broker: Broker) -> None:
+def test_rejected_message_is_dropped_without_a_dead_letter_exchange(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     publish(broker, ["bad", "good"], "", queue)
@@ -82,7 +82,7 @@ def test_rejected_message_is_gone_where_there_is_no_dead_letter_exchange(broker:
     assert inbox.bodies(2) == ["bad", "good"]
 
 
-def test_message_is_delivered_once_more_than_its_limit_and_then_dead(broker: Broker) -> None:
+def test_delivery_limit_allows_that_many_redeliveries(broker: Broker) -> None:
     channel = broker.channel()
     exchange = broker.exchange(channel, "fanout", "dead-letters")
     dead = broker.queue(channel, "dead")
@@ -102,7 +102,7 @@ def test_message_is_delivered_once_more_than_its_limit_and_then_dead(broker: Bro
     assert letter.headers["x-first-death-reason"] == "delivery_limit"
 
 
-def test_expired_message_goes_to_the_dead_letter_exchange(broker: Broker) -> None:
+def test_expired_message_becomes_a_dead_letter(broker: Broker) -> None:
     channel = broker.channel()
     exchange = broker.exchange(channel, "fanout", "dead-letters")
     dead = broker.queue(channel, "dead")

@@ -20,7 +20,7 @@ from tests.brokers import (
 )
 
 
-def test_missing_queue_or_exchange_is_not_found_and_the_channel_goes_on(broker: Broker) -> None:
+def test_channel_survives_a_missing_queue_or_exchange(broker: Broker) -> None:
     channel = broker.channel()
 
     with pytest.raises(NotFound, match="no queue"):
@@ -32,7 +32,7 @@ def test_missing_queue_or_exchange_is_not_found_and_the_channel_goes_on(broker: 
     assert ready(channel, broker.queue(channel)) == 0
 
 
-def test_declaring_equally_again_changes_nothing(broker: Broker) -> None:
+def test_declaring_the_same_again_changes_nothing(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel, x_delivery_limit=3, **QUORUM)
     publish(broker, ["a"], "", queue)
@@ -53,7 +53,7 @@ def test_declaring_equally_again_changes_nothing(broker: Broker) -> None:
         (QUORUM, {}),
     ],
 )
-def test_declaring_a_queue_otherwise_is_a_precondition_failed(
+def test_declaring_a_queue_differently_fails_a_precondition(
     broker: Broker, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     channel = broker.channel()
@@ -63,7 +63,7 @@ def test_declaring_a_queue_otherwise_is_a_precondition_failed(
         broker.queue(channel, **second)
 
 
-def test_declaring_an_exchange_otherwise_is_a_precondition_failed(broker: Broker) -> None:
+def test_declaring_an_exchange_differently_fails_a_precondition(broker: Broker) -> None:
     channel = broker.channel()
     broker.exchange(channel, "direct")
 
@@ -71,7 +71,7 @@ def test_declaring_an_exchange_otherwise_is_a_precondition_failed(broker: Broker
         broker.exchange(channel, "fanout")
 
 
-def test_counts_are_of_ready_messages_and_of_consumers(broker: Broker) -> None:
+def test_declare_counts_ready_messages_and_consumers(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     publish(broker, ["a", "b", "c"], "", queue)
@@ -80,7 +80,7 @@ def test_counts_are_of_ready_messages_and_of_consumers(broker: Broker) -> None:
     eventually(lambda: tuple(channel.queue_declare(queue, passive=True)), (queue, 2, 1))
 
 
-def test_dead_process_is_counted_as_a_consumer_no_more(broker: Broker) -> None:
+def test_killed_process_no_longer_counts_as_a_consumer(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     publish(broker, ["a"], "", queue)
@@ -93,7 +93,7 @@ def test_dead_process_is_counted_as_a_consumer_no_more(broker: Broker) -> None:
     eventually(lambda: channel.queue_declare(queue, passive=True)[1:], (1, 0))
 
 
-def test_purge_drops_what_is_ready_and_says_how_many(broker: Broker) -> None:
+def test_purge_drops_and_counts_ready_messages(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     publish(broker, ["a", "b", "c"], "", queue)
@@ -104,7 +104,7 @@ def test_purge_drops_what_is_ready_and_says_how_many(broker: Broker) -> None:
     assert ready(channel, queue) == 0
 
 
-def test_deleting_a_queue_says_how_many_went_and_twice_is_no_error(broker: Broker) -> None:
+def test_deleting_a_queue_counts_its_messages_and_can_be_repeated(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     publish(broker, ["a", "b"], "", queue)
@@ -113,7 +113,7 @@ def test_deleting_a_queue_says_how_many_went_and_twice_is_no_error(broker: Broke
     assert channel.queue_delete(queue) == 0
 
 
-def test_queue_in_use_is_not_deleted_where_that_was_asked(broker: Broker) -> None:
+def test_queue_in_use_survives_delete_if_unused(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     Inbox(broker.channel(), queue)

@@ -56,7 +56,7 @@ def test_text_comes_back_as_text_and_undecodable_text_as_bytes(broker: Broker) -
     assert Inbox(channel, queue).bodies(3) == ["grüße", b"\xff", b"a"]
 
 
-def test_bytes_stay_bytes_on_a_channel_that_does_not_decode(broker: Broker) -> None:
+def test_channel_without_decoding_delivers_bytes(broker: Broker) -> None:
     channel = broker.channel()
     channel.auto_decode = False
     queue = broker.queue(channel)

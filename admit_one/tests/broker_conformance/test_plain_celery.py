@@ -94,7 +94,7 @@ def test_celery_worker_runs_tasks_and_answers_ping(celery: PlainCelery, pool: st
     assert worker.wait(15) == 0
 
 
-def test_task_of_a_killed_celery_worker_is_done_by_the_next(celery: PlainCelery) -> None:
+def test_next_celery_worker_does_the_task_of_a_killed_one(celery: PlainCelery) -> None:
     worker = celery.start("threads")
     celery.call("call", "tests.plain_celery.note_twice", "--args", '["work"]')
     eventually(celery.noted, ["work begun"])

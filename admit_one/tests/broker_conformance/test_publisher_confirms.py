@@ -33,7 +33,7 @@ def test_every_publication_is_confirmed_once(broker: Broker) -> None:
     assert ready(channel, queue) == 20
 
 
-def test_tags_count_on_from_batch_to_batch(broker: Broker) -> None:
+def test_delivery_tags_keep_counting_across_batches(broker: Broker) -> None:
     queue = broker.queue(broker.channel())
     confirms = Confirms(broker.channel())
 
@@ -69,7 +69,7 @@ def test_return_names_the_reason_and_carries_the_message(broker: Broker) -> None
     assert (back.body, back.properties) == (b"\x00body", {"type": "t", "message_id": "m"})
 
 
-def test_message_without_a_queue_is_confirmed_and_gone(broker: Broker) -> None:
+def test_message_without_a_queue_is_confirmed_and_dropped(broker: Broker) -> None:
     exchange = broker.exchange(broker.channel(), "direct")
     confirms = Confirms(broker.channel())
 
@@ -78,7 +78,7 @@ def test_message_without_a_queue_is_confirmed_and_gone(broker: Broker) -> None:
     assert confirms.wait() == [("ack", 1)]
 
 
-def test_full_queue_that_refuses_nacks(broker: Broker) -> None:
+def test_full_queue_nacks_if_it_refuses_publications(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel, x_max_length=2, x_overflow="reject-publish")
     confirms = Confirms(broker.channel())
@@ -90,7 +90,7 @@ def test_full_queue_that_refuses_nacks(broker: Broker) -> None:
     assert Inbox(channel, queue).bodies(2) == ["a", "b"]
 
 
-def test_full_queue_that_does_not_refuse_drops_its_oldest(broker: Broker) -> None:
+def test_full_queue_drops_its_oldest_unless_it_refuses(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel, x_max_length=2)
 
@@ -99,7 +99,7 @@ def test_full_queue_that_does_not_refuse_drops_its_oldest(broker: Broker) -> Non
     assert Inbox(channel, queue).bodies(2) == ["b", "c"]
 
 
-def test_publishing_to_an_exchange_that_is_not_there_is_not_found(broker: Broker) -> None:
+def test_publishing_to_a_missing_exchange_is_not_found(broker: Broker) -> None:
     confirms = Confirms(broker.channel())
 
     confirms.publish("lost", broker.prefix + "nowhere", "key")
@@ -108,7 +108,7 @@ def test_publishing_to_an_exchange_that_is_not_there_is_not_found(broker: Broker
         confirms.wait()
 
 
-def test_what_follows_on_the_channel_of_an_error_is_dropped_unconfirmed(broker: Broker) -> None:
+def test_channel_drops_unconfirmed_what_follows_an_error(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     confirms = Confirms(broker.channel())

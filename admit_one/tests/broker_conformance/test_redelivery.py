@@ -33,7 +33,7 @@ def test_requeued_message_comes_first_and_is_marked_redelivered(broker: Broker) 
     assert "x-delivery-count" not in (inbox.messages[0].headers or {})
 
 
-def test_closed_connection_gives_back_what_it_had_not_acknowledged_in_order(broker: Broker) -> None:
+def test_closed_connection_requeues_unacknowledged_messages_in_order(broker: Broker) -> None:
     connection = broker.connect()
     channel = connection.channel()
     queue = broker.queue(channel, x_delivery_limit=20, **QUORUM)
@@ -47,7 +47,7 @@ def test_closed_connection_gives_back_what_it_had_not_acknowledged_in_order(brok
     assert [message.delivery_info["redelivered"] for message in messages] == [True] * 3
 
 
-def test_abandoned_connection_gives_back_what_it_had(broker: Broker) -> None:
+def test_abandoned_connection_requeues_its_messages(broker: Broker) -> None:
     connection = broker.connect()
     channel = connection.channel()
     queue = broker.queue(channel)
@@ -59,7 +59,7 @@ def test_abandoned_connection_gives_back_what_it_had(broker: Broker) -> None:
     assert Inbox(broker.channel(), queue).bodies(1) == ["a"]
 
 
-def test_closed_channel_gives_back_what_it_had_and_leaves_the_others_theirs(broker: Broker) -> None:
+def test_closed_channel_requeues_only_its_own_messages(broker: Broker) -> None:
     connection = broker.connect()
     one, two = connection.channel(), connection.channel()
     queue = broker.queue(one)
@@ -74,7 +74,7 @@ def test_closed_channel_gives_back_what_it_had_and_leaves_the_others_theirs(brok
     assert kept.bodies(2) == ["b", "a"]
 
 
-def test_error_of_a_channel_ends_its_consumers_and_gives_back_what_it_had(broker: Broker) -> None:
+def test_channel_error_ends_its_consumers_and_requeues_their_messages(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
     publish(broker, ["a", "b"], "", queue)
@@ -88,7 +88,7 @@ def test_error_of_a_channel_ends_its_consumers_and_gives_back_what_it_had(broker
     assert len(inbox.messages) == 1
 
 
-def test_killed_holder_gives_its_messages_back_at_once(broker: Broker) -> None:
+def test_messages_of_a_killed_process_are_requeued_at_once(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel, x_delivery_limit=20, **QUORUM)
     publish(broker, ["a", "b"], "", queue)

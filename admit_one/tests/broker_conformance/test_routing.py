@@ -87,7 +87,7 @@ def test_queue_bound_twice_gets_a_message_once(broker: Broker) -> None:
     assert Inbox(channel, queue).bodies(2) == ["first", "second"]
 
 
-def test_unbound_key_is_sent_no_more(broker: Broker) -> None:
+def test_exchange_stops_routing_a_key_after_unbind(broker: Broker) -> None:
     channel = broker.channel()
     exchange = broker.exchange(channel, "direct")
     queue = broker.queue(channel)
@@ -101,7 +101,7 @@ def test_unbound_key_is_sent_no_more(broker: Broker) -> None:
     assert Inbox(channel, queue).bodies(1) == ["by the new key"]
 
 
-def test_publisher_that_never_declared_the_queue_reaches_it(broker: Broker) -> None:
+def test_publisher_reaches_a_queue_that_it_never_declared(broker: Broker) -> None:
     channel = broker.channel()
     exchange = broker.exchange(channel, "direct")
     queue = broker.queue(channel)
@@ -113,7 +113,7 @@ def test_publisher_that_never_declared_the_queue_reaches_it(broker: Broker) -> N
     assert Inbox(channel, queue).bodies(3) == [b"1", b"2", b"3"]
 
 
-def test_nobody_binds_to_the_default_exchange(broker: Broker) -> None:
+def test_default_exchange_refuses_bindings(broker: Broker) -> None:
     channel = broker.channel()
     queue = broker.queue(channel)
 

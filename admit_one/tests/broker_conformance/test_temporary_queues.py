@@ -16,7 +16,7 @@ from tests.brokers import (
 )
 
 
-def test_exclusive_queue_is_its_connections_alone_and_goes_with_it(broker: Broker) -> None:
+def test_exclusive_queue_belongs_to_its_connection_and_ends_with_it(broker: Broker) -> None:
     connection, other = broker.connect(), broker.channel()
     name = connection.channel().queue_declare("", exclusive=True)[0]
 
@@ -27,7 +27,7 @@ def test_exclusive_queue_is_its_connections_alone_and_goes_with_it(broker: Broke
         other.queue_declare(name, passive=True)
 
 
-def test_auto_delete_queue_goes_with_its_last_consumer(broker: Broker) -> None:
+def test_auto_delete_queue_ends_with_its_last_consumer(broker: Broker) -> None:
     channel = broker.channel()
     name = channel.queue_declare("", auto_delete=True)[0]
     one, two = Inbox(channel, name), Inbox(channel, name)
@@ -40,7 +40,7 @@ def test_auto_delete_queue_goes_with_its_last_consumer(broker: Broker) -> None:
         channel.queue_declare(name, passive=True)
 
 
-def test_auto_delete_exchange_goes_with_its_last_binding(broker: Broker) -> None:
+def test_auto_delete_exchange_ends_with_its_last_binding(broker: Broker) -> None:
     channel = broker.channel()
     exchange = broker.adopt_exchange(broker.prefix + "passing")
     channel.exchange_declare(exchange, "direct", auto_delete=True)

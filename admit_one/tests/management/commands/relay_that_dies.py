@@ -1,4 +1,4 @@
-"""The relay, killed at the worst moment: the broker has confirmed, no row is marked yet."""
+"""The relay, killed at a crash point: the broker has confirmed, no row is marked yet."""
 
 import os
 import signal
