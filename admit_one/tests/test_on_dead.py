@@ -11,6 +11,7 @@ from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import decisions, keeping, retrying
 from admit_one.messaging.testing import an_envelope
+from django.contrib.auth.models import Permission
 from django.db import IntegrityError, OperationalError, connection
 from django.db.models.functions import Now
 from shared_contracts.events import UserSubscribed
@@ -169,7 +170,12 @@ def violate(envelope, reason):
     raise IntegrityError("there is one already")
 
 
-@pytest.mark.parametrize("failing", [break_off, violate])
+def break_the_commit(envelope, reason):
+    write(envelope)
+    Permission.objects.create(content_type_id=2**30, codename="c", name="refers to nothing")
+
+
+@pytest.mark.parametrize("failing", [break_off, violate, break_the_commit])
 def test_its_failure_is_logged_and_leaves_only_a_dead_message(on_dead, caplog, failing):
     on_dead(failing)
     keeping.keep(received(an_envelope(UserSubscribed)), Malformed("no"), dead=True)
@@ -178,8 +184,9 @@ def test_its_failure_is_logged_and_leaves_only_a_dead_message(on_dead, caplog, f
     assert caplog.text.count("ON_DEAD failed") == 1
 
 
-def test_its_failure_at_the_last_try_leaves_a_dead_message_too(on_dead, handle):
-    on_dead(break_off)
+@pytest.mark.parametrize("failing", [break_off, break_the_commit])
+def test_its_failure_at_the_last_try_leaves_a_dead_message_too(on_dead, handle, failing):
+    on_dead(failing)
     handle(fail)
     keep_for_its_last_try(an_envelope(UserSubscribed))
     retry()
