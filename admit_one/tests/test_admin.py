@@ -288,7 +288,7 @@ def test_replaying_a_handled_message_requires_again_and_a_reason(operator):
     order(operator, "replay", f"ids={row.id}")
 
     assert "1 not tried" in order(operator, "replay", f"ids={row.id}")
-    assert "say why" in order(operator, "replay", f"ids={row.id}", again="on")
+    assert "give a reason" in order(operator, "replay", f"ids={row.id}", again="on")
     assert Effect.objects.count() == 1
     assert "1 applied" in order(
         operator, "replay", f"ids={row.id}", again="on", reason="restored a backup"

@@ -1,4 +1,4 @@
-"""What runs on a schedule: beat sends these, a worker runs them, and rows say what is due."""
+"""What runs on a schedule: beat sends these, a worker runs them, and rows hold what is due."""
 
 from admit_one.tasks.runs import stopping
 

@@ -30,7 +30,7 @@ _process = {"service": "", "role": ""}
 
 
 def this_is(service: str, role: str) -> None:
-    """Let every record of this process say which one it is."""
+    """Let every record of this process name it."""
     _process.update(service=service, role=role)
 
 
@@ -61,7 +61,7 @@ def facts(envelope: Envelope[Any] | None) -> dict[str, str | None]:
 class EventLogger:
     """Logs what happened: an event's name, a sentence with fields in braces, and all the fields.
 
-    Other loggers say the same by `extra={"event": …, "fields": {…}}`.
+    Other loggers do the same by `extra={"event": …, "fields": {…}}`.
     """
 
     def __init__(self, name: str) -> None:
@@ -176,7 +176,7 @@ TOO_LOUD = {
     "waitress": logging.WARNING,
     "waitress.queue": logging.ERROR,  # a line for each request that waits for a thread
 }
-"""Libraries that say more than anybody wants to know, and from where on they are heard."""
+"""Libraries that log more than anybody wants to know, and the level from which we keep it."""
 
 
 def configuration(level: str, written: str = "line") -> dict[str, Any]:

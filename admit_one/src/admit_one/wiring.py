@@ -21,5 +21,5 @@ from django.conf import settings
 
 
 def wired(name: str, default: Any = None) -> Any:
-    """What the service's wiring says by this name. Raises `ImportError` if there is no wiring."""
+    """What the service's wiring holds by this name. Raises `ImportError` if there is no wiring."""
     return getattr(import_module(str(settings.MESSAGING["WIRING"])), name, default)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 
 class WrongWindow(ValueError):
-    """The window ends too late, or before it begins: the text says what was expected."""
+    """The window ends too late, or before it begins: the text has what was expected."""
 
 
 class Window(NamedTuple):

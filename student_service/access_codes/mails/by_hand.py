@@ -29,7 +29,7 @@ RESEND = (State.UNKNOWN, State.FAILED, State.SUPPRESSED)
 
 
 class NotPossible(Exception):
-    """The mail does not exist, or its state does not allow this; the text says which."""
+    """The mail does not exist, or its state does not allow this; the text is which."""
 
 
 @transaction.atomic

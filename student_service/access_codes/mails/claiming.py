@@ -41,7 +41,7 @@ def _claim_next(go_on: Callable[[], bool], first: Callable[[], None]) -> MailInt
 
 
 def _claim(intent: MailIntent) -> bool:
-    """Claim the mail, unless it must not be sent now: then its row says why."""
+    """Claim the mail, unless it must not be sent now: then its row keeps why."""
     if intent.state == MailIntent.State.SENDING:
         finishing.finish(intent, WORKER_DIED, first_pause=FIRST_PAUSE_AFTER_DEATH)
     elif reason := access_code_mail.why_withdrawn(intent):

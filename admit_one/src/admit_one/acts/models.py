@@ -14,7 +14,7 @@ from admit_one.masking import harmless, mask
 class Act(models.Model):
     """Somebody did something to something: who, when, why, and what came of it.
 
-    What it was done to may be deleted later, so an act also says what that was (`facts`).
+    What it was done to may be deleted later, so an act also keeps what that was (`facts`).
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -40,7 +40,7 @@ def main() -> None:
         print(fault, file=sys.stderr)
     if differences:
         sys.exit(1)
-    print(f"{options.package}: {len(contract.events)} events, all as their files say")
+    print(f"{options.package}: {len(contract.events)} events, all equal to their files")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class Undeliverable(MessagingError):
 
 
 class NotInTransaction(MessagingError):
-    """An event is published in the transaction of the change it tells of: use transaction.atomic().
+    """An event is published in the transaction of the change it reports: use transaction.atomic().
 
     Otherwise a crash between the two would lose one of them.
     """

@@ -28,7 +28,7 @@ class Event(BaseModel):
     producer: ClassVar[str]
     """The only service that may publish it; that service's exchange carries it."""
     about: ClassVar[str]
-    """The field that says what the event is about: the subject of its envelope."""
+    """The field that names what the event is about: the subject of its envelope."""
     sensitive: ClassVar[frozenset[str]] = frozenset()
     """Fields that no log, list or page shows in clear."""
 
@@ -39,7 +39,7 @@ class Event(BaseModel):
 
     @property
     def subject(self) -> str:
-        """What the event is about, as the envelope says it."""
+        """What the event is about: the subject of its envelope."""
         return str(getattr(self, self.about))
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:

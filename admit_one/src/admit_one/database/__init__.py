@@ -1,1 +1,1 @@
-"""What we say to the database that the ORM cannot, and how we wait for one that is away."""
+"""Statements that the ORM cannot express, and how we wait for a database that is away."""

@@ -1,6 +1,6 @@
-"""Set-based writes that Django's ORM cannot say, in one place, for SQLite and PostgreSQL alike.
+"""Set-based writes that Django's ORM cannot express, for SQLite and PostgreSQL alike.
 
-Why not the ORM: `bulk_create(ignore_conflicts=True)` does not tell which rows were new, which is
+Why not the ORM: `bulk_create(ignore_conflicts=True)` does not report which rows were new, which is
 the whole point of an inbox; `bulk_update` writes a CASE for each row, slow for hundreds; and a
 placeholder for each value, written into the statement by the client, costs PostgreSQL and us five
 times as much as one array for each column that is sent in binary.
@@ -141,7 +141,7 @@ def _array(values: Sequence[Any], column_type: str | None) -> str:
     """The placeholder of an array of these values."""
     # Without the length of a varchar: a cast would cut silently what is too long.
     element = str(column_type).partition("(")[0]
-    # In binary an array has to say what its elements are, and nulls alone do not tell.
+    # In binary an array must name the type of its elements, and nulls alone do not show it.
     form = "%t" if all(value is None for value in values) else "%b"
     return f"{form}::{element}[]"
 

@@ -1,6 +1,6 @@
 """Whose fault is a failed step: its own, or that of a database that is away? The database is asked.
 
-The class of an error does not say: a deadlock and an outage are both OperationalError, and a
+The class of an error does not show it: a deadlock and an outage are both OperationalError, and a
 fail-over to a read-only server is an InternalError.
 """
 
@@ -40,7 +40,7 @@ def outlast(
     """Do `step`; as long as the database is away, do it again, with growing pauses.
 
     `wait(seconds, error)` makes each pause, and may end the loop by raising.
-    `works` tells whether the database works, for a step that can fail by its own fault: it is
+    `works` returns whether the database works, for a step that can fail by its own fault: it is
     tried once more on a new connection, and when it fails again although the database works,
     its error is raised. Without `works`, every error of `away` means that something is away.
     Raises `LetGo` when that lasts longer than `at_most` seconds.

@@ -1,4 +1,4 @@
-"""How a waiting consumer is woken at once: a datagram that says nothing but "look again".
+"""How a waiting consumer is woken at once: a datagram that means nothing but "look again".
 
 The row is the truth and the bell only the fast path: whoever waits also looks by itself every
 `interval` seconds. Linux's abstract sockets leave no file behind; elsewhere the waiting is short.

@@ -54,7 +54,7 @@ class Received:
     envelope: Envelope[Any] | None = None
     fault: Malformed | UnknownEvent | None = None
     broken: str = ""
-    """The fault, if it is one of the properties: nothing in the body tells it."""
+    """The fault, if it is one of the properties: the body does not show it."""
 
     @classmethod
     def read(

@@ -25,12 +25,12 @@ GROUPS = 20
 PUBLISHED = Counter("messaging_published", "Events that the broker has confirmed.")
 NOT_PUBLISHED = Counter(
     "messaging_not_published",
-    "Tries to publish an event that ended otherwise: nobody was bound to its key, or a refusal.",
+    "Attempts to publish an event that failed: nobody was bound to its key, or the broker refused.",
     ["reason"],
 )
 CONSUMED = Counter(
     "messaging_consumed",
-    "Messages by what became of them; all but handled and duplicate were set aside.",
+    "Messages by result; all but handled and duplicate were set aside.",
     ["result"],
 )
 BATCH_SIZE = Histogram(
@@ -38,7 +38,7 @@ BATCH_SIZE = Histogram(
 )
 RECONNECTS = Counter(
     "messaging_reconnects",
-    "New connections that were needed as broker or database were away.",
+    "New connections, because the broker or the database was away.",
 )
 
 PUBLISHED_BATCH = BATCH_SIZE.labels("published")
@@ -90,7 +90,7 @@ def set_aside() -> Iterator[Metric]:
         reported[state, group if place < GROUPS else "other"] += sizes[state, group]
     yield gauges(
         "messaging_set_aside",
-        f"Messages set aside (retrying or dead), {AT_MOST} at most, by state and group.",
+        f"Messages set aside, {AT_MOST} at most, by group and state; a dead one is a dead letter.",
         ("state", "group"),
         reported,
     )

@@ -1,4 +1,4 @@
-"""The only way out: events are written down in the transaction of the change that they tell of."""
+"""The only way out: events are written in the transaction of the change that they report."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ else:
 
 
 class NotByHand:
-    """Rows that tell what happened: nobody adds, changes or deletes one.
+    """Rows that record what happened: nobody adds, changes or deletes one.
 
     A list is asked by `lookups` only: else every column could be, by any pattern, the body too.
     """

@@ -69,7 +69,7 @@ class OrderForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
         if given.get("again") and not given.get("reason"):
-            self.add_error("reason", "To apply what was handled before, say why.")
+            self.add_error("reason", "To apply what was handled before, give a reason.")
         return given
 
 

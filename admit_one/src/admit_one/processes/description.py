@@ -1,4 +1,4 @@
-"""What a process says of itself at its start."""
+"""How a process describes itself at its start."""
 
 from __future__ import annotations
 

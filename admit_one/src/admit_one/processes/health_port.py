@@ -34,7 +34,9 @@ PATIENCE = 5.0
 PLACES = 32
 """Requests at a time; a client that comes while all are taken is turned away, and may try again."""
 
-READY = Gauge("messaging_ready", "1 if this process does its work, else 0, as /health/ready says.")
+READY = Gauge(
+    "messaging_ready", "1 if this process does its work, else 0, as /health/ready reports."
+)
 
 
 class Server(ThreadingHTTPServer):

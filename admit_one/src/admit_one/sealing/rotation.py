@@ -165,7 +165,7 @@ def _renew(each: Sealed, keys: Sequence[Any]) -> set[Any]:
 def _announce_nothing(ring: Keyring) -> None:
     """Another key to come than the one that was announced: it cannot take over yet.
 
-    Where the one announced has taken over, and no rotation has said so, its canary takes the place
+    Where the one announced has taken over, and no rotation recorded it, its canary takes the place
     of the old key's: it is in force, and if we end here it must not be refused.
     """
     if not ring.lookup:

@@ -1,4 +1,4 @@
-"""What `rotate_keys` says of what it has found and done."""
+"""What `rotate_keys` reports: what it has found and done."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Pulsing(bootsteps.StartStopStep):
 
 
 def watch_tasks(patience: float) -> None:
-    """Let the pulse tell when one fails, and when none comes for so many seconds.
+    """Let the pulse report when one fails, and when none comes for so many seconds.
 
     Then beat is dead, or the pool is: a worker takes the next only when it is done with one.
     """

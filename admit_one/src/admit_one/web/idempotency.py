@@ -62,7 +62,7 @@ def _fingerprint(request: Request) -> bytes:
 
 
 def _claim(client: str, key: str, fingerprint: bytes) -> bool:
-    """Whether we are the first. Not the ORM: `ignore_conflicts` does not tell."""
+    """Whether we are the first. Not the ORM: `ignore_conflicts` does not report it."""
     table = connection.ops.quote_name(IdempotencyKey._meta.db_table)  # noqa: SLF001
     with connection.cursor() as cursor:
         cursor.execute(

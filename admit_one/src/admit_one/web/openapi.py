@@ -1,4 +1,4 @@
-"""What the API page says about things that all our endpoints share."""
+"""What the API page shows about things that all our endpoints share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists come in pages, newest first; a cursor says where the next one begins.
+"""Lists come in pages, newest first; a cursor marks where the next one begins.
 
 Not page numbers: rows that are added meanwhile would shift them, and far pages grow slow.
 """

@@ -48,7 +48,7 @@ REPORT_EVERY = 5.0
 
 
 def utc(text: str) -> datetime:
-    """A date or a date and time; in UTC unless it says otherwise."""
+    """A date or a date and time; in UTC unless it has an offset."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -40,7 +40,7 @@ class Condition(StrEnum):
 class Finding:
     condition: Condition
     what: str
-    says: str
+    result: str
     mend: str = ""
     """What to do about it."""
 
@@ -106,7 +106,7 @@ def _queue(connection: Connection, queue: Queue, take: str) -> Iterator[Finding]
 
 
 def _compared(what: str, refusal: Any, fine: str) -> Finding:
-    """What the broker says to an equal declaration of something that is there."""
+    """What the broker replies to an equal declaration of something that is there."""
     if refusal is None:
         return Finding(Condition.FINE, what, fine)
     if isinstance(refusal, PreconditionFailed):

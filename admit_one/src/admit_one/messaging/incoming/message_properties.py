@@ -1,4 +1,4 @@
-"""What a message's AMQP properties say of its body: that we can read it, or why not."""
+"""Whether we can read a message's body, by its AMQP properties, and if not, why."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fault_of(properties: Mapping[str, Any]) -> str:
     )
 
 
-@lru_cache(maxsize=16)  # nearly all messages say the same
+@lru_cache(maxsize=16)  # nearly all messages have the same
 def _fault(content_type: str, encoding: str) -> str:
     kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
     if kind not in READABLE_TYPES:

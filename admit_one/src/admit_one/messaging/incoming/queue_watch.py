@@ -1,6 +1,6 @@
 """Whether a queue is really served: a consumer to whom nothing comes asks why.
 
-RabbitMQ says it when it ends a consumer, if the connection works and the server does. This finds
+RabbitMQ reports it when it ends a consumer, if the connection works and the server does. This finds
 the rest: messages wait, there is room for them, and none is delivered.
 """
 

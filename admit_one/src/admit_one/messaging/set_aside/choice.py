@@ -25,7 +25,7 @@ class NoSuchMessage(MessagingError):
 
 @dataclass(frozen=True)
 class Choice:
-    """These ids, or a group, or everything, and in which state. Nothing said means none."""
+    """These ids, or a group, or everything, and in which state. Nothing given means none."""
 
     ids: Sequence[int] = ()
     group: str | None = None

@@ -69,7 +69,7 @@ def entry(error: BaseException) -> Entry:
 
 
 def extended(history: list[Entry], latest: Entry) -> list[Entry]:
-    """The first entry tells how it began; of the others, the latest are kept."""
+    """The first entry is how it began; of the others, the latest are kept."""
     return [*history[:1], *history[1:][2 - LONGEST_HISTORY :], latest]
 
 

@@ -88,7 +88,7 @@ def clock(moment: datetime) -> str:
 
 
 def age(since: datetime) -> str:
-    """How long ago, in the largest unit that says it."""
+    """How long ago, in the largest unit of which it has two."""
     seconds = max(0, int((timezone.now() - since).total_seconds()))
     for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:

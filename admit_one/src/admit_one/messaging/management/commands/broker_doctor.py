@@ -47,6 +47,6 @@ class Command(ServiceCommand):
     def _show(self, finding: Finding) -> None:
         style = {Condition.FINE: self.style.SUCCESS, Condition.WRONG: self.style.ERROR}
         mark = style.get(finding.condition, self.style.WARNING)(f"{finding.condition:7}")
-        self.stdout.write(f"{mark} {finding.what}: {finding.says}")
+        self.stdout.write(f"{mark} {finding.what}: {finding.result}")
         if finding.mend and finding.condition is not Condition.FINE:
             self.stdout.write(f"        → {finding.mend}")
