@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from admit_one.acts.models import Act
 from admit_one.messaging.incoming.breaker import MOST_ALIKE, Breaker
 from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import decisions
+from admit_one.messaging.set_aside.error_record import fingerprint_of
 from django.core.management import call_command
 from django.db.models.functions import Now
 
@@ -60,3 +62,19 @@ def test_a_held_consumer_prints_the_command_that_resumes_it(start, prefix):
 
     assert process.said("messages work again") == 0
     assert process.stop()[0] == 0
+
+
+def test_a_library_below_a_folder_of_the_services_name_is_no_code_of_it(tmp_path, monkeypatch):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "some_library.py").write_text("def fail():\n    raise KeyError('x')\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "tests"))
+    library = importlib.import_module("some_library")
+
+    try:
+        library.fail()
+    except KeyError as error:
+        where = fingerprint_of(error)
+
+    assert where == "KeyError in test_breaker." + (
+        "test_a_library_below_a_folder_of_the_services_name_is_no_code_of_it"
+    )

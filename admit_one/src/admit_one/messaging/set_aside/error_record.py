@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from admit_one.masking import mask
@@ -31,15 +30,15 @@ def fingerprint_of(error: BaseException) -> str:
     is a frame in some versions of Python and not in others.
     """
     package = conf.current().WIRING.partition(".")[0]
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    # By the module's name: a folder on the way to a library may be called as the service is.
     ours = [
-        frame
+        f"{module.rpartition('.')[2]}.{frame.f_code.co_name}"
         for frame in frames
-        if package in Path(frame.filename).parts and not frame.name.startswith("<")
+        if (module := str(frame.f_globals.get("__name__"))).partition(".")[0] == package
+        and not frame.f_code.co_name.startswith("<")
     ]
-    if not ours:
-        return type(error).__name__
-    return f"{type(error).__name__} in {Path(ours[-1].filename).stem}.{ours[-1].name}"[:255]
+    return f"{type(error).__name__} in {ours[-1]}"[:255] if ours else type(error).__name__
 
 
 def described(error: BaseException) -> dict[str, str]:
