@@ -4,9 +4,10 @@ from unittest.mock import ANY
 
 import pytest
 from admit_one.database import wake_up
-from admit_one.messaging import outbox, wake
+from admit_one.messaging import wake
 from admit_one.messaging.testing import published
 from shared_contracts.events import UserSubscribed
+from subscriptions import code_requests
 from subscriptions.models import Subscription
 
 from tests.conftest import Api
@@ -52,7 +53,7 @@ def test_without_the_request_there_is_no_subscription(
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(outbox, "publish", crash)
+    monkeypatch.setattr(code_requests, "publish", crash)
     with pytest.raises(KeyboardInterrupt):
         shop.post(Idempotency_Key="k")
     monkeypatch.undo()

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import pytest
 from access_codes import tasks
-from access_codes.mails import sending
+from access_codes.mails import sending, writing
 from access_codes.models import MailIntent
 from admit_one.database import outage
-from admit_one.messaging import wake
 from admit_one.messaging.testing import an_envelope, deliver
 from admit_one.tasks import runs
 from admit_one.tasks.runs import stopping
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.django_db
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the tasks that were woken."""
     names: list[str] = []
-    monkeypatch.setattr(wake, "task", names.append)
+    monkeypatch.setattr(writing, "wake_task", names.append)
     return names
 
 
