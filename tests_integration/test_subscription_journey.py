@@ -55,7 +55,7 @@ def test_a_cancelled_subscription_has_its_code_revoked_on_both_sides(
         )
         revoked_here = eventually(
             lambda: (
-                "code revoked, says the student service"
+                "code revoked, the student service reports"
                 in deployment.system.manage("payment_service", "why", subscription.id)
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from admit_one.sealing import checks, cipher
 from admit_one.sealing.cipher import Unsealable
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,3 +136,10 @@ def test_with_debug_a_key_is_derived_from_the_secret_key(messaging, settings):
     settings.SECRET_KEY = "of another machine " + "x" * 32
     with pytest.raises(Unsealable):
         cipher.unseal(sealed, "outbox")
+
+
+def test_debug_at_the_start_counts_when_a_test_runner_has_turned_it_off(messaging, monkeypatch):
+    messaging(SEALING_KEYS={})
+    monkeypatch.setattr(apps.get_app_config("sealing"), "debug", True)
+
+    assert cipher.key_id(cipher.seal(b"x", "outbox")) == "debug"
