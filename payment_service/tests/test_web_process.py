@@ -212,6 +212,42 @@ def test_what_is_no_request_is_refused_as_a_problem(web: WebProcess) -> None:
 # bodies
 
 
+CHUNKED = "Transfer-Encoding: chunked"
+IN_CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD)
+
+
+@pytest.mark.parametrize(
+    ("version", "length", "headers"),
+    [
+        ("1.1", 5, [CHUNKED]),
+        ("1.1", len(IN_CHUNKS), [CHUNKED]),
+        ("1.0", -1, [CHUNKED, "Connection: keep-alive"]),
+        ("1.2", -1, [CHUNKED]),
+        ("2.0", -1, [CHUNKED]),
+        ("1.9", len(GOOD), []),
+        ("1.1", -1, ["Content-Length: 5, 5"]),
+        ("1.1", -1, [f"Content-Length: {'9' * 5_000}"]),
+    ],
+)
+def test_a_body_whose_end_is_disputed_is_refused_and_starts_no_request(
+    web: WebProcess, key: str, version: str, length: int, headers: list[str]
+) -> None:
+    head = post(key, *headers, length=length).replace(b"HTTP/1.1", f"HTTP/{version}".encode(), 1)
+    client = web.client().send(head + IN_CHUNKS + GET_LIVE)
+
+    assert_refused(client.answer(), 400, "bad_request")
+    assert client.is_closed()
+    assert Subscription.objects.count() == 0
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "http://a]:80/v1"])
+def test_an_address_that_cannot_be_read_is_answered(web: WebProcess, target: str) -> None:
+    client = web.client().send(request("GET", target))
+
+    assert_refused(client.answer(), 400, "bad_request")
+    assert client.is_closed()
+
+
 def test_a_body_in_chunks_without_a_length_is_read(web: WebProcess, key: str) -> None:
     chunks = [b"%x\r\n%b\r\n" % (len(part), part) for part in (GOOD[:10], GOOD[10:], b"")]
     client = web.client().send(post(key, "Transfer-Encoding: chunked", length=-1), *chunks)

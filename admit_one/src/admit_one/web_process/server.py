@@ -20,6 +20,8 @@ from waitress.utilities import Error
 from admit_one.processes.announcer import Announcer
 from admit_one.processes.stopping import Stop
 
+from .framing import Request
+
 CONNECTIONS = 256
 """Clients at a time. Others wait in the kernel's queue."""
 
@@ -81,6 +83,7 @@ class Refusal(ErrorTask):  # type: ignore[misc]
 class Connection(HTTPChannel):  # type: ignore[misc]
     """One client's connection, and since when it has been sending its present request."""
 
+    parser_class = Request
     error_task_class = Refusal
     request: Any
     _began = 0.0
