@@ -132,3 +132,19 @@ def test_the_password_of_the_broker_is_masked_without_an_environment(messaging):
     conf.current()
 
     assert masking.mask("refused c0rrect-h0rse") == "refused ***"
+
+
+@pytest.mark.parametrize("name", ["KEYRINGS", "KEY_RING", "ONDEAD", "SCHEDULES", "TIMELINES"])
+def test_a_misspelled_name_in_the_wiring_is_named(monkeypatch, name):
+    monkeypatch.setattr(handlers, name, (), raising=False)
+
+    [error] = checks.bound_is_handled()
+
+    assert error.id == "messaging.E013"
+    assert f"has {name}, which nothing reads" in error.msg
+
+
+def test_a_constant_of_the_services_own_may_stand_in_the_wiring(monkeypatch):
+    monkeypatch.setattr(handlers, "CODE_PURPOSE", "code", raising=False)
+
+    assert found() == []

@@ -268,6 +268,21 @@ def test_a_secret_is_read_from_its_named_file(given, tmp_path, kind, text, value
     assert read(kind) == value
 
 
+@pytest.mark.parametrize("written", ["{}\r\n", "\ufeff{}\n", "\n  {}  \n\n"])
+def test_what_editors_put_around_a_secret_is_no_part_of_it(given, tmp_path, written):
+    (tmp_path / "secret").write_text(written.format(SECRET), encoding="utf-8", newline="")
+    given(None, A_SETTING_FILE=str(tmp_path / "secret"))
+
+    assert read(SecretText) == SECRET
+
+
+@pytest.mark.timeout(10)
+def test_an_endless_file_is_refused_and_not_read_to_its_end(given):
+    given(None, A_SETTING_FILE="/dev/zero")
+
+    assert refusal(SecretText).endswith("a file of at most 65,536 characters, got more")
+
+
 def test_database_and_mail_server_are_read_from_files_too(given, tmp_path):
     (tmp_path / "secret").write_text("postgres://user:hunter2@host/name")
     given(None, A_SETTING_FILE=str(tmp_path / "secret"))

@@ -14,10 +14,26 @@ Nothing is registered by an import: whoever needs a name reads it here, when it 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 from django.conf import settings
+
+NAMES = ("HANDLERS", "KEYRING", "TIMELINE", "METRICS", "ON_DEAD", "SCHEDULE")
+
+
+def misspelled() -> Iterator[tuple[str, str]]:
+    """Names in the wiring that are nearly one of `NAMES`, each with that one.
+
+    A keyring that nobody reads would let `rotate_keys` say that a key may go which rows still need.
+    Raises `ImportError` if there is no wiring.
+    """
+    module = import_module(str(settings.MESSAGING["WIRING"]))
+    for name in vars(module):
+        if name.isupper() and name not in NAMES:
+            yield from ((name, meant) for meant in get_close_matches(name, NAMES, 1, cutoff=0.8))
 
 
 def wired(name: str, default: Any = None) -> Any:

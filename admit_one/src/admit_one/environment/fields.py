@@ -13,7 +13,7 @@ def whole(minimum: int, maximum: int) -> Reads:
     """A whole number from `minimum` to `maximum`."""
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or not minimum <= int(text) <= maximum:
+        if not (text.isascii() and text.isdecimal()) or not minimum <= int(text) <= maximum:
             raise Wrong(repr(text))
         return int(text)
 

@@ -16,6 +16,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from admit_one.masking import learn
 
+LONGEST_FILE = 65_536
+"""Characters of a file that are read: a device named by mistake must not fill the memory."""
+
 
 class Wrong(ValueError):
     """A setting that cannot be right. `got` is shown to people: never a value that may be secret.
@@ -116,11 +119,15 @@ def _value_or_file(name: str) -> str | Wrong:
     if value:
         return Wrong("both", f"either {name} or {name}_FILE")
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        with Path(path).open(encoding="utf-8-sig") as file:  # some editors begin with a mark
+            text = file.read(LONGEST_FILE + 1)
     except OSError as error:  # not the path: somebody may have put the secret itself there
         return Wrong(str(error.strerror), f"{name}_FILE to name a file that can be read")
     except UnicodeDecodeError:
         return Wrong("something else", f"{name}_FILE to name a text file in UTF-8")
+    if len(text) > LONGEST_FILE:
+        return Wrong("more", f"{name}_FILE to name a file of at most {LONGEST_FILE:,} characters")
+    return text.strip()
 
 
 def _faults(settings: type[Environment], wrong: ValidationError) -> Iterator[str]:

@@ -7,6 +7,8 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
+from admit_one.wiring import misspelled
+
 from . import conf
 
 DAY = 86_400
@@ -48,6 +50,14 @@ def bound_is_handled(**_: Any) -> list[CheckMessage]:
     bound = set(service.handles)
     table = f"{conf.current().WIRING}.HANDLERS"
     return [
+        *(
+            Error(
+                f"{conf.current().WIRING} has {name}, which nothing reads",
+                hint=f"did you mean {meant}?",
+                id="messaging.E013",
+            )
+            for name, meant in misspelled()
+        ),
         *(
             Error(
                 f"{event.type} is bound to the inbox of {service.name}, but {table} has no handler",
