@@ -101,7 +101,7 @@ class Envelope(Generic[E]):
         )
 
     def to_json(self) -> bytes:
-        """The bytes on the wire."""
+        """The bytes on the wire. Raises `ValueError` for a number that JSON does not have."""
         wire: dict[str, Any] = {
             "specversion": "1.0",
             "id": self.id,
@@ -117,7 +117,7 @@ class Envelope(Generic[E]):
         if self.traceparent is not None:
             wire["traceparent"] = self.traceparent
         wire["data"] = self.data.model_dump(mode="json")
-        return json.dumps(wire, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(wire, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
     def from_json(cls, raw: bytes) -> Envelope[Any]:
@@ -141,7 +141,8 @@ class Envelope(Generic[E]):
             raise Malformed(f"source: expected /{event_class.producer} for {attributes.type}")
         event = _validated(event_class, value.get("data"), at="data.")
         subject = event.subject
-        if attributes.subject.lower() != subject:
+        # In capitals, a UUID is the same UUID; a text is another text.
+        if subject not in {attributes.subject, attributes.subject.lower()}:
             raise Malformed(f"subject: expected the {event_class.about} of the data")
         return Envelope(**{**vars(attributes), "subject": subject}, data=event)
 

@@ -6,7 +6,7 @@ Everything else is a successor with a name of its own (`user_subscribed.v2`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -29,7 +29,7 @@ class Event(BaseModel):
     """The only service that may publish it; that service's exchange carries it."""
     about: ClassVar[str]
     """The field that names what the event is about: the subject of its envelope."""
-    sensitive: ClassVar[frozenset[str]] = frozenset()
+    sensitive: ClassVar[Collection[str]] = frozenset()
     """Fields that no log, list or page shows in clear."""
 
     @classmethod

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import types
-from datetime import UTC, datetime
-from typing import Any, Union, get_args, get_origin
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from .envelope import Envelope
@@ -25,6 +27,8 @@ BY_TYPE: dict[type, Any] = {
     int: 1,
     float: 1.0,
     bool: True,
+    date: EXAMPLE_TIME.date(),
+    Decimal: Decimal("1.50"),
 }
 
 
@@ -33,7 +37,11 @@ def example_of(event_class: type[Event]) -> Envelope[Event]:
 
     A field takes the first of `Field(examples=[…])`, its default, or a value by its type.
     """
-    event = event_class(**_values(event_class))
+    try:
+        event = event_class(**_values(event_class))
+    except ValidationError as error:
+        field = error.errors(include_url=False)[0]["loc"][0]
+        raise _no_example(f"{event_class.__name__}.{field}") from None
     return Envelope(
         id=EVENT_ID,
         source=f"/{event_class.producer}",
@@ -64,9 +72,24 @@ def _of_type(name: str, annotation: Any) -> Any:
         return BY_TYPE[annotation]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation(**_values(annotation))
-    origin = get_origin(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return next(iter(annotation))
+    return _of_generic(name, annotation)
+
+
+def _of_generic(name: str, annotation: Any) -> Any:
+    """An example of `Optional[…]`, `list[…]` and their like: of the first type inside."""
+    origin, inside = get_origin(annotation), get_args(annotation)
     if origin in {Union, types.UnionType}:
-        return _of_type(name, get_args(annotation)[0])
+        return _of_type(name, inside[0])
     if origin in {tuple, list, set, frozenset}:
-        return [_of_type(name, get_args(annotation)[0])]
-    raise ContractError(f"{name}: give it an example, Field(examples=[…])")
+        return [_of_type(name, inside[0])]
+    if origin is dict:
+        return {}
+    if origin is Literal:
+        return inside[0]
+    raise _no_example(name)
+
+
+def _no_example(name: str) -> ContractError:
+    return ContractError(f"{name}: give it an example, Field(examples=[…])")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from . import names
+
 if TYPE_CHECKING:
     from .event import Event
 
@@ -20,11 +22,14 @@ def register(event_class: type[Event]) -> None:
         name,
     ):
         raise TypeError(f"{name}: the type {event_class.type!r} is taken by {known.__qualname__}")
-    if not getattr(event_class, "producer", ""):
-        raise TypeError(f"{name}: expected `producer`, the name of the service that publishes it")
+    if not names.TYPE.fullmatch(event_class.type):
+        raise TypeError(f"{name}: type: {names.expected(200)}, got {event_class.type!r}")
+    producer = getattr(event_class, "producer", "")
+    if not names.SERVICE.fullmatch(producer):
+        raise TypeError(f"{name}: producer: {names.expected(100)}, got {producer!r}")
     fields = set(event_class.model_fields)
     if event_class.about not in fields:
         raise TypeError(f"{name}: about = {event_class.about!r} names none of its fields")
-    if unknown := sorted(event_class.sensitive - fields):
+    if unknown := sorted(set(event_class.sensitive) - fields):
         raise TypeError(f"{name}: sensitive names no field of it: {', '.join(unknown)}")
     EVENTS[event_class.type] = event_class

@@ -28,7 +28,7 @@ def schema_of(event_class: type[Event]) -> dict[str, Any]:
     message["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     message["$id"] = f"urn:{event_class.__module__.partition('.')[0]}:{event_class.type}"
     message["title"] = event_class.type
-    message["description"] = event_class.__doc__
+    message["description"] = event_class.__doc__ or ""
     for open_object in (message, data):
         open_object["additionalProperties"] = True
     properties = message["properties"]

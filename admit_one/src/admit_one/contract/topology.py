@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from . import names
 from .event import Event
 from .registry import EVENTS
 
@@ -14,9 +15,20 @@ class Service:
     """One service: it publishes the events whose `producer` it is, and handles `handles`."""
 
     name: str
-    handles: tuple[type[Event], ...] = ()
+    handles: Sequence[type[Event]] = ()
     retired: tuple[tuple[str, str], ...] = ()
     """(exchange, routing key) pairs that an earlier release bound and this one unbinds."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` or `TypeError` naming what does not fit."""
+        if not names.SERVICE.fullmatch(self.name):
+            raise ValueError(f"service: {names.expected(100)}, got {self.name!r}")
+        if not (isinstance(self.handles, Sequence) and all(map(_is_event, self.handles))):
+            raise TypeError(f"{self.name} handles: expected event classes, got {self.handles!r}")
+        object.__setattr__(self, "handles", tuple(self.handles))
+        for event in self.handles:
+            if self.handles.count(event) > 1:
+                raise ValueError(f"{self.name} handles {event.type} twice")
 
     @property
     def publishes(self) -> tuple[type[Event], ...]:
@@ -34,6 +46,10 @@ class Service:
     def dead(self, prefix: str = "") -> str:
         """The name of the queue and exchange for messages past their delivery limit."""
         return f"{prefix}{self.name}.dead"
+
+
+def _is_event(given: object) -> bool:
+    return isinstance(given, type) and issubclass(given, Event) and hasattr(given, "type")
 
 
 class Topology(Mapping[str, Service]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Q
 from django.utils import timezone
@@ -59,13 +60,22 @@ class Report:
 def subject_of(given: str) -> str:
     """The subject that `given` means: itself, or that of the event with this id."""
     given = given.strip()
-    if OutboxMessage.objects.filter(subject=given.lower()).exists():  # by an index
-        return given.lower()
+    subject = _as_written(given)
+    if OutboxMessage.objects.filter(subject=subject).exists():  # by an index
+        return subject
     for model in (InboxMessage, OutboxMessage, SetAside):
         subjects = model._default_manager.filter(event_id=given).values_list("subject", flat=True)  # noqa: SLF001
-        if subject := subjects.exclude(subject="").first():
-            return str(subject)
-    return given.lower()
+        if known := subjects.exclude(subject="").first():
+            return str(known)
+    return subject
+
+
+def _as_written(given: str) -> str:
+    """A UUID as events write it, in small letters; every other text as it is."""
+    try:
+        return str(UUID(given))
+    except ValueError:
+        return given
 
 
 def report(subject: str, broker_away: str = "") -> Report:
