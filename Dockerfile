@@ -1,6 +1,5 @@
 # syntax=docker/dockerfile:1
-# One of the two services: docker build --build-arg SERVICE=payment .
-# What is installed is that service, shared_contracts and admit_one; the other service is not there.
+# One of the two services, without the other: docker build --build-arg SERVICE=payment .
 
 FROM python:3.13-slim AS build
 COPY --from=ghcr.io/astral-sh/uv:0.9 /uv /bin/uv
@@ -13,7 +12,7 @@ COPY payment_service/pyproject.toml payment_service/
 COPY student_service/pyproject.toml student_service/
 ARG SERVICE
 RUN test -d "${SERVICE:?expected payment or student}_service"
-# Libraries first: they change seldom, and this layer is kept.
+# Libraries first, in a layer of their own, because they rarely change.
 RUN uv sync --frozen --no-dev --package ${SERVICE}-service --no-install-workspace
 COPY admit_one admit_one
 COPY shared_contracts shared_contracts

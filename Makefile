@@ -1,19 +1,25 @@
-# Every target is one command, so that it can be run without make as well.
-# Prerequisites: Python 3.11+ with venv, or uv; and the package index.
+# Every target is one command, so that you can run it without make.
+# Prerequisites: Python 3.11+ with venv, or uv; and access to the package index.
 
 .DEFAULT_GOAL := help
 RUN := .venv/bin/python -m
 
-.PHONY: help setup demo test check bench chaos chaos-disk why up clean
+.PHONY: help setup demo test test-all test-anywhere check bench chaos chaos-disk why manage up ajv clean
 
 help:
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-demo: setup ## Run the whole system until Ctrl-C (ONCE=1: end after one journey)
+demo: setup ## Run the whole system until Ctrl-C (ONCE=1: stop after one subscription)
 	@$(RUN) tools.demo $(if $(ONCE),--once) $(ARGS)
 
 test: setup ## Run all tests against a real RabbitMQ and PostgreSQL (ARGS="-k relay")
 	@$(RUN) tools.test $(ARGS)
+
+test-all: setup ## The same with what takes hours: 5,000,000 rows, 20,000 dialogues of mail, clusters
+	@TEST_ROWS=5000000 SMTP_DIALOGUES=20000 TEST_CLUSTERS=1 $(RUN) tools.test $(ARGS)
+
+test-anywhere: setup ## Run demo, checks and some tests on bare Debians (root; ARGS="uv --whole")
+	@$(RUN) tools.anywhere $(ARGS)
 
 check: setup ## Check format, lint, types, import rules, words, lock file and migrations
 	@$(RUN) tools.check $(ARGS)
@@ -27,14 +33,20 @@ chaos: setup ## Inject faults for ten minutes, then check that nothing is lost (
 why: setup ## Show what happened to a subscription of the demo, on both sides (ID=…)
 	@$(RUN) tools.demo.why $(ID) $(ARGS)
 
-chaos-disk: setup ## Fill the broker's disk, lose its data, and repair it by reconcile (needs root)
+manage: setup ## Run manage.py in the demo's databases (SERVICE=student ARGS="set_aside list")
+	@$(RUN) tools.demo.manage $(SERVICE) $(ARGS)
+
+chaos-disk: setup ## Fill the broker's disk, delete its data, and reconcile (needs root)
 	@$(RUN) tests_integration.chaos --kind disk $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 up: setup ## Run everything in containers (Docker with compose)
 	@$(RUN) tools.up $(ARGS)
 
-setup: ## Install the locked dependencies into .venv (every target does it first)
+ajv: ## Install Ajv, with which the tests try the JSON Schemas in JavaScript (needs Node.js and npm)
+	@npm install --silent --no-save --prefix var/ajv ajv@8.17.1 ajv-formats@3.0.1
+
+setup: ## Install the locked dependencies into .venv (every target does this first)
 	@sh tools/setup.sh
 
-clean: ## Remove .venv and everything that demo, tests and checks left behind
+clean: ## Remove .venv and the files of demo, tests and checks
 	@rm -rf .venv var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

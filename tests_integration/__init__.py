@@ -1,1 +1,1 @@
-"""The whole system from outside: it imports neither service and speaks HTTP, broker and mail."""
+"""Tests of the whole system from outside, through HTTP, broker and mail; they import no service."""

@@ -1,4 +1,4 @@
-"""Systems under test, and what their processes said last when a test fails."""
+"""Systems under test; if a test fails, the last lines of their logs are shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 from tests_integration.harness.deployment import Deployment, deployed
 from tests_integration.harness.places import Place
-from tools.servers import Servers
+from tools.servers import Servers, rabbitmq_node
+from tools.servers.found import NotHere
+from tools.system.left_out import skip_without_rabbitmq
 
 from .harness import places
 
@@ -18,13 +20,27 @@ from .harness import places
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """A real RabbitMQ and a real PostgreSQL."""
+    skip_without_rabbitmq()
     with Servers() as servers:
         yield servers
 
 
+@pytest.fixture(scope="session")
+def installed_rabbitmq() -> None:
+    """Skips tests that need a private RabbitMQ if none is installed.
+
+    If one is installed but does not start, these tests fail.
+    """
+    skip_without_rabbitmq()
+    try:
+        rabbitmq_node.installed()
+    except NotHere as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.fixture(scope="session", params=["servers", "embedded"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Where the system lives. `on_servers` keeps a test to the first."""
+    """What the system runs on. `on_servers` restricts a test to the first."""
     kind: str = request.param
     return kind
 
@@ -33,7 +49,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def shared_deployment(
     kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
-    """One running system for many tests; take `deployment`, which is whole at the start."""
+    """One system for many tests. Tests use `deployment`, in which all processes run."""
     with place(kind, request, tmp_path_factory.mktemp(kind)) as here, deployed(here) as deployment:
         yield deployment
 
@@ -41,20 +57,20 @@ def shared_deployment(
 @pytest.fixture
 def deployment(shared_deployment: Deployment) -> Deployment:
     """A running system, shared with other tests."""
-    shared_deployment.mend()
+    shared_deployment.reset()
     return shared_deployment
 
 
 @pytest.fixture
 def new_place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """A place where no system has ever been."""
+    """A place without databases or queues of an earlier system."""
     with place(kind, request, tmp_path) as here:
         yield here
 
 
 @pytest.fixture
 def new_deployment(new_place: Place) -> Iterator[Deployment]:
-    """A system of which no process has ever run."""
+    """A migrated system of which no process has run yet."""
     with deployed(new_place) as deployment:
         yield deployment
 
@@ -69,7 +85,6 @@ def place(kind: str, request: pytest.FixtureRequest, folder: Path) -> AbstractCo
 def pytest_runtest_makereport(
     item: pytest.Function,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the last lines of each process of a system whose test has failed."""
     report = yield
     if report.failed:
         for deployment in {h for h in item.funcargs.values() if isinstance(h, Deployment)}:

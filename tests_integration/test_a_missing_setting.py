@@ -1,7 +1,8 @@
-"""Settings that are missing or wrong are named all at once, whichever process is started."""
+"""Every process that starts names all settings that are missing or wrong."""
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from tools.system.commands import SERVICES
+from tools.system.keys import new_key, public
 
 ROOT = Path(__file__).parent.parent
 REQUIRED = {
-    "payment_service": ["SECRET_KEY", "DATABASE_URL", "BROKER_URL", "SEALING_KEYS"],
+    "payment_service": [
+        *("SECRET_KEY", "DATABASE_URL", "BROKER_URL", "SEALING_KEYS", "WIRE_KEYS", "PEER_KEYS"),
+    ],
     "student_service": [
-        *("SECRET_KEY", "DATABASE_URL", "BROKER_URL", "SEALING_KEYS"),
+        *("SECRET_KEY", "DATABASE_URL", "BROKER_URL", "SEALING_KEYS", "WIRE_KEYS", "PEER_KEYS"),
         *("CODE_LOOKUP_KEY", "EMAIL_URL", "EMAIL_FROM"),
     ],
 }
@@ -59,6 +63,8 @@ def test_wrong_settings_are_named_together_and_no_secret_is_shown(service: str) 
         DATABASE_URL="postgres://user:hunter2@host",
         BROKER_URL="amqp://guest:hunter2@host",
         SEALING_KEYS="hunter2",
+        WIRE_KEYS="hunter2",
+        PEER_KEYS="hunter2",
         LOG_LEVEL="LOUD",
         HEALTH_PORT="99999",
     )
@@ -66,7 +72,38 @@ def test_wrong_settings_are_named_together_and_no_secret_is_shown(service: str) 
     named = {line.partition(":")[0] for line in ended.stderr.splitlines()}
     assert named >= {
         *("ENVIRONMENT", "SECRET_KEY", "DATABASE_URL", "BROKER_URL", "SEALING_KEYS"),
-        *("LOG_LEVEL", "HEALTH_PORT"),
+        *("WIRE_KEYS", "PEER_KEYS", "LOG_LEVEL", "HEALTH_PORT"),
     }
     assert "hunter2" not in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("settings", ["settings", "operators.settings"])
+def test_the_checks_for_a_deployment_pass(service: str, settings: str) -> None:
+    key = base64.urlsafe_b64encode(bytes(range(32))).decode()
+    [other] = set(SERVICES) - {service}
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--settings", f"{service}.{settings}"],
+        cwd=ROOT / service,
+        env={
+            "PATH": os.environ["PATH"],
+            "SECRET_KEY": "".join(map(chr, range(ord("!"), ord("{")))),
+            "DATABASE_URL": "postgres://user:hunter2-hunter2@host/name",
+            "BROKER_URL": "amqps://user:hunter2-hunter2@host//",
+            "SEALING_KEYS": f"k1:{key}",
+            "WIRE_KEYS": f"k1:{key}",
+            "PEER_KEYS": f"{other}:k1:{public(new_key())}",
+            "CODE_LOOKUP_KEY": key,
+            "EMAIL_URL": "smtp+tls://host",
+            "EMAIL_FROM": "codes@example.org",
+            "ALLOWED_HOSTS": "example.org",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ended.stderr == ""
+    assert "no issues" in ended.stdout

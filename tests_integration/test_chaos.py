@@ -1,7 +1,4 @@
-"""A short run of the chaos of `make chaos`, and proof that its checker sees what it is to see.
-
-The faults of the short runs are drawn from a fixed seed, so each run of the tests has the same.
-"""
+"""Short runs of `make chaos` with a fixed seed, and proof that its checker finds planted bugs."""
 
 from __future__ import annotations
 
@@ -12,37 +9,33 @@ from pathlib import Path
 import pytest
 
 from tests_integration.chaos.faults.plan import Planned, plan
-from tests_integration.chaos.result import Options
+from tests_integration.chaos.result import ChaosOptions
 from tests_integration.chaos.run import run
 from tests_integration.chaos.stage import stage
-from tests_integration.chaos.stage.stage import Servers
-from tools.servers.found import NotHere
+from tests_integration.chaos.stage.stage import PrivateServers
 
 SEED = 613
 SECONDS = 20.0
 RATE = 15.0
 FAULT_EVERY = 2.0
 
-SHORT = Options(SECONDS, SEED, RATE, recovery=60.0)
+SHORT = ChaosOptions(SECONDS, SEED, RATE, recovery=60.0)
 BRIEF = replace(SHORT, seconds=6.0, patience=2.0)
-"""For bugs that show themselves at once."""
+"""For bugs that show at once."""
 
 
 @pytest.fixture(scope="module")
-def private_servers() -> Iterator[Servers]:
-    try:
-        with stage.private_servers() as servers:
-            yield servers
-    except NotHere as reason:
-        pytest.skip(str(reason))
+def private_servers(installed_rabbitmq: None) -> Iterator[PrivateServers]:
+    with stage.private_servers() as servers:
+        yield servers
 
 
 @pytest.mark.timeout(240)
 def test_nothing_is_lost_or_doubled_whatever_fails(
-    private_servers: Servers, tmp_path: Path
+    private_servers: PrivateServers, tmp_path: Path
 ) -> None:
     faults = plan(SEED, SECONDS, "servers", every=FAULT_EVERY)
-    with stage.on_servers(private_servers, tmp_path) as here:
+    with stage.on_private_servers(private_servers, tmp_path) as here:
         result = run(here, SHORT, faults)
 
     assert result.findings() == []
@@ -62,12 +55,12 @@ def test_nothing_is_lost_or_doubled_on_the_embedded_default(tmp_path: Path) -> N
 
 
 def test_a_consumer_that_acks_before_its_commit_is_found(
-    private_servers: Servers, tmp_path: Path
+    private_servers: PrivateServers, tmp_path: Path
 ) -> None:
     faults = [Planned(2.0, 5.0, "crash point", "student-consumer:uncommitted")]
-    # No third parties: of each message that it holds when it dies there is no copy.
+    # Without third parties, whose duplicates would replace the lost messages.
     alone = replace(BRIEF, third_party_rate=0.0)
-    with stage.on_servers(private_servers, tmp_path, bug="ack-before-commit") as here:
+    with stage.on_private_servers(private_servers, tmp_path, bug="ack-before-commit") as here:
         result = run(here, alone, faults)
 
     assert result.faults.total() == 1
@@ -76,18 +69,20 @@ def test_a_consumer_that_acks_before_its_commit_is_found(
 
 
 def test_a_relay_that_marks_before_the_confirm_is_found(
-    private_servers: Servers, tmp_path: Path
+    private_servers: PrivateServers, tmp_path: Path
 ) -> None:
     faults = [Planned(2.0, 4.0, "broker silent", "broker")]
-    with stage.on_servers(private_servers, tmp_path, bug="mark-before-confirm") as here:
+    with stage.on_private_servers(private_servers, tmp_path, bug="mark-before-confirm") as here:
         result = run(here, BRIEF, faults)
 
     assert any("has no code" in what for what in result.verdict.lost)
     assert any("was never handled" in what for what in result.verdict.unaccounted)
 
 
-def test_a_consumer_without_an_inbox_is_found(private_servers: Servers, tmp_path: Path) -> None:
-    with stage.on_servers(private_servers, tmp_path, bug="no-inbox") as here:
+def test_a_consumer_without_an_inbox_is_found(
+    private_servers: PrivateServers, tmp_path: Path
+) -> None:
+    with stage.on_private_servers(private_servers, tmp_path, bug="no-inbox") as here:
         result = run(here, BRIEF, [])
 
-    assert any(" requests, " in what for what in result.verdict.doubled)
+    assert any(" requests" in what for what in result.verdict.doubled)

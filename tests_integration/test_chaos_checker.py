@@ -1,4 +1,4 @@
-"""What the checker of chaos finds in a whole run, and in one with any one thing wrong."""
+"""The chaos checker finds nothing in a clean run, and every single thing that may be wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests_integration.chaos.verdict.checker import verify
-from tests_integration.chaos.verdict.evidence import Aside, Evidence, Intent, Sent
+from tests_integration.chaos.verdict.evidence import Evidence, Intent, Sent, SetAside
 from tests_integration.chaos.verdict.examples import (
     MAILS,
     ONE,
@@ -16,22 +16,22 @@ from tests_integration.chaos.verdict.examples import (
     REPLIES,
     REQUESTS,
     TWO,
-    a_cancelled_run,
-    a_whole_run,
-    aside,
+    clean_run,
+    clean_run_with_cancellation,
     handled_by,
     sent,
+    set_aside,
 )
-from tests_integration.harness.mailbox import Mail
+from tests_integration.harness.mailbox import ReceivedMail
 
 
-def test_a_whole_run_is_clean() -> None:
-    assert list(verify(a_whole_run(), 0).findings()) == []
+def test_a_clean_run_has_no_findings() -> None:
+    assert list(verify(clean_run(), 0).findings()) == []
 
 
-def test_a_cancelled_subscription_is_clean_with_its_mail_or_without() -> None:
-    withdrawn, whole = a_cancelled_run(), a_whole_run()
-    mailed = replace(withdrawn, intents=whole.intents, mails=whole.mails)
+def test_the_mail_of_a_cancelled_subscription_may_be_sent_or_withdrawn() -> None:
+    withdrawn, clean = clean_run_with_cancellation(), clean_run()
+    mailed = replace(withdrawn, intents=clean.intents, mails=clean.mails)
 
     assert [*verify(withdrawn, 0).findings(), *verify(mailed, 0).findings()] == []
 
@@ -39,157 +39,157 @@ def test_a_cancelled_subscription_is_clean_with_its_mail_or_without() -> None:
 WRONG: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
     "a subscription without a code": (
         lambda run: replace(run, shown={ONE: "C-1", TWO: None}),
-        "lost: subscription two has no code",
+        "lost: subscription s2 has no code",
     ),
-    "an accepted subscription that is gone": (
+    "an accepted subscription that no longer exists": (
         lambda run: replace(run, recorded={ONE: "u1"}, shown={ONE: "C-1"}, issued=[ONE]),
-        "lost: subscription two was accepted, and is not known any more",
+        "lost: subscription s2 was accepted, but no longer exists",
     ),
-    "one code for two": (
+    "two subscriptions with one code": (
         lambda run: replace(run, shown={ONE: "C-1", TWO: "C-1"}),
-        "doubled: 2 subscriptions have one code",
+        "doubled: 2 subscriptions have the same code",
     ),
     "an order recorded twice": (
         lambda run: replace(run, recorded={ONE: "u1", TWO: "u1"}),
-        "doubled: the one order of u1 was recorded 2 times",
+        "doubled: the only order of user u1 was recorded 2 times",
     ),
-    "a code that nobody has paid for": (
-        lambda run: replace(run, issued=[ONE, TWO, "three"]),
-        "unaccounted: there is a code for three, which nobody has paid for",
+    "a code that was not paid for": (
+        lambda run: replace(run, issued=[ONE, TWO, "s3"]),
+        "unaccounted: subscription s3 has a code, but was not paid for",
     ),
-    "a mail that did not come": (
+    "a mail that did not arrive": (
         lambda run: replace(run, mails=MAILS[:1]),
-        "lost: mail <m2> is sent, and did not come",
+        "lost: mail <m2> is sent, but did not arrive",
     ),
     "a mail with another code": (
-        lambda run: replace(run, mails=[MAILS[0], Mail("2@example.com", "<m2>", ("C-3",))]),
-        "doubled: mail <m2> brings another code than the API",
+        lambda run: replace(run, mails=[MAILS[0], ReceivedMail("2@example.com", "<m2>", ("C-3",))]),
+        "doubled: mail <m2> has another code than the API",
     ),
-    "a mail that came twice by itself": (
+    "more copies of a mail than attempts": (
         lambda run: replace(run, mails=[*MAILS, MAILS[0]]),
-        "doubled: mail <m1> came 2 times in 1 attempts",
+        "doubled: mail <m1>: 2 copies from 1 attempts",
     ),
-    "a mail that nobody has written": (
-        lambda run: replace(run, mails=[*MAILS, Mail("x@example.com", "<m3>", ())]),
-        "unaccounted: mail <m3> came, and nobody has written it",
+    "a mail that was never written": (
+        lambda run: replace(run, mails=[*MAILS, ReceivedMail("x@example.com", "<m3>", ())]),
+        "unaccounted: mail <m3> arrived, but was never written",
     ),
     "two mails for one code": (
         lambda run: replace(
             run,
             intents=[*run.intents, Intent(ONE, "<m3>", "sent", 1)],
-            mails=[*MAILS, Mail("1@example.com", "<m3>", ("C-1",))],
+            mails=[*MAILS, ReceivedMail("1@example.com", "<m3>", ("C-1",))],
         ),
-        "doubled: 2 mails are written for subscription one",
+        "doubled: 2 mails were written for subscription s1",
     ),
-    "a cancelled one that is shown as if it were not": (
-        lambda _: replace(a_cancelled_run(), shown_cancelled=set()),
-        "lost: subscription two was cancelled, and the API does not show it",
+    "a cancellation that the API does not show": (
+        lambda _: replace(clean_run_with_cancellation(), shown_cancelled=set()),
+        "lost: subscription s2 was cancelled, but the API does not show that",
     ),
-    "a code that outlives its subscription": (
-        lambda _: replace(a_cancelled_run(), revoked=set()),
-        "lost: subscription two was cancelled, and its code still lets in",
+    "a code that still works after a cancellation": (
+        lambda _: replace(clean_run_with_cancellation(), revoked=set()),
+        "lost: subscription s2 was cancelled, but its code still works",
     ),
-    "a revoked code of what nobody has cancelled": (
+    "a code revoked without a cancellation": (
         lambda run: replace(run, revoked={ONE}),
-        "unaccounted: subscription one is cancelled, and no client wanted that",
+        "unaccounted: no client cancelled subscription s1",
     ),
     "a revocation that was never confirmed": (
-        lambda _: replace(a_cancelled_run(), confirmed=set()),
-        "lost: that the code of subscription two is revoked was not confirmed",
+        lambda _: replace(clean_run_with_cancellation(), confirmed=set()),
+        "lost: subscription s2 was cancelled, but the payment side has no confirmation",
     ),
-    "a mail that is withdrawn without a cancellation": (
+    "a mail withdrawn without a cancellation": (
         lambda run: replace(
             run, intents=[run.intents[0], Intent(TWO, "<m2>", "withdrawn", 0)], mails=MAILS[:1]
         ),
-        "lost: mail <m2> is withdrawn, and did not come",
+        "lost: mail <m2> is withdrawn, but did not arrive",
     ),
-    "a cancellation that was answered twice": (
+    "two replies to a cancellation": (
         lambda _: replace(
-            a_cancelled_run(),
+            clean_run_with_cancellation(),
             sent={
-                "payment_service": a_cancelled_run().sent["payment_service"],
+                "payment_service": clean_run_with_cancellation().sent["payment_service"],
                 "student_service": [
-                    *a_cancelled_run().sent["student_service"],
+                    *clean_run_with_cancellation().sent["student_service"],
                     Sent("a3", "access_code_revoked", TWO, True),
                 ],
             },
         ),
-        "doubled: subscription two: 1 requests, 2 replies (access_code_revoked)",
+        "doubled: subscription s2 has 2 access_code_revoked for 1 requests",
     ),
-    "an event that waits": (
+    "an event that was never published": (
         lambda run: replace(
             run, sent=sent(payment_service=[REQUESTS[0], REQUESTS[1]._replace(published=False)])
         ),
-        "unaccounted: user_subscribed r2 waits in the outbox",
+        "unaccounted: user_subscribed r2 was never published",
     ),
-    "an event that never arrived": (
+    "an event that was never handled": (
         lambda run: replace(run, handled=handled_by(payment_service=REPLIES[:1])),
         "unaccounted: access_code_created a2 was never handled",
     ),
-    "a reply too many": (
+    "two replies to a request": (
         lambda run: replace(
             run,
             sent=sent(student_service=[*REPLIES, REPLIES[0]]),
         ),
-        "doubled: subscription one: 1 requests, 2 replies (access_code_created)",
+        "doubled: subscription s1 has 2 access_code_created for 1 requests",
     ),
-    "a good message among the dead": (
-        lambda run: replace(run, aside=aside(POISON, Aside("", "dead", "r9", "a bug"))),
-        "unaccounted: r9 of student_service is dead: a bug",
+    "a valid message that is dead": (
+        lambda run: replace(run, set_aside=set_aside(POISON, SetAside("", "dead", "r9", "a bug"))),
+        "unaccounted: student_service set aside r9 (a bug): it is dead, expected replayed",
     ),
-    "poison that was swallowed": (
-        lambda run: replace(run, aside=aside()),
-        "unaccounted: poison 1 of student_service was set aside 0 times",
+    "poison that was not set aside": (
+        lambda run: replace(run, set_aside=set_aside()),
+        "unaccounted: student_service set aside poison 1 0 times, expected once",
     ),
     "poison without a reason": (
-        lambda run: replace(run, aside=aside(POISON._replace(reason=""))),
-        "unaccounted: poison 1 of student_service is dead without a reason",
+        lambda run: replace(run, set_aside=set_aside(POISON._replace(reason=""))),
+        "unaccounted: student_service set aside poison 1 without a reason",
     ),
-    "a message that waits to be tried again": (
-        lambda run: replace(run, aside=aside(POISON._replace(state="retrying"))),
-        "unaccounted: poison 1 of student_service is retrying: not JSON",
+    "a message that is still being retried": (
+        lambda run: replace(run, set_aside=set_aside(POISON._replace(state="retrying"))),
+        "unaccounted: student_service set aside poison 1 (not JSON): it is retrying, expected dead",
     ),
-    "what a client has noticed": (
-        lambda run: replace(run, wrong=["POST was answered with 500"]),
-        "unaccounted: a client: POST was answered with 500",
+    "a wrong answer to a client": (
+        lambda run: replace(run, anomalies=["POST was answered with 500"]),
+        "unaccounted: seen by a client: POST was answered with 500",
     ),
 }
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_is_wrong_is_found_and_named(what: str) -> None:
+def test_each_problem_is_found(what: str) -> None:
     change, finding = WRONG[what]
 
-    assert finding in list(verify(change(a_whole_run()), 0).findings())
+    assert finding in list(verify(change(clean_run()), 0).findings())
 
 
-def test_only_mails_in_doubt_may_come_twice() -> None:
+def test_only_mails_in_doubt_may_arrive_twice() -> None:
     again = replace(
-        a_whole_run(),
+        clean_run(),
         intents=[Intent(ONE, "<m1>", "sent", 2), Intent(TWO, "<m2>", "sent", 1)],
         mails=[*MAILS, MAILS[0]],
     )
 
     assert list(verify(again, 1).findings()) == []
-    assert verify(again, 1).unknown_mails == 1
+    assert verify(again, 1).duplicate_mails == 1
     assert list(verify(again, 0).findings()) == [
-        "doubled: mails came 1 times more than once, and only 0 were in doubt"
+        "doubled: 1 duplicate mails arrived, expected at most 0"
     ]
 
 
-def test_events_that_a_broker_lost_are_counted() -> None:
-    forgot = replace(a_whole_run(), handled=handled_by(payment_service=REPLIES[:1]))
+def test_events_that_the_broker_lost_are_counted_where_it_may_lose_them() -> None:
+    unhandled = replace(clean_run(), handled=handled_by(payment_service=REPLIES[:1]))
 
-    verdict = verify(forgot, 0, broker_forgets=True)
+    verdict = verify(unhandled, 0, broker_loses=True)
 
     assert list(verdict.findings()) == []
-    assert verdict.forgotten == 1
+    assert verdict.lost_by_broker == 1
 
 
-def test_a_lost_code_is_not_missed_once_cancelled() -> None:
-    whole, cancelled = a_whole_run(), a_cancelled_run()
+def test_a_cancelled_subscription_may_lack_its_code_in_the_api() -> None:
+    clean, cancelled = clean_run(), clean_run_with_cancellation()
     lost = replace(
-        cancelled, shown={ONE: "C-1", TWO: None}, intents=whole.intents, mails=whole.mails
+        cancelled, shown={ONE: "C-1", TWO: None}, intents=clean.intents, mails=clean.mails
     )
 
-    assert list(verify(lost, 0, broker_forgets=True).findings()) == []
+    assert list(verify(lost, 0, broker_loses=True).findings()) == []

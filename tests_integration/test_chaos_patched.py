@@ -1,4 +1,4 @@
-"""What chaos replaces in the product is public, and still as chaos expects it."""
+"""The functions that chaos patches exist, are public and have the expected parameters."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ def product(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_everything_that_chaos_replaces_is_as_it_expects() -> None:
+def test_everything_that_chaos_patches_is_as_expected() -> None:
     check()
 
 
 @pytest.mark.parametrize(
     "signature", ["Publisher.publish(self, batch, timeout, *, mandatory)", "LONGEST_PAUSE"]
 )
-def test_what_is_written_as_in_the_source_passes(product: Path, signature: str) -> None:
+def test_a_signature_as_in_the_source_passes(product: Path, signature: str) -> None:
     check([Patched("publisher", signature)], [product])
 
 
 WRONG = {
-    "Publisher.hand_over(self, batch)": "got nothing of that name",
+    "Publisher.hand_over(self, batch)": "got nothing by that name",
     "Publisher._send(self, message)": "expected a public name, got a private one",
     "Publisher.publish(self, batch)": "got Publisher.publish(self, batch, timeout, *, mandatory)",
-    "Relay.run(self)": "got nothing of that name",
-    "MOST_PAUSES": "got nothing of that name",
+    "Relay.run(self)": "got nothing by that name",
+    "MAX_PAUSES": "got nothing by that name",
 }
 
 
 @pytest.mark.parametrize("signature", WRONG)
-def test_what_is_gone_private_or_changed_is_named(product: Path, signature: str) -> None:
+def test_what_is_missing_private_or_changed_is_named(product: Path, signature: str) -> None:
     with pytest.raises(NotAsExpected) as refusal:
         check([Patched("publisher", signature)], [product])
 
@@ -53,6 +53,6 @@ def test_what_is_gone_private_or_changed_is_named(product: Path, signature: str)
     assert str(refusal.value).endswith(WRONG[signature])
 
 
-def test_a_module_that_is_gone_is_named(product: Path) -> None:
-    with pytest.raises(NotAsExpected, match=r"relay\.run: .* got nothing of that name"):
+def test_what_is_in_a_missing_module_is_named(product: Path) -> None:
+    with pytest.raises(NotAsExpected, match=r"relay\.run: .* got nothing by that name"):
         check([Patched("relay", "run()")], [product])

@@ -8,12 +8,12 @@ from tests_integration.chaos.faults.catalogue import FAULTS
 from tests_integration.chaos.faults.plan import plan
 
 
-def test_a_seed_gives_the_same_plan_each_time() -> None:
+def test_the_same_seed_gives_the_same_plan() -> None:
     assert plan(7, 600, "servers") == plan(7, 600, "servers")
     assert plan(7, 600, "servers") != plan(8, 600, "servers")
 
 
-def test_ten_minutes_hold_every_kind_of_fault_on_servers() -> None:
+def test_ten_minutes_on_servers_include_every_kind_of_fault() -> None:
     planned = plan(7, 600, "servers")
     kinds = {name for name, fault in FAULTS.items() if fault.on in {"both", "servers"}}
 
@@ -21,13 +21,13 @@ def test_ten_minutes_hold_every_kind_of_fault_on_servers() -> None:
     assert {fault.fault for fault in planned} == kinds
 
 
-def test_the_embedded_default_has_no_fault_of_a_server() -> None:
+def test_the_embedded_broker_gets_no_server_faults() -> None:
     kinds = {fault.fault for fault in plan(7, 600, "embedded")}
 
     assert {FAULTS[name].on for name in kinds} == {"both", "embedded"}
 
 
-def test_a_target_has_one_fault_at_a_time() -> None:
+def test_faults_of_one_target_never_overlap() -> None:
     by_target: dict[str, list[tuple[float, float]]] = {}
     for fault in plan(7, 600, "servers"):
         for part in FAULTS[fault.fault].touches(fault.target):

@@ -1,4 +1,4 @@
-"""What chaos does to the databases, it does wholly or not at all."""
+"""Chaos locks both databases or neither."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import Any, cast
 import pytest
 
 from tests_integration.chaos.stage.stage import Stage
+from tests_integration.harness.places import Place
+from tools.system.backends import Backends
 
 
-def test_no_database_is_held_while_somebody_keeps_one_of_them(tmp_path: Path) -> None:
-    free, kept = tmp_path / "free.sqlite3", tmp_path / "kept.sqlite3"
-    urls = {"payment_service": f"sqlite:///{free}", "student_service": f"sqlite:///{kept}"}
-    stage = Stage(cast("Any", None), cast("Any", None), None, urls)
+def test_no_database_is_locked_while_a_process_holds_one_of_them(tmp_path: Path) -> None:
+    free, taken = tmp_path / "free.sqlite3", tmp_path / "taken.sqlite3"
+    urls = {"payment_service": f"sqlite:///{free}", "student_service": f"sqlite:///{taken}"}
+    place = Place(tmp_path, Backends.embedded(tmp_path), "", urls)
+    stage = Stage(cast("Any", None), place, None)
     with (
-        closing(sqlite3.connect(kept)) as frozen,
+        closing(sqlite3.connect(taken)) as frozen,
         closing(sqlite3.connect(free, timeout=0)) as other,
     ):
         frozen.execute("BEGIN IMMEDIATE")

@@ -1,8 +1,7 @@
-"""What it costs when a process or a connection dies at a random time, row by row.
+"""What it costs when a process or a connection dies at a random time.
 
-Whatever dies and comes back: each subscription that was paid has one code, shown by the payment
-side, kept by the student side and mailed. Only a mail may come twice, with the same Message-ID,
-when the worker died between the mail server's reply and the commit.
+Each paid subscription still has one code, the same on both sides and in its mail. A mail may arrive
+twice, with the same Message-ID, if the worker died between the mail server's reply and the commit.
 `-p randomly -p "randomly_seed=N"` repeats the times.
 """
 
@@ -31,16 +30,15 @@ from tools.system.system import PROCESSES
 
 ROUNDS = 2
 CLIENTS = 20
-"""So many order at once in each round; something dies when some of their events are published."""
+"""Clients that order at the same time in each round."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How it is brought about and mended, and whether mails may then come a second time."""
+    """How it is caused, and whether mails may arrive twice because of it."""
 
     costs: str
     strike: Callable[[Deployment], None]
-    mend: Callable[[Deployment], None] = Deployment.mend
     second_mail: bool = False
 
 
@@ -61,40 +59,40 @@ def cut_databases(deployment: Deployment) -> None:
 
 FAILURES = {
     "payment-web": Failure(
-        "a client without an answer sends the order again, with the same key",
+        "a client without an answer repeats its POST, with the same key",
         death_of("payment-web"),
     ),
     "payment-relay": Failure(
-        "events wait in the outbox; some are sent twice, and the inbox drops the second",
+        "events wait in the outbox; some are published twice, and the inbox drops the duplicates",
         death_of("payment-relay"),
     ),
     "payment-consumer": Failure(
-        "replies wait in the queue; some are delivered twice, and the inbox drops the second",
+        "replies wait in the queue; some are delivered twice, and the inbox drops the duplicates",
         death_of("payment-consumer"),
     ),
     "payment-tasks": Failure(
-        "nobody prunes or repeats requests meanwhile; the journey does not need it",
+        "pruning and repeated requests wait; no subscription needs them",
         death_of("payment-tasks"),
     ),
     "student-web": Failure(
-        "its health is unknown; the journey does not need it",
+        "its health checks fail; no subscription needs it",
         death_of("student-web"),
     ),
     "student-relay": Failure(
-        "replies wait in the outbox; some are sent twice, and the inbox drops the second",
+        "replies wait in the outbox; some are published twice, and the inbox drops the duplicates",
         death_of("student-relay"),
     ),
     "student-consumer": Failure(
-        "requests wait in the queue; some are delivered twice, and the inbox drops the second",
+        "requests wait in the queue; some are delivered twice, and the inbox drops the duplicates",
         death_of("student-consumer"),
     ),
     "student-tasks": Failure(
-        "mails wait; those that were just being sent may come twice",
+        "mails wait; those being sent may arrive twice",
         death_of("student-tasks"),
         second_mail=True,
     ),
     "mail": Failure(
-        "mails wait; those that were just being taken may come twice",
+        "mails wait; those being accepted may arrive twice",
         death_of("mail"),
         second_mail=True,
     ),
@@ -106,11 +104,11 @@ FAILURES = {
 }
 FAILURES_OF_SERVERS = {
     "broker-connections": Failure(
-        "every process connects again; what was in flight is sent or delivered twice",
+        "every process reconnects; messages in flight are published or delivered twice",
         cut_broker,
     ),
     "database-connections": Failure(
-        "every process connects again; a client gets 503 and sends the order again",
+        "every process reconnects; a client gets 503 and repeats its POST",
         cut_databases,
         second_mail=True,
     ),
@@ -131,7 +129,7 @@ def test_each_subscription_has_one_code_whatever_connection_breaks(
 
 
 def survive(deployment: Deployment, failure: Failure) -> None:
-    """Let `failure` happen a few times while people subscribe, and see what is left of them."""
+    """Cause `failure` a few times while clients subscribe, and check every subscription."""
     paid: list[Subscription] = []
     for _ in range(ROUNDS):
         paid += strike_among_clients(deployment, failure)
@@ -145,11 +143,11 @@ def survive(deployment: Deployment, failure: Failure) -> None:
 
 
 def strike_among_clients(deployment: Deployment, failure: Failure) -> list[Subscription]:
-    """What a crowd of clients has paid for; `failure` happened while they were served."""
+    """The subscriptions of many clients, created while `failure` happened."""
     with deployment.wire() as wire, ThreadPoolExecutor(CLIENTS) as clients:
         coming = [clients.submit(deployment.payments.subscribe, order()) for _ in range(CLIENTS)]
         wire.listen_until(random.randrange(2 * CLIENTS))  # each causes two events
-        time.sleep(random.uniform(0, 0.02))  # this waits for nothing: any time will do
+        time.sleep(random.uniform(0, 0.02))  # to strike at a random time
         failure.strike(deployment)
-        failure.mend(deployment)
+        deployment.reset()
         return [client.result() for client in coming]

@@ -1,4 +1,4 @@
-"""Several of each process share the work and never do it twice."""
+"""Several processes of each kind share the work, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ MORE = [
 
 
 @on_servers
-def test_several_of_each_process_issue_one_code_and_one_mail_each(deployment: Deployment) -> None:
+def test_with_several_of_each_process_each_subscription_has_one_code_and_one_mail(
+    deployment: Deployment,
+) -> None:
     deployment.start(*MORE)
 
     accounts = deployment.accounts(deployment.subscribe(order() for _ in range(300)))

@@ -1,4 +1,4 @@
-"""The pages for operators, as a browser sees them: two services on one host, a process each."""
+"""The pages for operators in a browser: two services on one host."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from kombu import Connection
 
 from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
-from tests_integration.harness.eventually import eventually
 from tools.system.backends import Backends
 from tools.system.commands import OPERATORS, SERVICES
+from tools.system.eventually import eventually
 from tools.system.system import System
 
 PASSWORD = "correct horse battery"
@@ -46,7 +46,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("operators")
     with System(folder, Backends.embedded(folder)) as system:
         system.migrate("operators.settings")
-        system.new_operator("ada", PASSWORD)
+        system.set_operator("ada", PASSWORD)
         system.start("student-consumer", *OPERATORS)
         system.wait_ready()
         yield system
@@ -54,14 +54,14 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture
 def browser(system: System) -> Browser:
-    """Somebody who is logged in on both sides."""
+    """A browser that is logged in on both sides."""
     browser = Browser()
     for url in system.operators_urls.values():
         browser.send(f"{url}/login/?next=/", username="ada", password=PASSWORD)
     return browser
 
 
-def test_a_login_on_one_side_keeps_the_login_on_the_other(system: System, browser: Browser) -> None:
+def test_one_browser_can_be_logged_in_on_both_sides(system: System, browser: Browser) -> None:
     for service in SERVICES:
         page = browser.get(system.operators_urls[service])
         assert f"Admit One: {service}" in page
@@ -78,7 +78,7 @@ def test_the_public_web_process_has_no_pages_for_operators(system: System) -> No
             Browser().get(f"{system.payment_url}{path}")
 
 
-def test_an_operator_finds_a_message_understands_and_discards_it(
+def test_an_operator_finds_inspects_and_discards_a_message(
     system: System, browser: Browser
 ) -> None:
     pages = f"{system.operators_urls['student_service']}/messaging/setaside"

@@ -1,20 +1,20 @@
-"""While a side or a server is down, what was paid waits for it, and nothing is lost."""
+"""While a side or a server is down, subscriptions wait for it, and nothing is lost."""
 
 from __future__ import annotations
 
 from tests_integration.harness.accounts import Account
 from tests_integration.harness.deployment import Deployment
-from tests_integration.harness.eventually import eventually
 from tests_integration.harness.kinds import on_servers
 from tests_integration.harness.payments import order
+from tools.system.eventually import eventually
 from tools.system.system import PROCESSES
 
 PAYMENT = [name for name in PROCESSES if name.startswith("payment")]
 STUDENT = [name for name in PROCESSES if name.startswith("student")]
 
 SOON = 8.0
-"""Seconds in which what has waited is on its way once everything is up: the longest pause between
-two tries is 5 s for a queue that did not exist, and about that for a broker."""
+"""Seconds within which waiting events are handled once everything is up: the longest pause between
+attempts is about 5 s, for a missing queue and for a broker that is down."""
 
 
 def one_code_each(accounts: list[Account]) -> bool:
@@ -37,13 +37,13 @@ def test_orders_wait_while_the_student_side_is_down(
     assert one_code_each(deployment.accounts(posted))
 
 
-def test_orders_wait_for_a_student_side_that_never_was(
+def test_orders_wait_for_a_student_side_that_was_never_deployed(
     new_deployment: Deployment,
 ) -> None:
     new_deployment.start("mail", *PAYMENT)
     posted = new_deployment.subscribe(order() for _ in range(30))
     relay = new_deployment.system.process("payment-relay")
-    eventually(relay.output, lambda text: "nobody is bound" in text)
+    eventually(relay.output, lambda text: "no queue is bound" in text)
 
     new_deployment.start(*STUDENT)
 
@@ -85,3 +85,37 @@ def test_codes_issued_while_the_mail_server_is_down_are_mailed_once(
     deployment.start("mail")
 
     assert one_code_each(deployment.accounts(active))
+
+
+SAID_ONCE = {
+    "payment-web": ("request_without_database", "requests_answered"),
+    "payment-relay": ("process_waits", "process_works_again"),
+    "student-relay": ("process_waits", "process_works_again"),
+    "student-tasks": ("database_unavailable", "database_back"),
+}
+"""The events with which each process says that its database is unavailable, and is back."""
+
+
+@on_servers
+def test_each_process_reports_an_outage_of_its_database_once(deployment: Deployment) -> None:
+    databases = deployment.place.databases
+    assert databases is not None
+    before = {name: len(deployment.system.process(name).lines) for name in SAID_ONCE}
+
+    def since(name: str) -> list[str]:
+        return deployment.system.process(name).lines[before[name] :]
+
+    def each_said(which: int) -> list[int]:
+        deployment.payments.post(order())
+        return [
+            sum(f"event={events[which]}" in line for line in since(name))
+            for name, events in SAID_ONCE.items()
+        ]
+
+    databases.close()
+    eventually(lambda: each_said(0), all)
+    databases.open()
+    eventually(lambda: each_said(1), all)
+
+    assert (each_said(0), each_said(1)) == ([1, 1, 1, 1], [1, 1, 1, 1])
+    assert [name for name in SAID_ONCE if "Traceback" in "".join(since(name))] == []

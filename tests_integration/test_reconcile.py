@@ -1,6 +1,6 @@
-"""What a retry cannot heal: a wiped broker, and a database restored from an older backup.
+"""Data loss that no retry can repair: a wiped broker, a database restored from an old backup.
 
-`manage.py reconcile --repair` brings both sides together again, with the codes that were mailed.
+`manage.py reconcile --repair` makes both sides agree again, with the codes that were mailed.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from tests_integration.harness.deployment import (
     Deployment,
     deployed,
 )
-from tests_integration.harness.eventually import eventually
 from tests_integration.harness.payments import order
-from tests_integration.harness.places import forget
+from tools.system.broker import forget
+from tools.system.eventually import eventually
 from tools.system.rows import Rows
 from tools.system.system import PROCESSES, CommandFailed
 
 from .conftest import place
 
-SERVED = [name for name in PROCESSES if name != "mail"]
+BOTH_SIDES = [name for name in PROCESSES if name != "mail"]
 COUNT = 10
 
 
@@ -52,7 +52,7 @@ def one_deployment(
 
 @pytest.fixture
 def deployment(one_deployment: Deployment) -> Deployment:
-    one_deployment.mend()
+    one_deployment.reset()
     return one_deployment
 
 
@@ -69,7 +69,9 @@ def waiting(deployment: Deployment, service: Service) -> int:
         return int(channel.queue_declare(queue, passive=True).message_count)
 
 
-def test_what_was_lost_on_a_wiped_broker_gets_its_codes(deployment: Deployment) -> None:
+def test_subscriptions_whose_events_a_wiped_broker_lost_get_their_codes(
+    deployment: Deployment,
+) -> None:
     stop(deployment, "student-consumer")
     lost_requests = deployment.subscribe(order() for _ in range(COUNT))
     eventually(lambda: waiting(deployment, STUDENT), lambda count: count == COUNT)
@@ -77,11 +79,11 @@ def test_what_was_lost_on_a_wiped_broker_gets_its_codes(deployment: Deployment) 
     forget(deployment.place.wire_url, deployment.place.backends.prefix)
     deployment.start("student-consumer", "payment-relay")
     lost_replies = deployment.subscribe(order() for _ in range(COUNT))
-    stop(deployment, *SERVED)
+    stop(deployment, *BOTH_SIDES)
     forget(deployment.place.wire_url, deployment.place.backends.prefix)
-    deployment.mend()
+    deployment.reset()
 
-    with pytest.raises(CommandFailed, match="paid, and no code has come"):
+    with pytest.raises(CommandFailed, match="paid, but no code has arrived"):
         deployment.reconcile()
     text = deployment.reconcile("--repair")
 
@@ -96,13 +98,13 @@ def test_a_restored_student_database_gets_its_codes_back(
     deployment: Deployment,
 ) -> None:
     deployment.accounts(deployment.subscribe(order() for _ in range(COUNT)))
-    stop(deployment, *SERVED)
+    stop(deployment, *BOTH_SIDES)
     restore = back_up(deployment.place.backends.student_database_url)
-    deployment.mend()
+    deployment.reset()
     accounts = deployment.accounts(deployment.subscribe(order() for _ in range(COUNT)))
-    stop(deployment, *SERVED)
+    stop(deployment, *BOTH_SIDES)
     restore()
-    deployment.mend()
+    deployment.reset()
 
     text = deployment.reconcile("--repair")
 
@@ -116,49 +118,49 @@ def test_a_restored_student_database_revokes_cancelled_codes_again(
     deployment: Deployment,
 ) -> None:
     accounts = deployment.accounts(deployment.subscribe(order() for _ in range(COUNT)))
-    stop(deployment, *SERVED)
+    stop(deployment, *BOTH_SIDES)
     restore = back_up(deployment.place.backends.student_database_url)
-    deployment.mend()
+    deployment.reset()
     cancel(deployment, accounts)
-    stop(deployment, *SERVED)
+    stop(deployment, *BOTH_SIDES)
     restore()
-    deployment.mend()
+    deployment.reset()
 
-    with pytest.raises(CommandFailed, match="cancelled, and the code still lets in"):
+    with pytest.raises(CommandFailed, match="cancelled, but the code still works"):
         deployment.reconcile()
     text = deployment.reconcile("--repair")
 
-    assert f"cancelled, and the code still lets in: {COUNT} repaired" in text
+    assert f"cancelled, but the code still works: {COUNT} repaired" in text
     assert "both sides agree\n" in deployment.reconcile()
 
 
 def test_a_restored_payment_database_gets_its_cancellations_back(deployment: Deployment) -> None:
     accounts = deployment.accounts(deployment.subscribe(order() for _ in range(COUNT)))
-    stop(deployment, *SERVED)
+    stop(deployment, *BOTH_SIDES)
     restore = back_up(deployment.place.backends.payment_database_url)
-    deployment.mend()
+    deployment.reset()
     cancel(deployment, accounts)
-    stop(deployment, *SERVED)
+    stop(deployment, *BOTH_SIDES)
     restore()
-    deployment.mend()
+    deployment.reset()
 
     text = deployment.reconcile("--repair")
 
-    assert f"a revoked code, and no cancellation is known: {COUNT} repaired" in text
+    assert f"a revoked code, but no known cancellation: {COUNT} repaired" in text
     assert {deployment.payments.show(a.subscription.id).status for a in accounts} == {"cancelled"}
     assert "both sides agree\n" in deployment.reconcile()
 
 
 def test_a_restored_payment_database_gets_its_subscriptions_back(deployment: Deployment) -> None:
     deployment.accounts(deployment.subscribe(order() for _ in range(COUNT)))
-    stop(deployment, *SERVED)
+    stop(deployment, *BOTH_SIDES)
     restore = back_up(deployment.place.backends.payment_database_url)
-    deployment.mend()
+    deployment.reset()
     accounts = deployment.accounts(deployment.subscribe(order() for _ in range(COUNT)))
     ids = [account.subscription.id for account in accounts]
-    stop(deployment, *SERVED)
+    stop(deployment, *BOTH_SIDES)
     restore()
-    deployment.mend()
+    deployment.reset()
 
     text = deployment.reconcile("--repair")
     lost = [shown.id for shown in deployment.payments.all() if shown.id in ids]
@@ -166,7 +168,7 @@ def test_a_restored_payment_database_gets_its_subscriptions_back(deployment: Dep
         "payment_service", "reconcile", "adopt", "--client", "local", *ids
     )
 
-    assert f"a code, and no payment is known: {COUNT} repaired" in text
+    assert f"a code, but no known payment: {COUNT} repaired" in text
     assert lost == []
     assert adopted == f"{COUNT} subscriptions now belong to local\n"
     assert deployment.accounts([account.subscription for account in accounts]) == accounts
@@ -174,7 +176,7 @@ def test_a_restored_payment_database_gets_its_subscriptions_back(deployment: Dep
 
 
 def cancel(deployment: Deployment, accounts: list[Account]) -> None:
-    """Cancel these, and wait until the student side has confirmed each."""
+    """Cancel these, and wait until the student side has confirmed all."""
     ids = [account.subscription.id for account in accounts]
     statuses = {deployment.payments.cancel(id_).status for id_ in ids}
     with closing(Rows(deployment.place.backends.database_url("payment_service"))) as rows:

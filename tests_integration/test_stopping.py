@@ -1,4 +1,4 @@
-"""Everything stops when it is asked to, in good order, and ends with whoever started it."""
+"""Every process stops on SIGTERM, and ends with the process that started it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from pathlib import Path
 import pytest
 
 from tests_integration.harness.deployment import Deployment, deployed
-from tests_integration.harness.eventually import eventually
 from tests_integration.harness.kinds import on_servers
 from tests_integration.harness.payments import Payments, order
 from tests_integration.harness.places import Place
+from tools.system.eventually import eventually
 from tools.system.process_tree import descendants
 from tools.system.process_tree import running as still_running
 from tools.system.system import PROCESSES
 
 ROOT = Path(__file__).parent.parent
-IDLE, BUSY = 5.0, 10.0
-"""Seconds in which a process has to be gone."""
+IDLE, BUSY = 8.0, 20.0
+"""Seconds within which a process must stop; 10 are promised on a machine that is free."""
 
-ENDS = dict.fromkeys(PROCESSES, 0)
-"""Exit codes."""
+CLEAN_EXITS = dict.fromkeys(PROCESSES, 0)
 
 
-def stopped(deployment: Deployment) -> dict[str, int]:
-    """Ask all processes at once to stop; their exit codes. Raises `TimeoutError`."""
+def stop_all(deployment: Deployment) -> dict[str, int]:
+    """Stop all processes at the same time; returns their exit codes. Raises `TimeoutError`."""
     processes = [deployment.system.process(name) for name in PROCESSES]
     for process in processes:
         process.signal(signal.SIGTERM)
@@ -41,53 +40,55 @@ def stopped(deployment: Deployment) -> dict[str, int]:
 
 
 def test_every_idle_process_stops_at_once(deployment: Deployment) -> None:
-    assert {name: deployment.system.stop(name, IDLE) for name in PROCESSES} == ENDS
+    assert {name: deployment.system.stop(name, IDLE) for name in PROCESSES} == CLEAN_EXITS
 
 
-def test_a_stop_during_work_costs_not_even_a_second_mail(
+def test_a_stop_during_work_causes_no_duplicate_mail(
     deployment: Deployment,
 ) -> None:
     posted = deployment.subscribe(order() for _ in range(60))
 
-    codes = stopped(deployment)
+    codes = stop_all(deployment)
     deployment.start()
     accounts = deployment.accounts(posted)
 
-    assert codes == ENDS
+    assert codes == CLEAN_EXITS
     assert {len(account.codes) for account in accounts} == {1}
     assert {len(account.mails) for account in accounts} == {1}
 
 
 @on_servers
 @pytest.mark.parametrize("trouble", ["close", "silence"])
-def test_every_process_stops_while_the_broker_is_away(deployment: Deployment, trouble: str) -> None:
+def test_every_process_stops_while_the_broker_is_unavailable(
+    deployment: Deployment, trouble: str
+) -> None:
     assert deployment.place.broker is not None
     getattr(deployment.place.broker, trouble)()
     posted = deployment.subscribe(order() for _ in range(10))
 
-    codes = stopped(deployment)
-    deployment.mend()
+    codes = stop_all(deployment)
+    deployment.reset()
     accounts = deployment.accounts(posted)
 
-    assert codes == ENDS
+    assert codes == CLEAN_EXITS
     assert {len(account.codes) for account in accounts} == {1}
     assert {len(account.mails) for account in accounts} == {1}
 
 
 @on_servers
 @pytest.mark.parametrize("trouble", ["close", "silence"])
-def test_every_process_stops_while_the_databases_are_away(
+def test_every_process_stops_while_the_databases_are_unavailable(
     deployment: Deployment, trouble: str
 ) -> None:
     assert deployment.place.databases is not None
     getattr(deployment.place.databases, trouble)()
 
-    assert stopped(deployment) == ENDS
+    assert stop_all(deployment) == CLEAN_EXITS
 
 
 @contextmanager
 def runner(place: Place) -> Iterator[tuple[subprocess.Popen[str], Payments, str]]:
-    """Another program that runs the system at this place."""
+    """Another process that runs the system at this place."""
     command = [sys.executable, "-m", "tests_integration.harness.runner"]
     backends = json.dumps(asdict(place.backends))
     with (
@@ -102,7 +103,7 @@ def runner(place: Place) -> Iterator[tuple[subprocess.Popen[str], Payments, str]
         yield running, Payments(url, api_key), api_key
 
 
-def test_a_killed_runner_leaves_no_process_and_the_next_one_continues(
+def test_a_killed_runner_leaves_no_process_and_the_next_runner_continues(
     new_place: Place,
 ) -> None:
     with runner(new_place) as (running, payments, api_key):
@@ -115,7 +116,7 @@ def test_a_killed_runner_leaves_no_process_and_the_next_one_continues(
         deployment.start()
         accounts = deployment.accounts(posted)
 
-    assert len(family) >= len(PROCESSES) + 2  # each Celery has a beat
+    assert len(family) >= len(PROCESSES) + 2  # each Celery worker has a beat
     assert {len(account.codes) for account in accounts} == {1}
     assert {len({mail.message_id for mail in account.mails}) for account in accounts} == {1}
     assert sum(len(account.mails) for account in accounts) <= len(accounts) + 1

@@ -1,12 +1,12 @@
-"""A paid subscription becomes one access code in a mailbox, and the payment side knows it."""
+"""A paid subscription becomes one access code, in a mailbox and on the payment side."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
 from tests_integration.harness.deployment import Deployment
-from tests_integration.harness.eventually import eventually
 from tests_integration.harness.payments import order
+from tools.system.eventually import eventually
 
 
 def test_the_code_in_the_mail_is_the_code_in_the_payment_service(deployment: Deployment) -> None:
@@ -20,7 +20,7 @@ def test_the_code_in_the_mail_is_the_code_in_the_payment_service(deployment: Dep
     assert [mail.codes for mail in account.mails] == [(account.subscription.access_code,)]
 
 
-def test_an_answer_says_where_to_look_for_the_code(deployment: Deployment) -> None:
+def test_the_answer_to_a_post_links_to_its_subscription(deployment: Deployment) -> None:
     answer = deployment.payments.post(order())
 
     looked = deployment.payments.call("GET", answer.headers["Location"])
@@ -68,7 +68,7 @@ def test_a_cancelled_subscription_has_its_code_revoked_on_both_sides(
     assert revoked_here
 
 
-def test_the_same_key_is_answered_the_same_and_creates_nothing(deployment: Deployment) -> None:
+def test_a_repeated_key_gets_the_same_answer_and_creates_nothing(deployment: Deployment) -> None:
     placed = order()
     first = deployment.payments.post(placed)
     [account] = deployment.accounts(deployment.subscribe([placed]))
@@ -85,7 +85,7 @@ def test_a_hundred_posts_at_once_with_one_key_are_one_subscription(deployment: D
     with ThreadPoolExecutor(100) as clients:
         answers = list(clients.map(deployment.payments.post, [placed] * 100))
 
-    # What the last one of them had caused would be mailed before this one's mail.
+    # If the posts had caused another mail, it would arrive before this one.
     later = deployment.accounts(deployment.subscribe([order()]))
     [account] = deployment.accounts(deployment.subscribe([placed]))
     mine = [s for s in deployment.payments.all() if s.user_id == placed.body["user_id"]]

@@ -1,4 +1,4 @@
-"""Any program that follows docs/events.md can take part, and none can do harm."""
+"""A third party that follows docs/events.md can take part, and no other can do harm."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from tests_integration.harness.deployment import Deployment
-from tests_integration.harness.eventually import eventually
 from tests_integration.harness.kinds import on_servers
-from tests_integration.harness.mailbox import Mail
+from tests_integration.harness.mailbox import ReceivedMail
 from tests_integration.harness.third_party import (
     Event,
     ThirdParty,
@@ -19,14 +18,15 @@ from tests_integration.harness.third_party import (
     requested_again,
     user_subscribed,
 )
+from tools.system.eventually import eventually
 
 pytestmark = on_servers
 
 
 @pytest.fixture
 def third_party(deployment: Deployment) -> Iterator[ThirdParty]:
-    """A program with a login on the broker and a queue of its own."""
-    with connected(deployment.place.wire_url, deployment.place.backends.prefix) as third_party:
+    place = deployment.place
+    with connected(place.wire_url, place.backends.prefix, deployment.wire_keys) as third_party:
         yield third_party
 
 
@@ -40,13 +40,13 @@ def reply_to(third_party: ThirdParty, request: Event) -> Event:
     return replies[0]
 
 
-def mails_for(deployment: Deployment, request: Event) -> list[Mail]:
+def mails_for(deployment: Deployment, request: Event) -> list[ReceivedMail]:
     """The mails for a request, once there are any."""
     return eventually(lambda: deployment.mailbox.mails(request["data"]["email"]))
 
 
 def set_aside(deployment: Deployment, service: str, state: str) -> int:
-    """How many messages a service has set aside, as it reports to operators."""
+    """How many messages a service has set aside, as `manage.py set_aside` reports."""
     lines = deployment.system.manage(service, "set_aside", "list", "--state", state).splitlines()
     groups = [line.split() for line in lines if f" {state} " in line]
     return sum(int(count.replace(",", "")) for _, shown, count, *_ in groups if shown == state)
@@ -88,7 +88,7 @@ def test_an_event_sent_again_is_answered_once(
         third_party.publish(request)
     third_party.publish(later)
 
-    reply_to(third_party, later)  # and so the ones before it are through, too
+    reply_to(third_party, later)  # so the ones before it have been handled as well
     mails_for(deployment, later)
 
     assert len(third_party.replies(request["subject"])) == 1
@@ -111,7 +111,7 @@ def test_a_repeated_request_gets_the_same_code_and_no_second_mail(
     assert [mail.codes for mail in mails_for(deployment, first)] == [(codes[0],)]
 
 
-def test_the_payment_side_sets_a_reply_to_nobody_aside(
+def test_a_reply_for_an_unknown_subscription_is_set_aside(
     deployment: Deployment, third_party: ThirdParty
 ) -> None:
     before = set_aside(deployment, "payment_service", "dead")
@@ -130,7 +130,7 @@ def changed(**changes: Any) -> bytes:
 
 
 def without(name: str) -> bytes:
-    """A request that lacks an attribute."""
+    """A request without an attribute."""
     request = user_subscribed()
     del request[name]
     return json.dumps(request).encode()
@@ -169,7 +169,7 @@ MALFORMED: dict[str, bytes] = {
 }
 
 
-def test_malformed_messages_are_set_aside_and_harm_nobody(
+def test_malformed_messages_are_set_aside_and_the_others_are_handled(
     deployment: Deployment, third_party: ThirdParty
 ) -> None:
     consumer = deployment.system.process("student-consumer")
@@ -200,7 +200,7 @@ STRANGE: list[dict[str, Any]] = [
 ]
 
 
-def test_strange_properties_cost_at_most_their_own_message(
+def test_strange_properties_harm_no_other_message(
     deployment: Deployment, third_party: ThirdParty
 ) -> None:
     consumer = deployment.system.process("student-consumer")

@@ -1,4 +1,4 @@
-"""docs/tutorial.md is done as it stands, from the built wheel, in an empty folder."""
+"""Follows docs/tutorial.md as written, with the built wheel, in an empty folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def addresses(servers: Servers) -> Iterator[dict[str, str]]:
-    """A RabbitMQ, and a database for each service; nothing of it stays."""
+    """URLs of the broker, and of a new database for each service."""
     names = {name: f"tutorial_{name}_{secrets.token_hex(4)}" for name in SERVICES}
     url = servers.database.url
     _forget(servers.broker.url)

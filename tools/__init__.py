@@ -1,1 +1,1 @@
-"""What starts, shows, tests and measures the whole system on one machine."""
+"""Tools that run, test and measure the whole system on one machine."""

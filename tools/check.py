@@ -1,15 +1,14 @@
-"""Run every check that does not need the system to run, and show every failure.
+"""Run all static checks, and show every failure.
 
     make check                         all checks
     make check ARGS="types imports"    only these
 
 Exit codes: 0 all passed; 1 a check failed, and its output says how to fix it;
-2 there is no check of that name.
+2 no check has that name.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
+
+from tools import command_line
 
 from . import words
 from .system.backends import Backends
@@ -31,14 +32,14 @@ REQUIREMENTS = ROOT / "requirements.txt"
 
 @dataclass(frozen=True)
 class Check:
-    """`run` returns what is wrong, or nothing; `fix` is the command that helps."""
+    """`run` returns the problems, empty if there are none; `fix` says how to fix them."""
 
     run: Callable[[], str]
     fix: str
 
 
 def ran(command: Sequence[str], cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> str:
-    """Run a command; returns all its output if it failed."""
+    """Run a command; returns its output if it fails, else nothing."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -53,7 +54,7 @@ def ran(command: Sequence[str], cwd: Path = ROOT, env: Mapping[str, str] | None 
 
 
 def module(*command: str, folders: Sequence[str] = (".",)) -> Callable[[], str]:
-    """A check that is a Python module, run in each of the folders."""
+    """A check that runs a Python module in each of the folders."""
 
     def run() -> str:
         results = (ran([sys.executable, "-m", *command], ROOT / folder) for folder in folders)
@@ -63,15 +64,14 @@ def module(*command: str, folders: Sequence[str] = (".",)) -> Callable[[], str]:
 
 
 def types() -> str:
-    """mypy with each folder's own settings, so that no service sees the other."""
+    """Run mypy with each folder's own settings, so that no service sees the other."""
     folders = {
         ROOT: ["tools", "tests_integration"],
         ROOT / "admit_one": ["src", "tests"],
         ROOT / "shared_contracts": ["src", "tests"],
         **{ROOT / service: ["."] for service in SERVICES},
     }
-    # "tests.settings" is another module in each folder: what an editor's mypy has kept of one
-    # of them must not answer for the others.
+    # Each folder has its own "tests.settings", so each needs its own cache.
     cache = ROOT / "var" / "check" / "mypy"
     return "".join(
         ran([*MYPY, "--cache-dir", str(cache / folder.name), *paths], folder)
@@ -80,7 +80,7 @@ def types() -> str:
 
 
 def requirements() -> str:
-    """requirements.txt, which pip installs from, agrees with uv.lock."""
+    """Compare requirements.txt, which pip installs from, with uv.lock."""
     wanted = subprocess.run(
         [*UV, *EXPORT], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
@@ -91,7 +91,7 @@ def requirements() -> str:
 
 
 def migrations() -> str:
-    """No model was changed without its migration."""
+    """Check that every change of a model has its migration."""
     folder = ROOT / "var" / "check"
     system = System(folder, Backends.embedded(folder))
     command = [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"]
@@ -118,11 +118,7 @@ CHECKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="make check",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser("make check", __doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(CHECKS))
     names = parser.parse_args().names or list(CHECKS)
     if unknown := [name for name in names if name not in CHECKS]:

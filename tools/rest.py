@@ -1,6 +1,6 @@
-"""HTTP with JSON, as a program of another team would speak it.
+"""A small HTTP client for JSON.
 
-`get` and `post` return the JSON of a success; a `Client` returns every answer, whatever its status.
+`get` and `post` return the JSON of a success; `call` and `Client` return responses of any status.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 NO_ANSWER = (OSError, http.client.HTTPException)
-"""What a server that dies, or is not there, raises."""
+"""Errors for a server that is down or dies."""
 
 Headers = Mapping[str, str]
 
@@ -22,14 +22,14 @@ Headers = Mapping[str, str]
 class Refused(OSError):
     """The server answered with an error; the message has the status and the body."""
 
-    def __init__(self, method: str, url: str, answer: Answer) -> None:
+    def __init__(self, method: str, url: str, answer: Response) -> None:
         super().__init__(f"{method} {url} answered {answer.status}: {answer.body}")
         self.status = answer.status
 
 
 @dataclass(frozen=True)
-class Answer:
-    """`body` is JSON, decoded; the text, if it is not JSON; or None, if it is empty."""
+class Response:
+    """`body` is decoded JSON, text if it is not JSON, or None if it is empty."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -37,9 +37,9 @@ class Answer:
 
 
 class Client:
-    """The server at `url`, called over one kept connection, by one thread at a time.
+    """The server at `url`, over one persistent connection; not thread-safe.
 
-    `headers` go with every request. `timeout` is in seconds, for each read and write.
+    `headers` are sent with every request. `timeout` is in seconds, for each read and write.
     """
 
     def __init__(self, url: str, headers: Headers | None = None, *, timeout: float = 15) -> None:
@@ -51,7 +51,7 @@ class Client:
 
     def call(
         self, method: str, path: str, body: object = None, headers: Headers | None = None
-    ) -> Answer:
+    ) -> Response:
         """Send one request, with `body` as JSON unless it is None.
 
         Raises one of `NO_ANSWER`, or `ValueError` for JSON that cannot be decoded.
@@ -60,7 +60,7 @@ class Client:
         kind = {} if body is None else {"Content-Type": "application/json"}
         self._connection.request(method, path, sent, {**self._headers, **kind, **(headers or {})})
         got = self._connection.getresponse()
-        return Answer(got.status, got.headers, _decoded(got.read(), got.headers))
+        return Response(got.status, got.headers, _decoded(got.read(), got.headers))
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
@@ -74,8 +74,8 @@ def _decoded(content: bytes, headers: http.client.HTTPMessage) -> Any:
     return json.loads(content) if is_json else content.decode(errors="replace")
 
 
-def call(method: str, url: str, body: object = None, headers: Headers | None = None) -> Answer:
-    """One request over a connection of its own. Raises as `Client.call` does."""
+def call(method: str, url: str, body: object = None, headers: Headers | None = None) -> Response:
+    """One request over a new connection. Raises as `Client.call` does."""
     path = urlunsplit(urlsplit(url)._replace(scheme="", netloc=""))
     with closing(Client(url)) as client:
         return client.call(method, path or "/", body, headers)
@@ -91,7 +91,7 @@ def post(url: str, body: object, headers: Headers | None = None) -> Any:
     return _accepted("POST", url, call("POST", url, body, headers))
 
 
-def _accepted(method: str, url: str, answer: Answer) -> Any:
+def _accepted(method: str, url: str, answer: Response) -> Any:
     if answer.status >= 400:
         raise Refused(method, url, answer)
     return answer.body

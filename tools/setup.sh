@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes .venv with the locked dependencies and our three packages in it.
-# Needs Python 3.11+ with venv, or uv, and the package index. Costs nothing when nothing changed.
+# Creates .venv with the locked dependencies and our packages. Does nothing if nothing has changed.
+# Needs Python 3.11+ with venv, or uv; and access to the package index.
 set -eu
 cd "$(dirname "$0")/.."
 
 stamp=.venv/.made-from
-# The folder is part of it: a virtual environment that was moved does not work.
+# Includes the folder, because a virtual environment that was moved does not work.
 made_from() {
     pwd
     cksum uv.lock requirements.txt pyproject.toml ./*/pyproject.toml tools/setup.sh
@@ -18,7 +18,7 @@ fail() {
 
 [ -f "$stamp" ] && [ -x .venv/bin/python ] && [ "$(made_from)" = "$(cat "$stamp")" ] && exit 0
 
-# Prints the first Python that will do. Ends with a message when there is none.
+# Prints the first suitable Python, or exits with a message.
 find_python() {
     too_old=
     without_venv=
@@ -33,41 +33,41 @@ find_python() {
             return
         fi
     done
-    [ -z "$without_venv" ] || fail "Python $without_venv is here, but its venv module is not.
+    [ -z "$without_venv" ] || fail "Python $without_venv has no venv module.
 On Debian or Ubuntu:  sudo apt install python3-venv   (or python$without_venv-venv)
 Then run the same command again."
     fail "Python 3.11 or newer is needed; found:${too_old:- no python3 at all}.
 On Debian 12+ or Ubuntu 24.04+:  sudo apt install python3 python3-venv
 On macOS:                        brew install python@3.13
-Or install uv, which brings a Python of its own: https://docs.astral.sh/uv/
-Then run the same command again. PYTHON=/path/to/python names one that is not on the PATH."
+Or install uv, which installs Python as well: https://docs.astral.sh/uv/
+Then run the same command again. PYTHON=/path/to/python chooses one that is not on the PATH."
 }
 
 with_uv() {
     "$1" sync --all-packages --frozen --quiet || fail "uv could not install the dependencies; the reason is above.
-If it is the network: is the package index within reach, does a proxy have to be set?
+Can this machine reach the package index? Does it need a proxy?
 Then run the same command again."
 }
 
 with_pip() {
     python=$(find_python)
-    # An environment of another Python, or half made, is no use: begin again.
+    # Start over if the environment has an older Python or is incomplete.
     .venv/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-        "$python" -m venv --clear .venv || fail "$python could not make a virtual environment in .venv; the reason is above."
-    # Hashes are checked; our own packages have none and come second. Both need the index.
+        "$python" -m venv --clear .venv || fail "$python could not create a virtual environment in .venv; the reason is above."
+    # Our own packages have no hashes, so they are installed separately.
     { .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt &&
         .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
             -e admit_one -e shared_contracts -e payment_service -e student_service; } ||
         fail "pip could not install the dependencies; the reason is above.
-If it is the network: is the package index within reach?   .venv/bin/python -m pip config list
+Can this machine reach the package index?   .venv/bin/python -m pip config list
 Then run the same command again."
 }
 
-echo "Installing the locked dependencies into .venv. This happens once and takes about a minute." >&2
+echo "Installing the locked dependencies into .venv; this takes about a minute." >&2
 if command -v uv >/dev/null 2>&1; then
     with_uv uv
 elif [ -x .venv/bin/uv ] && ! .venv/bin/python -c 'import pip' 2>/dev/null; then
-    with_uv .venv/bin/uv # this environment was made by uv
+    with_uv .venv/bin/uv # uv created this environment, without pip
 else
     with_pip
 fi

@@ -1,7 +1,7 @@
-"""Words that are no longer used: which they are, where they still stand, what to say instead.
+"""Finds words that the project no longer uses, listed in `words.toml`.
 
-`words.toml` lists them; `make check` refuses them in every text file of the repository.
-A name counts as the words that it is made of: `next_try` and `NextTry` are "next try".
+`make check` refuses them in every text file of the repository.
+Identifiers are split into words: `next_try` and `NextTry` count as "next try".
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ NOT_OURS = (
     "tools/words.toml",
     "tools/tests/test_words.py",
 )
-"""Written by programs or by lawyers, or about these words."""
+"""Generated, legal, or about these words."""
 
 NAME = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
-"""What joins the words of a name."""
+"""The boundaries between the words of an identifier."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """An old word: `pattern` finds it, in the files that match `within`, unless `allowed` does."""
+    """An old word: `pattern` finds it, in files that match `within` but none of `allowed`."""
 
     pattern: re.Pattern[str]
     instead: str
@@ -40,13 +40,13 @@ class Word:
     allowed: Sequence[str] = ()
 
     def find(self, line: str) -> str:
-        """The old word in a line, as it stands there; empty if there is none."""
+        """The old word in a line; empty if there is none."""
         match = self.pattern.search(line) or self.pattern.search(NAME.sub(" ", line))
         return match[0].strip() if match else ""
 
 
 def old_words(file: Path = WORDS) -> list[Word]:
-    """The words of a TOML file. Raises `re.error` and `TypeError` for an entry that is wrong."""
+    """The words in a TOML file. Raises `re.error` or `TypeError` for an invalid entry."""
     entries = tomllib.loads(file.read_text(encoding="utf-8"))["word"]
     return [
         Word(pattern=re.compile(entry.pop("pattern"), re.IGNORECASE), **entry) for entry in entries
@@ -54,14 +54,20 @@ def old_words(file: Path = WORDS) -> list[Word]:
 
 
 def check(root: Path = ROOT, words: Path = WORDS) -> str:
-    """Every old word that stands where it may not, and every permission that nothing needs."""
-    rules, texts = old_words(words), dict(_texts(root))
+    """Every old word where it is not allowed, and every exception that is not needed."""
+    rules = old_words(words)
+    try:
+        texts = dict(_texts(root))
+    except FileNotFoundError:
+        return "git lists the files, and there is none here: sudo apt install git"
+    except subprocess.CalledProcessError as error:
+        return f"git lists the files of a clone, and here it says: {error.stderr.strip()}"
     problems = [problem for word in rules for problem in _problems(word, texts)]
     return "\n".join(problems)
 
 
 def _texts(root: Path) -> Iterator[tuple[str, str]]:
-    """The text files below a folder that git knows or would add: path and content."""
+    """Path and content of the text files in a folder, without those that git ignores."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     paths = subprocess.run(listing, cwd=root, capture_output=True, text=True, check=True).stdout
     for path in sorted(filter(None, paths.split("\0"))):
@@ -91,4 +97,4 @@ def _problems(word: Word, texts: dict[str, str]) -> Iterator[str]:
                 yield f'{where}: "{old}": say {word.instead}'
     for pattern in word.allowed:
         if pattern not in needed:
-            yield f"tools/words.toml: {word.pattern.pattern!r} needs not be allowed in {pattern}"
+            yield f"tools/words.toml: {word.pattern.pattern!r} need not be allowed in {pattern}"

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from admit_one.messaging.testing import an_envelope
-from shared_contracts.events import UserSubscribed
+
+from tests.contract.events import UserSubscribed
 
 ADDRESS = "leak@canary.example"
 CODE = "CANA-RYC0-DE00-0001"
@@ -152,7 +153,7 @@ def future_type(rng: random.Random, _: list[bytes]) -> Bad:
 def another_body(rng: random.Random, handled: list[bytes]) -> Bad:
     known = json.loads(rng.choice(handled))
     made = event() | {"id": known["id"]}
-    return Bad("another body", raw(made), "its id was seen before with another body")
+    return Bad("another body", raw(made), "its id was used before, for another body")
 
 
 def forged(rng: random.Random, _: list[bytes]) -> Bad:
@@ -189,8 +190,8 @@ def ambiguous(rng: random.Random, _: list[bytes]) -> Bad:
             (b'"plan"', b'"plan": "x", "plan"', "has a key twice"),
             (b"4900", b"NaN", "which is not JSON"),
             (b"4900", b"-Infinity", "which is not JSON"),
-            (b"4900", b"1e999", "a number too large"),
-            (b"4900", b"9" * 5_000, "a number of too many digits"),
+            (b"4900", b"1e999", "a number that is too large"),
+            (b"4900", b"9" * 5_000, "a number with too many digits"),
             (b'"gold"', b'"go\\u0000ld"', "NUL or half a surrogate pair"),
             (b'"gold"', b'"go\\udc00ld"', "NUL or half a surrogate pair"),
         ]

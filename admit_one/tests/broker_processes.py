@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import admit_one.embedded_broker  # noqa: F401  (makes sqlite:// a broker URL)
-import amqp
 import kombu
+
+from tests.brokers import Confirms, Inbox, drain_until
 
 
 def say(words: object) -> None:
@@ -19,12 +19,7 @@ def say(words: object) -> None:
 def hold(url: str, queue: str, number: str) -> None:
     """Take `number` messages and never answer."""
     connection = kombu.Connection(url)
-    channel: Any = connection.channel()
-    held: list[amqp.Message] = []
-    channel.basic_qos(0, int(number), False)
-    channel.basic_consume(queue, callback=held.append)
-    while len(held) < int(number):
-        connection.drain_events(timeout=30)
+    Inbox(connection.channel(), queue, prefetch=int(number)).wait_for(int(number))
     say("holding")
     sys.stdin.read()
 
@@ -32,19 +27,11 @@ def hold(url: str, queue: str, number: str) -> None:
 def produce(url: str, exchange: str, key: str, first: str, number: str) -> None:
     """Publish the numbers from `first` on, 50 confirms in flight."""
     connection = kombu.Connection(url)
-    channel: Any = connection.channel()
-    channel.confirm_select()
-    confirmed = [0]
-
-    def on_ack(tag: int, multiple: bool) -> None:
-        confirmed[0] = tag if multiple else confirmed[0] + 1
-
-    channel.events["basic_ack"].add(on_ack)
-    for sent in range(1, int(number) + 1):
-        body = str(int(first) + sent - 1).encode()
-        channel.basic_publish(amqp.Message(body, delivery_mode=2), exchange, key)
-        while sent - confirmed[0] >= 50 or sent == int(number) > confirmed[0]:
-            connection.drain_events(timeout=30)
+    confirms = Confirms(connection.channel())
+    for each in range(int(first), int(first) + int(number)):
+        confirms.publish(str(each).encode(), exchange, key)
+        drain_until(confirms.channel, lambda: len(confirms.open) < 50, seconds=30)
+    drain_until(confirms.channel, lambda: not confirms.open, seconds=30)
     say("confirmed")
 
 

@@ -17,9 +17,11 @@ import amqp
 import kombu
 import pytest
 
+from tools.system.left_out import skip_without_rabbitmq
+
 RABBITMQ = os.environ.get("TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
 QUORUM = {"x-queue-type": "quorum"}
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 
 class Broker:
@@ -67,7 +69,9 @@ class Broker:
     def process(self, role: str, *args: object) -> subprocess.Popen[str]:
         """A process of `broker_processes.py`, which says what it has done line by line."""
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "broker_processes.py"), role, self.url, *map(str, args)],
+            [sys.executable, "-m", "tests.broker_processes", role, self.url, *map(str, args)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT.parent)},  # for tools
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -92,6 +96,7 @@ class Broker:
 
 def require_rabbitmq() -> None:
     """An error, not a skip: what was proved on one broker only is not proved."""
+    skip_without_rabbitmq()
     try:
         with kombu.Connection(RABBITMQ, connect_timeout=3) as connection:
             connection.connect()
@@ -146,10 +151,12 @@ class Confirms:
         self.said += [(what, tag) for tag in sorted(answered)]
 
     def publish(self, body: str | bytes, exchange: str = "", key: str = "", **options: Any) -> None:
-        self.published += 1
-        self.open.add(self.published)
-        message = amqp.Message(body, delivery_mode=2, message_id=str(self.published))
+        number = self.published + 1
+        message = amqp.Message(body, delivery_mode=2, message_id=str(number))
+        # If it raises, it has read something that came, and has sent nothing.
         self.channel.basic_publish(message, exchange=exchange, routing_key=key, **options)
+        self.published = number
+        self.open.add(number)
 
     def wait(self) -> list[tuple[str, Any]]:
         drain_until(self.channel, lambda: not self.open)

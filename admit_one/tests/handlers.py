@@ -1,7 +1,6 @@
 """The table of handlers under test; a test puts its own handler in."""
 
-from shared_contracts.topology import STUDENT
-
+from tests.contract.topology import STUDENT
 from tests.models import Effect
 
 

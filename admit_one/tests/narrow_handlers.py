@@ -1,8 +1,8 @@
 """A handler whose own write is refused by the database, for the tests of real processes."""
 
 from django.db import connection
-from shared_contracts.topology import STUDENT
 
+from tests.contract.topology import STUDENT
 from tests.handlers import record
 
 

@@ -1,10 +1,10 @@
 """Handlers that do what the user id of a message says, for the tests of real processes."""
 
 import os
+import sys
 import time
 
-from shared_contracts.topology import STUDENT
-
+from tests.contract.topology import STUDENT
 from tests.handlers import record
 
 
@@ -14,6 +14,7 @@ def handle(messages):
         if act == "kill":
             os._exit(9)
         if act == "fail":
+            print("a message fails on request", file=sys.stderr, flush=True)
             raise ValueError("asked to fail")
         if act == "slow":
             time.sleep(float(seconds))

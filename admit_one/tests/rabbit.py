@@ -8,11 +8,12 @@ from typing import Any
 
 import pika
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker import declaring
-from admit_one.messaging.broker.topology import Place
+from admit_one.messaging.broker import topology
+from admit_one.messaging.broker.topology import ServiceTopology
 from django.conf import settings
 from pika.adapters.blocking_connection import BlockingChannel
-from shared_contracts.topology import STUDENT, TOPOLOGY
+
+from tests.contract.topology import STUDENT, TOPOLOGY
 
 
 def parameters() -> pika.URLParameters:
@@ -33,7 +34,7 @@ def channel() -> Iterator[BlockingChannel]:
 
 def declare(prefix: str) -> None:
     connection = broker.connect("test")
-    declaring.declare(connection, Place(STUDENT, prefix))
+    topology.declare(connection, ServiceTopology(STUDENT, prefix))
     broker.close(connection)
 
 

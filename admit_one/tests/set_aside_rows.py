@@ -7,7 +7,8 @@ from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import keeping
 from admit_one.messaging.testing import an_envelope
-from shared_contracts.events import UserSubscribed
+
+from tests.contract.events import UserSubscribed
 
 
 def keep(number=1, *, error=None, dead=True, suspect=False):

@@ -10,7 +10,7 @@ import uuid
 from typing import Annotated
 
 from admit_one.environment import BrokerUrl, DatabaseUrl, Environment, whole
-from admit_one.operators.settings import *  # the pages of test_admin.py
+from admit_one.operators.settings import *  # the pages for operators
 
 from admit_one import logs
 
@@ -29,6 +29,7 @@ class TestEnvironment(Environment):
     TEST_RETRY_DELAYS: str = "5,30,120,600"
     BROKER_PREFIX: str = ""
     HEALTH_PORT: Annotated[int, whole(0, 65_535)] = 0
+    HEALTH_ADDRESS: str = "127.0.0.1"
     LOG_FORMAT: str = "line"
 
 
@@ -53,11 +54,13 @@ BROKER_URL = environment.TEST_BROKER_URL
 TASKS_BROKER_URL = BROKER_URL
 SEALING_KEYS = {"k1": b"1" * 32, "k0": b"0" * 32}
 MESSAGING = {
-    "CONTRACT": "shared_contracts",
+    "CONTRACT": "tests.contract",
     "SERVICE": "student_service",
     "WIRING": environment.TEST_WIRING,
     "BROKER_URL": BROKER_URL,
     "BROKER_PREFIX": environment.BROKER_PREFIX,
     "HEALTH_PORT": environment.HEALTH_PORT,
+    "HEALTH_ADDRESS": environment.HEALTH_ADDRESS,
+    "WIRE_KEYS_OPTIONAL": True,
     "RETRY_DELAYS": tuple(map(int, environment.TEST_RETRY_DELAYS.split(","))),
 }

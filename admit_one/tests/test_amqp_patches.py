@@ -1,4 +1,4 @@
-"""py-amqp's own reader over real sockets, with our remedies: it never holds a loop for ever."""
+"""py-amqp's reader over real sockets, with our patches: it never blocks a loop forever."""
 
 from __future__ import annotations
 

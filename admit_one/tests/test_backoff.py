@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from admit_one.processes.backoff import next_delay
+from admit_one.processes.stopping import next_delay
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""Fifty failures alike in a row hold the next message, until it works or somebody says so."""
+"""After fifty equal failures in a row the next message is held, until it works or `go-on`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from admit_one.acts.models import Act
 from admit_one.messaging.incoming.breaker import MOST_ALIKE, Breaker
 from admit_one.messaging.models import SetAside
-from admit_one.messaging.set_aside import decisions
+from admit_one.messaging.set_aside import acts
 from admit_one.messaging.set_aside.error_record import fingerprint_of
 from django.core.management import call_command
 from django.db.models.functions import Now
 
-from tests.processes import eventually
-from tests.test_consumer import empty, requests, send
+from tests.consumer.steps import empty, requests, send
+from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,10 +39,10 @@ def test_fifty_similar_failures_hold_the_next_until_a_success():
 
 def test_go_on_covers_one_cause_for_one_hour():
     breaker = Breaker()
-    decisions.go_on("TypeError", by="ada", reason="they are bad")
+    acts.go_on("TypeError", by="ada", reason="they are bad")
     assert held(breaker)
 
-    decisions.go_on("ValueError", by="ada", reason="they are bad")
+    acts.go_on("ValueError", by="ada", reason="they are bad")
     assert not breaker.opens(ERROR)
     assert not breaker.is_open
 
@@ -60,11 +60,11 @@ def test_a_held_consumer_prints_the_command_that_resumes_it(start, prefix):
     call_command("set_aside", "go-on", "--group", words[1], "--reason", "they are bad indeed")
     eventually(lambda: SetAside.objects.count() == 70 and empty(prefix))
 
-    assert process.said("messages work again") == 0
+    assert process.said("messages are handled again") == 0
     assert process.stop()[0] == 0
 
 
-def test_a_library_below_a_folder_of_the_services_name_is_no_code_of_it(tmp_path, monkeypatch):
+def test_a_library_in_a_folder_named_as_the_service_is_ignored(tmp_path, monkeypatch):
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "some_library.py").write_text("def fail():\n    raise KeyError('x')\n")
     monkeypatch.syspath_prepend(str(tmp_path / "tests"))
@@ -76,5 +76,5 @@ def test_a_library_below_a_folder_of_the_services_name_is_no_code_of_it(tmp_path
         where = fingerprint_of(error)
 
     assert where == "KeyError in test_breaker." + (
-        "test_a_library_below_a_folder_of_the_services_name_is_no_code_of_it"
+        "test_a_library_in_a_folder_named_as_the_service_is_ignored"
     )

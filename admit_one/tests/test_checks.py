@@ -6,11 +6,12 @@ import dataclasses
 
 import pytest
 from admit_one.messaging import checks, conf
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
+from django.apps import apps
 
 from admit_one import masking
-from shared_contracts import topology
 from tests import handlers
+from tests.contract import topology
+from tests.contract.events import AccessCodeCreated, UserSubscribed
 
 
 def forget() -> None:
@@ -74,6 +75,21 @@ def test_a_handled_event_without_a_binding_is_named(table):
     assert "AccessCodeCreated" in (error.hint or "")
 
 
+@pytest.mark.parametrize(
+    "handlers_given",
+    [["handle"], {"user_subscribed": print}, {UserSubscribed: "handle"}, {UserSubscribed: None}],
+    ids=str,
+)
+def test_an_invalid_table_of_handlers_is_named(monkeypatch, handlers_given):
+    monkeypatch.setattr(handlers, "HANDLERS", handlers_given)
+    conf.handlers.cache_clear()
+
+    [error] = checks.bound_is_handled()
+
+    assert error.id == "messaging.E014"
+    assert "tests.handlers.HANDLERS: expected" in error.msg
+
+
 def test_an_event_added_to_the_topology_requires_a_handler(monkeypatch):
     both = dataclasses.replace(topology.STUDENT, handles=(UserSubscribed, AccessCodeCreated))
     monkeypatch.setitem(topology.TOPOLOGY._services, "student_service", both)
@@ -91,17 +107,32 @@ def test_a_wiring_that_cannot_be_imported_is_reported(messaging):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"SERVICE": "library_service"}, ["messaging.E001", "messaging.E010"]),
-        ({"COLOUR": "red"}, ["messaging.E001", "messaging.E010"]),
+        ({"SERVICE": "library_service"}, ["messaging.E001"]),
+        ({"COLOUR": "red"}, ["messaging.E001"]),
+        ({"BROKER_URL": ""}, ["messaging.E001"]),
+        ({"BROKER_URL": "rabbit://host"}, ["messaging.E001"]),
+        ({"BROKER_URL": "amqp://user:hunter2#2@host"}, ["messaging.E001"]),
         ({"INBOX_DAYS": 45}, ["messaging.E003"]),
         ({"INBOX_DAYS": 46, "RETRY_DELAYS": (5, 86_400)}, ["messaging.E003"]),
         ({"INBOX_DAYS": 46, "RETRY_DELAYS": (5, 600)}, []),
         ({"INBOX_DAYS": 60, "SET_ASIDE_DAYS": 60}, ["messaging.E003"]),
+        ({"SIGNED_DAYS": 45}, ["messaging.E017"]),
+        ({"SIGNED_DAYS": 0}, ["messaging.E004"]),
         ({"RETRY_DELAYS": ()}, ["messaging.E004"]),
+        ({"RETRY_DELAYS": "5,30"}, ["messaging.E004"]),
+        ({"RETRY_DELAYS": (5, -1)}, ["messaging.E004"]),
+        ({"PREFETCH": 0}, ["messaging.E004"]),
+        ({"PREFETCH": "500"}, ["messaging.E004"]),
+        ({"RELAY_BATCH": 0, "OUTBOX_DAYS": True}, ["messaging.E004"] * 2),
+        ({"CONFIRM_TIMEOUT": 0}, ["messaging.E004"]),
+        ({"CONFIRM_TIMEOUT": 60}, ["messaging.E004"]),
+        ({"HEALTH_PORT": 65_536}, ["messaging.E004"]),
+        ({"BROKER_PREFIX": "x" * 141}, ["messaging.E004"]),
+        ({"BROKER_PREFIX": None}, ["messaging.E004"]),
     ],
     ids=str,
 )
-def test_impossible_settings_are_reported(messaging, changes, expected):
+def test_invalid_settings_are_reported(messaging, changes, expected):
     messaging(**changes)
 
     assert found() == expected
@@ -112,7 +143,86 @@ def test_a_missing_setting_is_named(settings):
 
     [error] = checks.settings_are_usable()
 
-    assert "CONTRACT" in error.msg
+    assert error.msg == "MESSAGING: expected also CONTRACT, WIRING"
+
+
+def test_missing_settings_are_named(settings):
+    del settings.MESSAGING
+
+    [error] = checks.settings_are_usable()
+
+    assert error.msg == "MESSAGING: expected also CONTRACT, SERVICE, WIRING"
+
+
+def test_an_invalid_broker_url_is_refused_without_its_password(messaging):
+    messaging(BROKER_URL="amqp://user:hun#ter2@host")
+
+    [error] = checks.settings_are_usable()
+
+    assert "MESSAGING BROKER_URL: expected amqp://" in error.msg
+    assert "hun" not in error.msg
+
+
+def test_a_default_broker_outside_development_is_warned_about(monkeypatch, settings):
+    settings.MESSAGING = {"CONTRACT": "tests.contract"}
+    monkeypatch.delenv("BROKER_URL", raising=False)
+
+    [warning] = checks.broker_is_named()
+
+    assert warning.msg.startswith("BROKER_URL is set neither in MESSAGING nor in the environment")
+    settings.DEBUG = True
+    assert checks.broker_is_named() == []
+    settings.DEBUG = False
+    monkeypatch.setenv("BROKER_URL", "amqp://broker//")
+    assert checks.broker_is_named() == []
+
+
+@pytest.mark.parametrize("app", ["admit_one.acts", "admit_one.sealing"])
+def test_an_app_that_is_not_installed_is_named(monkeypatch, app):
+    monkeypatch.setattr(apps, "is_installed", lambda name: name != app)
+
+    [error] = checks.what_it_needs_is_installed()
+
+    assert error.msg == f"INSTALLED_APPS: expected also '{app}'"
+
+
+def test_times_without_a_zone_are_refused(settings):
+    assert checks.times_have_a_zone() == []
+    settings.USE_TZ = False
+
+    [error] = checks.times_have_a_zone()
+
+    assert error.id == "messaging.E007"
+
+
+class SendsElsewhere:
+    """A database router for one app, with a replica or with a database of its own."""
+
+    def __init__(self, label: str, *, reads_only: bool):
+        self.label, self.reads_only = label, reads_only
+
+    def db_for_read(self, model, **_):
+        return "other" if model._meta.app_label == self.label else None
+
+    def db_for_write(self, model, **hints):
+        return None if self.reads_only else self.db_for_read(model)
+
+
+@pytest.mark.parametrize("reads_only", [False, True], ids=["own database", "replica"])
+@pytest.mark.parametrize("label", ["acts", "messaging", "sealing"])
+def test_a_table_that_a_router_sends_to_another_database_is_named(settings, label, reads_only):
+    settings.DATABASE_ROUTERS = [SendsElsewhere(label, reads_only=reads_only)]
+
+    [error] = checks.tables_are_in_the_default_database()
+
+    assert error.id == "messaging.E006"
+    assert f"expected the tables of 'admit_one.{label}' in 'default', got other" in error.msg
+
+
+def test_a_router_may_send_tables_of_the_service_to_another_database(settings):
+    settings.DATABASE_ROUTERS = [SendsElsewhere("tests", reads_only=False)]
+
+    assert checks.tables_are_in_the_default_database() == []
 
 
 @pytest.mark.parametrize(
@@ -141,10 +251,10 @@ def test_a_misspelled_name_in_the_wiring_is_named(monkeypatch, name):
     [error] = checks.bound_is_handled()
 
     assert error.id == "messaging.E013"
-    assert f"has {name}, which nothing reads" in error.msg
+    assert f"has {name}, which nothing uses" in error.msg
 
 
-def test_a_constant_of_the_services_own_may_stand_in_the_wiring(monkeypatch):
+def test_the_wiring_may_contain_other_constants(monkeypatch):
     monkeypatch.setattr(handlers, "CODE_PURPOSE", "code", raising=False)
 
     assert found() == []

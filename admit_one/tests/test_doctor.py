@@ -1,25 +1,28 @@
-"""What `broker_doctor` says of a broker that is not as it should be, on both brokers."""
+"""What `broker_doctor` reports about a wrongly set up broker, on both brokers."""
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import amqp
 import pytest
+from admit_one.messaging import conf
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker import declaring
-from admit_one.messaging.broker.topology import Place
+from admit_one.messaging.broker.topology import ServiceTopology, declare
 from admit_one.messaging.models import OutboxMessage
 from django.core.management import CommandError, call_command
 from django.db.models.functions import Now
-from shared_contracts.topology import STUDENT
 
 from tests import rabbit
+from tests.contract.topology import STUDENT
+from tools.system.left_out import skip_without_rabbitmq
 
 pytestmark = pytest.mark.django_db
 
-P = "doctor."
+P = f"doctor-{os.getpid()}."  # the tests on another database run at the same time
 
 
 @pytest.fixture(params=["embedded", "rabbitmq"])
@@ -28,6 +31,7 @@ def connection(request, messaging, tmp_path, settings):
     if request.param == "embedded":
         messaging(BROKER_URL=f"sqlite:///{tmp_path}/broker.sqlite3", BROKER_PREFIX=P)
     else:
+        skip_without_rabbitmq()
         messaging(BROKER_PREFIX=P)
         rabbit.delete(P)
     connection = broker.connect("test")
@@ -40,7 +44,7 @@ def connection(request, messaging, tmp_path, settings):
 @pytest.fixture
 def topology(connection):
     """Everything as it is to be."""
-    declaring.declare(connection, Place(STUDENT, P))
+    declare(connection, ServiceTopology(STUDENT, P))
 
 
 @pytest.fixture
@@ -130,7 +134,7 @@ def test_a_queue_with_different_arguments_is_reported_with_the_argument(
 
     code, said = examined()
     assert code == 1
-    assert "wrong: it is declared in another way" in said["queue student_service.inbox"]
+    assert "wrong: it was declared differently" in said["queue student_service.inbox"]
     assert "inequivalent arg 'x-" in said["queue student_service.inbox"]
 
 
@@ -143,7 +147,7 @@ def test_an_exchange_of_the_wrong_type_is_reported(connection, topology, examine
 
     code, said = examined()
     assert code == 1
-    assert "wrong: it is declared in another way" in said["exchange student_service.events"]
+    assert "wrong: it was declared differently" in said["exchange student_service.events"]
 
 
 def test_a_backlog_without_a_consumer_is_reported(connection, topology, examined):
@@ -155,8 +159,8 @@ def test_a_backlog_without_a_consumer_is_reported(connection, topology, examined
 
     code, said = examined()
     assert code == 1
-    assert said["queue student_service.inbox"] == "wrong: 1 wait, and nobody consumes it"
-    assert said["queue student_service.dead"] == "wrong: nobody consumes it"
+    assert said["queue student_service.inbox"] == "wrong: 1 waiting, and no consumer"
+    assert said["queue student_service.dead"] == "wrong: no consumer"
 
 
 def test_a_routing_key_refused_repeatedly_is_reported(consumers, examined):
@@ -167,7 +171,7 @@ def test_a_routing_key_refused_repeatedly_is_reported(consumers, examined):
     assert said["key access_code_created"] == (
         "wrong: an event was refused 7 times: the broker refused it (nack) for a…@e….com"
     )
-    assert said["key access_code_undeliverable"] == "fine: no event waits for long"
+    assert said["key access_code_undeliverable"] == "fine: no event has waited for long"
 
 
 def test_an_unbound_key_and_a_stopped_relay_are_distinguished(consumers, examined):
@@ -177,10 +181,10 @@ def test_an_unbound_key_and_a_stopped_relay_are_distinguished(consumers, examine
 
     code, said = examined()
     assert code == 1
-    assert "while others were published: nobody is bound to it" in said["key access_code_created"]
+    assert "while others were published: no queue is bound to it" in said["key access_code_created"]
 
 
-def test_an_event_in_flight_is_no_problem(consumers, examined):
+def test_an_event_in_flight_is_not_a_problem(consumers, examined):
     an_event(1)
 
     assert examined()[0] == 0
@@ -193,3 +197,13 @@ def test_an_absent_broker_has_its_own_exit_code_and_shows_no_password(messaging)
         call_command("broker_doctor")
     assert caught.value.returncode == 2
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_broker_that_refuses_the_login_is_not_reported_as_silent(messaging):
+    skip_without_rabbitmq()
+    url = urlsplit(conf.current().BROKER_URL)
+    messaging(BROKER_URL=f"amqp://nobody:hunter22@{url.hostname}:{url.port or 5672}//")
+
+    with pytest.raises(CommandError, match="the broker refuses this user or virtual host: ") as no:
+        call_command("broker_doctor")
+    assert "hunter22" not in str(no.value)

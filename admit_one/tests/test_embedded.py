@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import signal
 import time
+from functools import partial
 
 import pytest
 from admit_one.messaging import outbox
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker import declaring, topology
-from admit_one.messaging.broker.topology import Place
+from admit_one.messaging.broker import topology
+from admit_one.messaging.broker.topology import ServiceTopology
 from admit_one.messaging.models import InboxMessage, OutboxMessage, SetAside
 from admit_one.messaging.outgoing.publisher import Outgoing, Publisher
 from admit_one.messaging.testing import an_envelope
 from django.db import transaction
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
-from shared_contracts.topology import PAYMENT, STUDENT
 
+from tests.contract.events import AccessCodeCreated, UserSubscribed
+from tests.contract.topology import PAYMENT, STUDENT
 from tests.models import Effect
-from tests.processes import Process, eventually
+from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,21 +31,13 @@ def short_limit(monkeypatch):
 
 
 @pytest.fixture
-def start(transactional_db, messaging, tmp_path):
+def start(run, messaging, tmp_path):
     url = f"sqlite:///{tmp_path}/broker.sqlite3"
     messaging(BROKER_URL=url)
     connection = broker.connect("test")
-    declaring.declare(connection, Place(STUDENT))
+    topology.declare(connection, ServiceTopology(STUDENT))
     broker.close(connection)
-    started: list[Process] = []
-
-    def run(command, **environment):
-        started.append(Process(command, TEST_BROKER_URL=url, **environment))
-        return started[-1]
-
-    yield run
-    for process in started:
-        process.kill()
+    return partial(run, TEST_BROKER_URL=url)
 
 
 def send(*envelopes):
@@ -110,7 +103,7 @@ def test_the_next_consumer_handles_messages_of_a_killed_one_once(start):
 
 
 @pytest.mark.usefixtures("short_limit")
-def test_a_message_that_kills_its_process_dies_and_its_neighbours_are_handled(start):
+def test_a_message_that_kills_its_process_dies_and_the_others_are_handled(start):
     killer = an_envelope(UserSubscribed, user_id="kill")
     send(*requests(5), killer, *requests(5))
 
@@ -134,11 +127,11 @@ def test_unroutable_events_wait_and_go_out_once_a_queue_is_bound(start):
     process = start("relay_outbox").until_ready()
     with transaction.atomic():
         outbox.publish(*(an_envelope(AccessCodeCreated) for _ in range(20)))
-    process.until("nobody is bound to")
+    process.until("no queue is bound to")
     assert OutboxMessage.objects.unsent().count() == 20
 
     connection = broker.connect("test")
-    declaring.declare(connection, Place(PAYMENT))
+    topology.declare(connection, ServiceTopology(PAYMENT))
     broker.close(connection)
     eventually(lambda: OutboxMessage.objects.unsent().count() == 0)
 

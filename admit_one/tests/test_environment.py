@@ -1,4 +1,4 @@
-"""Settings that cannot be right stop the process, and say what was expected without secrets."""
+"""Wrong settings stop the process; the error says what was expected and shows no secret."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from admit_one.environment import (
     BrokerUrl,
     DatabaseUrl,
     Environment,
+    HostName,
     Key,
+    KeysById,
     MailUrl,
     OptionalKey,
-    SealingKeys,
     SecretText,
     Sender,
     Words,
+    Wrong,
+    database,
     development,
     whole,
 )
@@ -25,7 +28,9 @@ from admit_one.masking import mask
 
 from admit_one import masking
 
-KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
+RANDOM = bytes(range(32))
+KEY = base64.urlsafe_b64encode(RANDOM).decode()
+STANDARD = base64.b64encode(bytes(range(224, 256))).decode()
 NAME = "A_SETTING"
 SECRET = "only-for-tests-" * 3
 
@@ -104,13 +109,13 @@ def test_a_number_outside_its_bounds_is_refused(given, value):
     assert message == f"A_SETTING: expected a whole number from 1 to 10, got {value!r}"
 
 
-def test_a_number_within_its_bounds_is_taken(given):
+def test_a_number_within_its_bounds_is_accepted(given):
     given("10")
 
     assert read(Annotated[int, whole(1, 10)]) == 10
 
 
-def test_a_word_outside_its_choices_is_refused(given):
+def test_a_value_outside_its_choices_is_refused(given):
     given("red")
 
     assert refusal(Literal["a", "b"], "a") == "A_SETTING: expected one of a, b, got 'red'"
@@ -140,12 +145,12 @@ def test_every_environment_but_development_counts_as_production(given):
         (Key, "hunter2"),
         (Key, base64.urlsafe_b64encode(b"hunter2").decode()),
         (Key, "hunter2" * 10 + "é"),
-        (SealingKeys, "hunter2"),
-        (SealingKeys, f"hunter2:{KEY[:-4]}"),
-        (SealingKeys, f"hunter2!:{KEY}"),
-        (SealingKeys, f":{KEY}"),
-        (SealingKeys, f"hunter2:{KEY},hunter2:{KEY}"),
-        (SealingKeys, f"hunter2hunter2hunter2:{KEY}"),
+        (KeysById, "hunter2"),
+        (KeysById, f"hunter2:{KEY[:-4]}"),
+        (KeysById, f"hunter2!:{KEY}"),
+        (KeysById, f":{KEY}"),
+        (KeysById, f"hunter2:{KEY},hunter2:{KEY}"),
+        (KeysById, f"hunter2hunter2hunter2:{KEY}"),
         (DatabaseUrl, "hunter2"),
         (DatabaseUrl, "mysql://user:hunter2@host/name"),
         (DatabaseUrl, "postgres://user:hunter2@host:port/name"),
@@ -170,10 +175,14 @@ def test_every_environment_but_development_counts_as_production(given):
         (MailUrl, "smtp://user:hunter2@host:port"),
         (MailUrl, "hunter2:25"),
         (Sender, "hunter2"),
+        (HostName, "hunter2@mail.shop.example"),
+        (HostName, "mail.shop.example hunter2"),
         (Sender, "Ünï <hunter2@exämple.org>"),
+        (Sender, "ada@example.org, hunter2@example.org"),
+        (Sender, "Ada <ada@example.org>\nBcc: hunter2@example.org"),
     ],
 )
-def test_an_impossible_value_is_refused_and_never_shown(given, kind, value):
+def test_an_invalid_value_is_refused_and_never_shown(given, kind, value):
     given(value)
 
     message = refusal(kind)
@@ -182,22 +191,52 @@ def test_an_impossible_value_is_refused_and_never_shown(given, kind, value):
     assert "ter2" not in message
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Key, base64.urlsafe_b64encode(bytes(32)).decode()),
+        (OptionalKey, base64.urlsafe_b64encode(b"0123456789abcde" * 2 + b"00").decode()),
+        (KeysById, f"k1:{base64.urlsafe_b64encode(bytes(32)).decode()}"),
+        (SecretText, "x" * 50),
+        (SecretText, "django-insecure-" + SECRET),
+        (DatabaseUrl, "postgres://user:hunter2@host/name"),
+        (DatabaseUrl, "postgres://user@host/name?sslpassword=hunter2"),
+        (BrokerUrl, "amqp://user:hunt%65r2@host//"),
+        (MailUrl, "smtp://user:hunter2@host"),
+    ],
+)
+def test_what_can_be_guessed_is_refused_outside_development(given, kind, value):
+    given(value)
+    message = refusal(kind)
+
+    assert message.endswith(
+        (
+            "(or ENVIRONMENT=development), got one that can be guessed",
+            "(or ENVIRONMENT=development), got a shorter one",
+        )
+    )
+    assert "ter2" not in message
+
+    given(value, ENVIRONMENT="development")
+    assert read(kind)
+
+
 def test_sealing_keys_keep_their_order_and_need_no_padding(given):
     given(f"new:{KEY},old:{KEY.rstrip('=')}")
 
-    keys = read(SealingKeys)
-    assert keys == {"new": b"k" * 32, "old": b"k" * 32}
+    keys = read(KeysById)
+    assert keys == {"new": RANDOM, "old": RANDOM}
     assert next(iter(keys)) == "new"
 
 
 def test_postgresql_gets_timeouts_so_that_every_wait_ends(given):
-    given("postgres://user:p%40ss@host:5433/name")
+    given("postgres://user:p%40ss-word@host:5433/name")
 
     entry = read(DatabaseUrl)
 
-    assert (entry["USER"], entry["PASSWORD"], entry["HOST"]) == ("user", "p@ss", "host")
-    assert (entry["PORT"], entry["NAME"]) == (5433, "name")
-    assert "statement_timeout=8000" in entry["OPTIONS"]["options"]
+    assert (entry["USER"], entry["PASSWORD"], entry["HOST"]) == ("user", "p@ss-word", "host")
+    assert (entry["PORT"], entry["NAME"]) == ("5433", "name")
+    assert entry["ENGINE"] == "admit_one.database.postgresql"
     assert entry["OPTIONS"]["connect_timeout"] == 5
 
 
@@ -223,7 +262,15 @@ def test_guest_and_the_embedded_broker_are_for_development_only(given, url):
     assert "expected" in refusal(BrokerUrl)
 
 
-def test_options_in_a_postgresql_address_override_our_timeouts(given):
+@pytest.mark.parametrize("url", ["", "hunter2", "mysql://user:hunter2@host/name"])
+def test_an_invalid_database_url_is_refused_in_plain_settings_too(url):
+    with pytest.raises(Wrong, match="expected postgres://user:password@host/name or") as refused:
+        database(url)
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_options_in_a_postgresql_url_override_our_timeouts(given):
     given("postgres://user@host/name?sslmode=verify-full&connect_timeout=3")
 
     options = read(DatabaseUrl)["OPTIONS"]
@@ -232,13 +279,13 @@ def test_options_in_a_postgresql_address_override_our_timeouts(given):
     assert options["tcp_user_timeout"] == 15000
 
 
-def test_an_smtp_address_is_parsed(given):
-    given("smtp+tls://user:p%40ss@mail.example.com:587")
+def test_an_smtp_url_is_parsed(given):
+    given("smtp+tls://user:p%40ss-word@mail.example.com:587")
 
     server = read(MailUrl)
 
     assert (server.host, server.port) == ("mail.example.com", 587)
-    assert (server.user, server.password) == ("user", "p@ss")
+    assert (server.user, server.password) == ("user", "p@ss-word")
     assert (server.tls, server.ssl) == (True, False)
 
 
@@ -255,10 +302,10 @@ def test_a_mail_server_uses_port_25_by_default(given):
     ("kind", "text", "value"),
     [
         (SecretText, SECRET, SECRET),
-        (Key, KEY, b"k" * 32),
-        (OptionalKey, KEY, b"k" * 32),
-        (SealingKeys, f"k1:{KEY}", {"k1": b"k" * 32}),
-        (BrokerUrl, "amqp://user:hunter2@host//", "amqp://user:hunter2@host//"),
+        (Key, KEY, RANDOM),
+        (OptionalKey, KEY, RANDOM),
+        (KeysById, f"k1:{KEY}", {"k1": RANDOM}),
+        (BrokerUrl, "amqp://user:hunter2-hunter2@host//", "amqp://user:hunter2-hunter2@host//"),
     ],
 )
 def test_a_secret_is_read_from_its_named_file(given, tmp_path, kind, text, value):
@@ -269,7 +316,7 @@ def test_a_secret_is_read_from_its_named_file(given, tmp_path, kind, text, value
 
 
 @pytest.mark.parametrize("written", ["{}\r\n", "\ufeff{}\n", "\n  {}  \n\n"])
-def test_what_editors_put_around_a_secret_is_no_part_of_it(given, tmp_path, written):
+def test_a_byte_order_mark_and_blanks_around_a_secret_are_ignored(given, tmp_path, written):
     (tmp_path / "secret").write_text(written.format(SECRET), encoding="utf-8", newline="")
     given(None, A_SETTING_FILE=str(tmp_path / "secret"))
 
@@ -284,12 +331,12 @@ def test_an_endless_file_is_refused_and_not_read_to_its_end(given):
 
 
 def test_database_and_mail_server_are_read_from_files_too(given, tmp_path):
-    (tmp_path / "secret").write_text("postgres://user:hunter2@host/name")
+    (tmp_path / "secret").write_text("postgres://user:hunter2-hunter2@host/name")
     given(None, A_SETTING_FILE=str(tmp_path / "secret"))
-    assert read(DatabaseUrl)["PASSWORD"] == "hunter2"
+    assert read(DatabaseUrl)["PASSWORD"] == "hunter2-hunter2"
 
-    (tmp_path / "secret").write_text("smtp://user:hunter2@host")
-    assert read(MailUrl).password == "hunter2"
+    (tmp_path / "secret").write_text("smtp://user:hunter2-hunter2@host")
+    assert read(MailUrl).password == "hunter2-hunter2"
 
 
 def test_a_value_and_a_file_together_are_a_fault(given, tmp_path):
@@ -332,15 +379,23 @@ def test_only_secrets_are_read_from_files(given, tmp_path):
         (SecretText, SECRET, SECRET),
         (Key, KEY, KEY),
         (Key, KEY, KEY.rstrip("=")),
+        (Key, KEY, RANDOM.hex()),
+        (Key, base64.urlsafe_b64encode(bytes(range(224, 256))).decode(), STANDARD),
         (OptionalKey, KEY, KEY),
-        (SealingKeys, f"k1:{KEY},k2:{KEY[::-1]}", KEY[::-1]),
-        (SealingKeys, f"{KEY}", KEY),
+        (KeysById, f"k1:{KEY},k2:{KEY[::-1]}", KEY[::-1]),
+        (KeysById, f"{KEY}", KEY),
         (DatabaseUrl, "postgres://user:p%2Fss-word@host/name", "p/ss-word"),
         (DatabaseUrl, "postgres://user:p%2Fss-word@host/name", "p%2Fss-word"),
-        (DatabaseUrl, "postgres://host/name?sslpassword=hunter2", "hunter2"),
+        (DatabaseUrl, "postgres://host/name?sslpassword=hunter2-hunter2", "hunter2-hunter2"),
         (DatabaseUrl, "postgres://user:hun/ter2@host/name", "hun/ter2"),
-        (BrokerUrl, "amqp://user:hunter2@host?x=a@b", "hunter2"),
-        (MailUrl, "smtp://user:hunter2@host", "hunter2"),
+        (BrokerUrl, "amqp://user:hunter2-hunter2@host?x=a@b", "hunter2-hunter2"),
+        (
+            BrokerUrl,
+            "amqp://u:first-word@a;amqp://u:hunter2-hunter2@b",
+            "hunter2-hunter2",
+        ),
+        (BrokerUrl, "amqp://user:hunter2;hunter2@a//", "hunter2;hunter2"),
+        (MailUrl, "smtp://user:hunter2-hunter2@host", "hunter2-hunter2"),
     ],
 )
 def test_a_secret_is_masked_as_soon_as_it_is_read(given, kind, value, secret):

@@ -1,4 +1,4 @@
-"""What becomes of a message after a try: each case of the table in `decide`."""
+"""What happens to a message after an attempt: each case of the table in `decide`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 import pytest
 from admit_one.contract.errors import Malformed, Rejected, Transient, UnknownEvent
-from admit_one.database.outage import LetGo
-from admit_one.messaging.failure_policy import LET_GO_AFTER, Decision, History, decide
+from admit_one.database.outage import NotNow
+from admit_one.messaging.failure_policy import REQUEUE_AFTER, Decision, History, decide
 from django.db import DataError
 
 BUG = ValueError("no such plan")
@@ -15,21 +15,21 @@ REJECTED = Rejected(None, "no such subscription")
 
 IN_A_BATCH = History(raised=True, alone=False)
 ALONE = History(raised=True)
-LAST = History(raised=True, last_try=True)
+LAST = History(raised=True, last_attempt=True)
 RETURNED = History()
-RETURNED_LAST = History(last_try=True)
+RETURNED_LAST = History(last_attempt=True)
 ALIKE = History(raised=True, too_many_alike=True)
 ALIKE_STOPPING = History(raised=True, too_many_alike=True, stopping=True)
-ALIKE_HELD = History(raised=True, too_many_alike=True, held=LET_GO_AFTER + 1)
+ALIKE_HELD = History(raised=True, too_many_alike=True, held=REQUEUE_AFTER + 1)
 
 CASES = {
     "handled": (None, RETURNED, Decision.ACK),
     "handled in a batch": (None, IN_A_BATCH, Decision.ACK),
-    "handled at the last try": (None, LAST, Decision.ACK),
+    "handled at the last attempt": (None, LAST, Decision.ACK),
     "handled after many alike": (None, ALIKE_HELD, Decision.ACK),
-    "database away": (LetGo("away"), ALONE, Decision.LET_GO),
-    "database away in a batch": (LetGo("away"), IN_A_BATCH, Decision.LET_GO),
-    "database away at the last try": (LetGo("away"), LAST, Decision.LET_GO),
+    "database unavailable": (NotNow("unavailable"), ALONE, Decision.REQUEUE),
+    "database unavailable in a batch": (NotNow("unavailable"), IN_A_BATCH, Decision.REQUEUE),
+    "database unavailable at the last attempt": (NotNow("unavailable"), LAST, Decision.REQUEUE),
     "handler fails in a batch": (BUG, IN_A_BATCH, Decision.RETRY_ALONE),
     "handler raises a rejection in a batch": (REJECTED, IN_A_BATCH, Decision.RETRY_ALONE),
     "database error of one message in a batch": (DataError(), IN_A_BATCH, Decision.RETRY_ALONE),
@@ -37,15 +37,15 @@ CASES = {
     "handler is not ready": (Transient(), ALONE, Decision.SET_ASIDE),
     "handler raises a rejection": (REJECTED, ALONE, Decision.SET_ASIDE),
     "database error of one message": (DataError(), ALONE, Decision.SET_ASIDE),
-    "handler fails at the last try": (BUG, LAST, Decision.DEAD_LETTER),
+    "handler fails at the last attempt": (BUG, LAST, Decision.DEAD_LETTER),
     "too many alike": (BUG, ALIKE, Decision.HOLD),
-    "too many alike at a stop": (BUG, ALIKE_STOPPING, Decision.LET_GO),
-    "too many alike for too long": (BUG, ALIKE_HELD, Decision.LET_GO),
+    "too many alike at a stop": (BUG, ALIKE_STOPPING, Decision.REQUEUE),
+    "too many alike for too long": (BUG, ALIKE_HELD, Decision.REQUEUE),
     "stopping": (BUG, History(raised=True, stopping=True), Decision.SET_ASIDE),
     "unreadable": (Malformed(), RETURNED, Decision.DEAD_LETTER),
     "rejected": (REJECTED, RETURNED, Decision.DEAD_LETTER),
     "no handler": (UnknownEvent(), RETURNED, Decision.SET_ASIDE),
-    "no handler at the last try": (UnknownEvent(), RETURNED_LAST, Decision.DEAD_LETTER),
+    "no handler at the last attempt": (UnknownEvent(), RETURNED_LAST, Decision.DEAD_LETTER),
 }
 
 

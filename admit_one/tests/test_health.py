@@ -1,4 +1,4 @@
-"""What a process says of itself by HTTP is what it really does: seen on real processes."""
+"""What a process reports about itself over HTTP is true: tested with real processes."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ import struct
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Any
 
 import pytest
 from admit_one.messaging import outbox
 from admit_one.messaging.incoming import queue_watch
-from admit_one.messaging.incoming.queue_watch import QueueWatch, StandsStill
+from admit_one.messaging.incoming.queue_watch import DeliveryStalled, QueueWatch
 from admit_one.messaging.models import InboxMessage, OutboxMessage
 from admit_one.messaging.testing import an_envelope
 from admit_one.processes import health_port, pulse
 from admit_one.processes.pulse import Pulse
 from django.conf import settings
 from django.db import transaction
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
 
 from tests import rabbit
 from tests.brokers import Broker, Inbox, drain_until, publish, require_rabbitmq
-from tests.processes import Process, broker_url, eventually
+from tests.contract.events import AccessCodeCreated, UserSubscribed
+from tests.processes import broker_url
+from tools.system.eventually import eventually
+from tools.system.process import Process
 
 NOTICED = MENDED = 30.0
 """Seconds: what is promised."""
@@ -116,16 +118,16 @@ def test_a_process_that_waits_for_its_broker_is_alive_and_says_so(asked, command
 
 
 @both
-def test_a_half_open_connection_is_noticed_and_replaced(asked, broker_proxy, command):
-    probe = asked(command, TEST_BROKER_URL=broker_url(broker_proxy.port))
+def test_a_half_open_connection_is_noticed_and_replaced(asked, broker_gate, command):
+    probe = asked(command, TEST_BROKER_URL=broker_url(broker_gate.port))
     probe.process.until_ready()
     assert probe.reasons == ""
-    broker_proxy.silence()
+    broker_gate.silence()
 
-    eventually(lambda: probe.reasons, NOTICED)
+    eventually(lambda: probe.reasons, within=NOTICED)
     assert probe.live
-    broker_proxy.carry()
-    eventually(lambda: not probe.reasons, MENDED)
+    broker_gate.open()
+    eventually(lambda: not probe.reasons, within=MENDED)
 
 
 def test_a_deleted_queue_is_noticed_and_consumed_once_declared_again(asked, prefix):
@@ -134,11 +136,11 @@ def test_a_deleted_queue_is_noticed_and_consumed_once_declared_again(asked, pref
     with rabbit.channel() as channel:
         channel.queue_delete(f"{prefix}student_service.inbox")  # the broker cancels the consumer
 
-    eventually(lambda: "student_service.inbox" in probe.reasons, NOTICED)
+    eventually(lambda: "student_service.inbox" in probe.reasons, within=NOTICED)
     assert probe.live
     rabbit.declare(prefix)
     rabbit.send(prefix, *request_bodies(1))
-    eventually(lambda: not probe.reasons, MENDED)
+    eventually(lambda: not probe.reasons, within=MENDED)
     eventually(lambda: InboxMessage.objects.count() == 1)
     assert probe.number("messaging_reconnects_total") >= 1
 
@@ -149,7 +151,7 @@ def test_the_deleted_queue_of_suspects_is_noticed_too(asked, prefix):
     with rabbit.channel() as channel:
         channel.queue_delete(f"{prefix}student_service.dead")
 
-    eventually(lambda: "student_service.dead" in probe.reasons, NOTICED)
+    eventually(lambda: "student_service.dead" in probe.reasons, within=NOTICED)
 
 
 def test_a_held_consumer_is_not_ready_and_says_why(asked, prefix):
@@ -188,7 +190,9 @@ def test_a_consumer_counts_what_it_did(asked, prefix):
     eventually(lambda: probe.number('messaging_consumed_total{result="handled"}') == 3)
     eventually(lambda: probe.number('messaging_consumed_total{result="duplicate"}') == 1)
     assert probe.number('messaging_batch_size_sum{direction="consumed"}') == 5
-    eventually(lambda: probe.number('messaging_set_aside{group="Malformed",state="dead"}') == 1)
+    eventually(
+        lambda: probe.number('messaging_set_aside{group="Malformed: not JSON",state="dead"}') == 1
+    )
 
 
 def test_a_relay_counts_what_it_did(asked, prefix):
@@ -221,7 +225,97 @@ def test_an_occupied_port_ends_the_process_and_names_the_setting(start):
         process = start("relay_outbox", HEALTH_PORT=str(taken.getsockname()[1]))
 
         assert process.wait() == 1
-    assert process.said("HEALTH_PORT: expected a port for this process alone on 127.0.0.1")
+    assert process.said("HEALTH_PORT: expected a free port of 127.0.0.1, got")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "no-such-host.invalid", "300.1.1.1"])
+def test_a_wrong_address_ends_the_process_and_is_not_blamed_on_the_port(start, address):
+    process = start("relay_outbox", HEALTH_PORT="9000", HEALTH_ADDRESS=address)
+
+    assert process.wait() == 1
+    assert process.said(f"HEALTH_ADDRESS: expected an address of this machine, got '{address}'")
+    assert not process.said("HEALTH_PORT")
+
+
+# by which address, method and name it is asked
+
+
+@contextmanager
+def served_at(address: str) -> Iterator[int]:
+    server = health_port.HealthServer(address, 0, service="student_service", role="relay")
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    pulse.pulse.beat()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def exchange(address: str, port: int, *lines: str) -> tuple[str, dict[str, str], bytes]:
+    """Status line, headers and body of what a request with these lines is answered."""
+    with socket.create_connection((address, port), timeout=10) as sock:
+        sock.sendall("\r\n".join([*lines, "", ""]).encode())
+        head, _, body = b"".join(iter(lambda: sock.recv(65_536), b"")).partition(b"\r\n\r\n")
+    status, *headers = head.decode().split("\r\n")
+    return status, dict(header.split(": ", 1) for header in headers), body
+
+
+has_ipv6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+
+
+@pytest.mark.parametrize(
+    ("address", "callers"),
+    [
+        ("127.0.0.1", ["127.0.0.1"]),
+        ("localhost", ["127.0.0.1"]),
+        ("0.0.0.0", ["127.0.0.1"]),
+        pytest.param("::1", ["::1"], marks=has_ipv6),
+        pytest.param("[::1]", ["::1"], marks=has_ipv6),
+        pytest.param("::", ["127.0.0.1", "::1"], marks=has_ipv6),
+    ],
+)
+def test_the_port_answers_by_both_families(address, callers):
+    with served_at(address) as port:
+        for caller in callers:
+            assert exchange(caller, port, "GET /health/live HTTP/1.1")[0] == "HTTP/1.0 200 OK"
+
+
+@pytest.fixture
+def patient_port() -> Iterator[int]:
+    with served_at("127.0.0.1") as port:
+        yield port
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/", "/health/live?x"])
+def test_head_is_answered_like_get_without_the_body(patient_port, path):
+    status, headers, body = exchange("127.0.0.1", patient_port, f"GET {path} HTTP/1.1")
+    head = exchange("127.0.0.1", patient_port, f"HEAD {path} HTTP/1.1")
+
+    assert head[0] == status
+    assert set(head[1]) == set(headers)
+    assert (head[2], body != b"") == (b"", True)
+    assert "Server" not in headers
+
+
+@pytest.mark.parametrize("host", ["10.42.8.201:8000", "evil.example", "", "ä"])
+def test_any_host_is_answered(patient_port, host):
+    lines = ("GET /health/live HTTP/1.1", f"Host: {host}")
+
+    assert exchange("127.0.0.1", patient_port, *lines)[0] == "HTTP/1.0 200 OK"
+
+
+def test_other_methods_are_refused_with_those_that_are_allowed(patient_port):
+    post = exchange("127.0.0.1", patient_port, "POST /health/live HTTP/1.1")
+    options = exchange("127.0.0.1", patient_port, "OPTIONS /health/live HTTP/1.1")
+    broken = exchange("127.0.0.1", patient_port, "GET secret words HTTP/1.1")
+
+    assert (post[0], post[1]["Allow"]) == (
+        "HTTP/1.0 405 Method Not Allowed",
+        options[1]["Allow"],
+    )
+    assert (options[0], options[1]["Allow"]) == ("HTTP/1.0 204 No Content", "GET, HEAD, OPTIONS")
+    assert b"secret" not in broken[2]
 
 
 # who asks slowly
@@ -232,11 +326,8 @@ def port(monkeypatch) -> Iterator[int]:
     """A port with little patience and room for two."""
     monkeypatch.setattr(health_port, "PATIENCE", 1.0)
     monkeypatch.setattr(health_port, "PLACES", 2)
-    server = health_port.Server("127.0.0.1", 0, service="student_service", role="relay")
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
+    with served_at("127.0.0.1") as port:
+        yield port
 
 
 def answer(port: int) -> bytes:
@@ -257,7 +348,7 @@ def test_a_client_that_trickles_bytes_is_disconnected(port):
             return True
 
     with socket.create_connection(("127.0.0.1", port)) as dripping:
-        eventually(cut, 5.0)
+        eventually(cut, within=5)
 
 
 def test_a_client_beyond_the_limit_is_refused_until_one_leaves(port):
@@ -280,20 +371,20 @@ def test_a_stuck_loop_is_not_alive(monkeypatch):
     assert process_pulse.hangs() == ""
     monkeypatch.setattr(pulse, "STILL_ALIVE", -1.0)
 
-    assert "its loop has not come round" in process_pulse.hangs()
+    assert "its loop has made no progress" in process_pulse.hangs()
     assert process_pulse.hangs() in process_pulse.why_not_ready()
     process_pulse.rest()
     assert process_pulse.hangs() == ""
 
 
-def test_a_silent_broker_is_missed_and_an_unused_database_is_not(monkeypatch):
+def test_a_silent_broker_is_reported_and_an_unused_database_is_not(monkeypatch):
     process_pulse = Pulse()
     process_pulse.connected()
     process_pulse.heard(1)
     monkeypatch.setattr(pulse, "RECENT", -1.0)
 
     assert [reason.split(" for ")[0] for reason in process_pulse.why_not_ready()] == [
-        "nothing was heard of the broker"
+        "nothing was heard from the broker"
     ]
 
 
@@ -324,9 +415,9 @@ def test_the_second_check_notices_waiting_messages_that_are_not_delivered(rabbit
     drain_until(ours, lambda: ours.queue_declare(queue, passive=True).message_count == 2)
 
     watched.look()
-    with pytest.raises(StandsStill, match=f"2 messages wait in {queue} and none is delivered"):
+    with pytest.raises(DeliveryStalled, match=f"2 messages wait in {queue} and none is delivered"):
         watched.look()
-    watched.taken()
+    watched.delivered()
     watched.look()
 
 
@@ -336,7 +427,7 @@ def test_a_consumer_that_the_broker_has_forgotten_is_noticed(rabbitmq, monkeypat
     queue = rabbitmq.queue(ours)
     watched = QueueWatch(ours, queue)
 
-    with pytest.raises(StandsStill, match="no consumer"):
+    with pytest.raises(DeliveryStalled, match="no longer has a consumer"):
         watched.look()
 
 

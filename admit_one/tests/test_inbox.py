@@ -1,4 +1,4 @@
-"""Each event takes effect once, and what it does and that it was done are one transaction."""
+"""Each event takes effect once: its effects and its inbox row are one transaction."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from admit_one.messaging import inbox
 from admit_one.messaging.inbox import Received, Result
 from admit_one.messaging.models import InboxMessage
 from admit_one.messaging.testing import an_envelope, deliver
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
 
+from tests.contract.events import AccessCodeCreated, UserSubscribed
 from tests.models import Effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,6 +130,17 @@ def test_a_rejected_event_delivered_again_is_judged_again(handle):
     assert results(request) == [Result.HANDLED]
 
 
+def test_rejecting_a_message_of_another_batch_forgets_nothing(handle):
+    handled, later = requests(2)
+    deliver(handled)
+    handle(lambda _: [Rejected(handled, "too late")])
+
+    with pytest.raises(ValueError, match="not given"):
+        deliver(later)
+
+    assert list(InboxMessage.objects.values_list("event_id", flat=True)) == [handled.id]
+
+
 def test_a_full_batch_may_be_rejected(handle):
     handle(lambda messages: (Rejected(m, "no") for m in messages))
 
@@ -150,7 +161,7 @@ def test_an_exception_of_a_handler_rolls_back_the_whole_batch(handle):
     assert InboxMessage.objects.count() == 0
 
 
-def test_unreadable_and_unknown_messages_do_not_affect_their_neighbours():
+def test_unreadable_and_unknown_messages_do_not_affect_the_others():
     [request] = requests(1)
     unknown_type = json.loads(request.to_json()) | {"id": "other", "type": "user_subscribed.v2"}
     not_for_us = an_envelope(AccessCodeCreated)
@@ -189,7 +200,7 @@ def test_broken_properties_make_a_message_malformed_whatever_its_body():
 def test_a_message_that_breaks_the_reader_itself_is_malformed(monkeypatch, error):
     """A fault in our reader must cost the message that meets it, not the process."""
 
-    def broken(raw):
+    def broken(raw, unseal):
         raise error
 
     monkeypatch.setattr("admit_one.messaging.inbox.Envelope.from_json", broken)

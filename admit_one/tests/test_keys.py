@@ -11,7 +11,8 @@ from admit_one.messaging.testing import an_envelope
 from admit_one.sealing import canaries
 from admit_one.sealing.models import KeyCanary
 from django.db import transaction
-from shared_contracts.events import AccessCodeCreated
+
+from tests.contract.events import AccessCodeCreated
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,7 +83,7 @@ def test_an_upgrade_with_a_wrong_key_is_refused(messaging):
     messaging(SEALING_KEYS={"k1": OTHER})
 
     with pytest.raises(
-        canaries.WrongKey, match=r"newest row of messaging_outbox\.body does not open"
+        canaries.WrongKey, match=r"newest row of messaging_outbox\.body cannot be unsealed"
     ):
         canaries.check()
 
@@ -139,5 +140,5 @@ def test_a_process_that_cannot_compare_its_keys_ends_with_the_reason(start):
     process = start("guarded", TEST_WIRING="tests.broken_keyring")
 
     assert process.wait() == 1
-    assert process.said("the keys could not be compared with the database's") == 1
+    assert process.said("the keys could not be checked against the database") == 1
     assert process.said("AttributeError") > 0

@@ -1,4 +1,4 @@
-"""Log records tell which event they are about, and nothing that is sensitive, in either format."""
+"""Log records name the event that they are about, and nothing sensitive, in both formats."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import pytest
 from admit_one.messaging.testing import an_envelope
-from shared_contracts.events import UserSubscribed
 
 from admit_one import logs, masking
 from tests import rabbit
-from tests.processes import eventually
+from tests.contract.events import AccessCodeCreated, UserSubscribed
+from tools.system.eventually import eventually
 
 ADDRESS, CODE, LOGIN = "ada@example.com", "NC1F-V45E-C5BD-ZGM6", "amqp://user:hunter2@host"
 SECRETS = ("ada@", CODE, "hunter2")
@@ -96,6 +96,64 @@ def test_an_exception_text_cached_by_another_formatter_is_ignored(log):
     assert CODE in str(record.exc_text), "the record itself is left as it was"
 
 
+class Silent:
+    def __str__(self) -> str:
+        raise ValueError(LOGIN)
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("%d codes", (LOGIN,)),
+        ("none wanted", (LOGIN,)),
+        ("%(missing)s", ({"given": LOGIN},)),
+        ("%s", (Silent(),)),
+        (Silent(), ()),
+    ],
+    ids=["wrong kind", "too many", "missing", "silent argument", "silent message"],
+)
+def test_a_record_that_cannot_be_formatted_is_one_masked_line(log, capsys, message, arguments):
+    logger, written = log
+
+    logger.warning(message, *arguments)
+
+    assert capsys.readouterr().err == ""
+    assert written().count("\n") == 1
+    assert "(not formatted: " in written()
+    assert "hunter2" not in written()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [None, ["a", "list"], {"silent": Silent()}, {1: 2, ("a", "b"): 3}],
+    ids=["none", "list", "silent", "odd names"],
+)
+def test_a_record_with_fields_of_any_kind_is_written(log, capsys, fields):
+    logger, written = log
+
+    logger.warning("written", extra={"event": "happened", "fields": fields})
+
+    assert capsys.readouterr().err == ""
+    assert written().count("\n") == 1
+    assert "happened" in written()
+
+
+def test_a_json_record_has_only_numbers_that_json_knows(json_log):
+    logger, record = json_log
+
+    fields = {"share": float("nan"), "most": float("inf"), "count": 3, "seconds": 0.5}
+    logger.warning("counted", extra={"event": "counted", "fields": fields})
+
+    assert {name: record()[name] for name in fields} == {
+        "share": "nan",
+        "most": "inf",
+        "count": 3,
+        "seconds": 0.5,
+    }
+
+
 def test_a_json_record_is_always_one_line(log):
     logger, written = log
     logger.warning("two\nlines")
@@ -128,6 +186,16 @@ def test_a_record_about_a_reply_names_its_cause_and_trace(json_log):
 
     assert written()["causation_id"] == asked.id
     assert written()["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_a_record_about_an_event_shows_no_sensitive_value_however_it_is_written(log):
+    logger, written = log
+    envelope = an_envelope(AccessCodeCreated)
+    bare = envelope.data.access_code.replace("-", "")
+    with logs.about_event(envelope):
+        logger.warning("the code is %s", bare)
+
+    assert bare not in written()
 
 
 def test_the_context_of_records_ends_with_its_block(json_log):
@@ -204,6 +272,20 @@ def test_every_configured_secret_is_masked_by_its_value(log, monkeypatch, secret
 FORGED = "x\n2026-11-27 00:00:00,000 INFO all is well \x1b[2J\u202e\r"
 
 
+@pytest.mark.parametrize("mistake", ["DisallowedHost", "TooManyFieldsSent"])
+def test_what_django_refuses_is_one_line_without_a_traceback(log, mistake):
+    logger, written = log
+    logger.name = f"django.security.{mistake}"
+    try:
+        fail_with("evil.example")
+    except SecretError as error:
+        logger.exception("Invalid host: %s", error)  # noqa: TRY401
+
+    assert written().count("\n") == 1
+    assert "Invalid host: evil.example" in written()
+    assert "Traceback" not in written()
+
+
 def test_a_forged_line_is_escaped(line_log):
     logger, written = line_log
     logger.warning(FORGED, extra={"event": "x", "fields": {"said": FORGED}})
@@ -278,8 +360,8 @@ def test_log_lines_about_a_retry_name_the_message(start, prefix):
     failing = an_envelope(UserSubscribed, user_id="fail")
     rabbit.send(prefix, failing.to_json())
     process = start("consume_events", LOG_FORMAT="json", TEST_RETRY_DELAYS="0,0")
-    eventually(lambda: process.said("dead after try"))
+    eventually(lambda: process.said("dead after attempt"))
 
-    [dead] = [json.loads(line) for line in process.lines if "dead after try" in line]
+    [dead] = [json.loads(line) for line in process.lines if "dead after attempt" in line]
     assert dead["event_id"] == failing.id
     assert dead["subject"] == failing.subject

@@ -1,4 +1,4 @@
-"""Events leave only with the change that they tell of, and only if they can be sent."""
+"""An event is committed only together with its change, and only if it can be sent."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from admit_one.messaging import outbox
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope, published
 from django.db import transaction
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
 
+from tests.contract.events import AccessCodeCreated, UserSubscribed
 from tests.models import Effect
 
 
@@ -56,7 +56,9 @@ def test_publishing_nothing_does_nothing():
 
 @pytest.mark.django_db
 def test_an_event_of_another_service_is_refused():
-    with pytest.raises(Undeliverable, match="student_service does not publish user_subscribed"):
+    with pytest.raises(
+        Undeliverable, match="student_service is not the producer of user_subscribed"
+    ):
         outbox.publish(an_envelope(UserSubscribed))
 
     assert OutboxMessage.objects.count() == 0
@@ -65,7 +67,8 @@ def test_an_event_of_another_service_is_refused():
 @pytest.mark.django_db
 def test_an_oversized_event_refuses_the_whole_call():
     good = an_envelope(AccessCodeCreated)
-    large = dataclasses.replace(good, causationid="x" * 300_000)
+    data = good.data.model_copy(update={"user_id": "x" * 300_000})
+    large = dataclasses.replace(good, data=data)
 
     with pytest.raises(Undeliverable, match="at most 262,144"):
         outbox.publish(good, large)

@@ -1,4 +1,4 @@
-"""The one retry loop for a database that is away."""
+"""The one retry loop for a database that is unavailable."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def test_a_step_that_fails_after_a_long_run_is_retried(clock: Clock) -> None:
 
 
 def test_an_outage_that_lasts_too_long_is_raised(clock: Clock) -> None:
-    with pytest.raises(outage.LetGo):
+    with pytest.raises(outage.NotNow):
         outlast_failures(clock, [4.0, 4.0, 4.0], steady=5.0)

@@ -1,4 +1,4 @@
-"""The task that every service has deletes what is old, in short runs."""
+"""The pruning task of every service deletes old rows, in short runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from admit_one.messaging import retention, wake
 from admit_one.messaging.models import InboxMessage, OutboxMessage
 from admit_one.tasks import runs
-from admit_one.tasks.pruning import prune
+from admit_one.tasks.schedule import prune
 from django.utils import timezone
 
 pytestmark = pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""What is closed and old goes; what is unresolved or young stays."""
+"""Old, finished rows are deleted; open or recent rows are kept."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_a_dry_run_counts_and_deletes_nothing(capsys):
     call_command("prune_messages", "--dry-run")
 
     assert capsys.readouterr().out.splitlines() == [
-        "outbox             1 would go",
-        "inbox              1 would go",
-        "set_aside          2 would go",
+        "outbox             1 would be deleted",
+        "inbox              1 would be deleted",
+        "set_aside          2 would be deleted",
     ]
     assert (OutboxMessage.objects.count(), SetAside.objects.count()) == (3, 8)
 

@@ -1,4 +1,4 @@
-"""Keys are changed while everything goes on: nothing is unreadable, nothing is forgotten."""
+"""Keys are rotated while everything runs: every row stays readable, and none is left out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from admit_one.sealing import canaries, cipher, rotation
 from admit_one.sealing.models import KeyCanary
 from django.core.management import call_command
 from django.db import transaction
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
 
+from tests.contract.events import AccessCodeCreated, UserSubscribed
 from tests.handlers import HANDLERS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,9 +65,9 @@ def test_after_a_rotation_a_start_without_the_old_key_succeeds(messaging):
     canaries.check()
 
     assert code == 0
-    assert "k1 may be taken out of SEALING_KEYS." in said
+    assert "k1 may be removed from SEALING_KEYS." in said
     assert [envelope.id for envelope in published()] == ids
-    assert cipher.unseal(SetAside.objects.get().body, "set-aside") == b"unreadable"
+    assert keeping.read(SetAside.objects.get()).body == b"unreadable"
 
 
 def test_a_rotation_renews_more_rows_than_one_window(messaging, monkeypatch):
@@ -93,7 +93,7 @@ def test_a_dry_run_counts_by_key_and_changes_nothing(messaging):
 
     assert code == 0
     assert "  k1 4, k2 2\n" in said
-    assert "k1 is needed: 4 rows are sealed with it; rotate_keys re-seals them." in said
+    assert "k1 is needed: 4 rows are sealed with it; rotate_keys reseals them." in said
     assert sealed_with() == {"k1", "k2"}
     assert set(KeyCanary.objects.values_list("key_id", flat=True)) == {"k1"}
 
@@ -128,7 +128,7 @@ def test_rows_without_a_listed_key_are_reported_and_keep_their_canary(messaging)
     code, said = rotate_keys()
 
     assert code == 1
-    assert "not to be opened with any key 'k0' that is listed: 1" in said
+    assert "not unsealed by any listed key 'k0': 1" in said
     assert sealed_with() == {"k0", "k1", "k2"}
     assert set(KeyCanary.objects.values_list("key_id", flat=True)) == {"k1", "k2"}
 
@@ -141,7 +141,7 @@ def test_a_row_that_names_no_key_shows_nothing(messaging):
     code, said = rotate_keys()
 
     assert code == 1
-    assert "  unknown 1, k1 1\n  not to be opened with any key (unknown) that is listed: 1" in said
+    assert "  unknown 1, k1 1\n  not unsealed by any listed key (unknown): 1" in said
     assert "ada@" not in said
 
 
@@ -184,12 +184,12 @@ def test_the_inbox_distinguishes_bodies_while_their_key_is_listed(messaging):
 
 def test_a_rotation_never_overwrites_a_concurrent_change(messaging, monkeypatch):
     messaging(SEALING_KEYS=BEFORE)
-    publish(1)
+    [event_id] = publish(1)
     messaging(SEALING_KEYS=BETWEEN)
     renew = rotation._renew
 
     def after_another(each, rows):
-        later = cipher.seal(b"what was written meanwhile", OUTBOX_PURPOSE)
+        later = cipher.seal(b"what was written meanwhile", OUTBOX_PURPOSE, event_id)
         OutboxMessage.objects.update(body=later)
         return renew(each, rows)
 
@@ -197,10 +197,10 @@ def test_a_rotation_never_overwrites_a_concurrent_change(messaging, monkeypatch)
     rotation.rotate(quietly)
 
     body = OutboxMessage.objects.get().body
-    assert cipher.unseal(body, OUTBOX_PURPOSE) == b"what was written meanwhile"
+    assert cipher.unseal(body, OUTBOX_PURPOSE, event_id) == b"what was written meanwhile"
 
 
-def test_who_rotated_and_what_came_of_it_is_kept(messaging):
+def test_who_rotated_and_the_result_are_recorded(messaging):
     messaging(SEALING_KEYS=BEFORE)
     publish(1)
     messaging(SEALING_KEYS=BETWEEN)
@@ -208,4 +208,18 @@ def test_who_rotated_and_what_came_of_it_is_kept(messaging):
     rotate_keys()
 
     [act] = Act.objects.all()
-    assert (act.room, act.action, act.target, act.result) == ("keys", "rotate", "k2", "done")
+    assert (act.area, act.action, act.target, act.result) == ("keys", "rotate", "k2", "done")
+
+
+def test_who_rotated_is_recorded_even_if_the_rotation_is_killed(messaging, monkeypatch):
+    messaging(SEALING_KEYS=BEFORE)
+    publish(1)
+    messaging(SEALING_KEYS=BETWEEN)
+
+    def killed(*_):
+        raise SystemExit(9)
+
+    monkeypatch.setattr(rotation, "rotate", killed)
+    rotate_keys()
+
+    assert [(act.target, act.result) for act in Act.objects.all()] == [("k2", "")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from admit_one.environment import addresses
 from admit_one.settings import ServiceEnvironment
 
 from admit_one import masking
@@ -12,8 +13,8 @@ from admit_one import masking
 REQUIRED = {
     "SECRET_KEY": "only-for-tests-" * 3,
     "DATABASE_URL": "postgres://billing@host/billing",
-    "BROKER_URL": "amqp://billing:hunter2@host//",
-    "SEALING_KEYS": f"k1:{base64.urlsafe_b64encode(b'k' * 32).decode()}",
+    "BROKER_URL": "amqp://billing:hunter2-hunter2@host//",
+    "SEALING_KEYS": f"k1:{base64.urlsafe_b64encode(bytes(range(32))).decode()}",
 }
 
 
@@ -36,14 +37,28 @@ def settings(monkeypatch):
 def test_celery_uses_the_same_broker_by_default(settings):
     assert REQUIRED["BROKER_URL"] == settings().TASKS_BROKER_URL
 
-    other = settings(TASKS_BROKER_URL="amqp://billing:hunter2@host/tasks")
+    other = settings(TASKS_BROKER_URL="amqp://billing:hunter2-hunter2@host/tasks")
 
-    assert other.TASKS_BROKER_URL == "amqp://billing:hunter2@host/tasks"
+    assert other.TASKS_BROKER_URL == "amqp://billing:hunter2-hunter2@host/tasks"
 
 
 def test_the_embedded_broker_needs_a_second_file_for_celery(settings):
     with pytest.raises(SystemExit, match=r"TASKS_BROKER_URL: expected sqlite:.*, got nothing"):
         settings(ENVIRONMENT="development", BROKER_URL="sqlite:////tmp/events.sqlite3")
+
+
+@pytest.mark.parametrize("url", ["redis://host", "rediss://user:hunter2-hunter2@host/1"])
+def test_wake_ups_may_travel_by_redis_if_its_library_is_installed(settings, monkeypatch, url):
+    monkeypatch.setattr(addresses, "find_spec", lambda name: name)
+    assert url == settings(TASKS_BROKER_URL=url).TASKS_BROKER_URL
+
+    monkeypatch.setattr(addresses, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        settings(TASKS_BROKER_URL=url)
+    assert str(ended.value) == (
+        "TASKS_BROKER_URL: expected the Python package redis to be installed for such a URL, "
+        "got none"
+    )
 
 
 def test_a_wrong_broker_is_named_once(settings):
@@ -72,6 +87,6 @@ def test_processes_declare_the_topology_in_development_only(settings):
 def test_its_representation_shows_no_secret(settings):
     shown = repr(settings())
 
-    for secret in ("only-for-tests-", "hunter2", "kkkk", REQUIRED["SEALING_KEYS"][3:]):
+    for secret in ("only-for-tests-", "hunter2", REQUIRED["SEALING_KEYS"][3:]):
         assert secret not in shown
     assert "LOG_LEVEL='INFO'" in shown

@@ -1,4 +1,4 @@
-"""What only the embedded broker must prove: its file, its processes, its refusals."""
+"""What is specific to the embedded broker: its file, its processes, its refusals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from typing import Any
 import amqp
 import kombu
 import pytest
-from amqp.exceptions import AMQPNotImplementedError, InvalidPath, PreconditionFailed
+from admit_one.embedded_broker.messages import Messages
+from amqp.exceptions import (
+    AMQPNotImplementedError,
+    InvalidPath,
+    MessageNacked,
+    NotAllowed,
+    NotFound,
+    PreconditionFailed,
+    RecoverableConnectionError,
+)
 
 from .brokers import QUORUM, Broker, Confirms, Inbox, drain_until, eventually, publish, ready
 
@@ -31,17 +40,19 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     [
         ("sqlite:///relative.sqlite3", "expected sqlite:////absolute/path"),
         ("sqlite://host/path", "expected sqlite:////absolute/path"),
+        ("sqlite:////a#b.sqlite3", "expected sqlite:////absolute/path"),
+        ("sqlite:////b.sqlite3?mode=ro", "expected sqlite:////absolute/path"),
         ("sqlite:////no/such/folder/broker.sqlite3", "in a folder that exists"),
     ],
 )
-def test_impossible_url_is_refused_at_connect_and_not_retried(url: str, complaint: str) -> None:
+def test_invalid_url_is_refused_at_connect_and_not_retried(url: str, complaint: str) -> None:
     connection = kombu.Connection(url)
 
     with pytest.raises(InvalidPath, match=complaint):
         connection.ensure_connection(max_retries=3)
 
 
-def test_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "broker.sqlite3"
     path.write_text("not a database, and long enough to be sure of it" * 100)
     before = path.read_bytes()
@@ -80,8 +91,157 @@ def test_files_are_private(broker: Broker, tmp_path: Path) -> None:
 def test_an_unsupported_queue_argument_is_refused(broker: Broker, argument: str) -> None:
     arguments: dict[str, Any] = {argument: 5}
 
-    with pytest.raises(PreconditionFailed, match="the embedded broker does not have it"):
+    with pytest.raises(PreconditionFailed, match="the embedded broker does not support it"):
         broker.queue(broker.channel(), **arguments)
+
+
+@pytest.mark.parametrize(
+    "argument", [{"x_queue_type": "stream"}, {"x_overflow": "reject-publish-dlx"}], ids=str
+)
+def test_an_unsupported_value_of_an_argument_is_refused(
+    broker: Broker, argument: dict[str, Any]
+) -> None:
+    with pytest.raises(PreconditionFailed, match="the embedded broker does not support"):
+        broker.queue(broker.channel(), **argument)
+
+
+def test_what_exchanges_and_bindings_cannot_have_is_refused_by_name(broker: Broker) -> None:
+    channel = broker.channel()
+    queue, exchange = broker.queue(channel), broker.exchange(channel, "direct")
+    arguments = {"alternate-exchange": "other"}
+
+    with pytest.raises(AMQPNotImplementedError, match="got alternate-exchange"):
+        channel.exchange_declare("new", "direct", auto_delete=False, arguments=arguments)
+    with pytest.raises(AMQPNotImplementedError, match="expected a binding without arguments"):
+        channel.queue_bind(queue, exchange, "key", arguments={"x-match": "any"})
+    with pytest.raises(AMQPNotImplementedError, match="binds no exchanges"):
+        channel.exchange_bind("new", exchange, "key")
+    with pytest.raises(NotFound):
+        channel.exchange_declare("new", "direct", passive=True)
+
+
+def test_what_a_consumer_or_publisher_cannot_ask_for_is_refused(broker: Broker) -> None:
+    channel = broker.channel()
+    queue = broker.queue(channel)
+
+    with pytest.raises(AMQPNotImplementedError, match="prefetch_size!=0"):
+        channel.basic_qos(1_000, 0, False)
+    with pytest.raises(ValueError, match="prefetch count from 0 to 65535, got -1"):
+        channel.basic_qos(0, -1, False)
+    with pytest.raises(AMQPNotImplementedError, match="immediate=true"):
+        channel.basic_publish(amqp.Message("now"), "", queue, immediate=True)
+    with pytest.raises(ValueError, match="at most 255 bytes"):
+        channel.basic_publish(amqp.Message("now"), "", "ü" * 128)
+    channel.basic_consume(queue, consumer_tag="mine")
+    with pytest.raises(NotAllowed, match="reuse consumer tag 'mine'"):
+        channel.basic_consume(queue, consumer_tag="mine")
+    assert ready(channel, queue) == 0
+
+
+def test_a_publication_that_cannot_be_written_is_the_only_one_refused(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = broker.queue(broker.channel())
+    confirms = Confirms(broker.channel())
+    put = Messages._put
+
+    def fail_after_writing(self: Messages, to: Any, message: Any) -> bool:
+        taken = put(self, to, message)
+        if message.body == b"bad":
+            raise TypeError("no such life")
+        return taken
+
+    monkeypatch.setattr(Messages, "_put", fail_after_writing)
+    for body in ("before", "bad", "after"):
+        confirms.publish(body, "", queue)
+
+    assert sorted(confirms.wait()) == [("ack", 1), ("ack", 3), ("nack", 2)]
+    assert Inbox(broker.channel(), queue).bodies(2) == ["before", "after"]
+    with pytest.raises(PreconditionFailed, match="TypeError while it was written"):
+        broker.channel().basic_publish(amqp.Message("bad"), "", queue)
+
+
+def test_what_ends_a_flush_closes_the_connection(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = broker.queue(broker.channel())
+    confirms = Confirms(broker.channel())
+    confirms.publish("waits", "", queue)
+
+    def interrupted(*_: Any) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Messages, "_put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        confirms.wait()
+
+    with pytest.raises(RecoverableConnectionError, match="closed"):
+        confirms.publish("as well", "", queue)
+
+
+def test_every_channel_hears_of_its_own_error(broker: Broker) -> None:
+    connection = broker.connect()
+    confirms, plain = Confirms(connection.channel()), connection.channel()
+    confirms.publish("lost", broker.prefix + "nowhere", "key")
+
+    with pytest.raises(NotFound):
+        plain.basic_publish(amqp.Message("lost"), broker.prefix + "nowhere", "key")
+
+    with pytest.raises(NotFound):
+        confirms.wait()
+
+
+def test_a_message_that_counts_as_many_deaths_as_fit_is_buried_with_the_others(
+    broker: Broker,
+) -> None:
+    channel = broker.channel()
+    dead = broker.queue(channel, "dead")
+    queue = broker.queue(
+        channel, x_message_ttl=1, x_dead_letter_exchange="", x_dead_letter_routing_key=dead
+    )
+    deaths = [{"queue": queue, "reason": "expired", "count": 2**63 - 1}]
+    forged = amqp.Message("forged", application_headers={"x-death": deaths})
+    channel.basic_publish(forged, "", queue)
+    channel.basic_publish(amqp.Message("honest"), "", queue)
+
+    letters = Inbox(channel, dead).wait_for(2)
+
+    counts = [letter.headers["x-death"][0]["count"] for letter in letters]
+    assert [letter.body for letter in letters] == ["forged", "honest"]
+    assert counts == [2**63 - 1, 1]
+
+
+def test_a_message_whose_properties_cannot_be_read_is_buried_without_them(
+    broker: Broker, tmp_path: Path
+) -> None:
+    channel = broker.channel()
+    dead = broker.queue(channel, "dead")
+    queue = broker.queue(
+        channel, x_message_ttl=300, x_dead_letter_exchange="", x_dead_letter_routing_key=dead
+    )
+    publish(broker, ["broken", "whole"], "", queue)
+    db = sqlite3.connect(tmp_path / "broker.sqlite3")
+    with db:
+        db.execute("UPDATE message SET properties = x'2000ff' WHERE body = CAST('broken' AS BLOB)")
+    db.close()
+
+    assert Inbox(channel, dead).bodies(2) == [b"broken", "whole"]
+
+
+def test_a_plain_publish_with_confirm_publish_waits_for_its_confirm(broker: Broker) -> None:
+    channel = broker.channel()
+    queue = broker.queue(channel, x_max_length=1, x_overflow="reject-publish")
+    options = {"confirm_publish": True}
+
+    with kombu.Connection(broker.url, transport_options=options) as connection:
+        producer = connection.Producer()
+        producer.publish("fits", routing_key=queue)
+        with pytest.raises(MessageNacked):
+            producer.publish("does not", routing_key=queue)
+        with pytest.raises(NotFound):
+            producer.publish("lost", exchange=broker.prefix + "nowhere")
+
+    assert ready(channel, queue) == 1
 
 
 def test_an_unsupported_exchange_type_is_refused(broker: Broker) -> None:
@@ -249,7 +409,7 @@ def test_waiting_uses_almost_no_cpu(broker: Broker) -> None:
     "forged",
     [5, "text", ["text"], [{"queue": "q"}], [{"queue": "", "reason": "expired", "count": "1"}]],
 )
-def test_a_forged_death_history_stops_nobody(broker: Broker, forged: Any) -> None:
+def test_a_forged_death_history_is_ignored(broker: Broker, forged: Any) -> None:
     channel = broker.channel()
     channel.queue_declare("dead", durable=True, auto_delete=False)
     way_out = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}

@@ -1,4 +1,4 @@
-"""JSON that two readers could read differently is refused, whatever the bytes."""
+"""JSON that two parsers could read differently is refused, whatever the bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wake-up comes after the commit, seldom, and never in anybody's way."""
+"""A wake-up is sent after the commit, not too often, and never blocks its sender."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from admit_one.database import wake_up
 from admit_one.messaging import outbox, wake
 from admit_one.messaging.testing import an_envelope
 from django.db import transaction
-from shared_contracts.events import AccessCodeCreated
+
+from tests.contract.events import AccessCodeCreated
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,7 +27,7 @@ def nothing_requested_before(monkeypatch, messaging):
 
 @pytest.fixture
 def listener():
-    listener = wake_up.Listener(wake.RELAY_CHANNEL)
+    listener = wake_up.listener(wake.RELAY_CHANNEL)
     listener.clear()
     yield listener
     listener.close()
@@ -82,7 +83,7 @@ def test_wake_ups_without_a_relay_are_harmless():
     for _ in range(3):
         wake.relay()
 
-    listener = wake_up.Listener(wake.RELAY_CHANNEL)
+    listener = wake_up.listener(wake.RELAY_CHANNEL)
 
     assert not woken(listener, 0.05)
     listener.close()
@@ -95,7 +96,7 @@ def test_simultaneous_wake_ups_are_merged_and_the_rest_follows_later(sent):
     wait = wake.next_in()
 
     assert after_a_hundred == ["a.task"]
-    assert 0 < wait <= wake.PATIENCE
+    assert 0 < wait <= wake.TASK_INTERVAL
     send_in_time()
     assert sent == ["a.task", "a.task"]
     assert wake.next_in() == float("inf")
@@ -126,7 +127,7 @@ def test_a_deferred_task_wake_up_is_postponed_only_once(sent):
         wake.task("a.task")
 
     assert at_the_end == []
-    assert 0 < wake.next_in() <= first_wait <= wake.COURTESY
+    assert 0 < wake.next_in() <= first_wait <= wake.TASK_DELAY
     send_in_time()
     assert sent == ["a.task"]
 
@@ -154,10 +155,47 @@ def test_a_failed_wake_up_is_logged_once_and_harms_nobody(monkeypatch, caplog):
             with transaction.atomic():
                 wake.task("a.task")
 
-    assert tried == ["a.task"]
+    assert tried == ["a.task", "a.task"]  # the second over a new connection
     assert wake.next_in() > 20
     assert len(caplog.records) == 1
     assert "hunter2" not in caplog.text
+
+
+def test_a_silent_broker_is_not_asked_twice(monkeypatch):
+    tried = []
+
+    def fail(name):
+        tried.append(name)
+        time.sleep(0.01)
+        raise TimeoutError
+
+    monkeypatch.setattr(wake, "AT_ONCE", 0.001)
+    monkeypatch.setattr(wake, "_send_task", fail)
+    wake.task("a.task")
+
+    assert tried == ["a.task"]
+
+
+@pytest.mark.parametrize("sign", [wake.try_again, lambda: wake.task("b.task")])
+def test_after_a_failure_the_first_sign_of_the_broker_ends_the_pause(monkeypatch, sign):
+    away, sent = [True], []
+
+    def send(name):
+        if away[0]:
+            raise ConnectionRefusedError
+        sent.append(name)
+
+    monkeypatch.setattr(wake, "_send_task", send)
+    for _ in range(2):
+        wake.task("a.task")
+    away[0] = False
+    wake.send_waiting()
+    while_it_pauses = list(sent)
+    sign()
+    wake.send_waiting()
+
+    assert while_it_pauses == []
+    assert "a.task" in sent
 
 
 def test_the_celery_app_of_the_service_sends_the_task_without_retry(monkeypatch):

@@ -1,4 +1,4 @@
-"""`manage.py why`: where a subscription stands, why, and what happens next by itself."""
+"""`manage.py why`: where a subscription stands, why, and what happens next."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import pytest
 from admit_one.contract.errors import Rejected, Transient
 from admit_one.messaging import inbox, outbox
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker import declaring, queues
-from admit_one.messaging.broker.topology import Place
+from admit_one.messaging.broker import doctor
+from admit_one.messaging.broker.topology import ServiceTopology, declare
 from admit_one.messaging.inbox import Received
-from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging.models import OutboxMessage, SetAside
 from admit_one.messaging.outgoing.publisher import Publisher
 from admit_one.messaging.outgoing.relay import Relay
 from admit_one.messaging.set_aside import keeping
+from admit_one.messaging.set_aside.groups import short
 from admit_one.messaging.testing import an_envelope
 from django.core.management import call_command
 from django.db import transaction
 from django.utils import timezone
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
-from shared_contracts.topology import STUDENT
 
+from tests.contract.events import AccessCodeCreated, UserSubscribed
+from tests.contract.topology import STUDENT
 from tests.handlers import HANDLERS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,7 +35,7 @@ def embedded(messaging, tmp_path):
     """A broker of our own, with this service's topology."""
     messaging(BROKER_URL=f"sqlite:///{tmp_path}/broker.sqlite3")
     connection = broker.connect("test")
-    declaring.declare(connection, Place(STUDENT))
+    declare(connection, ServiceTopology(STUDENT))
     broker.close(connection)
 
 
@@ -75,6 +76,23 @@ def test_an_unknown_id_is_reported_as_unknown(embedded):
     assert "Nothing is known about it here." in said
 
 
+def test_an_empty_id_is_unknown_and_not_every_unreadable_message(embedded):
+    keeping.keep(Received.read(b"{", queue="q"), Transient("later"), dead=False)
+
+    assert why(" ")[0] == 2
+    assert why("", "--json")[0] == 2
+
+
+def test_third_party_text_cannot_control_the_terminal(embedded):
+    _, message = received()
+    keeping.keep(message, Rejected(message.envelope, "\x1b]0;x\x07 \x9b31m \u202e"), dead=True)
+    code, said = why(message.envelope.subject)
+    code_of_json, as_json = why(message.envelope.subject, "--json")
+
+    assert (code, code_of_json) == (1, 1)
+    assert all(c.isprintable() or c == "\n" for c in said + as_json)
+
+
 def test_a_finished_exchange_shows_the_time_of_each_step(embedded):
     envelope, message = received()
     inbox.process([message], HANDLERS)
@@ -107,7 +125,7 @@ def test_it_says_since_when_an_event_waits_for_the_broker(away):
     [wait] = waits(envelope.subject)
 
     assert wait["why"].startswith("access_code_created has waited in the outbox since ")
-    assert "(10 min): the broker is away: " in wait["why"]
+    assert "(10 min): the broker is unavailable: " in wait["why"]
     assert "once the broker is back" in wait["then"]
 
 
@@ -122,7 +140,7 @@ def test_it_says_that_no_queue_is_bound(embedded):
 
     for each in (envelope, behind):
         [wait] = waits(each.subject)
-        assert "nobody is bound to student_service.events for access_code_created" in wait["why"]
+        assert "no queue is bound to student_service.events for access_code_created" in wait["why"]
     assert set(OutboxMessage.objects.values_list("attempts", flat=True)) == {0}
 
 
@@ -146,7 +164,7 @@ def test_it_says_that_no_relay_runs_while_events_wait(embedded):
 
     [wait] = waits(envelope.subject)
 
-    assert "the relay does not run, or has a backlog" in wait["why"]
+    assert "the relay is not running, or has a backlog" in wait["why"]
 
 
 def test_it_says_which_retry_is_due_and_when(embedded):
@@ -169,14 +187,15 @@ def test_it_names_the_group_of_a_dead_message_and_the_next_step(embedded):
 
     assert code == 1
     assert "Stuck" in said
-    assert "user_subscribed is a dead letter in group Rejected: another user" in " ".join(
+    group = short(SetAside.objects.get().fingerprint)
+    assert f"user_subscribed is a dead letter in group {group}: another user" in " ".join(
         said.split()
     )
     assert "manage.py set_aside replay" in " ".join(said.split())
 
 
 def test_it_reports_a_queue_that_is_missing_or_without_a_consumer(embedded):
-    assert queues.look().notes == (
+    assert doctor.look().notes == (
         "payment_service.inbox does not exist: its messages wait in the outbox.",
         "Nobody consumes student_service.inbox.",
     )

@@ -7,11 +7,11 @@ from admit_one.messaging import outbox
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope
 from django.db import transaction
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
 
 from tests import rabbit
+from tests.contract.events import AccessCodeCreated, UserSubscribed
 from tests.models import Effect
-from tests.processes import eventually
+from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,5 +1,5 @@
 """The payment service's own Celery app."""
 
-from admit_one.tasks.app import make_app
+from admit_one.tasks import make_app
 
 app = make_app("payment_service")

@@ -1,32 +1,35 @@
-"""The payment service's settings. What differs between machines is in .env.example."""
+"""The payment service's settings. Those read from the environment are in .env.example."""
 
 from typing import Annotated
 
 from admit_one.environment import development, whole
 from admit_one.settings import *
-from admit_one.web.settings import *  # it has a REST API
+from admit_one.web.settings import *
 
 
-class PaymentEnvironment(ServiceEnvironment):
+class PaymentEnvironment(ServiceEnvironment, ApiEnvironment):
     RECONCILE_DAYS: Annotated[int, whole(1, 3_650)] = 7
-    """How far back the daily comparison with the student side looks."""
+    """Days that the daily reconciliation looks back."""
     RECONCILE_AFTER: Annotated[int, whole(0 if development() else 900, 86_400)] = 900
-    """Seconds after which what was paid must have its code; until then it is on its way."""
+    """Seconds within which a paid subscription must get its code; newer ones are not compared."""
 
 
 environment = PaymentEnvironment.read()
 
 SECRET_KEY = environment.SECRET_KEY
 ALLOWED_HOSTS = environment.ALLOWED_HOSTS
-DATABASES = {"default": environment.DATABASE_URL}
+DATABASES = environment.databases
 LOGGING = environment.logging
 SEALING_KEYS = environment.SEALING_KEYS
+SECURE_HSTS_SECONDS = environment.HSTS_SECONDS
+API_DOCS = environment.API_DOCS == "on"
 
 INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "admit_one.web_process", "subscriptions"]
 ROOT_URLCONF = "payment_service.urls"
+API_RESERVED_CLIENTS = ("recovered",)  # owns what a reconciliation has recorded again
 SPECTACULAR_SETTINGS |= {
     "TITLE": "Admit One: payment service",
-    "DESCRIPTION": "Records paid subscriptions and shows their access codes once they came.",
+    "DESCRIPTION": "Records paid subscriptions and shows their access codes.",
 }
 
 MESSAGING = {

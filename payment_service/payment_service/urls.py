@@ -1,15 +1,22 @@
-"""Every address of the payment service."""
-
-from admit_one.web import health
+from admit_one.web import openapi
 from django.urls import include, path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from subscriptions import views
 
 urlpatterns = [
-    path("v1/", include("subscriptions.urls")),
-    path("v1/schema", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("health/live", health.live),
-    path("health/ready", health.ready),
+    path("", include("admit_one.web.urls")),
+    *openapi.addresses(),
+    path("v1/subscriptions", views.Subscriptions.as_view(), name="subscriptions"),
+    # `str`, not `uuid`: the view checks the key first, so a malformed id is a 401 or a 404.
+    path(
+        "v1/subscriptions/<str:subscription_id>",
+        views.SubscriptionDetail.as_view(),
+        name="subscription",
+    ),
+    path(
+        "v1/subscriptions/<str:subscription_id>/cancel",
+        views.Cancellation.as_view(),
+        name="cancel",
+    ),
 ]
 
 handler400 = "admit_one.web.problems.bad_request"

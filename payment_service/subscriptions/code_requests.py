@@ -1,7 +1,4 @@
-"""What a subscription waits for is requested at once, and again until the answer comes.
-
-That is its code and, once it is cancelled, the confirmation that its code is revoked.
-"""
+"""Requests to the student side, for codes and revocations, repeated until they are answered."""
 
 from __future__ import annotations
 
@@ -11,8 +8,7 @@ from uuid import UUID
 
 from admit_one.database import bulk
 from admit_one.logs import EventLogger
-from admit_one.messaging import publish
-from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging import OutboxMessage, publish
 from django.db import transaction
 from django.utils import timezone
 
@@ -21,28 +17,29 @@ from .models import REQUEST_AGAIN_AFTER, UNANSWERED, Subscription, request_delay
 logger = EventLogger(__name__)
 
 BATCH = 200
-"""Subscriptions whose requests go out in one transaction."""
+"""Subscriptions per transaction."""
 
-CHANGED = ("cancelled_at", "first_request_id", "last_request_id", "requests", "next_request_at")
-"""The columns that a request writes."""
+REQUEST_COLUMNS = (
+    "cancelled_at",
+    "first_request_id",
+    "last_request_id",
+    "requests",
+    "next_request_at",
+)
 
 
 def request(subscriptions: Sequence[Subscription], now: datetime) -> None:
-    """Request what each waits for: count it, save the row and publish the event.
-
-    The rows are new, or locked by the caller's transaction.
-    """
+    """Publish a request for what each waits for. The caller's transaction has locked the rows."""
     requests = [subscription.next_request(now) for subscription in subscriptions]
-    _save(subscriptions)
+    _update(subscriptions, REQUEST_COLUMNS)
     publish(*requests)
 
 
 def request_again() -> int:
-    """Request again for a batch that waits too long; returns how many rows it looked at.
+    """Repeat the requests of a batch that has waited too long; returns how many rows it checked.
 
-    A request is repeated only when the one before has been published for long enough: while that
-    is still in the outbox, another would only make the backlog longer.
-    Two workers at once take different rows.
+    The wait counts from the publication of the last request: repeating a request that is still in
+    the outbox would only make the backlog longer. Concurrent workers take different rows.
     """
     with transaction.atomic():
         waiting = list(
@@ -50,7 +47,7 @@ def request_again() -> int:
         )
         published, now = _published_at(waiting), timezone.now()
         for subscription in waiting:
-            # A request that is not in the outbox any more was published, and pruned long after.
+            # A request that is no longer in the outbox was published and pruned long ago.
             at = published.get(subscription.last_request_id, subscription.created_at)
             subscription.next_request_at = _next_request_at(subscription, at, now)
         due = [row for row in waiting if row.next_request_at <= now]
@@ -59,14 +56,14 @@ def request_again() -> int:
     if due:
         logger.warning(
             "codes_requested_again",
-            "requested again for {subscriptions} subscriptions that wait too long",
+            "repeated the requests of {subscriptions} subscriptions that waited too long",
             subscriptions=len(due),
         )
     return len(waiting)
 
 
 def request_at_once(subscriptions: Collection[UUID]) -> None:
-    """Request again for those that wait, whatever their pause: request or answer was lost.
+    """Repeat the requests of those that still wait, without regard to when they are due.
 
     A request that is still in the outbox is not repeated. Runs in the caller's transaction.
     """
@@ -77,22 +74,11 @@ def request_at_once(subscriptions: Collection[UUID]) -> None:
 
 
 def revoke_at_once(subscriptions: Collection[UUID]) -> None:
-    """Cancel again at the student side, even where the revocation was confirmed before.
-
-    Runs in the caller's transaction.
-    """
+    """Request the revocations again, even those confirmed before. Runs in a transaction."""
     cancelled = Subscription.objects.filter(id__in=subscriptions, cancelled_at__isnull=False)
     locked = list(cancelled.order_by("id").select_for_update().values_list("id", flat=True))
     Subscription.objects.filter(id__in=locked).update(code_revoked_at=None)
     request_at_once(locked)
-
-
-def _save(subscriptions: Sequence[Subscription]) -> None:
-    new = [row for row in subscriptions if row._state.adding]  # noqa: SLF001 (documented)
-    known = [row for row in subscriptions if not row._state.adding]  # noqa: SLF001
-    for row in new:
-        row.save(force_insert=True)
-    _update(known, CHANGED)
 
 
 def _update(subscriptions: Sequence[Subscription], columns: Sequence[str]) -> None:
@@ -104,18 +90,25 @@ def _update(subscriptions: Sequence[Subscription], columns: Sequence[str]) -> No
 
 
 def _published_at(subscriptions: Sequence[Subscription]) -> dict[str, datetime | None]:
-    """When the last request of each was published, by its event id; none while it waits."""
+    """When the last request of each was published, by event id; none while it is in the outbox.
+
+    A request that the relay cannot publish, such as one whose key is lost, may stay there forever.
+    It counts as published when it was written, so that it is repeated.
+    """
     requests = OutboxMessage.objects.filter(
         subject__in=[str(subscription.id) for subscription in subscriptions],
         event_id__in=[subscription.last_request_id for subscription in subscriptions],
-    )
-    return dict(requests.values_list("event_id", "published_at"))
+    ).only("event_id", "published_at", "attempts", "created_at")
+    return {
+        row.event_id: row.published_at or (row.created_at if row.attempts else None)
+        for row in requests
+    }
 
 
 def _next_request_at(
     subscription: Subscription, published_at: datetime | None, now: datetime
 ) -> datetime:
-    """When to request again; if the last request is not out yet, when to look again."""
+    """When to request again or, if the last request is not published yet, to check again."""
     if published_at is None:
         return now + REQUEST_AGAIN_AFTER[0]
     return published_at + request_delay(subscription.requests)

@@ -3,61 +3,58 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from admit_one.contract.fields import EMAIL_PATTERN, MAX_AMOUNT
-from admit_one.web.serializers import StrictSerializer, VisibleText, WholeNumber
-from babel.core import get_global
-from django.core.exceptions import ValidationError as Invalid
-from django.core.validators import EmailValidator
+from admit_one.contract import patterns
+from admit_one.logs import EventLogger
+from admit_one.web import MailAddress, StrictSerializer, VisibleText, WholeNumber, openapi
 from rest_framework import serializers
+from shared_contracts.events import CODE_PATTERN
 
+from . import metrics
+from .currencies import AS_OF, CURRENCIES
 from .models import Subscription, paid_of
 
-CURRENCIES = frozenset(
-    code
-    for territory in get_global("territory_currencies").values()
-    for code, _since, until, legal_tender in territory
-    if legal_tender and until is None
-)
-"""The ISO 4217 codes of all money that is legal tender somewhere today."""
-
-is_mailable = EmailValidator(allowlist=[])
+logger = EventLogger(__name__)
 
 
 class UserIdField(VisibleText):
-    """An opaque text; a JSON integer is taken as its decimal text."""
+    """Opaque text; a JSON integer is read as its digits."""
+
+    READS_INTEGERS = True
 
     def to_internal_value(self, data: Any) -> str:
-        """The user id as a text."""
         return super().to_internal_value(str(data) if type(data) is int else data)
 
 
-class EmailField(VisibleText):
-    """One address that mail can be sent to, kept as it is written."""
+class PlanField(VisibleText):
+    """The name of a plan, not a link: the mail with the code shows it."""
 
-    default_error_messages = {"email": "expected one mail address, such as ada@example.com"}  # noqa: RUF012
+    PATTERN = patterns.WORD.replace("[^", r"[^:/@\\", 1)
+
+    default_error_messages = {  # noqa: RUF012
+        "link": "expected the name of a plan, without : / @ and \\"
+    }
 
     def to_internal_value(self, data: Any) -> str:
-        """The address. What lies beyond ASCII cannot be mailed everywhere, and may be a trap."""
-        address = super().to_internal_value(data)
-        if not address.isascii() or not re.fullmatch(EMAIL_PATTERN, address):
-            self.fail("email")
-        try:
-            is_mailable(address)
-        except Invalid:
-            self.fail("email")
-        return address
+        plan = super().to_internal_value(data)
+        if not re.fullmatch(self.PATTERN, plan):
+            self.fail("link")
+        return plan
 
 
 class CurrencyField(VisibleText):
     """An upper-case ISO 4217 code."""
 
-    default_error_messages = {"unknown": "expected an ISO 4217 code, such as EUR"}  # noqa: RUF012
+    PATTERN = patterns.CURRENCY
+
+    default_error_messages = {  # noqa: RUF012
+        "unknown": f"expected a currency of ISO 4217 as of {AS_OF}, such as EUR"
+    }
 
     def to_internal_value(self, data: Any) -> str:
-        """The code."""
         code = super().to_internal_value(data)
         if code not in CURRENCIES:
             self.fail("unknown")
@@ -65,61 +62,108 @@ class CurrencyField(VisibleText):
 
 
 class NewSubscription(StrictSerializer):
-    """What a client reports of a paid subscription."""
+    """A paid subscription to record."""
 
-    user_id = UserIdField(max_length=64, help_text="opaque; an integer is taken as its digits")
-    email = EmailField(max_length=254, help_text="where the access code is mailed to")
-    plan = VisibleText(max_length=64)
-    amount = WholeNumber(min_value=0, max_value=MAX_AMOUNT, help_text="in minor units, 4900 = 49 €")
-    currency = CurrencyField(help_text="ISO 4217, upper case")
+    user_id = UserIdField(max_length=64, help_text="opaque; an integer is read as its digits")
+    email = MailAddress(max_length=254, help_text="the address to which the access code is mailed")
+    plan = PlanField(
+        max_length=64, help_text="your name of what was paid for; the mail with the code shows it"
+    )
+    amount = WholeNumber(min_value=0, help_text="in minor units, 4900 = 49 €")
+    currency = CurrencyField(
+        help_text=f"ISO 4217, list one as of {AS_OF}, without metals, units of account and codes "
+        "for tests and for none"
+    )
 
 
 new_subscription = NewSubscription()
-"""Shared by all requests: building its fields costs more than checking a request with them."""
+"""Shared by all requests: building its fields costs more than validating a request."""
 
 
 class MailFailure(serializers.Serializer[Any]):
-    """A mail with the code was given up; the code itself is good."""
+    """The mail with the code was given up. The code itself is valid."""
 
-    at = serializers.DateTimeField()
-    reason = serializers.CharField(help_text="for people")
+    at = serializers.DateTimeField(help_text="when it was given up")
+    reason = serializers.CharField(max_length=300, help_text="human-readable")
+
+
+class AccessCodeFailure(serializers.Serializer[Any]):
+    """The code has arrived, but cannot be shown. Neither the code nor its mail is affected."""
+
+    reason = serializers.CharField(help_text="human-readable")
 
 
 class SubscriptionAnswer(serializers.Serializer[Any]):
-    """A subscription as its owner sees it. It describes what `shown` gives, for the API page."""
+    """A subscription as its owner sees it."""
 
-    id = serializers.UUIDField()
-    user_id = serializers.CharField()
-    email = serializers.EmailField()
-    plan = serializers.CharField()
-    amount = serializers.IntegerField(help_text="in minor units of the currency")
-    currency = serializers.CharField()
-    status = serializers.ChoiceField(choices=["pending", "active", "cancelled"])
-    access_code = serializers.CharField(
-        allow_null=True, help_text="null until it has come; of no use once cancelled"
+    # For the schema only: `shown` makes the JSON.
+    id = serializers.UUIDField(help_text="names it in paths")
+    user_id = VisibleText(max_length=64, help_text="as it was reported")
+    email = MailAddress(max_length=254, help_text="as it was reported")
+    plan = VisibleText(max_length=64, help_text="as it was reported")
+    amount = WholeNumber(min_value=0, help_text="in minor units of the currency")
+    currency = CurrencyField(help_text="as it was reported; the list may have changed since")
+    status = serializers.ChoiceField(
+        choices=["pending", "active", "cancelled"],
+        help_text="`pending` until the code arrives, then `active`; `cancelled` is permanent",
     )
-    mail_failure = MailFailure(allow_null=True, help_text="null unless its mail was given up")
-    created_at = serializers.DateTimeField()
-    cancelled_at = serializers.DateTimeField(allow_null=True, help_text="null unless it was")
+    access_code = serializers.RegexField(
+        CODE_PATTERN,
+        allow_null=True,
+        help_text="null until it arrives, and if `access_code_failure` says why; "
+        "no longer works once it is revoked",
+    )
+    access_code_failure = AccessCodeFailure(
+        allow_null=True, help_text="null unless the code has arrived and cannot be shown"
+    )
+    mail_failure = MailFailure(allow_null=True, help_text="null unless the mail was given up")
+    created_at = serializers.DateTimeField(help_text="when it was recorded")
+    cancelled_at = serializers.DateTimeField(allow_null=True, help_text="null unless cancelled")
     code_revoked_at = serializers.DateTimeField(
-        allow_null=True, help_text="since when the code lets nobody in; null until that is known"
+        allow_null=True, help_text="when the code was revoked; null until confirmed"
     )
 
 
 class SubscriptionPage(serializers.Serializer[Any]):
-    """Subscriptions, newest first, and where the next page is."""
+    """A page of subscriptions, newest first."""
 
-    results = SubscriptionAnswer(many=True)
-    next = serializers.CharField(allow_null=True, help_text="the next page's URL; null at the end")
+    results = SubscriptionAnswer(many=True, help_text="at most `limit`")
+    next = openapi.NextPage()
+
+
+CODE_FAILURE = {"reason": "the code cannot be decrypted here; the code in the mail is the same"}
 
 
 def shown(subscription: Subscription) -> dict[str, Any]:
-    """The subscription as JSON. By hand: DRF would take five times as long for the same."""
+    """The subscription as JSON. Never raises."""
+    return shown_all([subscription])[0]
+
+
+def shown_all(subscriptions: Iterable[Subscription]) -> list[dict[str, Any]]:
+    """The subscriptions as JSON. Codes that cannot be decrypted are null, counted and logged."""
+    answers = [_shown(subscription) for subscription in subscriptions]
+    failed = [answer["id"] for answer in answers if answer["access_code_failure"]]
+    if failed:
+        metrics.UNREADABLE_CODES.inc(len(failed))
+        logger.error(
+            "code_does_not_open",
+            "the API cannot show {codes} codes, because they cannot be unsealed, "
+            "such as that of subscription {subscription}",
+            codes=len(failed),
+            subscription=failed[0],
+        )
+    return answers
+
+
+def _shown(subscription: Subscription) -> dict[str, Any]:
+    """Without DRF, which takes five times as long."""
+    code = subscription.code_or_unreadable
     return {
         "id": str(subscription.id),
         **paid_of(subscription),
         "status": subscription.status,
-        "access_code": subscription.code,
+        "access_code": code or None,
+        "access_code_failure": CODE_FAILURE if code == "" else None,
         "mail_failure": _mail_failure(subscription),
         "created_at": _as_text(subscription.created_at),
         "cancelled_at": _as_text(subscription.cancelled_at),

@@ -1,4 +1,4 @@
-"""What happens here: a subscription is recorded, its code comes, and it is cancelled."""
+"""The use cases: record and cancel subscriptions, and handle the student side's replies."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack
 from uuid import UUID
 
-from admit_one.contract import Envelope, Rejected
 from admit_one.database import bulk
 from admit_one.logs import EventLogger
 from admit_one.masking import mask
+from admit_one.messaging import Envelope, Rejected, publish
+from admit_one.messaging.their_clock import believed
 from admit_one.sealing import cipher
 from django.db import transaction
 from django.db.models import Q
@@ -30,15 +31,17 @@ logger = EventLogger(__name__)
 def record_subscription(*, client: str, **paid: Unpack[Paid]) -> Subscription:
     """Record what was paid, and request an access code."""
     subscription = Subscription(client=client, **paid)
-    code_requests.request([subscription], now=subscription.created_at)
+    request = subscription.next_request(subscription.created_at)
+    subscription.save(force_insert=True)
+    publish(request)
     return subscription
 
 
 @transaction.atomic(savepoint=False)
 def cancel_subscription(*, client: str, subscription_id: UUID) -> Subscription | None:
-    """Cancel it for good and request that its code be revoked; none if the client has no such one.
+    """Cancel a subscription and request that its code be revoked. Cancelling is idempotent.
 
-    To cancel again changes nothing.
+    Returns none if the client has no such subscription.
     """
     mine = Subscription.objects.of(client).select_for_update()
     subscription = mine.filter(id=subscription_id).first()
@@ -50,9 +53,9 @@ def cancel_subscription(*, client: str, subscription_id: UUID) -> Subscription |
 
 
 def attach_access_codes(messages: Sequence[Envelope[AccessCodeCreated]]) -> Iterator[Rejected]:
-    """Store each code with its subscription; the first that comes is the one that stays.
+    """Store each code with its subscription, unless it has one already.
 
-    Returns the messages about unknown subscriptions and those that bring another code.
+    Rejects messages about unknown subscriptions, and those with another code.
     """
     first: dict[UUID, AccessCodeCreated] = {}
     for message in messages:
@@ -62,8 +65,10 @@ def attach_access_codes(messages: Sequence[Envelope[AccessCodeCreated]]) -> Iter
         [
             {
                 "id": subscription_id,
-                "access_code": cipher.seal(event.access_code.encode(), CODE_PURPOSE),
-                "code_issued_at": event.issued_at,
+                "access_code": cipher.seal(
+                    event.access_code.encode(), CODE_PURPOSE, subscription_id
+                ),
+                "code_issued_at": believed(event.issued_at),
             }
             for subscription_id, event in sorted(first.items())
         ],
@@ -71,7 +76,7 @@ def attach_access_codes(messages: Sequence[Envelope[AccessCodeCreated]]) -> Iter
         only_where_null="access_code",
     )
     if attached:
-        metrics.codes_came(attached)
+        metrics.observe_codes(attached)
     if len(attached) == len(messages):
         return iter(())
     return _not_attached(messages)
@@ -86,18 +91,20 @@ def _not_attached(messages: Iterable[Envelope[AccessCodeCreated]]) -> Iterator[R
         elif subscription.code != message.data.access_code:
             logger.warning(
                 "second_code_refused",
-                "another code came for {subscription}, the first is kept",
+                "a second code arrived for {subscription}; the first is kept",
                 subscription=subscription,
             )
-            yield Rejected(message, f"another code came for {subscription}, the first is kept")
+            yield Rejected(message, f"a second code arrived for {subscription}; the first is kept")
 
 
 def confirm_revocations(messages: Sequence[Envelope[AccessCodeRevoked]]) -> Iterator[Rejected]:
-    """Note for each cancelled subscription that its code lets nobody in any more.
+    """Record for each cancelled subscription that its code no longer works.
 
-    Returns the messages about subscriptions that are unknown or not cancelled.
+    Rejects messages about subscriptions that are unknown or not cancelled.
     """
-    revoked_at = {message.data.subscription_id: message.data.revoked_at for message in messages}
+    revoked_at = {
+        message.data.subscription_id: believed(message.data.revoked_at) for message in messages
+    }
     known = Subscription.objects.filter(id__in=revoked_at, cancelled_at__isnull=False)
     cancelled = sorted(known.values_list("id", flat=True))
     bulk.update_from(
@@ -114,16 +121,17 @@ def confirm_revocations(messages: Sequence[Envelope[AccessCodeRevoked]]) -> Iter
 def note_undeliverable_codes(
     messages: Sequence[Envelope[AccessCodeUndeliverable]],
 ) -> Iterator[Rejected]:
-    """Keep with each subscription that its mail was given up; of several, the latest stays.
+    """Record for each subscription that its mail was given up; of several failures, the latest.
 
-    Returns the messages about unknown subscriptions.
+    Rejects messages about unknown subscriptions.
     """
     for message in messages:
         failure = message.data
+        failed_at = believed(failure.failed_at)
         subscription = Subscription.objects.filter(id=failure.subscription_id)
-        new_or_later = Q(mail_failed_at__isnull=True) | Q(mail_failed_at__lt=failure.failed_at)
+        new_or_later = Q(mail_failed_at__isnull=True) | Q(mail_failed_at__lt=failed_at)
         noted = subscription.filter(new_or_later).update(
-            mail_failed_at=failure.failed_at, mail_failure=mask(failure.reason)[:300]
+            mail_failed_at=failed_at, mail_failure=mask(failure.reason)[:300]
         )
         if not noted and not subscription.exists():
             yield Rejected(message, f"there is no subscription {message.subject}")

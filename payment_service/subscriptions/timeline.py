@@ -1,4 +1,4 @@
-"""This service's part of what `manage.py why` reports: what was paid, and its code."""
+"""The payment service's part of `manage.py why`: the subscription's own row."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from admit_one.masking import mask
-from admit_one.messaging import Report, Step, Wait, clock
-from admit_one.messaging.models import OutboxMessage
+from admit_one.messaging import OutboxMessage, Step, Wait, clock
 
 from .models import Subscription
 
@@ -17,14 +16,12 @@ UNSEEN = (
 )
 
 
-def report(subject: str) -> Report:
-    """What the subscription's own row shows."""
+def of(subject: str) -> Iterator[Step | Wait | str]:
+    yield UNSEEN
     subscription = _find(subject)
-    if subscription is None:
-        return Report(unseen=[UNSEEN])
-    return Report(
-        steps=list(_steps(subscription)), waits=list(_waits(subscription)), unseen=[UNSEEN]
-    )
+    if subscription is not None:
+        yield from _steps(subscription)
+        yield from _waits(subscription)
 
 
 def _find(subject: str) -> Subscription | None:
@@ -51,8 +48,8 @@ def _waits(row: Subscription) -> Iterator[Wait]:
     if row.mail_failed_at is not None and row.cancelled_at is None:
         yield Wait(
             f"its mail was given up: {mask(row.mail_failure)}",
-            "Nothing happens by itself. The code is good, and the API shows it. To send the mail "
-            "again, run `manage.py mails resend` in the student service.",
+            "Nothing happens automatically. The code is valid, and the API shows it. To send the "
+            "mail again, run `manage.py mails resend` in the student service.",
             stuck=True,
         )
     missing = _missing(row)
@@ -60,12 +57,12 @@ def _waits(row: Subscription) -> Iterator[Wait]:
         times = "once" if row.requests == 1 else f"{row.requests} times"
         yield Wait(
             f"{missing}; requested {times}, and the last request was published",
-            f"It is requested again at {clock(row.next_request_at)}, without end.",
+            f"It is requested again at {clock(row.next_request_at)}, until the reply arrives.",
         )
 
 
 def _missing(row: Subscription) -> str:
-    """What it waits for; empty if for nothing."""
+    """What it is waiting for; empty if nothing."""
     if row.cancelled_at is not None:
         return "" if row.code_revoked_at else "no confirmation yet that its code is revoked"
     return "no code yet" if row.access_code is None else ""

@@ -1,13 +1,13 @@
-"""The HTTP door: it checks what comes in, calls the use case, and words the answer."""
+"""The HTTP API: validates requests, calls the use cases and builds the responses."""
 
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 from uuid import UUID
 
-from admit_one.web import idempotency, paging
-from admit_one.web.api_keys import client_of
-from admit_one.web.openapi import problems
+from admit_one.web import StrictView, client_of, idempotency, openapi, paging
+from django.db import transaction
 from django.http import Http404
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -17,7 +17,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from . import services
 from .models import Subscription
@@ -27,43 +26,54 @@ from .serializers import (
     SubscriptionPage,
     new_subscription,
     shown,
+    shown_all,
 )
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-# Answers hold codes and addresses: no cache on the way keeps them.
+# Responses contain codes and addresses, so no cache may store them.
 unstored = method_decorator(cache_control(no_store=True), name="dispatch")
 
 
+SUBSCRIPTION_ID = OpenApiParameter(
+    "subscription_id",
+    OpenApiTypes.UUID,
+    OpenApiParameter.PATH,
+    description="The `id` from the response that recorded it.",
+)
+
+
 @unstored
-class Subscriptions(APIView):
+class Subscriptions(StrictView):
+    query: ClassVar = {"get": ("limit", "cursor")}
+
     @extend_schema(
         operation_id="record_subscription",
         request=NewSubscription,
         parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                location=OpenApiParameter.HEADER,
-                description="1 to 255 visible ASCII characters. A repeated request with the same "
-                "key is answered with the first result and changes nothing.",
-            ),
+            openapi.IDEMPOTENCY_KEY,
+            openapi.REPLAYED,
             OpenApiParameter(
                 "Location",
-                location=OpenApiParameter.HEADER,
+                {"type": "string", "format": "uri-reference"},
+                OpenApiParameter.HEADER,
                 response=[202],
-                description="Look here until `status` is not `pending` any more.",
-            ),
-            OpenApiParameter(
-                "Idempotency-Replayed",
-                location=OpenApiParameter.HEADER,
-                response=[202],
-                description="`true` if this is the first result again.",
+                description="The subscription's path: poll it until `status` is no longer "
+                "`pending`.",
             ),
         ],
-        responses={202: SubscriptionAnswer, **problems(400, 401, 413, 415, 422, 503)},
+        responses={
+            202: OpenApiResponse(
+                SubscriptionAnswer,
+                "Recorded, and `pending`. With an `Idempotency-Key` that was used before: the "
+                "first response again, as it was then, with `Idempotency-Replayed: true`; it says "
+                "`pending` even if the code has arrived or the subscription was cancelled since.",
+            ),
+            **openapi.problems(400, 401, 413, 415, 422, 503),
+        },
     )
     def post(self, request: Request) -> Response:
-        """Record a paid subscription. Its access code is mailed, and shown here once it came."""
+        """Record a paid subscription. Its access code is mailed, and shown here once it arrives."""
         new = new_subscription.run_validation(request.data)
 
         def record() -> Response:
@@ -78,28 +88,31 @@ class Subscriptions(APIView):
 
     @extend_schema(
         operation_id="list_subscriptions",
-        parameters=[
-            OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 100, else 50"),
-            OpenApiParameter("cursor", description="from `next`; it is opaque"),
-        ],
-        responses={200: OpenApiResponse(SubscriptionPage), **problems(400, 401, 503)},
+        parameters=[*openapi.PAGE],
+        responses={
+            200: OpenApiResponse(SubscriptionPage, "A page of your subscriptions."),
+            **openapi.problems(400, 401, 503),
+        },
     )
     def get(self, request: Request) -> Response:
-        """Your subscriptions, newest first."""
+        """List your subscriptions, newest first."""
         mine = Subscription.objects.of(client_of(request))
         page, following = paging.page_of(mine, request)
-        return Response({"results": [shown(row) for row in page], "next": following})
+        return Response({"results": shown_all(page), "next": following})
 
 
 @unstored
-class SubscriptionDetail(APIView):
+class SubscriptionDetail(StrictView):
     @extend_schema(
         operation_id="show_subscription",
-        parameters=[OpenApiParameter("subscription_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
-        responses={200: SubscriptionAnswer, **problems(401, 404, 503)},
+        parameters=[SUBSCRIPTION_ID],
+        responses={
+            200: OpenApiResponse(SubscriptionAnswer, "The subscription as it is now."),
+            **openapi.problems(400, 401, 404, 503),
+        },
     )
     def get(self, request: Request, subscription_id: str) -> Response:
-        """One subscription. `status` is `active` once its code came, until it is `cancelled`."""
+        """Show one subscription. It is `active` once its code has arrived, until cancelled."""
         mine = Subscription.objects.of(client_of(request))
         subscription = mine.filter(id=_id(subscription_id)).first()
         if subscription is None:
@@ -108,30 +121,36 @@ class SubscriptionDetail(APIView):
 
 
 @unstored
-class Cancellation(APIView):
+class Cancellation(StrictView):
     @extend_schema(
         operation_id="cancel_subscription",
         request=None,
-        parameters=[OpenApiParameter("subscription_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
-        responses={202: SubscriptionAnswer, **problems(400, 401, 404, 413, 415, 503)},
+        parameters=[SUBSCRIPTION_ID],
+        responses={
+            202: OpenApiResponse(
+                SubscriptionAnswer, "The subscription is `cancelled`, now or since before."
+            ),
+            **openapi.problems(400, 401, 404, 413, 415, 503),
+        },
     )
     def post(self, request: Request, subscription_id: str) -> Response:
-        """Cancel a subscription for good. To cancel again changes nothing.
+        """Cancel a subscription permanently. Cancelling it again changes nothing.
 
-        Its code lets nobody in once `code_revoked_at` is there.
+        Its code no longer works once `code_revoked_at` is set.
         """
         if request.data != {}:
-            raise ParseError("expected no body, or {}: what is cancelled stands in the path")
-        subscription = services.cancel_subscription(
-            client=client_of(request), subscription_id=_id(subscription_id)
-        )
-        if subscription is None:
-            raise Http404
-        return Response(shown(subscription), status=202)
+            raise ParseError("expected no body, or {}: the path names the subscription")
+        with transaction.atomic():  # if the answer cannot be worded, nothing has happened
+            subscription = services.cancel_subscription(
+                client=client_of(request), subscription_id=_id(subscription_id)
+            )
+            if subscription is None:
+                raise Http404
+            return Response(shown(subscription), status=202)
 
 
 def _id(text: str) -> UUID:
-    """Raises 404: a malformed id is a thing that does not exist."""
+    """Raises 404 for a malformed id: no such subscription exists."""
     if not UUID_TEXT.fullmatch(text):
         raise Http404
     return UUID(text)

@@ -1,35 +1,32 @@
-"""What the machinery calls in this service, on one screen (see `admit_one.wiring`)."""
+"""What `admit_one` calls in this service (see `admit_one.wiring`)."""
 
 from admit_one.sealing import Keyring, Sealed
-from shared_contracts.events import (
-    AccessCodeCreated,
-    AccessCodeRevoked,
-    AccessCodeUndeliverable,
-    AccessDigest,
-    AccessGrantReported,
-)
+
+from shared_contracts import events
 
 from . import metrics, services, tasks, timeline
 from .models import CODE_PURPOSE, Subscription
-from .reconciliation import grants, pages
+from .reconciliation import checksums, comparison, grants
 
 HANDLERS = {
-    AccessCodeCreated: services.attach_access_codes,
-    AccessCodeRevoked: services.confirm_revocations,
-    AccessCodeUndeliverable: services.note_undeliverable_codes,
-    AccessDigest: pages.compare_pages,
-    AccessGrantReported: grants.accept_grants,
+    events.AccessCodeCreated: services.attach_access_codes,
+    events.AccessCodeRevoked: services.confirm_revocations,
+    events.AccessCodeUndeliverable: services.note_undeliverable_codes,
+    events.AccessChecksum: checksums.compare_checksums,
+    events.AccessDigest: comparison.compare_pages,
+    events.AccessGrantReported: grants.accept_grants,
+    events.AccessGrantsDelayed: grants.note_delays,
 }
-"""Which use case handles which event."""
+"""The use case that handles each event."""
 
 KEYRING = Keyring(sealed=(Sealed(Subscription, "access_code", CODE_PURPOSE),))
-"""The sealed columns that `manage.py rotate_keys` seals again."""
+"""The sealed columns that `manage.py rotate_keys` reseals."""
 
-TIMELINE = timeline.report
-"""What `manage.py why` reports of a subscription."""
+TIMELINE = timeline.of
+"""What `manage.py why` reports about a subscription."""
 
 METRICS = (metrics.open_subscriptions, metrics.drift)
-"""What Prometheus reads of our rows."""
+"""Gauges computed from our rows."""
 
 SCHEDULE = {tasks.request_again: 60, tasks.reconcile: 60}
-"""Seconds between two runs of each task."""
+"""Seconds between runs of each task."""

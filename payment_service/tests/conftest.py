@@ -11,14 +11,14 @@ from tests.factories import a_payload
 
 
 class Api:
-    """A client of the API, with a key of its own."""
+    """A client of the API with its own key."""
 
     def __init__(self, client: str) -> None:
         self.key = ApiKey.objects.issue(client)
         self.http = Client(headers={"Authorization": f"Bearer {self.key}"})
 
     def post(self, payload: Any = None, *, raw: bytes | None = None, **headers: str) -> Any:
-        """POST a subscription; `raw` sends these bytes. Headers: `Idempotency_Key="…"`."""
+        """POST a subscription, or the bytes `raw`. Headers: `Idempotency_Key="…"`."""
         body = json.dumps(a_payload() if payload is None else payload).encode()
         return self.http.generic(
             "POST",

@@ -1,4 +1,4 @@
-"""Examples to start a test from."""
+"""Test data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ OTHER_CODE = "ZZZZ-ZZZZ-ZZZZ-ZZZZ"
 
 
 def a_payload(**changes: Any) -> dict[str, Any]:
-    """What a client posts."""
     return {
         "user_id": "user-42",
         "email": "ada@example.com",
@@ -28,10 +27,10 @@ def a_payload(**changes: Any) -> dict[str, Any]:
 
 
 def a_subscription(**changes: Any) -> Subscription:
-    """A recorded subscription, its request in the outbox."""
+    """A recorded subscription, whose request is in the outbox."""
     return services.record_subscription(**{"client": "shop", **a_payload(), **changes})
 
 
 def a_code_for(subscription_id: UUID, code: str = CODE) -> Envelope[AccessCodeCreated]:
-    """The student service's answer."""
+    """The student service's reply."""
     return an_envelope(AccessCodeCreated, subscription_id=subscription_id, access_code=code)

@@ -1,4 +1,4 @@
-"""The real settings, with an environment that suits tests. What is set already is kept."""
+"""The real settings, with defaults for tests where the environment has none."""
 
 import base64
 import os
@@ -14,7 +14,7 @@ os.environ.setdefault("ALLOWED_HOSTS", "testserver")
 from payment_service.settings import *
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # A file, not memory: threads must see what the others commit.
+    # A file, because threads do not share an in-memory database.
     DATABASES["default"]["TEST"] = {
         "NAME": f"{tempfile.gettempdir()}/test_payment_{os.getpid()}.sqlite3"
     }

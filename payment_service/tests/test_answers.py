@@ -1,25 +1,33 @@
-"""What all answers have in common."""
+"""What all responses of the API have in common."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from admit_one.web import health
+from admit_one.contract.patterns import unportable
+from admit_one.database import outage
+from admit_one.processes.announcer import Announcer
+from admit_one.web import health, openapi, problems
 from admit_one.web.models import ApiKeyQuerySet
 from django.db import OperationalError, connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from drf_spectacular.validation import validate_schema
+from jsonschema import Draft202012Validator
+from pytest_django import Settings
+from shared_contracts.events import CODE_PATTERN
 from subscriptions import services
 
 from tests.conftest import Api
-from tests.factories import a_payload
+from tests.factories import a_payload, a_subscription
 
 
-def test_every_answer_has_a_request_id_and_keeps_a_usable_one(shop: Api) -> None:
+def test_every_answer_has_a_request_id_that_of_the_request_if_valid(shop: Api) -> None:
     given = shop.post(X_Request_ID="shop:42.a-b_c")
     invented = [shop.post(X_Request_ID=bad)["X-Request-ID"] for bad in ("", "a b", "x" * 129, "ä")]
 
@@ -29,7 +37,7 @@ def test_every_answer_has_a_request_id_and_keeps_a_usable_one(shop: Api) -> None
 
 
 @pytest.mark.parametrize("path", ["/v1/subscriptions", "/v1/docs", "/health/live", "/nothing"])
-def test_every_answer_protects_the_browser(shop: Api, path: str) -> None:
+def test_every_answer_has_security_headers(shop: Api, path: str) -> None:
     response = shop.get(path)
 
     assert response["X-Content-Type-Options"] == "nosniff"
@@ -37,7 +45,7 @@ def test_every_answer_protects_the_browser(shop: Api, path: str) -> None:
     assert response["Referrer-Policy"] == "same-origin"
 
 
-def test_no_cache_keeps_codes_and_addresses(shop: Api) -> None:
+def test_no_cache_may_store_codes_and_addresses(shop: Api) -> None:
     location = shop.post()["Location"]
 
     for answer in (shop.post(), shop.get(location), shop.get("/v1/subscriptions")):
@@ -65,15 +73,18 @@ def test_an_internal_error_is_a_problem_without_details(
 def test_without_its_database_the_service_answers_503(
     shop: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away(*_: object) -> None:
+    def unavailable(*_: object) -> None:
         raise OperationalError("connection to server at 10.0.0.7 failed")
 
-    monkeypatch.setattr(ApiKeyQuerySet, "raw", away)
-    response = shop.post()
+    monkeypatch.setattr(ApiKeyQuerySet, "raw", unavailable)
+    monkeypatch.setattr(problems, "announcer", Announcer())
+    responses = [shop.post() for _ in range(3)]
 
-    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
-    assert response["Retry-After"] == "2"
-    assert b"10.0.0.7" not in response.content
+    for response in responses:
+        assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+        assert response["Retry-After"] == "2"
+        assert b"10.0.0.7" not in response.content
+    assert len(caplog.records) == 1
     assert "10.0.0.7" in caplog.text
 
 
@@ -87,7 +98,7 @@ def test_no_address_or_key_is_logged(shop: Api, caplog: pytest.LogCaptureFixture
     assert shop.key not in caplog.text
 
 
-def test_a_process_lives_without_its_database(client: Client) -> None:
+def test_a_process_is_alive_without_its_database(client: Client) -> None:
     response = client.get("/health/live")
 
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
@@ -95,7 +106,7 @@ def test_a_process_lives_without_its_database(client: Client) -> None:
 
 @pytest.fixture
 def starting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that has not looked at its migrations yet."""
+    """A process that has not checked its migrations yet."""
     monkeypatch.setattr(health, "_migrated", False)
 
 
@@ -118,22 +129,35 @@ def test_not_ready_while_a_migration_is_missing(client: Client) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("migrated", [True, False])
-def test_not_ready_without_a_database_and_silent_about_why(
+def test_not_ready_without_a_database_and_the_answer_does_not_say_why(
     client: Client, monkeypatch: pytest.MonkeyPatch, migrated: bool
 ) -> None:
-    def away(*_: object) -> None:
+    def unavailable(*_: object) -> None:
         raise OperationalError("connection to server at 10.0.0.7 failed")
 
     monkeypatch.setattr(health, "_migrated", migrated)
     with monkeypatch.context() as patch:
-        patch.setattr(connections["default"], "cursor", away)
+        patch.setattr(connections["default"], "cursor", unavailable)
         response = client.get("/health/ready")
 
     assert (response.status_code, response.json()) == (503, {"status": "unavailable"})
 
 
-@pytest.mark.django_db  # closing an answer looks at the connection
-def test_the_api_page_needs_nothing_from_elsewhere(client: Client) -> None:
+@pytest.mark.django_db
+@pytest.mark.parametrize("migrated", [True, False])
+def test_not_ready_while_the_database_is_read_only(
+    client: Client, monkeypatch: pytest.MonkeyPatch, migrated: bool
+) -> None:
+    monkeypatch.setattr(health, "_migrated", migrated)
+    monkeypatch.setattr(outage, "why_not_writable", lambda: "the database is read-only")
+
+    response = client.get("/health/ready")
+
+    assert (response.status_code, response.json()) == (503, {"status": "unavailable"})
+
+
+@pytest.mark.django_db  # closing a response uses the connection
+def test_the_api_page_loads_nothing_from_other_hosts(client: Client) -> None:
     page = client.get("/v1/docs").content.decode()
     files = re.findall(r'(?:src|href)="([^"]+)"', page)
 
@@ -146,7 +170,7 @@ def test_the_api_page_needs_nothing_from_elsewhere(client: Client) -> None:
         answer.close()
 
 
-def test_the_description_is_valid_and_names_the_problems(client: Client) -> None:
+def test_the_openapi_schema_is_valid_and_lists_the_problems(client: Client) -> None:
     schema = json.loads(client.get("/v1/schema").content)
     validate_schema(schema)  # type: ignore[no-untyped-call]
 
@@ -159,3 +183,117 @@ def test_the_description_is_valid_and_names_the_problems(client: Client) -> None
         "401",
         "404",
     }
+
+
+def test_the_schema_says_where_it_holds_and_what_fits(client: Client) -> None:
+    schema = json.loads(client.get("/v1/schema").content)
+    components = schema["components"]["schemas"]
+    new, shown = components["NewSubscription"], components["SubscriptionAnswer"]
+    listed = schema["paths"]["/v1/subscriptions"]["get"]["parameters"]
+
+    assert [server["url"] for server in schema["servers"]] == ["/"]
+    assert new["properties"]["amount"]["minimum"] == 0
+    assert new["properties"]["amount"]["maximum"] == 2**53 - 1
+    assert new["properties"]["plan"]["maxLength"] == 64
+    assert {name for name, field in new["properties"].items() if "pattern" in str(field)} == {
+        "user_id", "email", "plan", "currency"
+    }  # fmt: skip
+    assert shown["properties"]["access_code"]["pattern"] == CODE_PATTERN
+    limits = {parameter["name"]: parameter["schema"] for parameter in listed}
+    assert (limits["limit"]["minimum"], limits["limit"]["maximum"]) == (1, 100)
+    assert [p for p in _patterns(schema) if unportable(p)] == []
+    assert not re.search(r"`shown`|manage\.py|the schema", json.dumps(schema))
+
+
+def _patterns(value: Any) -> Iterator[str]:
+    parts = value.values() if isinstance(value, dict) else value
+    for part in parts:
+        if isinstance(part, dict | list):
+            yield from _patterns(part)
+    if isinstance(value, dict) and isinstance(value.get("pattern"), str):
+        yield value["pattern"]
+
+
+@pytest.fixture
+def description(client: Client) -> dict[str, Any]:
+    return dict(json.loads(client.get("/v1/schema").content))
+
+
+def operations(description: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each for methods in description["paths"].values() for each in methods.values()]
+
+
+def test_everything_that_is_described_has_words_and_none_of_ours(
+    description: dict[str, Any],
+) -> None:
+    lacking = []
+    for operation in operations(description):
+        name = operation["operationId"]
+        headers = [
+            (title, header)
+            for response in operation["responses"].values()
+            for title, header in response.get("headers", {}).items()
+        ]
+        described = [
+            ("itself", operation),
+            *((each["name"], each) for each in operation.get("parameters", [])),
+            *operation["responses"].items(),
+            *headers,
+        ]
+        lacking += [(name, title) for title, each in described if not each.get("description")]
+    for name, schema in description["components"]["schemas"].items():
+        for field, value in schema.get("properties", {}).items():
+            if "$ref" not in value and not value.get("description"):
+                lacking.append((name, field))
+
+    assert lacking == []
+    assert not re.search(r"`shown`|manage\.py", json.dumps(description))
+    assert description["servers"][0]["url"] == "/"
+
+
+def test_the_description_has_the_bounds_that_are_enforced(description: dict[str, Any]) -> None:
+    parameters = {
+        parameter["name"]: parameter["schema"]
+        for operation in operations(description)
+        for parameter in operation.get("parameters", [])
+    }
+    schemas = description["components"]["schemas"]
+    new = schemas["NewSubscription"]["properties"]
+
+    assert parameters["limit"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
+    assert re.fullmatch(parameters["cursor"]["pattern"], "A" * 22)
+    assert re.fullmatch(parameters["Idempotency-Key"]["pattern"], "k" * 255)
+    assert parameters["Idempotency-Key"]["maxLength"] == 255
+    assert (new["amount"]["minimum"], new["amount"]["maximum"]) == (0, 2**53 - 1)
+    assert "ISO 4217, list one as of 2026-01-01" in new["currency"]["description"]
+
+
+def test_answers_are_what_the_description_says(shop: Api, description: dict[str, Any]) -> None:
+    for _ in range(2):
+        a_subscription()
+    page = shop.get("/v1/subscriptions?limit=1").json()
+    answers = {
+        "SubscriptionPage": page,
+        "SubscriptionAnswer": page["results"][0],
+        "ProblemSchema": shop.get("/v1/subscriptions?limit=0").json(),
+    }
+
+    for name, answer in answers.items():
+        schema = {"$ref": f"#/components/schemas/{name}", "components": description["components"]}
+        Draft202012Validator(schema).validate(answer)
+    path = description["components"]["schemas"]["SubscriptionPage"]["properties"]["next"]
+    assert path["format"] == "uri-reference"
+    assert page["next"].startswith("/v1/subscriptions?limit=1&cursor=")
+
+
+def test_the_description_says_what_a_repeated_post_returns(description: dict[str, Any]) -> None:
+    accepted = description["paths"]["/v1/subscriptions"]["post"]["responses"]["202"]
+
+    assert "first response again, as it was then" in accepted["description"]
+    assert set(accepted["headers"]) == {"Location", "Idempotency-Replayed"}
+
+
+def test_the_description_can_be_switched_off(settings: Settings) -> None:
+    settings.API_DOCS = False
+
+    assert openapi.addresses() == []

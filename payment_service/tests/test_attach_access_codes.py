@@ -18,7 +18,7 @@ def reasons(outcomes: list[Outcome]) -> list[str]:
     return [str(outcome.error or "") for outcome in outcomes]
 
 
-def test_the_code_is_shown_once_it_came(shop: Api) -> None:
+def test_the_code_is_shown_once_it_arrives(shop: Api) -> None:
     location = shop.post()["Location"]
     subscription = Subscription.objects.get()
     outcomes = deliver(a_code_for(subscription.id))
@@ -29,7 +29,7 @@ def test_the_code_is_shown_once_it_came(shop: Api) -> None:
     assert reasons(outcomes) == [""]
 
 
-def test_the_code_rests_sealed() -> None:
+def test_the_code_is_stored_sealed() -> None:
     subscription = a_subscription()
     deliver(a_code_for(subscription.id))
 
@@ -50,7 +50,7 @@ def test_the_same_code_again_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_another_code_is_reported_and_the_first_is_kept(
+def test_a_second_code_is_rejected_and_the_first_is_kept(
     together: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     subscription = a_subscription()
@@ -62,13 +62,13 @@ def test_another_code_is_reported_and_the_first_is_kept(
     assert subscription.code == CODE
     assert reasons(outcomes) == [
         "",
-        f"another code came for subscription {subscription.id}, the first is kept",
+        f"a second code arrived for subscription {subscription.id}; the first is kept",
     ]
     assert str(subscription.id) in caplog.text
     assert not any(code in caplog.text for code in (CODE, OTHER_CODE, "ada@"))
 
 
-def test_a_code_for_an_unknown_subscription_is_rejected_alone() -> None:
+def test_a_code_for_an_unknown_subscription_is_rejected_and_the_others_are_stored() -> None:
     known, unknown = a_subscription(), uuid7()
     outcomes = deliver(a_code_for(unknown), a_code_for(known.id))
 

@@ -1,4 +1,4 @@
-"""A subscription is cancelled once and for good, and its revocation requested until confirmed."""
+"""Cancelling is permanent, and the revocation is requested until it is confirmed."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def cancel(shop: Api, subscription: Subscription | str, body: bytes = b"") -> An
 
 
 def cancelled(**changes: Any) -> Subscription:
-    """A cancelled subscription; its events are published."""
+    """A cancelled subscription whose events are published."""
     subscription = a_subscription(**changes)
     services.cancel_subscription(client="shop", subscription_id=subscription.id)
-    send_all()
+    publish_all()
     subscription.refresh_from_db()
     return subscription
 
 
-def send_all() -> None:
+def publish_all() -> None:
     OutboxMessage.objects.filter(published_at__isnull=True).update(published_at=timezone.now())
 
 
 def revoked(subscription_id: UUID) -> Envelope[AccessCodeRevoked]:
-    """The student service's answer."""
+    """The student service's reply."""
     at = datetime(2026, 2, 2, 3, 4, 6, tzinfo=UTC)
     return an_envelope(AccessCodeRevoked, subscription_id=subscription_id, revoked_at=at)
 
@@ -72,7 +72,7 @@ def test_a_cancellation_is_shown_and_published(shop: Api) -> None:
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_to_cancel_again_changes_nothing(shop: Api) -> None:
+def test_cancelling_again_changes_nothing(shop: Api) -> None:
     subscription = a_subscription()
     first = cancel(shop, subscription)
     again = cancel(shop, subscription, b"{}")
@@ -82,11 +82,11 @@ def test_to_cancel_again_changes_nothing(shop: Api) -> None:
 
 
 @pytest.mark.parametrize("missing", ["nonsense", "019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10"])
-def test_what_is_not_there_cannot_be_cancelled(shop: Api, missing: str) -> None:
+def test_an_unknown_subscription_is_not_found(shop: Api, missing: str) -> None:
     assert cancel(shop, missing).status_code == 404
 
 
-def test_another_clients_subscription_does_not_exist(shop: Api, other_shop: Api) -> None:
+def test_another_clients_subscription_is_not_found(shop: Api, other_shop: Api) -> None:
     subscription = a_subscription()
 
     assert cancel(other_shop, subscription).status_code == 404
@@ -104,7 +104,7 @@ def test_a_request_with_a_body_is_refused(shop: Api, body: bytes) -> None:
     assert Subscription.objects.get().status == "pending"
 
 
-def test_only_who_has_a_key_can_cancel(client: Any) -> None:
+def test_cancelling_requires_a_key(client: Any) -> None:
     subscription = a_subscription()
 
     assert client.post(f"/v1/subscriptions/{subscription.id}/cancel").status_code == 401
@@ -130,7 +130,7 @@ def test_a_revocation_is_requested_until_it_is_confirmed() -> None:
     assert len({m.data for m in cancellations()}) == 1
 
 
-def test_no_code_is_requested_once_cancelled() -> None:
+def test_nothing_is_requested_once_the_revocation_is_confirmed() -> None:
     subscription = cancelled()
     deliver(revoked(subscription.id))
     Subscription.objects.update(next_request_at=timezone.now() - timedelta(days=2))
@@ -138,7 +138,7 @@ def test_no_code_is_requested_once_cancelled() -> None:
     assert code_requests.request_again() == 0
 
 
-def test_a_code_after_the_cancellation_does_not_revive_it() -> None:
+def test_a_code_that_arrives_after_the_cancellation_leaves_it_cancelled() -> None:
     subscription = cancelled()
     deliver(a_code_for(subscription.id))
 
@@ -155,7 +155,7 @@ def test_the_api_shows_when_the_code_was_revoked(shop: Api) -> None:
     assert (before, shop.get(path).json()["code_revoked_at"]) == (None, "2026-02-02T03:04:06Z")
 
 
-def test_the_first_confirmation_stays() -> None:
+def test_the_time_of_the_first_confirmation_is_kept() -> None:
     subscription = cancelled()
     first = revoked(subscription.id)
     later = an_envelope(
@@ -167,7 +167,7 @@ def test_the_first_confirmation_stays() -> None:
     assert Subscription.objects.get().code_revoked_at == first.data.revoked_at
 
 
-def test_a_confirmation_of_what_was_not_cancelled_is_refused() -> None:
+def test_a_confirmation_without_a_cancellation_is_rejected() -> None:
     subscription = a_subscription()
     [unrequested] = deliver(revoked(subscription.id))
     [unknown] = deliver(revoked(UUID(int=7)))
@@ -176,7 +176,7 @@ def test_a_confirmation_of_what_was_not_cancelled_is_refused() -> None:
     assert Subscription.objects.get().code_revoked_at is None
 
 
-def test_prometheus_reads_the_age_of_the_oldest_unrevoked_code() -> None:
+def test_a_metric_shows_the_age_of_the_oldest_unconfirmed_cancellation() -> None:
     def waiting() -> list[float]:
         return [family.samples[0].value for family in metrics.open_subscriptions()]
 
@@ -193,10 +193,10 @@ def test_prometheus_reads_the_age_of_the_oldest_unrevoked_code() -> None:
 
 def test_why_reports_the_cancellation_and_the_missing_confirmation() -> None:
     subscription = cancelled()
-    [wait] = timeline.report(str(subscription.id)).waits
+    [wait] = timeline.of(str(subscription.id)).waits
     deliver(revoked(subscription.id))
 
-    report = timeline.report(str(subscription.id))
+    report = timeline.of(str(subscription.id))
     assert wait.why.startswith("no confirmation yet that its code is revoked; requested once")
     assert report.waits == []
     assert {"cancelled", "code revoked, the student service reports"} <= {

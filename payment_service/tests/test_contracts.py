@@ -1,19 +1,20 @@
-"""The golden files are what goes over the wire; this side must read its own, and write like it."""
+"""The payment service reads and writes events like the golden messages."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
 import pytest
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.testing import deliver, published
+from admit_one.sealing import cipher
 from jsonschema import Draft202012Validator
 from shared_contracts.events import AccessDigest, UserSubscribed
 from subscriptions import services
-from subscriptions.models import Paid, ReconciliationRun, Subscription
+from subscriptions.models import CODE_PURPOSE, Paid, ReconciliationRun, Subscription
 from subscriptions.reconciliation import runs
 from subscriptions.serializers import NewSubscription
 
@@ -34,7 +35,7 @@ def test_the_golden_access_code_is_stored() -> None:
     assert Subscription.objects.get().code_issued_at == expected.issued_at
 
 
-def test_the_golden_mail_failure_is_noted() -> None:
+def test_the_golden_mail_failure_is_recorded() -> None:
     golden = SHARED.joinpath("golden/access_code_undeliverable.json").read_bytes()
     expected = Envelope.from_json(golden).data
     subscription = a_subscription()
@@ -101,7 +102,7 @@ def golden(event_type: str) -> bytes:
 
 
 def the_golden_run(**changes: Any) -> ReconciliationRun:
-    """A run that has come to the page of the golden digest."""
+    """A run that is waiting for the page of the golden digest."""
     requested = Envelope.from_json(golden("access_digest_requested")).data
     return ReconciliationRun.objects.create(
         id=GOLDEN_RUN,
@@ -113,9 +114,32 @@ def the_golden_run(**changes: Any) -> ReconciliationRun:
     )
 
 
+def test_the_golden_checksum_agrees_and_the_next_page_is_requested() -> None:
+    digest = Envelope.from_json(golden("access_digest")).data
+    code = Envelope.from_json(golden("access_code_created")).data.access_code
+    subscription_id = digest.entries[0].subscription_id
+    a_subscription()
+    Subscription.objects.update(
+        id=subscription_id,
+        created_at=digest.next.occurred_at,
+        access_code=cipher.seal(code.encode(), CODE_PURPOSE, subscription_id),
+    )
+    run = the_golden_run()
+    deliver(golden("access_checksum"))
+
+    promised = json.loads(golden("access_checksum_requested"))
+    written = json.loads(published()[-1].to_json())
+    assert written.keys() == promised.keys()
+    assert written["data"] == promised["data"] | {
+        "after": json.loads(golden("access_checksum"))["data"]["next"]
+    }
+    run.refresh_from_db()
+    assert run.compared == 1
+
+
 def test_the_golden_digest_is_compared_and_the_next_page_requested() -> None:
     digest = Envelope.from_json(golden("access_digest")).data
-    run = the_golden_run()
+    run = the_golden_run(by_entry=True)
     deliver(golden("access_digest"))
 
     [request] = published()
@@ -142,7 +166,18 @@ def test_the_golden_grant_is_requested_and_recorded() -> None:
     assert deliver_to.drifts.get().state == "repaired"
 
 
-def test_a_lost_code_is_sent_like_the_golden_access_code_restored() -> None:
+def test_the_golden_delay_of_grants_is_noted() -> None:
+    event = Envelope.from_json(golden("access_grants_delayed")).data
+    run = ReconciliationRun.objects.create(
+        id=event.run_id, since=event.until - timedelta(days=1), until=event.until
+    )
+    deliver(golden("access_grants_delayed"))
+    run.refresh_from_db()
+
+    assert run.grants_wait_until == event.until
+
+
+def test_a_lost_code_is_published_like_the_golden_access_code_restored() -> None:
     promised = json.loads(golden("access_code_restored"))
     subscription = a_subscription()
     deliver(a_code_for(subscription.id))

@@ -1,4 +1,4 @@
-"""What Prometheus reads of subscriptions is how long clients wait."""
+"""The metrics of subscriptions show how long clients wait."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def waiting() -> float:
     return sample.value
 
 
-def test_a_batch_of_codes_is_observed_once_and_a_repetition_never() -> None:
+def test_a_batch_of_codes_is_observed_once_and_a_duplicate_never() -> None:
     first, second = a_subscription(), a_subscription()
     before = value(COUNT)
     assert waiting() == 2

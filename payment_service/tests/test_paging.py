@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from subscriptions.models import Subscription
 
 from tests.conftest import Api
-from tests.factories import a_subscription
+from tests.factories import a_payload, a_subscription
 
 
 def walk(shop: Api, path: str) -> list[list[str]]:
@@ -21,7 +23,7 @@ def walk(shop: Api, path: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("rows", "sizes"), [(0, [0]), (2, [2]), (3, [2, 1]), (4, [2, 2]), (5, [2, 2, 1])]
 )
-def test_pages_hold_every_subscription_once_newest_first(
+def test_the_pages_list_every_subscription_once_newest_first(
     shop: Api, rows: int, sizes: list[int]
 ) -> None:
     created = [str(a_subscription().id) for _ in range(rows)]
@@ -31,7 +33,7 @@ def test_pages_hold_every_subscription_once_newest_first(
     assert [row_id for page in pages for row_id in page] == created[::-1]
 
 
-def test_what_is_added_meanwhile_does_not_shift_the_pages(shop: Api) -> None:
+def test_new_subscriptions_do_not_shift_the_pages(shop: Api) -> None:
     created = [str(a_subscription().id) for _ in range(4)]
     first = shop.get("/v1/subscriptions?limit=2").json()
     a_subscription()
@@ -39,7 +41,7 @@ def test_what_is_added_meanwhile_does_not_shift_the_pages(shop: Api) -> None:
     assert walk(shop, first["next"]) == [created[1::-1]]
 
 
-def test_a_page_holds_fifty_by_default(shop: Api) -> None:
+def test_a_page_has_fifty_subscriptions_by_default(shop: Api) -> None:
     for _ in range(51):
         a_subscription()
     page = shop.get("/v1/subscriptions").json()
@@ -66,8 +68,68 @@ def test_a_page_holds_fifty_by_default(shop: Api) -> None:
         "cursor=" + "A" * 5_000,
     ],
 )
-def test_an_impossible_page_is_refused(shop: Api, query: str) -> None:
+def test_an_invalid_limit_or_cursor_is_refused(shop: Api, query: str) -> None:
     response = shop.get(f"/v1/subscriptions?{query}")
 
     [fault] = response.json()["errors"]
     assert (response.status_code, fault["field"]) == (400, query.partition("=")[0])
+
+
+@pytest.mark.parametrize("query", ["limit=1&limit=2", "limit=2&limit=2", "cursor=a&cursor=b"])
+def test_a_parameter_that_comes_twice_is_refused(shop: Api, query: str) -> None:
+    response = shop.get(f"/v1/subscriptions?{query}")
+
+    [fault] = response.json()["errors"]
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
+    assert (fault["field"], fault["code"]) == (query.partition("=")[0], "repeated")
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("user_id=nobody", "user_id"),
+        ("Limit=1", "Limit"),
+        ("limit=1&page=2", "page"),
+        ("format=json", "format"),
+        ("status", "status"),
+        ("limit%5B%5D=1", "limit[]"),
+        ("x" * 1_000, "x" * 64),
+    ],
+)
+def test_an_unknown_parameter_is_refused_by_name(shop: Api, query: str, name: str) -> None:
+    a_subscription()
+
+    response = shop.get(f"/v1/subscriptions?{query}")
+
+    assert response.status_code == 400
+    assert response.json()["errors"] == [
+        {
+            "field": name,
+            "pointer": f"#/{quote(name)}",
+            "code": "unknown",
+            "detail": "expected only limit, cursor",
+        }
+    ]
+
+
+def test_no_other_address_takes_a_parameter(shop: Api) -> None:
+    subscription = a_subscription()
+    path = f"/v1/subscriptions/{subscription.id}"
+
+    answers = [
+        shop.http.post("/v1/subscriptions?limit=1", a_payload(), "application/json"),
+        shop.get(f"{path}?user_id=nobody"),
+        shop.http.head(f"{path}?user_id=nobody"),
+        shop.http.generic("POST", f"{path}/cancel?dry_run=1", b"", ""),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400] * 4
+    assert answers[0].json()["errors"][0]["detail"] == "expected no query"
+    assert [row.status for row in Subscription.objects.all()] == ["pending"]
+
+
+def test_more_parameters_than_anybody_needs_are_refused(shop: Api) -> None:
+    response = shop.get("/v1/subscriptions?" + "&".join(f"p{n}=1" for n in range(2_000)))
+
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"

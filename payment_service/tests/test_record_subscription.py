@@ -7,7 +7,7 @@ from admit_one.database import wake_up
 from admit_one.messaging import wake
 from admit_one.messaging.testing import published
 from shared_contracts.events import UserSubscribed
-from subscriptions import code_requests
+from subscriptions import services
 from subscriptions.models import Subscription
 
 from tests.conftest import Api
@@ -23,6 +23,7 @@ def test_a_post_is_answered_with_the_pending_subscription(shop: Api) -> None:
         "id": ANY,
         "status": "pending",
         "access_code": None,
+        "access_code_failure": None,
         "mail_failure": None,
         "created_at": ANY,
         "cancelled_at": None,
@@ -32,7 +33,7 @@ def test_a_post_is_answered_with_the_pending_subscription(shop: Api) -> None:
     assert shop.get(response["Location"]).json() == response.json()
 
 
-def test_the_request_of_a_code_is_in_the_outbox_with_the_subscription(shop: Api) -> None:
+def test_the_request_for_a_code_is_in_the_outbox_with_the_subscription(shop: Api) -> None:
     recorded = shop.post().json()
 
     [request] = published()
@@ -47,13 +48,13 @@ def test_the_request_of_a_code_is_in_the_outbox_with_the_subscription(shop: Api)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_the_request_there_is_no_subscription(
+def test_a_subscription_is_not_recorded_without_its_request(
     shop: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(code_requests, "publish", crash)
+    monkeypatch.setattr(services, "publish", crash)
     with pytest.raises(KeyboardInterrupt):
         shop.post(Idempotency_Key="k")
     monkeypatch.undo()
@@ -79,7 +80,8 @@ def test_a_user_id_is_visible_text_or_an_integer(shop: Api, given: object, kept:
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency"), [(0, "EUR"), (500, "JPY"), (12_345, "KWD"), (2**53 - 1, "USD")]
+    ("amount", "currency"),
+    [(0, "EUR"), (500, "JPY"), (12_345, "KWD"), (2**53 - 1, "USD"), (7, "VED"), (7, "CLF")],
 )
 def test_amounts_are_whole_minor_units_of_any_currency(
     shop: Api, amount: int, currency: str
@@ -92,14 +94,14 @@ def test_amounts_are_whole_minor_units_of_any_currency(
 @pytest.mark.parametrize(
     "address", ["Ada.L+x@Example.COM", "o'neil@example.co.uk", f"{'a' * 64}@example.com"]
 )
-def test_an_address_is_kept_as_it_was_written(shop: Api, address: str) -> None:
+def test_an_address_is_stored_unchanged(shop: Api, address: str) -> None:
     response = shop.post(a_payload(email=address))
 
     assert response.json()["email"] == address
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_wake_up_that_fails_costs_the_caller_nothing(
+def test_a_failed_wake_up_does_not_affect_the_answer(
     shop: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(channel: str) -> None:
@@ -112,7 +114,7 @@ def test_a_wake_up_that_fails_costs_the_caller_nothing(
     assert response.status_code == 202
 
 
-def test_what_a_client_never_created_does_not_exist_for_it(shop: Api, other_shop: Api) -> None:
+def test_a_client_does_not_see_the_subscriptions_of_others(shop: Api, other_shop: Api) -> None:
     mine = shop.post()["Location"]
 
     assert other_shop.get(mine).status_code == 404
@@ -122,7 +124,7 @@ def test_what_a_client_never_created_does_not_exist_for_it(shop: Api, other_shop
 @pytest.mark.parametrize(
     "malformed", ["5", "xyz", "%00", "{subscription}/", "URN:UUID:x", "a" * 999]
 )
-def test_an_id_that_is_none_is_not_found(shop: Api, malformed: str) -> None:
+def test_a_malformed_id_is_not_found(shop: Api, malformed: str) -> None:
     path = malformed.format(subscription=a_subscription().id)
     response = shop.get(f"/v1/subscriptions/{path}")
 

@@ -9,7 +9,7 @@ import pytest
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import deliver, published
 from admit_one.tasks.runs import stopping
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 from subscriptions import code_requests, tasks
 from subscriptions.models import Subscription
@@ -20,7 +20,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def pass_time(by: timedelta) -> None:
-    """Move all that has happened back, which is the same as moving the clock on."""
+    """Simulate the passing of time by moving all times back."""
     for subscription in Subscription.objects.all():
         subscription.next_request_at -= by
         subscription.save()
@@ -31,16 +31,15 @@ def pass_time(by: timedelta) -> None:
 
 
 def publish_all() -> None:
-    """What the relay does."""
     OutboxMessage.objects.filter(published_at__isnull=True).update(published_at=timezone.now())
 
 
 @pytest.mark.django_db
-def test_requests_again_after_15_minutes_an_hour_6_hours_then_daily() -> None:
+def test_requests_are_repeated_after_15_minutes_an_hour_6_hours_then_daily() -> None:
     a_subscription()
     requested_after = []
     waited = timedelta()
-    for _ in range(4 * 24 * 4):  # four days, by the quarter of an hour
+    for _ in range(4 * 24 * 4):  # four days, in quarters of an hour
         publish_all()
         pass_time(15 * MINUTE)
         waited += 15 * MINUTE
@@ -60,7 +59,7 @@ def test_requests_again_after_15_minutes_an_hour_6_hours_then_daily() -> None:
 
 
 @pytest.mark.django_db
-def test_a_repeated_request_is_a_new_event_caused_by_the_first() -> None:
+def test_a_repeated_request_is_a_new_event_with_the_first_as_its_cause() -> None:
     a_subscription()
     for wait in (15 * MINUTE, 60 * MINUTE):
         publish_all()
@@ -74,7 +73,7 @@ def test_a_repeated_request_is_a_new_event_caused_by_the_first() -> None:
 
 
 @pytest.mark.django_db
-def test_no_request_is_repeated_while_the_last_is_in_the_outbox() -> None:
+def test_a_request_in_the_outbox_is_not_repeated() -> None:
     a_subscription()
     pass_time(timedelta(days=2))
     code_requests.request_again()
@@ -83,7 +82,7 @@ def test_no_request_is_repeated_while_the_last_is_in_the_outbox() -> None:
 
 
 @pytest.mark.django_db
-def test_the_time_for_an_answer_begins_when_the_request_is_published() -> None:
+def test_the_wait_for_an_answer_counts_from_the_publication() -> None:
     a_subscription()
     pass_time(timedelta(days=2))
     publish_all()
@@ -107,8 +106,35 @@ def test_a_request_that_was_pruned_counts_as_published() -> None:
     assert request.causationid == subscription.first_request_id
 
 
+def lose_its_key() -> None:
+    """The relay cannot open the request, counts that, and tries it again forever."""
+    [row] = OutboxMessage.objects.all()
+    OutboxMessage.objects.update(body=b"\x04lost and gone", created_at=row.created_at - 15 * MINUTE)
+    OutboxMessage.objects.all().mark_refused(row.id, "sealed with key 'lost'", pause=300.0)
+
+
 @pytest.mark.django_db
-def test_nothing_is_requested_once_the_code_is_there() -> None:
+def test_a_request_that_cannot_be_published_is_repeated() -> None:
+    a_subscription()
+    lose_its_key()
+    pass_time(15 * MINUTE)
+    code_requests.request_again()
+
+    assert OutboxMessage.objects.filter(attempts=0).count() == 1
+
+
+@pytest.mark.django_db
+def test_a_repair_repeats_a_request_that_cannot_be_published() -> None:
+    subscription = a_subscription()
+    lose_its_key()
+    with transaction.atomic():
+        code_requests.request_at_once([subscription.id])
+
+    assert OutboxMessage.objects.filter(attempts=0).count() == 1
+
+
+@pytest.mark.django_db
+def test_nothing_is_requested_once_the_code_has_arrived() -> None:
     subscription = a_subscription()
     publish_all()
     deliver(a_code_for(subscription.id))
@@ -118,7 +144,7 @@ def test_nothing_is_requested_once_the_code_is_there() -> None:
 
 
 @pytest.mark.django_db
-def test_the_task_goes_on_until_all_were_requested(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_task_continues_until_all_are_requested(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_requests, "BATCH", 2)
     for _ in range(5):
         a_subscription()
@@ -154,7 +180,7 @@ def test_two_workers_at_once_request_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture(autouse=True)
 def worker_runs() -> Iterator[None]:
-    """Another test's worker may have been stopped in this process."""
+    """Another test may have stopped a worker in this process."""
     stopping.clear()
     yield
     stopping.clear()

@@ -1,4 +1,4 @@
-"""The payment service's codes come over to a new sealing key."""
+"""The payment service's codes are resealed with a new key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_codes_are_shown_without_the_old_key_after_a_rotation(
     old, new = {"k1": b"1" * 32}, {"k2": b"2" * 32}
     given(old)
     waiting, active = a_subscription(), a_subscription()
-    sealed = cipher.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE)
+    sealed = cipher.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE, active.pk)
     Subscription.objects.filter(pk=active.pk).update(access_code=sealed)
     given({**new, **old})
     out = io.StringIO()
@@ -35,4 +35,4 @@ def test_codes_are_shown_without_the_old_key_after_a_rotation(
 
     codes = {row.pk: row.code for row in Subscription.objects.all()}
     assert codes == {waiting.pk: None, active.pk: "7K3M-Q9TX-2WBD-H5RN"}
-    assert "k1 may be taken out of SEALING_KEYS." in out.getvalue()
+    assert "k1 may be removed from SEALING_KEYS." in out.getvalue()

@@ -14,18 +14,18 @@ from tests.factories import CODE, a_code_for, a_subscription
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def whats(report: timeline.Report) -> str:
-    return "\n".join(step.what for step in report.steps)
+def whats(known: timeline.Timeline) -> str:
+    return "\n".join(step.what for step in known.steps)
 
 
-def test_with_its_code_it_waits_for_nothing_and_shows_no_code() -> None:
+def test_a_subscription_with_its_code_waits_for_nothing_and_the_code_is_not_shown() -> None:
     subscription = a_subscription()
     OutboxMessage.objects.update(published_at=timezone.now())
     deliver(a_code_for(subscription.id))
 
-    report = timeline.report(str(subscription.id))
+    known = timeline.of(str(subscription.id))
 
-    assert report.waits == []
+    assert known.waits == []
     for what in (
         "paid: ",
         "user_subscribed written to the outbox",
@@ -33,28 +33,28 @@ def test_with_its_code_it_waits_for_nothing_and_shows_no_code() -> None:
         "access_code_created handled",
         "code issued",
     ):
-        assert what in whats(report)
-    assert CODE not in whats(report)
-    assert subscription.email not in whats(report)
+        assert what in whats(known)
+    assert CODE not in whats(known)
+    assert subscription.email not in whats(known)
 
 
 def test_an_unanswered_request_shows_when_it_is_repeated() -> None:
     subscription = a_subscription()
     OutboxMessage.objects.update(published_at=timezone.now())
 
-    [wait] = timeline.report(str(subscription.id)).waits
+    [wait] = timeline.of(str(subscription.id)).waits
 
     clock = timeline.clock(subscription.next_request_at)
     assert wait.why == "no code yet; requested once, and the last request was published"
-    assert wait.then == f"It is requested again at {clock}, without end."
+    assert wait.then == f"It is requested again at {clock}, until the reply arrives."
 
 
-def test_an_unsent_request_waits_for_the_relay_alone() -> None:
+def test_an_unpublished_request_waits_for_the_relay_only() -> None:
     subscription = a_subscription()
 
-    [wait] = timeline.report(str(subscription.id), "connection refused").waits
+    [wait] = timeline.of(str(subscription.id), "connection refused").waits
 
-    assert "the broker is away: connection refused" in wait.why
+    assert "the broker is unavailable: connection refused" in wait.why
 
 
 def test_a_mail_that_was_given_up_is_shown_masked() -> None:
@@ -64,10 +64,19 @@ def test_a_mail_that_was_given_up_is_shown_masked() -> None:
     reason = "550 no ada@example.com here"
     Subscription.objects.update(mail_failed_at=timezone.now(), mail_failure=reason)
 
-    [wait] = timeline.report(str(subscription.id)).waits
+    [wait] = timeline.of(str(subscription.id)).waits
 
     assert (wait.stuck, wait.why) == (True, "its mail was given up: 550 no a…@e….com here")
 
 
 def test_a_malformed_id_is_unknown() -> None:
-    assert timeline.report("no-such-thing").steps == []
+    assert timeline.of("no-such-thing").steps == []
+
+
+def test_a_failure_reason_cannot_contain_terminal_control_characters() -> None:
+    subscription = a_subscription()
+    Subscription.objects.update(mail_failed_at=timezone.now(), mail_failure="\x1b[2J\x9b31mgone")
+
+    report = timeline.of(str(subscription.id))
+
+    assert (whats(report) + report.waits[0].why).replace("\n", "").isprintable()

@@ -1,7 +1,6 @@
-"""Nobody forgets half of a new event: docs/development.md names each of these as a step's check.
+"""Checks of the steps by which an event is added (docs/development.md).
 
-Other steps are checked elsewhere: schemas and golden messages in test_files.py, who handles what
-in test_topology.py and by `manage.py check`.
+Other steps are checked in test_files.py, in test_topology.py and by `manage.py check`.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def use_cases(service: str) -> list[ast.Module]:
 
 
 def makes(module: ast.Module, event: type[Event]) -> bool:
-    """Whether an `event` is made anywhere in the module."""
+    """Whether the module constructs the event anywhere."""
     calls = (node for node in ast.walk(module) if isinstance(node, ast.Call))
     return any(isinstance(c.func, ast.Name) and c.func.id == event.__name__ for c in calls)
 
@@ -41,8 +40,8 @@ def makes(module: ast.Module, event: type[Event]) -> bool:
 @pytest.mark.parametrize(("service", "event"), PUBLISHED, ids=named)
 def test_a_use_case_of_its_producer_makes_the_event(service: str, event: type[Event]) -> None:
     assert any(makes(module, event) for module in use_cases(service)), (
-        f"{service} is to publish {event.type}, but none of its modules makes one: publish it "
-        "in a use case, or take it out of topology.py"
+        f"{event.type} names {service} as its producer, but no module constructs it: publish it "
+        "in a use case, or remove the event"
     )
 
 
@@ -53,5 +52,5 @@ def test_the_contract_tests_of_both_sides_know_the_golden_message(
     tests = (ROOT / service / "tests" / "test_contracts.py").read_text(encoding="utf-8")
 
     assert event.type in tests or f"golden({event.__name__})" in tests, (
-        f"{service}/tests/test_contracts.py: expected a test with the golden {event.type}"
+        f"{service}/tests/test_contracts.py: expected a test that uses the golden {event.type}"
     )

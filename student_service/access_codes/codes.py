@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from admit_one.database import bulk
+from admit_one.messaging.their_clock import believed
 from admit_one.sealing import cipher
 from django.conf import settings
 from django.db.models import Q
@@ -15,7 +19,7 @@ from shared_contracts.events import AccessCodeRestored, UserSubscribed
 from .models import CODE_PURPOSE, PAID, AccessCode
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's base32: no I, L, O and U, so that no two characters look alike."""
+"""Crockford's base32: without I, L and O, which look like digits, and without U."""
 
 _FROM_RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET.encode())
 _AS_TYPED = str.maketrans("OIL", "011", " -\t\u00a0\u2010\u2011\u2012\u2013")
@@ -27,9 +31,9 @@ def make() -> str:
 
 
 def normalise(typed: str) -> str:
-    """The code that a person meant: case, spaces, hyphens and look-alikes do not matter.
+    """The code that a person typed, whatever the case, spaces, hyphens and look-alikes.
 
-    Raises `ValueError`, which does not repeat what was typed.
+    Raises `ValueError`, whose message does not contain the input.
     """
     characters = typed.upper().translate(_AS_TYPED)
     if len(characters) != 16 or not set(characters) <= set(ALPHABET):
@@ -38,21 +42,20 @@ def normalise(typed: str) -> str:
 
 
 def lookup(code: str) -> bytes:
-    """The keyed hash under which the code is found; `code` is in its normal form."""
+    """The keyed hash by which a normalised code is looked up."""
     return cipher.lookup_hash(code, settings.CODE_LOOKUP_KEY)
 
 
 def lookup_next(code: str) -> bytes | None:
-    """The same under the key that is to take over, if there is one."""
+    """The same with `CODE_LOOKUP_KEY_NEXT`, if it is set."""
     key = settings.CODE_LOOKUP_KEY_NEXT
     return None if key is None else cipher.lookup_hash(code, key)
 
 
 def find(typed: str) -> AccessCode | None:
-    """The code that a person typed, if it lets in: none if it is unknown or revoked.
+    """The valid code that a person typed; none if it is unknown or revoked.
 
-    It is also found while one lookup key takes over from another.
-    Raises `ValueError`, as `normalise` does.
+    Also works while the lookup key is being replaced. Raises `ValueError`, as `normalise` does.
     """
     code = normalise(typed)
     hashes = [value for value in (lookup(code), lookup_next(code)) if value is not None]
@@ -61,16 +64,46 @@ def find(typed: str) -> AccessCode | None:
     ).first()
 
 
-def row(
+def owners(codes: Iterable[str]) -> dict[str, UUID]:
+    """The subscription of each of these normalised codes that exists."""
+    hashes = ((code, value) for code in codes for value in (lookup(code), lookup_next(code)))
+    by_hash = {value: code for code, value in hashes if value is not None}
+    known = Q(lookup_hash__in=by_hash) | Q(lookup_hash_next__in=by_hash)
+    rows = AccessCode.objects.filter(known).values_list(
+        "subscription_id", "lookup_hash", "lookup_hash_next"
+    )
+    return {
+        by_hash[bytes(value)]: subscription_id
+        for subscription_id, *values in rows
+        for value in values
+        if value is not None and bytes(value) in by_hash
+    }
+
+
+def keep(new: Iterable[tuple[UserSubscribed | AccessCodeRestored, str, datetime]]) -> set[UUID]:
+    """Store each new code, with what was paid and when it was issued. Existing codes stay.
+
+    Returns the subscriptions that had no code before.
+    """
+    rows = [_row(event, code, issued_at) for event, code, issued_at in new]
+    # Sorted, because two batches in different orders could deadlock.
+    rows.sort(key=lambda row: row["subscription_id"])
+    unique = ["subscription_id"]
+    return {
+        kept for (kept,) in bulk.insert_new(AccessCode, rows, conflict=unique, returning=unique)
+    }
+
+
+def _row(
     event: UserSubscribed | AccessCodeRestored, code: str, issued_at: datetime
 ) -> dict[str, Any]:
-    """What is kept of a code and of what was paid for it, as a row of `AccessCode`."""
     return {name: getattr(event, name) for name in PAID} | {
         "subscription_id": event.subscription_id,
+        "occurred_at": believed(event.occurred_at),
         "lookup_hash": lookup(code),
         "lookup_hash_next": lookup_next(code),
-        "sealed_code": cipher.seal(code.encode(), CODE_PURPOSE),
-        "issued_at": issued_at,
+        "sealed_code": cipher.seal(code.encode(), CODE_PURPOSE, event.subscription_id),
+        "issued_at": believed(issued_at),
     }
 
 

@@ -1,41 +1,47 @@
-"""What Prometheus reads of mails: how they ended, how many are open, how long they took."""
+"""Prometheus metrics of mails: outcomes, open mails, and the time from payment to mail."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter as Tally
 from collections.abc import Iterator
 
-from admit_one.metrics import AT_MOST, WAITS, gauges
-from prometheus_client import Counter, Histogram, Metric
+from admit_one.metrics import WAITS, counted
+from prometheus_client import Counter, Gauge, Histogram, Metric
 
-from .models import MailIntent
+from .models import MailIntent, WaitingGrant
 
-MAILS = Counter("access_codes_mails", "Mails by the state in which a worker left them.", ["state"])
+MAILS = Counter("access_codes_mails", "Attempts, by the state of the mail afterwards.", ["state"])
+HELD = Gauge("access_codes_mails_held", "1 while the mail server refuses us, so that mails wait.")
 PAID_TO_MAIL = Histogram(
     "access_codes_paid_to_mail_seconds",
-    "Seconds from the payment until the mail server took the mail with the code.",
+    "Seconds from the payment until the mail server accepted the mail with the code.",
     buckets=WAITS,
 )
+RUNS = Counter("access_codes_runs", "Reconciliations of the payment side that were answered.")
+GRANTS = Counter("access_codes_grants", "Codes with their addresses that were reported to runs.")
 
 
 def count_mail(intent: MailIntent) -> None:
-    """Count what became of a mail; call it after the commit."""
+    """Count a mail by its state; call this after the commit."""
     MAILS.labels(intent.state).inc()
     if intent.state == MailIntent.State.SENT and intent.access_code_id.version == 7:
-        # A subscription's id is made at the payment, and begins with its millisecond.
+        # UUIDs of version 7 begin with their creation time in milliseconds, here the payment.
         PAID_TO_MAIL.observe(max(0.0, time.time() - (intent.access_code_id.int >> 80) / 1000))
 
 
 def open_mails() -> Iterator[Metric]:
-    """Counted by the index of what is due by itself."""
-    unfinished = MailIntent.objects.filter(next_attempt_at__isnull=False).order_by()
-    yield gauges(
+    unfinished = MailIntent.objects.filter(next_attempt_at__isnull=False)
+    yield counted(
         "access_codes_open_mails",
-        f"Mails that a worker will still attempt, at most {AT_MOST}.",
-        ("state",),
-        {
-            (state,): n
-            for state, n in Tally(unfinished.values_list("state", flat=True)[:AT_MOST]).items()
-        },
+        "Mails that a worker will still attempt",
+        unfinished,
+        by="state",
+    )
+
+
+def waiting_grants() -> Iterator[Metric]:
+    yield counted(
+        "access_codes_grants_waiting",
+        "Grants that wait for the next hour, or for an operator",
+        WaitingGrant.objects.all(),
     )

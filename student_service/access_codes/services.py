@@ -1,4 +1,4 @@
-"""Each subscription gets its one code, and its mail is written; codes are revoked."""
+"""The use cases: issue a code and its mail for each subscription, and revoke codes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from admit_one.contract import Envelope, Rejected
 from admit_one.database import bulk
-from admit_one.messaging import publish
+from admit_one.messaging import Envelope, Rejected, publish
+from admit_one.messaging.their_clock import believed
 from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeCreated,
@@ -32,10 +32,10 @@ class Issued(NamedTuple):
 
 
 def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rejected]:
-    """Give each subscription its one code, mail it, and reply with it.
+    """Issue a code for each subscription, mail it, and reply with it.
 
-    A subscription that already has its code gets the same reply again, and no mail.
-    Runs in the inbox's transaction; returns the messages it refuses.
+    A subscription that already has a code gets the same reply again, and no mail.
+    Runs in the inbox's transaction. Rejects requests for another user.
     """
     requests: dict[UUID, UserSubscribed] = {}
     for message in messages:
@@ -61,12 +61,14 @@ def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rej
 
 
 def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> None:
-    """Revoke the code of each cancelled subscription, even if it is not issued yet, and reply.
+    """Revoke the code of each cancelled subscription, issued or not, and reply.
 
-    A code that was revoked before keeps its first revocation. Runs in the inbox's transaction.
+    If it was revoked before, the first revocation stays. Runs in the inbox's transaction.
     """
     now = timezone.now()
-    cancelled = {message.data.subscription_id: message.data.cancelled_at for message in messages}
+    cancelled = {
+        message.data.subscription_id: believed(message.data.cancelled_at) for message in messages
+    }
     bulk.insert_new(
         Revocation,
         [
@@ -90,22 +92,12 @@ def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> 
 
 
 def _issue(requests: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
-    """A new code, with its mail, for each that has none; the existing code for the others."""
+    """Issue and mail codes to those without one; returns the codes of all."""
     now = timezone.now()
-    drafts = {subscription: codes.make() for subscription in sorted(requests)}
-    new = {
-        subscription
-        for (subscription,) in bulk.insert_new(
-            AccessCode,
-            [codes.row(requests[subscription], code, now) for subscription, code in drafts.items()],
-            conflict=["subscription_id"],
-            returning=["subscription_id"],
-        )
-    }
+    drafts = {subscription: codes.make() for subscription in requests}
+    new = codes.keep((requests[subscription], code, now) for subscription, code in drafts.items())
     if new:
-        access_code_mail.write(
-            requests[subscription] for subscription in drafts if subscription in new
-        )
+        access_code_mail.write(requests[subscription] for subscription in sorted(new))
     known = AccessCode.objects.in_bulk(requests.keys() - new) if len(new) < len(requests) else {}
     return {
         subscription: Issued(code, requests[subscription].user_id, now)

@@ -1,38 +1,38 @@
-"""What a schedule or a wake-up starts."""
+"""Tasks that a schedule or a wake-up starts."""
 
 from __future__ import annotations
 
 from admit_one.database import outage
-from admit_one.masking import mask
-from admit_one.processes.announcer import Announcer
-from admit_one.tasks.runs import for_a_run, stopping
+from admit_one.tasks import for_a_run, outages, stopping
 
 from .mails import sending, writing
+from .reconciliation import answered, reporting
 
 LOOK_AGAIN_SECONDS = 0.05
-"""Wake-ups that come close together are sent once, so after some mail a run looks again."""
+"""Wake-ups that follow each other closely are sent once, so a run checks again after its mails."""
 
 LONGEST_PAUSE = 2.0
-"""Seconds between two looks at a database that is away."""
+"""Seconds between attempts to reach an unavailable database."""
+
+LONGEST_REST = 10.0
+"""Seconds that a run waits for the mail server; beat's next one comes sooner than a longer rest."""
 
 LONGEST_OUTAGE = 10.0
-"""Seconds that a run waits for its database; then it fails, and the health check shows that."""
+"""Seconds that a run waits for its database before it fails, which the health check reports."""
 
 
 def send_pending_mails() -> None:
-    """Send the mails that are due. A commit wakes it; beat does so too, in case that was lost.
+    """Send the mails that are due. A commit wakes it, and beat, in case a wake-up is lost.
 
-    A run outlasts a mail server or a database that is away for a while. If it ended, mails would
-    wait for the next wake-up, and the broker that brings it is often away at the same time.
+    A run outlasts short outages of the mail server and the database. Otherwise mails would wait
+    for the next wake-up, which comes over a broker that is often down at the same time.
     """
-    go_on, announcer = for_a_run(), Announcer()
+    go_on = for_a_run()
 
     def wait(seconds: float, error: Exception) -> None:
         if not go_on():
             raise error
-        announcer.trouble(
-            "database_away", "database is away, mails wait: {error}", error=mask(str(error))
-        )
+        outages.began(error)
         stopping.wait(min(seconds, LONGEST_PAUSE))
 
     while go_on():
@@ -42,12 +42,26 @@ def send_pending_mails() -> None:
             at_most=LONGEST_OUTAGE,
             steady=LONGEST_OUTAGE,
         )
-        announcer.over("database_back", "database is back")
-        if sending.outage.resting:
-            stopping.wait(sending.outage.rest)
+        outages.ended()
+        rest = sending.outage.rest
+        if rest > LONGEST_REST:
+            break
+        if rest:
+            stopping.wait(rest)
         elif attempts:
             stopping.wait(LOOK_AGAIN_SECONDS)
         else:
             break
     if not go_on() and not stopping.is_set():
         writing.wake_worker()
+
+
+def report_grants() -> None:
+    """Report the grants that wait, as many as this hour allows."""
+    go_on = for_a_run()
+    while go_on() and reporting.report_due():
+        pass
+
+
+def forget_runs() -> None:
+    answered.forget_old()

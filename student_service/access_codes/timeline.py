@@ -1,4 +1,4 @@
-"""This service's part of what `manage.py why` reports: the code, and its mails."""
+"""The student service's part of `manage.py why`: the code and its mails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from admit_one.masking import mask
-from admit_one.messaging import Report, Step, Wait, clock
+from admit_one.messaging import Step, Wait, clock
 
 from .models import AccessCode, MailIntent, Revocation
 
@@ -14,30 +14,26 @@ State = MailIntent.State
 
 UNSEEN = (
     "Whether the payment service has the code: run `manage.py why` there, or `make why ID=…` for "
-    "both. Whether the mail reached its mailbox: look for its Message-ID in the mail server's log."
+    "both. Whether the mail reached the mailbox: look for its Message-ID in the mail server's log."
 )
 
 
-def report(subject: str) -> Report:
-    """What happened to the code and its mails, and what they wait for."""
-    report = Report(unseen=[UNSEEN])
+def of(subject: str) -> Iterator[Step | Wait | str]:
+    yield UNSEEN
     try:
         subscription = UUID(subject)
     except ValueError:
-        return report
+        return
     for revocation in Revocation.objects.filter(pk=subscription):
-        report.steps.append(
-            Step(revocation.revoked_at, "code revoked: its subscription was cancelled")
-        )
+        yield Step(revocation.revoked_at, "code revoked: its subscription was cancelled")
     code = AccessCode.objects.filter(pk=subscription).first()
     if code is None:
-        return report
-    report.steps.append(Step(code.issued_at, f"code issued for the plan {code.plan}"))
+        return
+    yield Step(code.issued_at, f"code issued for the plan {code.plan}")
     for mail in code.mails.order_by("created_at"):
-        report.steps += _steps(mail)
+        yield from _steps(mail)
         if not code.is_revoked:
-            report.waits += _waits(mail)
-    return report
+            yield from _waits(mail)
 
 
 def _steps(mail: MailIntent) -> Iterator[Step]:
@@ -45,15 +41,16 @@ def _steps(mail: MailIntent) -> Iterator[Step]:
     if mail.tried_at is not None and mail.tried_at != mail.sent_at:
         yield Step(mail.tried_at, f"mail attempted, attempt {mail.attempts}")
     if mail.sent_at is not None:
-        yield Step(mail.sent_at, f"mail taken by the mail server as {mail.message_id}")
+        yield Step(mail.sent_at, f"mail accepted by the mail server as {mail.message_id}")
 
 
 def _waits(mail: MailIntent) -> Iterator[Wait]:
-    """What an unfinished mail waits for, or why it will not come."""
+    """What an unfinished mail is waiting for, or why it will not arrive."""
     due = clock(mail.next_attempt_at) if mail.next_attempt_at else ""
     error = mask(mail.last_error)
     if mail.state == State.PENDING and not mail.attempts:
-        yield Wait("its mail waits to be sent", f"A Celery worker sends it; it is due at {due}.")
+        since = f": {error}" if error else ""
+        yield Wait(f"its mail waits to be sent{since}", f"A Celery worker sends it at {due}.")
     elif mail.state == State.PENDING:
         yield Wait(
             f"its mail could not be sent, attempt {mail.attempts}: {error}",
@@ -62,15 +59,15 @@ def _waits(mail: MailIntent) -> Iterator[Wait]:
     elif mail.state == State.SENDING:
         yield Wait(
             "its mail is being sent",
-            f"If the worker that sends it has died, another tries again at {due}.",
+            f"If its worker has died, another one tries again at {due}.",
         )
     elif mail.state == State.UNKNOWN:
         yield _doubt(mail, due, error)
     elif mail.state in {State.FAILED, State.SUPPRESSED}:
         yield Wait(
-            f"its mail {'failed' if mail.state == State.FAILED else 'was held back'}: {error}",
-            "Nothing happens by itself. The code is good, and the payment API shows it. To send "
-            f"the mail again: `manage.py mails resend {mail.pk} --reason …`.",
+            f"its mail {'failed' if mail.state == State.FAILED else 'was suppressed'}: {error}",
+            "Nothing happens automatically. The code is valid, and the payment API shows it. To "
+            f"send the mail again: `manage.py mails resend {mail.pk} --reason …`.",
             stuck=True,
         )
 
@@ -80,7 +77,7 @@ def _doubt(mail: MailIntent, due: str, error: str) -> Wait:
         then = f"A Celery worker sends it again at {due}, with the same Message-ID."
     else:
         then = (
-            "Nothing happens by itself. Look for its Message-ID in the mail server's log; then "
+            "Nothing happens automatically. Look for its Message-ID in the mail server's log; then "
             f"`manage.py mails finish {mail.pk} --as sent --reason …`, or `mails resend …`."
         )
-    return Wait(f"its mail may have been sent or not: {error}", then, stuck=not due)
+    return Wait(f"its mail may or may not have been sent: {error}", then, stuck=not due)

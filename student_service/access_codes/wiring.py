@@ -1,27 +1,23 @@
-"""What the machinery calls in this service, on one screen (see `admit_one.wiring`)."""
+"""What `admit_one` calls in this service (see `admit_one.wiring`)."""
 
 from admit_one.sealing import Keyring, Sealed
-from shared_contracts.events import (
-    AccessCodeRestored,
-    AccessDigestRequested,
-    AccessGrantsRequested,
-    SubscriptionCancelled,
-    UserSubscribed,
-)
+
+from shared_contracts import events
 
 from . import codes, metrics, services, tasks, timeline
-from .mails import writing
+from .mails import mailboxes
 from .models import CODE_PURPOSE, RECIPIENT_PURPOSE, AccessCode, MailIntent
 from .reconciliation import digests, grants, restoring
 
 HANDLERS = {
-    UserSubscribed: services.issue_access_codes,
-    SubscriptionCancelled: services.revoke_access_codes,
-    AccessDigestRequested: digests.report_digests,
-    AccessGrantsRequested: grants.report_grants,
-    AccessCodeRestored: restoring.restore_codes,
+    events.UserSubscribed: services.issue_access_codes,
+    events.SubscriptionCancelled: services.revoke_access_codes,
+    events.AccessChecksumRequested: digests.report_checksums,
+    events.AccessDigestRequested: digests.report_digests,
+    events.AccessGrantsRequested: grants.queue,
+    events.AccessCodeRestored: restoring.restore_codes,
 }
-"""Which use case handles which event."""
+"""The use case that handles each event."""
 
 KEYRING = Keyring(
     sealed=(
@@ -31,23 +27,23 @@ KEYRING = Keyring(
             CODE_PURPOSE,
             hashes={"lookup_hash": codes.lookup, "lookup_hash_next": codes.lookup_next},
         ),
-        # No second column: it does no harm that the daily cap counts from zero once.
+        # No second column: it does no harm if the daily cap starts from zero once.
         Sealed(
             MailIntent,
             "recipient",
             RECIPIENT_PURPOSE,
-            hashes={"recipient_hash": writing.recipient_hash},
+            hashes={"recipient_hash": mailboxes.mailbox_hash},
         ),
     ),
     lookup="CODE_LOOKUP_KEY",
 )
-"""The sealed columns and keyed hashes that `manage.py rotate_keys` makes again."""
+"""The sealed columns and keyed hashes that `manage.py rotate_keys` renews."""
 
-TIMELINE = timeline.report
-"""What `manage.py why` reports of a code and its mails."""
+TIMELINE = timeline.of
+"""What `manage.py why` reports about a code and its mails."""
 
-METRICS = (metrics.open_mails,)
-"""What Prometheus reads of our rows."""
+METRICS = (metrics.open_mails, metrics.waiting_grants)
+"""Gauges computed from our rows."""
 
-SCHEDULE = {tasks.send_pending_mails: 10}
-"""Seconds between two runs of each task."""
+SCHEDULE = {tasks.send_pending_mails: 10, tasks.report_grants: 10, tasks.forget_runs: 3_600}
+"""Seconds between runs of each task."""

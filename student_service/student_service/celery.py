@@ -1,6 +1,6 @@
 """The student service's own Celery app."""
 
-from admit_one.tasks.app import make_app
+from admit_one.tasks import make_app
 
-# A mail waits for servers most of its time, and a slow one holds no other.
+# Sending is mostly waiting, so two at once keep a slow mail from blocking the others.
 app = make_app("student_service", at_once=2)

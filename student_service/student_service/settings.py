@@ -1,37 +1,53 @@
-"""The student service's settings. What differs between machines is in .env.example."""
+"""The student service's settings. Those read from the environment are in .env.example."""
 
 from typing import Annotated, Literal
 
-from admit_one.environment import Key, MailUrl, OptionalKey, Sender, whole
+from admit_one.environment import HostName, Key, MailUrl, OptionalKey, Sender, whole
 from admit_one.settings import *
 
 
 class StudentEnvironment(ServiceEnvironment):
     CODE_LOOKUP_KEY: Key
-    """Finds codes and recipients again without storing them in clear."""
+    """Makes the keyed hashes by which codes and recipients are looked up."""
     CODE_LOOKUP_KEY_NEXT: OptionalKey = None
-    """The key that is to take its place; `manage.py rotate_keys` brings the rows over."""
+    """The key that will replace it; `manage.py rotate_keys` rehashes the rows."""
     EMAIL_URL: MailUrl
     EMAIL_FROM: Sender
     EMAIL_TIMEOUT: Annotated[int, whole(1, 120)] = 8
-    """Seconds that the mail server has for one mail; a worker that stops waits as long at most."""
-    MAIL_WHEN_UNKNOWN: Literal["send_again", "ask"] = "send_again"
-    """If nobody knows whether a mail was sent: risk a second one, or ask an operator."""
+    """Seconds that the mail server has for one mail up to its end, without the final answer."""
+    EMAIL_ACCEPT_TIMEOUT: Annotated[int, whole(1, 900)] = 300
+    """Seconds that it has for the final answer: it may filter before it accepts a mail."""
+    EMAIL_HELO_NAME: HostName = ""
+    """The name by which we greet it; empty: this machine's public name, or else its address."""
+    MAIL_WHEN_UNKNOWN: Literal["send_again", "leave_to_operator"] = "send_again"
+    """When a mail may or may not have been sent: risk a duplicate, or let an operator decide."""
     MAIL_DAILY_CAP: Annotated[int, whole(1, 1_000)] = 20
     """Mails to one recipient in one day."""
+    GRANTS_AN_HOUR: Annotated[int, whole(0, 1_000_000)] = 500
+    """Grants (a code with its address) that reconciliations get in one hour; others wait.
+
+    Enough for what a fail-over of the payment side may lose: two minutes at four payments a second.
+    """
 
 
 environment = StudentEnvironment.read()
 
 SECRET_KEY = environment.SECRET_KEY
 ALLOWED_HOSTS = environment.ALLOWED_HOSTS
-DATABASES = {"default": environment.DATABASE_URL}
+DATABASES = environment.databases
 LOGGING = environment.logging
 SEALING_KEYS = environment.SEALING_KEYS
 
 INSTALLED_APPS = [*MESSAGING_APPS, "admit_one.web_process", "access_codes"]
 MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
-ROOT_URLCONF = "student_service.urls"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W002",  # no pages that another site could frame
+    "security.W003",  # no forms and no cookies
+    "security.W004",  # nothing but health, inside the network: no HSTS
+    "security.W008",  # and no redirect to https
+]
+# No API: its web process only answers health checks.
+ROOT_URLCONF = "admit_one.web.urls"
 
 MESSAGING = {
     "CONTRACT": "shared_contracts",
@@ -52,6 +68,9 @@ EMAIL_HOST_PASSWORD = environment.EMAIL_URL.password
 EMAIL_USE_TLS = environment.EMAIL_URL.tls
 EMAIL_USE_SSL = environment.EMAIL_URL.ssl
 EMAIL_TIMEOUT = environment.EMAIL_TIMEOUT
+EMAIL_ACCEPT_TIMEOUT = environment.EMAIL_ACCEPT_TIMEOUT
+EMAIL_HELO_NAME = environment.EMAIL_HELO_NAME
 DEFAULT_FROM_EMAIL = environment.EMAIL_FROM
 MAIL_WHEN_UNKNOWN = environment.MAIL_WHEN_UNKNOWN
 MAIL_DAILY_CAP = environment.MAIL_DAILY_CAP
+GRANTS_AN_HOUR = environment.GRANTS_AN_HOUR

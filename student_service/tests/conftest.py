@@ -7,20 +7,30 @@ from access_codes.mails import sending
 from access_codes.mails.outage import Outage
 from pytest_django import Settings
 
-from tests.mails import smtp_server
+from tests.mails import scripted_server, smtp_server
+from tests.mails.scripted_server import ScriptedServer
 from tests.mails.smtp_server import Mailbox
 
 
 @pytest.fixture
 def mailbox(settings: Settings) -> Iterator[Mailbox]:
-    """The mail server that the settings name."""
+    """A mail server, set in the settings."""
     with smtp_server.running() as mailbox:
         settings.EMAIL_HOST = "127.0.0.1"
         settings.EMAIL_PORT = mailbox.port
         yield mailbox
 
 
+@pytest.fixture
+def scripted(settings: Settings) -> Iterator[ScriptedServer]:
+    """The mail server that the settings name, with an answer for each step."""
+    with scripted_server.running() as server:
+        settings.EMAIL_HOST = "127.0.0.1"
+        settings.EMAIL_PORT = server.port
+        yield server
+
+
 @pytest.fixture(autouse=True)
 def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test meets the mail server for the first time."""
+    """Each test starts without an outage from an earlier test."""
     monkeypatch.setattr(sending, "outage", Outage())

@@ -1,4 +1,4 @@
-"""The real settings, with an environment that suits tests. What is set already is kept."""
+"""The real settings, with defaults for tests where the environment has none."""
 
 import base64
 import os
@@ -16,8 +16,9 @@ os.environ.setdefault("EMAIL_FROM", "Admit One <codes@admit-one.example>")
 from student_service.settings import *
 
 EMAIL_TIMEOUT = 2
+EMAIL_ACCEPT_TIMEOUT = 2
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # A file, not memory: threads and processes must see what the others commit.
+    # A file, because threads and processes do not share an in-memory database.
     DATABASES["default"]["TEST"] = {
         "NAME": f"{tempfile.gettempdir()}/test_student_{os.getpid()}.sqlite3"
     }

@@ -6,10 +6,10 @@ import pytest
 from access_codes import codes
 from hypothesis import given
 from hypothesis import strategies as st
-from shared_contracts.events.access_codes import CODE_PATTERN
+from shared_contracts.events import CODE_PATTERN
 
 
-def test_a_new_code_is_what_the_contract_promises() -> None:
+def test_a_new_code_matches_the_pattern_of_the_contract() -> None:
     assert re.fullmatch(CODE_PATTERN, codes.make())
 
 
@@ -46,14 +46,14 @@ def test_a_code_is_its_own_normal_form(characters: str) -> None:
 @pytest.mark.parametrize(
     "typed", ["", "7K3M", "7K3M-Q9TX-2WBD-H5RU", "7K3M-Q9TX-2WBD-H5RNN", "ß" * 16]
 )
-def test_what_is_no_code_is_refused_without_repeating_it(typed: str) -> None:
+def test_an_invalid_code_is_refused_and_not_repeated_in_the_error(typed: str) -> None:
     with pytest.raises(ValueError, match="expected 16 letters and digits") as error:
         codes.normalise(typed)
 
     assert not typed or typed not in str(error.value)
 
 
-def test_a_code_is_found_by_a_keyed_hash() -> None:
+def test_the_lookup_hash_does_not_depend_on_how_the_code_is_typed() -> None:
     code = codes.make()
 
     assert codes.lookup(code) == codes.lookup(codes.normalise(code.lower()))

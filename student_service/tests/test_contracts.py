@@ -1,4 +1,4 @@
-"""What this service was promised, and what it promises: read from the golden messages."""
+"""The student service reads and writes events like the golden messages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import json
 
 import jsonschema
 import pytest
+from access_codes import tasks
 from access_codes.mails import sending
 from access_codes.models import CODE_PURPOSE, AccessCode
 from admit_one.contract.schemas import schema_of
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import deliver, golden, published
 from admit_one.sealing import cipher
+from pytest_django import Settings
 from shared_contracts.events import (
+    AccessChecksum,
+    AccessChecksumRequested,
     AccessCodeCreated,
     AccessCodeRestored,
     AccessCodeRevoked,
@@ -20,6 +24,7 @@ from shared_contracts.events import (
     AccessDigest,
     AccessDigestRequested,
     AccessGrantReported,
+    AccessGrantsDelayed,
     AccessGrantsRequested,
     SubscriptionCancelled,
     UserSubscribed,
@@ -53,7 +58,7 @@ def test_its_reply_has_the_form_of_the_golden_access_code_created() -> None:
     jsonschema.validate(wire, schema_of(AccessCodeCreated))
 
 
-def test_it_reports_a_given_up_mail_as_the_golden_access_code_undeliverable(
+def test_it_reports_a_failed_mail_like_the_golden_access_code_undeliverable(
     mailbox: Mailbox,
 ) -> None:
     deliver(golden(UserSubscribed))
@@ -69,7 +74,7 @@ def test_it_reports_a_given_up_mail_as_the_golden_access_code_undeliverable(
     jsonschema.validate(wire, schema_of(AccessCodeUndeliverable))
 
 
-def test_it_answers_subscription_cancelled_as_the_golden_access_code_revoked() -> None:
+def test_it_answers_subscription_cancelled_like_the_golden_access_code_revoked() -> None:
     deliver(golden(UserSubscribed))
     deliver(golden(SubscriptionCancelled))
 
@@ -83,10 +88,27 @@ def test_it_answers_subscription_cancelled_as_the_golden_access_code_revoked() -
     assert AccessCode.objects.get().is_revoked
 
 
-def test_it_answers_access_digest_requested_as_the_golden_access_digest() -> None:
+def test_it_answers_access_checksum_requested_like_the_golden_access_checksum() -> None:
+    promised = json.loads(golden(AccessChecksum))
+    deliver(golden(UserSubscribed))
+    [row] = AccessCode.objects.all()
+    row.sealed_code = cipher.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE, row.pk)
+    row.save()
+    (outcome,) = deliver(golden(AccessChecksumRequested))
+
+    wire = json.loads(published()[-1].to_json())
+    assert outcome.result == Result.HANDLED
+    assert wire.keys() == promised.keys()
+    assert wire["data"] == promised["data"] | {"next": None}
+    jsonschema.validate(wire, schema_of(AccessChecksum))
+
+
+def test_it_answers_access_digest_requested_like_the_golden_access_digest() -> None:
     promised = json.loads(golden(AccessDigest))
     deliver(golden(UserSubscribed))
-    AccessCode.objects.update(sealed_code=cipher.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE))
+    [row] = AccessCode.objects.all()
+    row.sealed_code = cipher.seal(b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE, row.pk)
+    row.save()
     (outcome,) = deliver(golden(AccessDigestRequested))
 
     wire = json.loads(published()[-1].to_json())
@@ -96,15 +118,35 @@ def test_it_answers_access_digest_requested_as_the_golden_access_digest() -> Non
     jsonschema.validate(wire, schema_of(AccessDigest))
 
 
-def test_it_answers_access_grants_requested_as_the_golden_access_grant_reported() -> None:
+def test_it_answers_access_grants_requested_like_the_golden_access_grant_reported() -> None:
     promised = json.loads(golden(AccessGrantReported))
     deliver(golden(AccessCodeRestored))
+    deliver(golden(AccessDigestRequested))
     deliver(golden(AccessGrantsRequested))
+    tasks.report_grants()
 
-    known, report = published()
+    known, _, report = published()
     for reply in (known, report):
         wire = json.loads(reply.to_json())
         assert wire.keys() == promised.keys()
         assert wire["data"] == promised["data"]
     assert report.causationid == promised["causationid"]
     jsonschema.validate(wire, schema_of(AccessGrantReported))
+
+
+def test_it_says_that_grants_wait_like_the_golden_access_grants_delayed(
+    settings: Settings,
+) -> None:
+    settings.GRANTS_AN_HOUR = 0
+    promised = json.loads(golden(AccessGrantsDelayed))
+    deliver(golden(AccessCodeRestored))
+    deliver(golden(AccessDigestRequested))
+    deliver(golden(AccessGrantsRequested))
+    tasks.report_grants()
+
+    wire = json.loads(published()[-1].to_json())
+    assert wire.keys() == promised.keys()
+    assert wire["data"].keys() == promised["data"].keys()
+    for name in ("source", "type"):
+        assert wire[name] == promised[name]
+    jsonschema.validate(wire, schema_of(AccessGrantsDelayed))

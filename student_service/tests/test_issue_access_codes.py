@@ -61,7 +61,7 @@ def test_a_repeated_request_gets_the_same_code_and_no_new_mail() -> None:
     assert (AccessCode.objects.count(), MailIntent.objects.count()) == (1, 1)
 
 
-def test_two_requests_in_one_batch_make_one_code() -> None:
+def test_two_requests_in_one_batch_get_one_code() -> None:
     request = an_envelope(UserSubscribed)
     again = Envelope.of(request.data, cause=request.id)
 
@@ -72,7 +72,7 @@ def test_two_requests_in_one_batch_make_one_code() -> None:
     assert (AccessCode.objects.count(), MailIntent.objects.count()) == (1, 1)
 
 
-def test_another_user_gets_no_code_and_the_rest_of_the_batch_does() -> None:
+def test_a_request_for_another_user_is_rejected_and_the_rest_of_the_batch_is_handled() -> None:
     request = an_envelope(UserSubscribed)
     thief = an_envelope(
         UserSubscribed, subscription_id=request.data.subscription_id, user_id="somebody-else"
@@ -104,7 +104,7 @@ def test_a_code_can_be_found_by_what_a_person_types() -> None:
     assert row.subscription_id == request.data.subscription_id
 
 
-def test_neither_code_nor_address_stands_in_the_database() -> None:
+def test_the_database_contains_neither_code_nor_address_in_clear() -> None:
     request = an_envelope(UserSubscribed, email="ada@example.com")
     deliver(request)
     code = AccessCode.objects.get().code
@@ -141,7 +141,7 @@ def test_a_batch_costs_as_many_queries_as_a_single_message(
 def test_concurrent_requests_in_any_order_get_one_code_each() -> None:
     requests = [an_envelope(UserSubscribed) for _ in range(500)]
     start = threading.Barrier(4)
-    faults: list[Exception] = []
+    errors: list[Exception] = []
 
     def consumer(messages: list[Envelope[UserSubscribed]]) -> None:
         start.wait(10)
@@ -149,7 +149,7 @@ def test_concurrent_requests_in_any_order_get_one_code_each() -> None:
             with transaction.atomic():
                 services.issue_access_codes(messages)
         except Exception as error:  # noqa: BLE001 (reported below)
-            faults.append(error)
+            errors.append(error)
         finally:
             connections.close_all()
 
@@ -165,7 +165,7 @@ def test_concurrent_requests_in_any_order_get_one_code_each() -> None:
     for thread in threads:
         thread.join(30)
 
-    assert faults == []
+    assert errors == []
     assert AccessCode.objects.count() == MailIntent.objects.count() == 500
     codes_of: dict[UUID, list[str]] = {}
     for reply in published():

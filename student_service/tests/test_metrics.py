@@ -1,14 +1,17 @@
-"""What Prometheus reads of mails is what became of them."""
+"""The metrics of mails show what happened to them."""
 
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from access_codes import metrics
 from access_codes.mails import sending
+from access_codes.models import MailIntent
 from admit_one.messaging.testing import an_envelope, deliver
+from django.utils import timezone
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 from shared_contracts.events import UserSubscribed
@@ -31,7 +34,7 @@ def open_mails() -> dict[str, float]:
 
 
 def paid(seconds_ago: float) -> UUID:
-    """The id, of version 7, of a subscription that was paid so long ago."""
+    """The id (a UUID of version 7) of a subscription paid `seconds_ago`."""
     moment = int((time.time() - seconds_ago) * 1000)
     return UUID(int=(moment << 80) | (uuid7().int & ((1 << 80) - 1)))
 
@@ -52,10 +55,11 @@ def test_a_sent_mail_is_counted_with_the_time_since_the_payment(mailbox: Mailbox
     assert open_mails() == {}
 
 
-def test_a_mail_that_was_held_back_is_counted_as_such(mailbox: Mailbox, settings: Settings) -> None:
+def test_a_suppressed_mail_is_counted_as_such(mailbox: Mailbox, settings: Settings) -> None:
     settings.MAIL_DAILY_CAP = 1
     before = read("access_codes_mails_total", state="suppressed")
     deliver(an_envelope(UserSubscribed), an_envelope(UserSubscribed))
+    MailIntent.objects.update(created_at=timezone.now() - timedelta(days=8))
     sending.send_due_mails(lambda: True)
 
     assert read("access_codes_mails_total", state="suppressed") - before == 1

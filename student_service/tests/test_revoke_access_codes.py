@@ -1,4 +1,4 @@
-"""A cancelled subscription's code lets nobody in, in whichever order the events come."""
+"""The code of a cancelled subscription stops working, whatever the order of the events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from access_codes.models import AccessCode, MailIntent, Revocation
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import an_envelope, deliver, published
-from admit_one.messaging.why.timeline import report
+from admit_one.messaging.why import timeline
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from shared_contracts.events import AccessCodeRevoked, SubscriptionCancelled, UserSubscribed
@@ -59,7 +59,7 @@ def test_the_reply_names_the_cancellation_as_its_cause() -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(["requested", "cancelled", "requested again"])))
-def test_whichever_comes_first_there_is_one_code_and_it_is_revoked(order: tuple[str]) -> None:
+def test_in_any_order_of_events_there_is_one_code_and_it_is_revoked(order: tuple[str]) -> None:
     request, cancelled = requested_and_cancelled()
     messages: dict[str, Envelope[Any]] = {
         "requested": request,
@@ -73,7 +73,7 @@ def test_whichever_comes_first_there_is_one_code_and_it_is_revoked(order: tuple[
     assert MailIntent.objects.count() == 1
 
 
-def test_one_batch_with_both_events_leaves_the_code_revoked() -> None:
+def test_a_code_requested_and_cancelled_in_one_batch_is_revoked() -> None:
     request, cancelled = requested_and_cancelled()
     deliver(cancelled, request, Envelope.of(cancelled.data))
 
@@ -81,7 +81,7 @@ def test_one_batch_with_both_events_leaves_the_code_revoked() -> None:
     assert len(replies()) == 2
 
 
-def test_a_cancellation_that_comes_again_is_answered_with_the_first_revocation() -> None:
+def test_a_repeated_cancellation_is_answered_with_the_first_revocation() -> None:
     _, cancelled = requested_and_cancelled()
     deliver(cancelled)
     deliver(Envelope.of(cancelled.data))
@@ -90,7 +90,7 @@ def test_a_cancellation_that_comes_again_is_answered_with_the_first_revocation()
     assert again.data == first.data
 
 
-def test_others_keep_their_codes() -> None:
+def test_codes_of_other_subscriptions_stay_valid() -> None:
     request, cancelled = requested_and_cancelled()
     other = an_envelope(UserSubscribed)
     deliver(request, other, cancelled)
@@ -120,7 +120,7 @@ def test_an_operator_cannot_resend_the_mail_of_a_revoked_code(mailbox: Mailbox) 
         by_hand.resend(MailIntent.objects.get().id, by="ada", reason="her mailbox was full")
 
 
-def test_withdrawing_a_mail_keeps_the_error_that_left_it_in_doubt(mailbox: Mailbox) -> None:
+def test_a_withdrawn_mail_keeps_its_last_error(mailbox: Mailbox) -> None:
     request, cancelled = requested_and_cancelled()
     deliver(request)
     mailbox.drop_after_data = True
@@ -136,7 +136,7 @@ def test_withdrawing_a_mail_keeps_the_error_that_left_it_in_doubt(mailbox: Mailb
     assert mail.last_error == f"its subscription was cancelled; before that: {doubt.last_error}"
 
 
-def test_a_batch_costs_the_same_queries_however_large(
+def test_the_number_of_queries_does_not_depend_on_the_size_of_the_batch(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     few = [requested_and_cancelled()[1] for _ in range(2)]
@@ -150,9 +150,9 @@ def test_a_batch_costs_the_same_queries_however_large(
 def test_why_shows_a_revocation_even_without_a_code() -> None:
     request, cancelled = requested_and_cancelled()
     deliver(cancelled)
-    before = report(cancelled.subject)
+    before = timeline.of(cancelled.subject)
     deliver(request)
-    after = report(cancelled.subject)
+    after = timeline.of(cancelled.subject)
 
     revoked = "code revoked: its subscription was cancelled"
     assert revoked in [step.what for step in before.steps]

@@ -1,4 +1,4 @@
-"""The student service's own sealed columns and look-up hashes come over to new keys."""
+"""`rotate_keys` reseals columns and renews look-up hashes with new keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Given = Callable[..., None]
 
 @pytest.fixture
 def given(settings: Settings) -> Given:
-    """Change the keys, as an operator would who restarts every process with them."""
+    """Change the keys, as if every process were restarted with them."""
 
     def change(
         sealing_keys: Mapping[str, bytes], lookup: bytes, to_come: bytes | None = None
@@ -41,7 +41,7 @@ def given(settings: Settings) -> Given:
 
 
 def issue(number: int = 1, **changes: Any) -> list[str]:
-    """New subscriptions; their codes."""
+    """Issue codes for new subscriptions; returns the codes."""
     before = set(AccessCode.objects.values_list("pk", flat=True))
     deliver(*(an_envelope(UserSubscribed, **changes) for _ in range(number)))
     return [row.code for row in AccessCode.objects.exclude(pk__in=before)]
@@ -58,19 +58,21 @@ def found(every: list[str]) -> list[str | None]:
     return [None if row is None else row.code for row in rows]
 
 
-def test_codes_and_addresses_open_without_the_old_sealing_key(given: Given) -> None:
+def test_after_a_rotation_codes_and_addresses_can_be_unsealed_without_the_old_key(
+    given: Given,
+) -> None:
     given(SEALING, LOOKUP)
     [code] = issue(email="ada@example.com")
     given(SEALING_NEXT, LOOKUP)
     output = rotate_keys()
     given({"k2": SEALING_NEXT["k2"]}, LOOKUP)
 
-    assert "k1 may be taken out of SEALING_KEYS." in output
+    assert "k1 may be removed from SEALING_KEYS." in output
     assert AccessCode.objects.get().code == code
     assert MailIntent.objects.get().address == "ada@example.com"
 
 
-def test_a_code_stays_valid_at_every_step_of_a_lookup_key_change(given: Given) -> None:
+def test_codes_are_found_at_every_step_of_a_lookup_key_change(given: Given) -> None:
     given(SEALING, LOOKUP)
     every = issue(2)
     given(SEALING, LOOKUP, LOOKUP_NEXT)
@@ -81,7 +83,7 @@ def test_a_code_stays_valid_at_every_step_of_a_lookup_key_change(given: Given) -
     given(SEALING, LOOKUP_NEXT)
     every += issue(2)
     assert found(every) == every
-    # A process that has not been restarted yet finds what the new ones write.
+    # A process that is not restarted yet finds the codes of those that are.
     given(SEALING, LOOKUP, LOOKUP_NEXT)
     assert found(every) == every
     given(SEALING, LOOKUP_NEXT)
@@ -96,7 +98,7 @@ def test_a_code_stays_valid_at_every_step_of_a_lookup_key_change(given: Given) -
         given(SEALING, LOOKUP)
 
 
-def test_a_look_up_key_that_was_not_announced_is_refused(given: Given) -> None:
+def test_a_lookup_key_that_was_not_in_lookup_key_next_is_refused(given: Given) -> None:
     given(SEALING, LOOKUP)
     issue()
 
@@ -104,7 +106,7 @@ def test_a_look_up_key_that_was_not_announced_is_refused(given: Given) -> None:
         given(SEALING, LOOKUP_NEXT)
 
 
-def test_a_key_that_does_not_find_every_row_yet_cannot_take_over(given: Given) -> None:
+def test_a_lookup_key_is_refused_before_all_rows_have_its_hash(given: Given) -> None:
     given(SEALING, LOOKUP)
     issue()
     given(SEALING, LOOKUP, LOOKUP_NEXT)
@@ -113,7 +115,7 @@ def test_a_key_that_does_not_find_every_row_yet_cannot_take_over(given: Given) -
         given(SEALING, LOOKUP_NEXT)
 
 
-def test_an_interrupted_rotation_leaves_the_active_key_in_force(
+def test_the_active_lookup_key_works_after_an_interrupted_rotation(
     given: Given,
 ) -> None:
     third = b"T" * 32
@@ -137,7 +139,7 @@ def test_an_interrupted_rotation_leaves_the_active_key_in_force(
     assert found(every) == every
 
 
-def test_mails_are_counted_under_the_new_key_after_the_change(
+def test_after_a_lookup_key_change_mails_are_counted_with_the_new_key(
     given: Given,
 ) -> None:
     given(SEALING, LOOKUP)

@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import pytest
 from access_codes import tasks
-from access_codes.mails import sending, writing
+from access_codes.mails import sending
 from access_codes.models import MailIntent
 from admit_one.database import outage
+from admit_one.messaging import wake
 from admit_one.messaging.testing import an_envelope, deliver
-from admit_one.tasks import runs
+from admit_one.processes import Announcer
+from admit_one.tasks import outages, runs
 from admit_one.tasks.runs import stopping
 from django.db import OperationalError
 from pytest_django import Settings
@@ -20,11 +22,16 @@ from tests.mails.smtp_server import Mailbox
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def no_outage_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "_announcer", Announcer())
+
+
 @pytest.fixture
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the tasks that were woken."""
     names: list[str] = []
-    monkeypatch.setattr(writing, "wake_task", names.append)
+    monkeypatch.setattr(wake, "task", names.append)
     return names
 
 
@@ -35,7 +42,10 @@ def subscribe(count: int) -> None:
 def test_every_scheduled_task_exists() -> None:
     app.loader.import_default_modules()
 
-    names = {"student_service.send_pending_mails", "student_service.prune"}
+    names = {
+        f"student_service.{task}"
+        for task in ("send_pending_mails", "report_grants", "forget_runs", "prune")
+    }
     assert set(app.conf.beat_schedule) == names
     assert names <= set(app.tasks)
 
@@ -46,7 +56,7 @@ def test_new_codes_wake_the_mail_worker(woken: list[str]) -> None:
     assert woken == ["student_service.send_pending_mails"]
 
 
-def test_a_run_that_sends_everything_wakes_no_other(mailbox: Mailbox, woken: list[str]) -> None:
+def test_a_run_that_sends_everything_wakes_no_other_run(mailbox: Mailbox, woken: list[str]) -> None:
     subscribe(3)
     woken.clear()
 
@@ -56,7 +66,7 @@ def test_a_run_that_sends_everything_wakes_no_other(mailbox: Mailbox, woken: lis
     assert woken == []
 
 
-def test_a_run_whose_time_is_up_wakes_another(
+def test_a_run_whose_time_is_up_wakes_another_run(
     mailbox: Mailbox, woken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "RUN_SECONDS", 0.5)
@@ -70,7 +80,7 @@ def test_a_run_whose_time_is_up_wakes_another(
     assert woken == ["student_service.send_pending_mails"]
 
 
-def test_a_stopping_worker_sends_nothing_and_wakes_nobody(
+def test_a_stopping_worker_sends_nothing_and_wakes_no_run(
     mailbox: Mailbox, woken: list[str]
 ) -> None:
     subscribe(3)
@@ -85,7 +95,7 @@ def test_a_stopping_worker_sends_nothing_and_wakes_nobody(
     assert woken == []
 
 
-def test_a_run_outlasts_a_mail_server_that_is_away(
+def test_a_run_outlasts_an_outage_of_the_mail_server(
     mailbox: Mailbox, settings: Settings, woken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.EMAIL_PORT = 1
@@ -107,11 +117,11 @@ def test_a_run_outlasts_a_mail_server_that_is_away(
 
 @pytest.fixture
 def database_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Lets so many looks at the mails that are due fail."""
+    """Make the next `times` queries for due mails fail."""
     monkeypatch.setattr(tasks, "LONGEST_PAUSE", 0.01)
     look = sending.send_due_mails
 
-    def away(times: int) -> None:
+    def unavailable(times: int) -> None:
         failures = iter(range(times))
 
         def looked(go_on: Callable[[], bool]) -> int:
@@ -121,11 +131,11 @@ def database_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
         monkeypatch.setattr(sending, "send_due_mails", looked)
 
-    return away
+    return unavailable
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_run_outlasts_a_database_that_is_away(
+def test_a_run_outlasts_an_outage_of_the_database(
     mailbox: Mailbox,
     database_away: Callable[[int], None],
     woken: list[str],
@@ -139,20 +149,20 @@ def test_a_run_outlasts_a_database_that_is_away(
 
     assert len(mailbox.mails) == 3
     assert woken == []
-    assert [text for text in caplog.messages if "away" in text] == [
-        "database is away, mails wait: the database system is starting up"
+    assert [text for text in caplog.messages if "unavailable" in text] == [
+        "the database is unavailable, and the tasks wait: the database system is starting up"
     ]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_run_fails_when_the_database_stays_away(
+def test_a_run_fails_if_the_database_stays_unavailable(
     mailbox: Mailbox, database_away: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks, "LONGEST_OUTAGE", 0.05)
     subscribe(3)
     database_away(1_000)
 
-    with pytest.raises(outage.LetGo):
+    with pytest.raises(outage.NotNow):
         tasks.send_pending_mails()
 
     assert mailbox.mails == []

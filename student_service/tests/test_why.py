@@ -17,26 +17,26 @@ State = MailIntent.State
 
 @pytest.fixture
 def mail() -> MailIntent:
-    """The mail of a new code, whose reply is out."""
+    """The mail of a new code whose reply is published."""
     deliver(an_envelope(UserSubscribed, email="ada@example.com"))
     OutboxMessage.objects.update(published_at=timezone.now())
     return MailIntent.objects.get()
 
 
-def report_of(mail: MailIntent) -> timeline.Report:
-    return timeline.report(str(mail.access_code_id))
+def timeline_of(mail: MailIntent) -> timeline.Timeline:
+    return timeline.of(str(mail.access_code_id))
 
 
-def test_a_mailed_code_waits_for_nothing_and_no_secret_is_shown(
+def test_a_mailed_code_waits_for_nothing_and_neither_code_nor_address_is_shown(
     mail: MailIntent,
 ) -> None:
     mail.claim(16)
     mail.sent()
-    answer = report_of(mail)
+    answer = timeline_of(mail)
 
     whats = "\n".join(step.what for step in answer.steps)
     assert answer.waits == []
-    for what in ("user_subscribed handled", "code issued", "mail written", "mail taken by"):
+    for what in ("user_subscribed handled", "code issued", "mail written", "mail accepted by"):
         assert what in whats
     assert AccessCode.objects.get().code not in whats
     assert "ada@example.com" not in whats
@@ -48,7 +48,7 @@ def test_a_deferred_mail_shows_its_error_and_the_next_attempt(
     mail.claim(16)
     mail.defer("450 ada@example.com: mailbox busy", 60)
 
-    [wait] = report_of(mail).waits
+    [wait] = timeline_of(mail).waits
 
     assert wait.why == "its mail could not be sent, attempt 1: 450 a…@e….com: mailbox busy"
     assert wait.then.startswith("A Celery worker tries again at ")
@@ -59,9 +59,9 @@ def test_a_deferred_mail_shows_its_error_and_the_next_attempt(
     [
         (State.PENDING, "its mail waits to be sent", False),
         (State.SENDING, "its mail is being sent", False),
-        (State.UNKNOWN, "its mail may have been sent or not", False),
+        (State.UNKNOWN, "its mail may or may not have been sent", False),
         (State.FAILED, "its mail failed", True),
-        (State.SUPPRESSED, "its mail was held back", True),
+        (State.SUPPRESSED, "its mail was suppressed", True),
     ],
 )
 def test_each_state_of_a_mail_is_explained(
@@ -69,16 +69,18 @@ def test_each_state_of_a_mail_is_explained(
 ) -> None:
     MailIntent.objects.update(state=state)
 
-    [wait] = report_of(mail).waits
+    [wait] = timeline_of(mail).waits
 
     assert wait.why.startswith(why)
     assert wait.stuck == stuck
 
 
-def test_a_doubt_left_to_an_operator_names_the_command(mail: MailIntent) -> None:
+def test_a_mail_left_to_an_operator_is_shown_with_the_command_to_finish_it(
+    mail: MailIntent,
+) -> None:
     mail.doubt("the connection broke", None)
 
-    [wait] = report_of(mail).waits
+    [wait] = timeline_of(mail).waits
 
     assert wait.stuck
     assert f"manage.py mails finish {mail.pk} --as" in wait.then

@@ -1,4 +1,4 @@
-"""Chaos: load on all doors, faults by a seeded plan, and a checker that believes nobody.
+"""Chaos testing: load, faults drawn from a seed, and a checker that trusts neither service.
 
-Read it from `__main__` to `run`, then `plan` and `faults`, then `checker`.
+Read `run` first, then `faults`, then `verdict`.
 """

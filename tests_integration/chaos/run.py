@@ -1,229 +1,188 @@
-"""One run: prepare the system, inject faults under load, wait until it is quiet, judge."""
+"""One run: start the system, inject faults under load, let it recover, and check the outcome."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http.client import HTTPException
 
 import psycopg
 
-from tests_integration.chaos.faults.driver import Driver, NotMended
+from tests_integration.chaos.faults.driver import Driver, NotRecovered
 from tests_integration.chaos.faults.plan import Planned
 from tests_integration.chaos.load.clients import Clients
 from tests_integration.chaos.load.mail_history import MailHistory
 from tests_integration.chaos.load.third_parties import ThirdParties
 from tests_integration.chaos.stage.stage import Stage
 from tests_integration.chaos.verdict.checker import verify
-from tests_integration.chaos.verdict.evidence import Sources, gather, is_quiet
-from tests_integration.harness.deployment import Deployment
+from tests_integration.chaos.verdict.evidence import gather, is_idle
 from tools.system.system import PROCESSES, CommandFailed
 
-from .result import Options, Progress, Result
+from .result import ChaosOptions, ChaosResult, Progress
 
-NOT_NOW = (OSError, HTTPException, AssertionError, psycopg.Error)
-"""What looking at a system may raise that has not recovered yet."""
+NOT_READY = (OSError, HTTPException, AssertionError, psycopg.Error)
+"""Errors of a system that has not recovered yet."""
 
-GROWTH = 64 * 2**20
-"""Bytes by which a process may be larger in the end than when it was warm."""
+MAX_GROWTH = 64 * 2**20
+"""Bytes by which the memory of a process may grow during a run."""
 
 LOOK_EVERY = 0.2
 SHOW_EVERY = 1.0
 
 
 def run(
-    stage: Stage, options: Options, plan: Sequence[Planned], progress: Progress = lambda *_: None
-) -> Result:
-    """Do all of `plan` to the system on `stage` while it is used; returns what is left of it."""
-    running = prepare(stage, options, progress)
-    inject_faults(running, plan)
-    recover(running)
-    wait_until_quiet(running)
-    judge(running)
-    count(running)
+    stage: Stage,
+    options: ChaosOptions,
+    plan: Sequence[Planned],
+    progress: Progress = lambda *_: None,
+) -> ChaosResult:
+    """Carry out `plan` on the system on `stage` while it is under load."""
+    running = ChaosRun(stage, options, progress)
+    running.inject_faults(plan)
+    running.recover()
+    running.wait_until_idle()
+    running.judge()
+    running.count()
     return running.result
 
 
-@dataclass
-class Running:
-    """The parts of a run that goes on."""
+class ChaosRun:
+    """A run in progress: creating it starts the system and the load."""
 
-    stage: Stage
-    options: Options
-    progress: Progress
-    result: Result
-    deployment: Deployment
-    driver: Driver
-    clients: Clients
-    third_parties: ThirdParties
-    mail_history: MailHistory
-    warm: dict[str, int]
-    """Bytes that each process held before the load."""
-    began: float
-    healed: float = 0.0
-    """When the last fault had ended."""
-    shown: float = 0.0
+    def __init__(self, stage: Stage, options: ChaosOptions, progress: Progress) -> None:
+        self.stage = stage
+        self.options = options
+        self.progress = progress
+        self.result = ChaosResult(options)
+        self.deployment = stage.deploy()
+        self.driver = Driver(stage)
+        self.clients = Clients(self.deployment.payments, options.rate, options.seed)
+        self.third_parties = ThirdParties(
+            stage.place.wire_url,
+            stage.place.backends.prefix,
+            options.third_party_rate,
+            options.seed,
+            self.deployment.wire_keys,
+        )
+        self.mail_history = MailHistory(self.deployment.mailbox)
+        self.memory_before = self.driver.memory()
+        self.began = time.monotonic()
+        self.faults_ended_at = 0.0
+        self.shown_at = 0.0
+        self.mail_history.start()
+        self.clients.start()
+        self.third_parties.start()
 
-    def watch(self) -> None:
-        """Start again what has died, and show how far the run is, once a second."""
+    def wait_a_little(self) -> None:
         self.driver.supervise()
         self.show()
         time.sleep(LOOK_EVERY)
 
     def show(self) -> None:
-        """Show how far the run is, unless that was a moment ago."""
+        """Show the progress, once every `SHOW_EVERY` seconds."""
         now = time.monotonic()
-        if now < self.shown + SHOW_EVERY:
+        if now < self.shown_at + SHOW_EVERY:
             return
-        self.shown = now
-        count_load(self)
-        self.progress(now - self.began, self.result, self.driver.present)
+        self.shown_at = now
+        self.count_load()
+        self.progress(now - self.began, self.result, self.driver.active)
 
     @property
     def seconds_left(self) -> float:
-        """Seconds that the system has left to recover; 0 when they are over."""
-        return max(0.0, self.healed + self.options.recovery - time.monotonic())
+        """Seconds that the system still has to recover."""
+        return max(0.0, self.faults_ended_at + self.options.recovery - time.monotonic())
 
-    def is_quiet(self) -> bool:
-        """Whether nothing waits on either side, as far as the databases can be asked."""
+    def is_idle(self) -> bool:
+        """Whether neither side has work to do; false while a database is unavailable."""
         try:
-            return is_quiet(self.stage.database_urls)
-        except NOT_NOW:
+            return is_idle(self.stage.place.database_urls)
+        except NOT_READY:
             return False
 
+    def inject_faults(self, plan: Sequence[Planned]) -> None:
+        """Carry out the plan; then stop adding load."""
+        self.driver.carry_out(plan, self.options.seconds, self.show)
+        self.clients.close()
+        self.third_parties.close()
+        self.faults_ended_at = time.monotonic()
 
-def prepare(stage: Stage, options: Options, progress: Progress) -> Running:
-    """Start the system, then its users."""
-    deployment = stage.deploy()
-    driver = Driver(stage)
-    running = Running(
-        stage=stage,
-        options=options,
-        progress=progress,
-        result=Result(options),
-        deployment=deployment,
-        driver=driver,
-        clients=Clients(deployment.payments, options.rate, options.seed),
-        third_parties=ThirdParties(
-            stage.place.wire_url,
-            stage.place.backends.prefix,
-            options.third_party_rate,
-            options.seed,
-        ),
-        mail_history=MailHistory(deployment.mailbox),
-        warm=driver.memory(),
-        began=time.monotonic(),
-    )
-    running.mail_history.open()
-    running.clients.open()
-    running.third_parties.open()
-    return running
+    def recover(self) -> None:
+        """End all faults, and let clients and third parties finish."""
+        try:
+            self.driver.recover(self.options.recovery)
+        except NotRecovered as error:
+            self.result.problems.append(str(error))
+        self.clients.finish(self.seconds_left)
+        self.third_parties.finish(self.seconds_left)
+        if self.options.repair:
+            self.reconcile()
 
-
-def inject_faults(running: Running, plan: Sequence[Planned]) -> None:
-    """Carry out the plan; then nobody begins anything new."""
-    running.driver.carry_out(plan, running.options.seconds, running.show)
-    running.clients.close()
-    running.third_parties.close()
-    running.healed = time.monotonic()
-
-
-def recover(running: Running) -> None:
-    """End all faults, and let everybody finish what they have in hand."""
-    try:
-        running.driver.mend(running.options.recovery)
-    except NotMended as error:
-        running.result.trouble.append(str(error))
-    running.clients.finish(running.seconds_left)
-    running.third_parties.finish(running.seconds_left)
-    if running.options.repair:
-        reconcile(running)
-
-
-def reconcile(running: Running) -> None:
-    """Let an operator bring both sides together."""
-    try:
-        printed = running.deployment.reconcile("--repair")
-    except CommandFailed as error:
-        running.result.trouble.append(f"reconcile --repair: {error}")
-        return
-    running.result.repaired = [
-        line for line in printed.splitlines() if line.startswith(("compared", "result", "differ"))
-    ]
-
-
-def wait_until_quiet(running: Running) -> None:
-    """Returns when nothing waits on either side, or when the time is over."""
-    while running.seconds_left and not running.is_quiet():
-        running.watch()
-    running.mail_history.finish()
-
-
-def judge(running: Running) -> None:
-    """Check until all is well, or nothing has moved for so long that nothing more will come."""
-    quiet_since = time.monotonic()
-    while complaint := check(running):
-        now = time.monotonic()
-        if not running.is_quiet():
-            quiet_since = now
-        elif now - quiet_since > running.options.patience:
+    def reconcile(self) -> None:
+        """Repair what the broker lost, as an operator would."""
+        try:
+            printed = self.deployment.reconcile("--repair")
+        except CommandFailed as error:
+            self.result.problems.append(f"reconcile --repair: {error}")
             return
-        if not running.seconds_left:
-            within = f"{running.options.recovery:.0f} s"
-            running.result.trouble.append(f"not recovered within {within}: {complaint}")
-            return
-        running.watch()
+        shown = ("compared", "result", "differ")
+        self.result.reconciled = [line for line in printed.splitlines() if line.startswith(shown)]
+
+    def wait_until_idle(self) -> None:
+        """Return when neither side has work to do, or when the time to recover is over."""
+        while self.seconds_left and not self.is_idle():
+            self.wait_a_little()
+        self.mail_history.finish()
+
+    def judge(self) -> None:
+        """Check until the verdict is clean, or until idle for so long that it will not change."""
+        idle_since = time.monotonic()
+        while unclean := self.check():
+            now = time.monotonic()
+            if not self.is_idle():
+                idle_since = now
+            elif now - idle_since > self.options.patience:
+                return
+            if not self.seconds_left:
+                within = f"{self.options.recovery:.0f} s"
+                self.result.problems.append(f"not recovered within {within}: {unclean}")
+                return
+            self.wait_a_little()
+
+    def check(self) -> str:
+        """Update the verdict; returns why it is not clean, empty if it is."""
+        in_doubt = self.driver.mails_in_doubt + self.stage.system.mail_mode.withheld
+        try:
+            evidence = gather(self.deployment, self.clients, self.third_parties.published)
+        except NOT_READY as error:
+            return f"no answer: {error}"
+        result = self.result
+        result.verdict = verify(evidence, in_doubt, broker_loses=self.options.repair)
+        result.mails_in_doubt, result.mails = in_doubt, len(evidence.mails)
+        result.recovered_after = time.monotonic() - self.faults_ended_at
+        return "" if result.verdict.is_clean else "the checker still finds something"
+
+    def count(self) -> None:
+        """Add the final counts, and findings about processes, to the result."""
+        result, driver = self.result, self.driver
+        self.count_load()
+        result.restarts = driver.restarts
+        result.problems += [f"unexpected exit: {name}" for name in driver.unexpected_exits]
+        result.problems += grown(self.memory_before, driver.memory())
+        missing = set(PROCESSES) - set(self.deployment.system.running())
+        result.problems += [f"{name} is not running" for name in missing]
+
+    def count_load(self) -> None:
+        result, clients = self.result, self.clients
+        result.accepted, result.requests = len(clients.accepted), clients.requests
+        result.cancelled = len(clients.cancelled)
+        result.faults = self.driver.happened
+        result.published = self.third_parties.published.by_kind
 
 
-def check(running: Running) -> str:
-    """Compare all that is known, for the result; returns why that is not the last word, if so."""
-    clients, published = running.clients, running.third_parties.published
-    sources = Sources(
-        running.deployment.payments, running.deployment.mailbox, running.stage.database_urls
-    )
-    in_doubt = running.driver.mails_in_doubt + running.stage.system.mail_mode.withheld
-    try:
-        evidence = gather(
-            sources,
-            accepted={id_: str(order.body["user_id"]) for id_, order in clients.accepted.items()},
-            cancelled=clients.cancelled.copy(),
-            published=published,
-            wrong=clients.wrong,
-        )
-    except NOT_NOW as error:
-        return f"it cannot be looked at: {error}"
-    result = running.result
-    result.verdict = verify(evidence, in_doubt, broker_forgets=running.options.repair)
-    result.mails_in_doubt, result.mails = in_doubt, len(evidence.mails)
-    result.recovered_after = time.monotonic() - running.healed
-    return "" if result.verdict.is_clean else "something is wrong"
-
-
-def count(running: Running) -> None:
-    """What remains to be counted at the end."""
-    result, driver = running.result, running.driver
-    count_load(running)
-    result.restarts = driver.restarts
-    result.trouble += [f"ended by itself: {name}" for name in driver.ended_by_themselves]
-    result.trouble += grown(running.warm, driver.memory())
-    missing = set(PROCESSES) - set(running.deployment.system.running())
-    result.trouble += [f"{name} does not run" for name in missing]
-
-
-def count_load(running: Running) -> None:
-    """The counts so far."""
-    result, clients = running.result, running.clients
-    result.accepted, result.requests = len(clients.accepted), clients.requests
-    result.cancelled = len(clients.cancelled)
-    result.faults = running.driver.happened
-    result.published = running.third_parties.published.by_kind
-
-
-def grown(warm: dict[str, int], now: dict[str, int]) -> list[str]:
-    """What holds much more memory than it did."""
+def grown(before: dict[str, int], now: dict[str, int]) -> list[str]:
+    """The processes that use much more memory than before."""
     return [
-        f"{name} has grown from {warm[name] >> 20} to {size >> 20} MiB"
+        f"memory of {name} grew from {before[name] >> 20} to {size >> 20} MiB"
         for name, size in now.items()
-        if size > warm[name] + GROWTH
+        if size > before[name] + MAX_GROWTH
     ]

@@ -1,1 +1,1 @@
-"""What the tests of the whole system stand on."""
+"""The harness of the integration tests."""

@@ -1,4 +1,4 @@
-"""What clients are left with: one code each, or not."""
+"""Checks that each subscription has one code, the same everywhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from admit_one.contract.envelope import Envelope
 from shared_contracts.events import UserSubscribed
 
-from .eventually import eventually
-from .mailbox import Mail
+from tools.system.eventually import eventually
+
+from .mailbox import ReceivedMail
 from .payments import Subscription
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Account:
-    """All that the outside knows of one subscription: as it is shown, and its address's mails."""
+    """A subscription as the API shows it, and the mails to its address."""
 
     subscription: Subscription
-    mails: Sequence[Mail]
+    mails: Sequence[ReceivedMail]
 
     @property
     def codes(self) -> set[str | None]:
@@ -30,25 +31,25 @@ class Account:
         return {self.subscription.access_code, *(code for m in self.mails for code in m.codes)}
 
 
-def has_mail(subscription: Subscription, mails: Mapping[str, Sequence[Mail]]) -> bool:
+def has_mail(subscription: Subscription, mails: Mapping[str, Sequence[ReceivedMail]]) -> bool:
     """Whether the code of this subscription has been mailed."""
     return any(subscription.access_code in mail.codes for mail in mails.get(subscription.email, ()))
 
 
 def assert_one_code_each(accounts: Sequence[Account]) -> None:
-    """Each account has one code of its own, and its mails, if several, are copies of one."""
+    """Each account has a different code, and all its mails are copies of one mail."""
     assert {len(account.codes) for account in accounts} == {1}
     assert len({account.subscription.access_code for account in accounts}) == len(accounts)
     assert {len({mail.message_id for mail in account.mails}) for account in accounts} == {1}
 
 
 def second_mails(accounts: Sequence[Account]) -> int:
-    """How many mails came beyond the first of each account."""
+    """The number of mails beyond the first of each account."""
     return sum(len(account.mails) - 1 for account in accounts)
 
 
 def recorded_twice(deployment: Deployment, paid: Sequence[Subscription]) -> list[Subscription]:
-    """Subscriptions that clients never heard of: an order recorded a second time."""
+    """Subscriptions of these users that no client was answered with."""
     known, users = {s.id for s in paid}, {s.user_id for s in paid}
     return [s for s in deployment.payments.all() if s.user_id in users and s.id not in known]
 
@@ -56,11 +57,11 @@ def recorded_twice(deployment: Deployment, paid: Sequence[Subscription]) -> list
 def codes_at_the_student_side(
     deployment: Deployment, accounts: Sequence[Account]
 ) -> dict[str, str]:
-    """The code by subscription with which the student side answers a repeated request."""
+    """The codes by subscription with which the student side answers repeated requests."""
     ids = {account.subscription.id for account in accounts}
     with deployment.wire() as wire:
         for account in accounts:
-            wire.publish_event(Envelope.of(requested_again(account.subscription)))
+            wire.publish_event(Envelope.of(request_for(account.subscription)))
 
         def answers() -> dict[str, str]:
             replies = (wire.received(subject, "access_code_created") for subject in ids)
@@ -70,12 +71,12 @@ def codes_at_the_student_side(
 
 
 def codes_at_the_payment_side(accounts: Sequence[Account]) -> dict[str, str | None]:
-    """The code by subscription as the API shows it."""
+    """The codes by subscription as the API shows them."""
     return {account.subscription.id: account.subscription.access_code for account in accounts}
 
 
-def requested_again(subscription: Subscription) -> UserSubscribed:
-    """A request for the code of a subscription that has one."""
+def request_for(subscription: Subscription) -> UserSubscribed:
+    """A repeated request for the code of a subscription."""
     return UserSubscribed.model_validate(
         {
             "subscription_id": subscription.id,

@@ -6,29 +6,24 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
-from psycopg import sql
-
-from tools.servers.postgresql import of_database
+from tools.servers import postgresql
+from tools.system.database_files import path_of
 
 
 def back_up(url: str) -> Callable[[], None]:
-    """Copy the database at `url`, which nobody uses; returns what restores it."""
-    if url.startswith("sqlite:"):
-        file = Path(urlsplit(url).path.removeprefix("/"))
+    """Copy the database at `url`, which must not be in use; returns a function to restore it."""
+    if file := path_of(url):
         kept = file.with_suffix(".backup")
         _copy_file(file, kept)
         return lambda: _copy_file(kept, file)
-    name = urlsplit(url).path.removeprefix("/")
+    server, name = postgresql.of_database(url, "postgres"), postgresql.name_in(url)
     kept_name = f"{name}_backup"
-    _copy_database(url, name, kept_name)
+    _copy_database(server, name, kept_name)
 
     def restore() -> None:
-        _copy_database(url, kept_name, name)
-        with psycopg.connect(of_database(url, "postgres"), autocommit=True) as server:
-            server.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(kept_name)))
+        _copy_database(server, kept_name, name)
+        postgresql.drop(server, kept_name)
 
     return restore
 
@@ -40,8 +35,6 @@ def _copy_file(source: Path, target: Path) -> None:
         read.backup(written)
 
 
-def _copy_database(url: str, source: str, target: str) -> None:
-    names = {"source": sql.Identifier(source), "target": sql.Identifier(target)}
-    with psycopg.connect(of_database(url, "postgres"), autocommit=True) as server:
-        server.execute(sql.SQL("DROP DATABASE IF EXISTS {target} WITH (FORCE)").format(**names))
-        server.execute(sql.SQL("CREATE DATABASE {target} TEMPLATE {source}").format(**names))
+def _copy_database(server: str, source: str, target: str) -> None:
+    postgresql.drop(server, target)
+    postgresql.create(server, target, template=source)

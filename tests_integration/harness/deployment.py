@@ -1,4 +1,4 @@
-"""A running Admit One, with everything a test may touch: HTTP, the broker, the mailbox."""
+"""A running system, and its HTTP API, broker and mailbox for a test to use."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Self
 
+from tools.system.eventually import eventually
 from tools.system.keys import kept_keys
-from tools.system.system import PROCESSES, System
+from tools.system.system import PROCESSES, SERVICES, System
 
 from .accounts import Account, has_mail
-from .eventually import eventually
-from .mailbox import Mailbox
+from .mailbox import MailboxClient
 from .payments import Order, Payments, Subscription
 from .places import Place
-from .wire import Listener, listening
+from .wire import EventRecorder, listening
+from .wire_keys import WireKeys
 
 SETTINGS = {
-    # A mail whose worker died is claimed again after twice this time.
-    "student_service": {"EMAIL_TIMEOUT": "2"},
+    # The lease of a mail is twice the first of these times.
+    "student_service": {"EMAIL_TIMEOUT": "2", "EMAIL_ACCEPT_TIMEOUT": "2"},
 }
 
 COMPARE_AT_ONCE = {"payment_service": {"RECONCILE_AFTER": "0"}}
-"""For `reconcile`: what was paid a moment ago is compared, too."""
+"""Settings for `reconcile` to include what was paid a moment ago."""
 
 LATE = 75.0
-"""Seconds after which a mail must have come whose worker died: its lease, its pause, two sweeps."""
+"""Seconds within which a mail arrives although its worker died: lease, pause and two sweeps."""
 
 
 class Deployment:
-    """Both services and the mail catcher at one place, started and stopped as a test likes."""
+    """Both services and the mail catcher at one place."""
 
     def __init__(self, system: System, place: Place, api_key: str) -> None:
         self.system = system
         self.place = place
         self.api_key = api_key
         self.payments = Payments(system.payment_url, api_key)
-        self.mailbox = Mailbox(system.mail_url)
+        self.mailbox = MailboxClient(system.mail_url)
 
     @classmethod
     def migrated(cls, system: System, place: Place, api_key: str = "") -> Self:
-        """A system with its tables and, unless one is given, a new API key; no process runs."""
+        """Migrate the databases and, unless a key is given, create one; start no process."""
         system.migrate()
         return cls(system, place, api_key or system.new_api_key())
 
     def start(self, *names: str) -> None:
-        """Start processes, all of them if none is named, and wait until they are ready."""
+        """Start processes, all if none is named, and wait until they are ready."""
         self.system.start(*(names or PROCESSES))
         self.system.wait_ready(*(names or PROCESSES))
 
     def kill(self, *names: str) -> None:
-        """SIGKILL: no chance to finish anything."""
         for name in names:
             self.system.kill(name)
 
-    def mend(self) -> None:
-        """Make it whole, whatever the test before has done to it."""
+    def reset(self) -> None:
+        """Open the gates, stop extra processes and start missing ones."""
         for gate in (self.place.broker, self.place.databases):
             if gate is not None:
                 gate.open()
@@ -67,14 +67,14 @@ class Deployment:
             self.start(*missing)
 
     def subscribe(self, orders: Iterable[Order], at_once: int = 8) -> list[Subscription]:
-        """Send all orders, several at the same time, and return the answers in their order."""
+        """Send all orders, several at a time; returns the answers in the same order."""
         with ThreadPoolExecutor(at_once) as clients:
             return list(clients.map(self.payments.subscribe, orders))
 
     def active(
         self, subscriptions: Sequence[Subscription], within: float = 30.0
     ) -> list[Subscription]:
-        """The subscriptions as they are shown once all of them are active."""
+        """Wait until all subscriptions are active; returns them as the API shows them."""
         missing = {subscription.id for subscription in subscriptions}
         oldest = min(missing, default="")
         active: dict[str, Subscription] = {}
@@ -84,7 +84,7 @@ class Deployment:
                 if subscription.id in missing and subscription.status == "active":
                     active[subscription.id] = subscription
                     missing.discard(subscription.id)
-                # They come newest first, by ids that grow: what is older is not asked for.
+                # They are listed newest first, and ids grow: older pages are not needed.
                 if not missing or subscription.id <= oldest:
                     break
             return missing
@@ -95,7 +95,7 @@ class Deployment:
     def accounts(
         self, subscriptions: Sequence[Subscription], within: float = LATE
     ) -> list[Account]:
-        """Wait until every subscription is active and its mail has come; what is there then."""
+        """Wait until every subscription is active and its mail has arrived."""
         active = self.active(subscriptions, within)
         mails = eventually(
             self.mailbox.by_recipient,
@@ -104,21 +104,22 @@ class Deployment:
         )
         return [Account(subscription, mails[subscription.email]) for subscription in active]
 
+    @property
+    def wire_keys(self) -> WireKeys:
+        return WireKeys({service: self.system.environment(service) for service in SERVICES})
+
     @contextmanager
-    def wire(self) -> Iterator[Listener]:
-        """Receive and publish events on the broker."""
-        with listening(self.place.wire_url, self.place.backends.prefix) as wire:
+    def wire(self) -> Iterator[EventRecorder]:
+        """Receive every event from now on, with its values in clear."""
+        with listening(self.place.wire_url, self.place.backends.prefix, self.wire_keys) as wire:
             yield wire
 
     def reconcile(self, *arguments: str) -> str:
-        """Run `manage.py reconcile`; returns what it prints.
-
-        Raises `CommandFailed` if it ends with another exit code than 0.
-        """
+        """Run `manage.py reconcile`; returns its output. Raises `CommandFailed`."""
         return self.system.manage("payment_service", "reconcile", "--wait", "90", *arguments)
 
     def last_lines(self, count: int = 15) -> Iterator[tuple[str, str]]:
-        """The end of the log of each process, for a test that failed."""
+        """The end of each process's log."""
         for log in sorted((self.system.folder / "logs").glob("*.log")):
             lines = log.read_text(errors="replace").splitlines()[-count:]
             yield log.stem, "\n".join(lines)
@@ -128,7 +129,7 @@ class Deployment:
 def deployed(
     place: Place, api_key: str = "", *, settings: Mapping[str, Mapping[str, str]] = SETTINGS
 ) -> Iterator[Deployment]:
-    """A migrated system at `place`, of which no process runs; a new API key if none is given."""
+    """A migrated system at `place`, without running processes; stopped at the end."""
     keys = kept_keys(place.folder / "keys.json")
     with System(place.folder, place.backends, keys=keys, settings=settings) as system:
         yield Deployment.migrated(system, place, api_key)

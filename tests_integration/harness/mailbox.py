@@ -1,4 +1,4 @@
-"""The mail that has arrived, as its readers see it."""
+"""Reads the mails that have arrived."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ CODE = re.compile(r"^\s*((?:[0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4})\s*$
 
 
 @dataclass(frozen=True)
-class Mail:
-    """One mail; `codes` are those that stand in its text on a line of their own."""
+class ReceivedMail:
+    """One mail; `codes` are those on a line of their own in its text."""
 
     to: str
     message_id: str
     codes: tuple[str, ...]
 
 
-class Mailbox:
+class MailboxClient:
     """The mail catcher at `url`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._last = "0"
-        self._known: dict[str, list[Mail]] = defaultdict(list)
+        self._known: dict[str, list[ReceivedMail]] = defaultdict(list)
 
-    def mails(self, to: str) -> list[Mail]:
+    def mails(self, to: str) -> list[ReceivedMail]:
         """The mails to one address."""
         return [_mail(message) for message in self._get(f"/api/messages?to={quote(to)}")]
 
-    def by_recipient(self) -> dict[str, list[Mail]]:
-        """All mails. Only what came since the last look is asked for, as there may be many."""
+    def by_recipient(self) -> dict[str, list[ReceivedMail]]:
+        """All mails. Only those since the last call are requested, as there may be many."""
         for message in reversed(self._get(f"/api/messages?after={self._last}")):
             self._known[message["to"]].append(_mail(message))
             self._last = message["id"]
@@ -46,5 +46,5 @@ class Mailbox:
         return messages
 
 
-def _mail(message: dict[str, Any]) -> Mail:
-    return Mail(message["to"], message["message_id"], tuple(CODE.findall(message["text"])))
+def _mail(message: dict[str, Any]) -> ReceivedMail:
+    return ReceivedMail(message["to"], message["message_id"], tuple(CODE.findall(message["text"])))

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tools import rest
-from tools.rest import NO_ANSWER, Answer
+from tools.rest import NO_ANSWER, Response
 
 PATIENCE = 60.0
-"""Seconds for which a client without an answer tries again."""
+"""Seconds for which a client repeats a request without an answer."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Subscription:
     currency: str
     status: str
     access_code: str | None
+    access_code_failure: Mapping[str, str] | None
     mail_failure: Mapping[str, str] | None
     created_at: str
     cancelled_at: str | None
@@ -35,21 +36,21 @@ class Subscription:
 
 @dataclass(frozen=True)
 class Order:
-    """What a client sends, and the key by which the same order is known again."""
+    """What a client sends, and its idempotency key."""
 
     key: str
     body: Mapping[str, Any]
 
 
 def order(**changes: Any) -> Order:
-    """An order of somebody whom nobody has heard of before."""
+    """An order of a new user."""
     user = f"u-{secrets.token_hex(8)}"
     body = {"user_id": user, "email": f"{user}@example.com", "plan": "gold"}
     return Order(secrets.token_hex(16), body | {"amount": 4900, "currency": "EUR"} | changes)
 
 
 class Payments:
-    """The API at `url`, called with one key; from any thread."""
+    """The API at `url`, called with one key; thread-safe."""
 
     def __init__(self, url: str, api_key: str) -> None:
         self._url = url
@@ -61,20 +62,20 @@ class Payments:
         path: str,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """One request. Raises one of `NO_ANSWER`, or `ValueError` for half of an answer."""
+    ) -> Response:
+        """One request. Raises one of `NO_ANSWER`, or `ValueError` for a truncated answer."""
         return rest.call(method, self._url + path, body, {**self._authorization, **(headers or {})})
 
-    def post(self, order: Order) -> Answer:
+    def post(self, order: Order) -> Response:
         """Send an order once. Raises one of `NO_ANSWER`."""
         return self.call("POST", "/v1/subscriptions", order.body, {"Idempotency-Key": order.key})
 
-    def cancel(self, subscription_id: str) -> Answer:
+    def cancel(self, subscription_id: str) -> Response:
         """Cancel a subscription once. Raises one of `NO_ANSWER`."""
         return self.call("POST", f"/v1/subscriptions/{subscription_id}/cancel")
 
     def subscribe(self, order: Order) -> Subscription:
-        """Send an order, again with the same key while there is no answer or a 503.
+        """Send an order, and repeat it with the same key while there is no answer or a 503.
 
         Raises `AssertionError` for any other answer than 202.
         """
@@ -88,13 +89,12 @@ class Payments:
             else:
                 if answer.status != 503 or time.monotonic() > deadline:
                     break
-            time.sleep(0.1)  # a client's pause between two tries
+            time.sleep(0.1)  # a client's pause between attempts
 
         assert answer.status == 202, answer
         return Subscription(**answer.body)
 
     def show(self, subscription_id: str) -> Subscription:
-        """One subscription as it is now."""
         answer = self.call("GET", f"/v1/subscriptions/{subscription_id}")
 
         assert answer.status == 200, answer
@@ -105,7 +105,7 @@ class Payments:
         return (Subscription(**body) for body in self.listed())
 
     def listed(self) -> Iterator[dict[str, Any]]:
-        """The same as they are written in the API's answers."""
+        """The same as JSON."""
         page: str | None = "/v1/subscriptions?limit=100"
         while page is not None:
             answer = self.call("GET", page)

@@ -1,8 +1,8 @@
-"""A system that runs until it is killed.
+"""A system that runs until it is killed, for tests that kill the process that started it.
 
     python -m tests_integration.harness.runner FOLDER BACKENDS
 
-Prints where it is and an API key once everything is ready; something to kill.
+Prints the API's URL and a key once everything is ready.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .places import Place
 
 def main() -> None:
     folder, backends = Path(sys.argv[1]), Backends(**json.loads(sys.argv[2]))
-    with deployed(Place(folder, backends, wire_url="")) as deployment:
+    with deployed(Place(folder, backends, "", {})) as deployment:
         deployment.start()
         print(json.dumps([deployment.system.payment_url, deployment.api_key]), flush=True)
         signal.pause()

@@ -1,4 +1,4 @@
-"""Another team's program: pika, JSON and docs/events.md, and nothing of ours."""
+"""Another team's program, written with pika and docs/events.md, and without our code."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from urllib.parse import urlsplit
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
+from .wire_keys import WireKeys
+
 Event = dict[str, Any]
 
 
 class ThirdParty:
-    """Requests access codes as docs/events.md says; the replies come to a queue of its own."""
+    """Requests access codes as docs/events.md says, and receives the replies on its own queue."""
 
-    def __init__(self, channel: BlockingChannel, prefix: str) -> None:
+    def __init__(self, channel: BlockingChannel, prefix: str, keys: WireKeys) -> None:
+        self._keys = keys
         self._channel = channel
         self._requests = f"{prefix}payment_service.events"
         self._queue = f"{prefix}third-party.{uuid.uuid4()}"
@@ -29,11 +32,11 @@ class ThirdParty:
         channel.queue_bind(self._queue, f"{prefix}student_service.events", "access_code_created")
 
     def publish(self, event: Event) -> None:
-        """Publish an event under its type."""
+        """Publish an event with its type as the routing key."""
         self.publish_bytes(json.dumps(event).encode(), event["type"])
 
     def publish_bytes(self, body: bytes, key: str = "user_subscribed", **properties: Any) -> None:
-        """Publish any bytes; the broker confirms that a queue has them."""
+        """Publish any bytes; returns when the broker has confirmed them."""
         self._channel.basic_publish(
             self._requests,
             key,
@@ -45,40 +48,40 @@ class ThirdParty:
         )
 
     def replies(self, subject: str) -> list[Event]:
-        """The replies about one subscription so far."""
+        """The replies so far about one subscription."""
         return [event for _, event in self._receive() if event["subject"] == subject]
 
     def properties(self, event_id: str) -> pika.BasicProperties:
-        """The AMQP properties that a reply came with."""
-        [its_own] = [props for props, event in self._receive() if event["id"] == event_id]
-        return its_own
+        """The AMQP properties of a reply."""
+        [properties] = [props for props, event in self._receive() if event["id"] == event_id]
+        return properties
 
     def _receive(self) -> list[tuple[pika.BasicProperties, Event]]:
         while True:
             method, properties, body = self._channel.basic_get(self._queue, auto_ack=True)
             if method is None:
                 return self._received
-            self._received.append((properties, json.loads(body)))
+            self._received.append((properties, self._keys.opened(json.loads(body))))
 
 
 @contextmanager
-def connected(url: str, prefix: str) -> Iterator[ThirdParty]:
-    """A third party on the broker at `url`."""
+def connected(url: str, prefix: str, keys: WireKeys) -> Iterator[ThirdParty]:
+    """A third party on the broker at `url`, who has the keys to open what is sealed."""
     connection = pika.BlockingConnection(pika.URLParameters(quoted(url)))
     try:
-        yield ThirdParty(connection.channel(), prefix)
+        yield ThirdParty(connection.channel(), prefix, keys)
     finally:
         connection.close()
 
 
 def quoted(url: str) -> str:
-    """A broker URL as pika wants it: kombu writes the virtual host "/" as a slash, pika as %2F."""
+    """A broker URL for pika, which needs the virtual host "/" written as %2F."""
     parts = urlsplit(url)
     return parts._replace(path=f"/{parts.path.strip('/') or '%2F'}").geturl()
 
 
 def user_subscribed(**data: Any) -> Event:
-    """A request for the code of a subscription that nobody knows."""
+    """A request for the code of a new subscription."""
     subscription = str(uuid.uuid4())
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     return {
@@ -104,5 +107,5 @@ def user_subscribed(**data: Any) -> Event:
 
 
 def requested_again(first: Event) -> Event:
-    """A new event that requests the code of the same subscription, and names its cause."""
+    """A new event that repeats the request, with the first as its cause."""
     return {**first, "id": str(uuid.uuid4()), "causationid": first["id"]}

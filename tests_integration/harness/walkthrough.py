@@ -1,29 +1,32 @@
-"""Does what a tutorial says, block by block, as its reader would.
+"""Follows a tutorial block by block, as a reader would.
 
-What a fenced block is stands behind its language:
+The words after a fence's language say what to do with the block:
 
-    ```python billing/models.py      a file to write; with + before its name, to append to
-    ```sh                            commands, each of which must succeed
-    ```sh env                        a file that every terminal reads first
-    ```sh background                 commands that go on in a terminal of their own
-    ```sh until                      a command to repeat until it prints the text that follows
-    ```text                          lines that the last command must have printed
+    ```python billing/models.py      write it to this file; with + before the name, append it
+    ```sh                            run the commands, each of which must succeed
+    ```sh env                        source it first in every terminal
+    ```sh background                 run each command in its own terminal
+    ```sh until                      repeat the command until it prints the next block
+    ```text                          the last command must have printed these lines
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .eventually import eventually
+from tools.anywhere import machine
+from tools.system.eventually import eventually
+from tools.system.process import Process, says
 
+PKILL = Path(__file__).with_name("pkill.py")
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -35,22 +38,22 @@ class Block:
 
 
 def blocks_of(page: str) -> list[Block]:
-    """The blocks of a page that say what they are; a fence without a language is only shown."""
+    """The fenced blocks with a language; others are not followed."""
     return [Block(*(part or "" for part in fence.groups())) for fence in FENCE.finditer(page)]
 
 
 class Walkthrough:
-    """A reader in an empty `folder`, with `changes` to the variables that `env` sets."""
+    """A reader in an empty `folder`; `changes` override the variables of the `env` block."""
 
     def __init__(self, folder: Path, wheel: Path, changes: Mapping[str, str]) -> None:
         self._folder = folder
         self._wheel = wheel
         self._changes = changes
-        self._terminals: list[subprocess.Popen[bytes]] = []
+        self._terminals: list[Process] = []
         self._printed = ""
 
     def follow(self, blocks: list[Block]) -> None:
-        """Do every block in order. Raises `AssertionError` naming the one that failed."""
+        """Follow all blocks in order. Raises `AssertionError` naming the one that failed."""
         steps = iter(blocks)
         for block in steps:
             match block.language, block.what:
@@ -72,11 +75,8 @@ class Walkthrough:
                     self._write(file, block.text)
 
     def close(self) -> None:
-        """End everything that still runs."""
         for terminal in self._terminals:
-            if terminal.poll() is None:
-                os.killpg(terminal.pid, signal.SIGKILL)
-            terminal.wait()
+            terminal.end(0)
 
     def _write(self, file: str, text: str) -> None:
         path = self._folder / file.removeprefix("+")
@@ -85,40 +85,44 @@ class Walkthrough:
             written.write(text)
 
     def _run(self, script: str) -> str:
+        done = self._done(script)
+        assert done.returncode == 0, f"{script}\n{done.stdout}"
+        return done.stdout
+
+    def _done(self, script: str) -> subprocess.CompletedProcess[str]:
         script = script.replace('"admit-one[messaging]"', f'"{self._wheel}[messaging]"')
-        done = subprocess.run(
-            # By standard input, or `pkill -f` would find the shell that runs it.
+        return subprocess.run(
             ["bash", "-eus"],
-            input=self._in_terminal(script),
+            input=self._own_pkill() + self._in_terminal(script),
             cwd=self._folder,
             env=self._clean_environment(),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
+
+    def _own_pkill(self) -> str:
+        """A `pkill` limited to these terminals, as other tests may follow the page as well."""
+        groups = ",".join(str(terminal.pid) for terminal in self._terminals)
+        return f'pkill() {{ {shlex.join([sys.executable, str(PKILL)])} "{groups}" "$@"; }}\n'
 
     def _open_terminal(self, command: str) -> None:
-        log = (self._folder / f"terminal-{len(self._terminals)}.log").open("wb")
         assignments, _, program = command.rpartition("python ")
-        script = self._in_terminal(f"export {assignments}\nexec python {program}")
-        with log:
-            self._terminals.append(
-                subprocess.Popen(
-                    ["bash", "-euc", script],
-                    cwd=self._folder,
-                    env=self._clean_environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            )
-        eventually(lambda: Path(log.name).read_text(), lambda text: " ready" in text)
+        name = f"terminal-{len(self._terminals)}"
+        terminal = Process(
+            name,
+            ["bash", "-euc", self._in_terminal(f"export {assignments}\nexec python {program}")],
+            log=self._folder / f"{name}.log",
+            is_ready=says(" ready"),
+            cwd=self._folder,
+            env=self._clean_environment(),
+        )
+        self._terminals.append(terminal)
+        terminal.until_ready()
 
     def _until(self, command: str, text: str) -> None:
-        eventually(lambda: self._run(command), lambda printed: text in printed, within=60)
+        eventually(lambda: self._done(command).stdout, lambda printed: text in printed, within=60)
 
     def _expect(self, text: str) -> None:
         missing = [line for line in text.splitlines() if line not in self._printed]
@@ -128,22 +132,23 @@ class Walkthrough:
         return f". ./env\n{script}" if (self._folder / "env").exists() else script
 
     def _clean_environment(self) -> dict[str, str]:
-        """The reader's environment: nothing of the process that runs the tests."""
-        kept = ("HOME", "LANG", "TMPDIR", "PIP_CERT", "PIP_INDEX_URL", "PIP_FIND_LINKS")
+        """The reader's environment, without the one of the tests."""
+        kept = ("HOME", "LANG", "TMPDIR")
         path = os.pathsep.join([str(Path(shutil.which("bash") or "").parent), os.defpath])
         return {
             "PATH": f"{_python()}{os.pathsep}{path}",
             **{name: os.environ[name] for name in kept if name in os.environ},
+            **machine.environment(),
         }
 
 
 def _python() -> Path:
-    """The folder of a python3 that is in no virtual environment."""
+    """The folder of a python3 outside of any virtual environment."""
     return Path(sys.base_prefix) / "bin"
 
 
 def python_in(blocks: list[Block], folders: tuple[str, ...]) -> Iterator[str]:
-    """The lines of Python, without blank ones, that a reader writes in these folders."""
+    """The non-blank lines of Python that a reader writes in these folders."""
     for block in blocks:
         file = block.what.removeprefix("+")
         if block.language == "python" and file.startswith(folders) and "tests" not in file:

@@ -1,4 +1,4 @@
-"""The broker as an outsider sees it: a wire receives every event, and publishes with confirms."""
+"""A connection to the broker that receives every event, and publishes with confirms."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from shared_contracts.topology import TOPOLOGY
 
 from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
 
+from .wire_keys import WireKeys
+
 Message = Mapping[str, Any]
 
 CONFIRM_SECONDS = 3.0
 
 
 class Wire:
-    """One connection with a queue of its own; `receive` gets the body of each service's event."""
+    """One connection with its own queue; `receive` is called with each event of a service."""
 
     def __init__(
         self, connection: Connection, prefix: str, receive: Callable[[bytes], None]
@@ -56,10 +58,7 @@ class Wire:
     def publish(
         self, producer: str, routing_key: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> None:
-        """Publish on the exchange of `producer`, and wait for the confirm.
-
-        Raises what a broker that is away raises.
-        """
+        """Publish on the exchange of `producer`, and wait for the confirm."""
         message = self._out.prepare_message(
             body,
             content_type=CONTENT_TYPE,
@@ -83,20 +82,24 @@ class Wire:
         self._confirms += 1
 
     def _received(self, message: Any) -> None:
-        # What a third party publishes comes here as well: only a service sets this property.
+        # Events of third parties arrive here as well; only a service sets this property.
         if message.properties.get("app_id") in TOPOLOGY:
             self._receive(bytes(message.body))
 
 
-class Listener(Wire):
-    """A wire that keeps what it receives."""
+class EventRecorder(Wire):
+    """A wire that records what it receives, with its values in clear."""
 
-    def __init__(self, connection: Connection, prefix: str) -> None:
+    def __init__(self, connection: Connection, prefix: str, keys: WireKeys) -> None:
         self._history: list[Message] = []
-        super().__init__(connection, prefix, lambda body: self._history.append(json.loads(body)))
+        super().__init__(
+            connection,
+            prefix,
+            lambda body: self._history.append(keys.opened(json.loads(body))),
+        )
 
     def received(self, subject: str = "", kind: str = "") -> list[Message]:
-        """The events so far, in order: of one subscription, of one type, or all."""
+        """The events so far, in order; optionally of one subject or type."""
         self.listen()
         return [
             message
@@ -105,7 +108,7 @@ class Listener(Wire):
         ]
 
     def listen_until(self, count: int, within: float = 30.0) -> None:
-        """Returns as soon as so many events have come. Raises `TimeoutError`."""
+        """Wait for `count` events. Raises `TimeoutError`."""
         deadline = time.monotonic() + within
         while len(self._history) < count:
             self._connection.drain_events(timeout=max(0.001, deadline - time.monotonic()))
@@ -116,14 +119,14 @@ class Listener(Wire):
 
 
 def connect(url: str) -> Connection:
-    """A connection on which no wait is endless."""
+    """A connection with timeouts."""
     waits = {"read_timeout": CONFIRM_SECONDS, "write_timeout": CONFIRM_SECONDS}
     options = {} if url.startswith("sqlite") else waits
     return Connection(url, connect_timeout=2, transport_options=options)
 
 
 @contextmanager
-def listening(url: str, prefix: str) -> Iterator[Listener]:
+def listening(url: str, prefix: str, keys: WireKeys) -> Iterator[EventRecorder]:
     """Receive every event from now on."""
     with connect(url) as connection:
-        yield Listener(connection, prefix)
+        yield EventRecorder(connection, prefix, keys)

@@ -1,1 +1,1 @@
-"""What `make bench` measures, of Admit One and of what it is compared with."""
+"""Measures the speed and memory of Admit One beside two baselines."""

@@ -1,14 +1,14 @@
-"""Measure how fast Admit One is, beside a bare loop and the textbook way, on this machine.
+"""Measure how fast Admit One is on this machine, compared with a bare loop and the textbook way.
 
     make bench                                         all parts
     make bench ARGS="--only latency posts"             only these
-    make bench ARGS="--json FILE"                      every sample too, as JSON
+    make bench ARGS="--json FILE"                      also write every sample as JSON
 
-It takes the RabbitMQ and the PostgreSQL that `make test` would take, with databases and broker
-names of its own, and leaves nothing behind. All processes are real.
-Compare figures of one run only: other runs and machines differ by more than the product does.
+Uses the same RabbitMQ and PostgreSQL as `make test`, with its own databases and names on the
+broker, and leaves nothing behind. All processes are real.
+Compare only figures from one run: they vary too much between runs and machines.
 
-Exit codes: 0 all was measured; 1 it could not be; 2 the options are wrong.
+Exit codes: 0 everything was measured; 1 a measurement failed; 2 an option is wrong.
 """
 
 from __future__ import annotations
@@ -21,33 +21,35 @@ from types import FrameType
 from rich.console import Console
 
 from tools.servers import NoServer, Servers
+from tools.system.ports import use_no_proxy_here
 from tools.system.process import NotReady
 from tools.system.system import CommandFailed
 
 from . import machine, report
-from .contender import Stuck
-from .options import Options
-from .run import Run
-from .stage import Stage
+from .contender import NoProgress
+from .options import BenchOptions
+from .run import BenchRun
+from .stage import BenchStage
 
 
 def main() -> None:
-    options = Options.parse(__doc__ or "")
+    options = BenchOptions.parse(__doc__ or "")
+    use_no_proxy_here()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
     _stop_once()
     try:
         with Servers(say=console.print) as servers:
             _measure(servers, options, console)
-    except (NoServer, NotReady, CommandFailed, Stuck) as error:
+    except (NoServer, NotReady, CommandFailed, NoProgress) as error:
         notes = "\n".join(getattr(error, "__notes__", []))
         sys.exit(f"{error}\n{notes}".strip())
     except KeyboardInterrupt:
-        sys.exit("stopped; nothing is left behind")
+        sys.exit("stopped; nothing was left behind")
 
 
-def _measure(servers: Servers, options: Options, console: Console) -> None:
+def _measure(servers: Servers, options: BenchOptions, console: Console) -> None:
     if (busy := machine.busy()) > 0.3:
-        console.print(f"This machine is busy ({busy:.1f} programs a core): figures will be low.")
+        console.print(f"This machine is busy (load {busy:.1f} per core): figures will be low.")
     facts = {
         "Measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "Sizes": options.sizes(),
@@ -59,8 +61,8 @@ def _measure(servers: Servers, options: Options, console: Console) -> None:
         "Versions": machine.versions(),
         "Machine": machine.hardware(),
     }
-    with Stage(servers.broker.url, servers.database.url) as stage:
-        run = Run(stage, options, console)
+    with BenchStage(servers.broker.url, servers.database.url) as stage:
+        run = BenchRun(stage, options, console)
         run.measure()
     report.show(console, run.results, run.product.peaks, facts)
     if options.json:
@@ -68,7 +70,7 @@ def _measure(servers: Servers, options: Options, console: Console) -> None:
 
 
 def _stop_once() -> None:
-    """The first Ctrl-C or SIGTERM ends the run; while it cleans up, no other disturbs it."""
+    """End the run at the first Ctrl-C or SIGTERM, and ignore others during the clean-up."""
 
     def stop(_: int, __: FrameType | None) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):

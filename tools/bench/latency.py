@@ -1,4 +1,4 @@
-"""One subscription at a time: from the POST until its code is there to be shown."""
+"""Times single subscriptions, from the POST until the API can show the code."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import psycopg
 
 from tools import rest
 
-from .contender import Progress, Running, Stuck
+from .contender import NoProgress, Progress, RunningContender
 from .contenders import events
 
 LOOK_EVERY = 0.0003
-"""Seconds between two looks at the row."""
+"""Seconds between two queries for the code."""
 
-REST = 0.1, 0.2
-"""Seconds between two subscriptions, drawn each time: the system is idle, and in no rhythm."""
+PAUSE = 0.1, 0.2
+"""Seconds between two subscriptions, random so that they fall into no rhythm."""
 
 PATIENCE = 20.0
 WARM_UP = 10
@@ -28,7 +28,7 @@ WARM_UP = 10
 
 @dataclass(frozen=True)
 class Latencies:
-    """Seconds from the request: until it was answered, and until the code was there."""
+    """Seconds from the request to its answer, and to the code."""
 
     accepted: list[float]
     shown: list[float]
@@ -38,13 +38,10 @@ def percentile(values: Sequence[float], share: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
 
 
-class Client:
-    """Posts over one kept connection, and then watches the row that a GET would show.
+class LatencyClient:
+    """Posts over one connection, and polls the database: GETs would keep the web process busy."""
 
-    GETs would keep the web process busy while we wait.
-    """
-
-    def __init__(self, contender: Running) -> None:
+    def __init__(self, contender: RunningContender) -> None:
         headers = {"Authorization": f"Bearer {contender.api_key}"}
         self._web = rest.Client(contender.web_url, headers, timeout=30)
         self._database = psycopg.connect(contender.database_url, autocommit=True)
@@ -55,30 +52,32 @@ class Client:
         self._database.close()
 
     def once(self, number: int) -> tuple[float, float]:
-        """Post one subscription: seconds until the answer, and until its code was there."""
+        """Post one subscription; returns the seconds until the answer, and until the code."""
         subscription = events.a_subscription(number)
         start = time.perf_counter()
         answer = self._web.call("POST", "/v1/subscriptions", subscription)
         accepted = time.perf_counter() - start
         if answer.status != 202:
-            raise Stuck(f"POST answered {answer.status}: {answer.body}")
+            raise NoProgress(f"POST answered {answer.status}: {answer.body}")
         key = UUID(answer.body["id"])
         while not self._database.execute(self._has_code, [key]).fetchone():
             if time.perf_counter() - start > PATIENCE:
-                raise Stuck(f"no code for subscription {key} in {PATIENCE:.0f} s")
+                raise NoProgress(f"no code for subscription {key} in {PATIENCE:.0f} s")
             time.sleep(LOOK_EVERY)
         return accepted, time.perf_counter() - start
 
 
-def in_turn(clients: Mapping[str, Client], count: int, progress: Progress) -> dict[str, Latencies]:
-    """`count` subscriptions of each, taking turns, after a few that are not counted.
+def in_turn(
+    clients: Mapping[str, LatencyClient], count: int, progress: Progress
+) -> dict[str, Latencies]:
+    """Time `count` subscriptions of each client, after a warm-up.
 
-    So whatever else the machine does meanwhile, it does to all of them.
+    They take turns, so that other load on the machine affects all of them.
     """
     measured: dict[str, Latencies] = {name: Latencies([], []) for name in clients}
     for number in range(WARM_UP + count):
         for name, client in clients.items():
-            time.sleep(random.uniform(*REST))  # noqa: S311 (no secret)
+            time.sleep(random.uniform(*PAUSE))  # noqa: S311 (no secret)
             accepted, shown = client.once(number)
             if number >= WARM_UP:
                 measured[name].accepted.append(accepted)

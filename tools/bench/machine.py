@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Facts about the machine on which the figures were measured."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ DURABILITY = ("fsync", "synchronous_commit", "shared_buffers")
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that do the work."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def hardware() -> dict[str, object]:
-    """Cores, processor and system; the unknown is left out."""
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
     return {
@@ -35,12 +33,12 @@ def hardware() -> dict[str, object]:
 
 
 def busy() -> float:
-    """How many programs have wanted a core in the last minute, for each core."""
+    """The load average of the last minute, per core."""
     return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def database_settings(url: str) -> dict[str, str]:
-    """The settings of PostgreSQL that decide what a commit costs."""
+    """The PostgreSQL settings that determine the cost of a commit."""
     with psycopg.connect(url) as connection:
         rows = connection.execute(
             "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s)",

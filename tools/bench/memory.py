@@ -1,4 +1,4 @@
-"""The most memory that a process ever had, as the kernel counts it."""
+"""The peak memory of processes, as the kernel counts it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tools.system.process_tree import descendants
 
 
 def peaks(name: str, pid: int) -> dict[str, int]:
-    """Bytes of peak resident memory (VmHWM) of a process, and of the largest of its descendants.
+    """The peak resident memory (VmHWM) of a process and of its largest descendant, in bytes.
 
-    Empty where there is no /proc. Pages shared between processes are counted in each.
+    Empty without /proc. Pages shared between processes count for each.
     """
     own = _peak(pid)
     if own is None:

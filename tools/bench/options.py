@@ -1,4 +1,4 @@
-"""What can be chosen about a run of the bench."""
+"""The options of a run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tools import command_line
+
 PARTS = ("drain", "drain-mailing", "drain-history", "latency", "posts", "mails")
 TEXTBOOK_SHARE = 20
-"""The textbook way drains this part of the backlog: else it alone would take minutes."""
+"""The textbook way drains only 1/20 of the backlog, because it is slow."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class BenchOptions:
     only: Sequence[str]
     json: Path | None
     subscriptions: int
@@ -32,11 +34,9 @@ class Options:
         return min(3_000, self.subscriptions * 2 // 3)
 
     def wants(self, *parts: str) -> bool:
-        """Whether any of these parts is measured."""
         return any(part in self.only for part in parts)
 
     def sizes(self) -> dict[str, int]:
-        """For the report: how much of everything."""
         return {
             "subscriptions": self.subscriptions,
             "textbook": self.textbook_subscriptions,
@@ -47,13 +47,10 @@ class Options:
 
     @classmethod
     def parse(cls, description: str) -> Self:
-        """From the command line."""
-        parser = argparse.ArgumentParser(
-            prog="make bench",
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+        parser = command_line.parser("make bench", description)
+        parser.add_argument(
+            "--json", type=Path, metavar="FILE", help="also write the results to this file"
         )
-        parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results here")
         parser.add_argument(
             "--only", nargs="+", choices=PARTS, default=PARTS, help="measure only these parts"
         )
@@ -61,8 +58,8 @@ class Options:
             ("subscriptions", 300, 20_000, "size of the backlog"),
             ("rounds", 1, 3, "how often each contender drains it"),
             ("history", 1, 1_000_000, "old rows in each outbox and inbox"),
-            ("samples", 20, 300, "POSTs that are timed one by one"),
-            ("seconds", 1, 10, "how long the web process takes POSTs"),
+            ("samples", 20, 300, "POSTs that are timed individually"),
+            ("seconds", 1, 10, "how long clients send POSTs to the web process"),
         ):
             parser.add_argument(
                 f"--{name}",

@@ -1,85 +1,76 @@
-"""As many POSTs as one web process accepts.
+"""Measures how many POSTs a second one web process accepts.
 
     python -m tools.bench.posts URL SECONDS      (the API key on standard input)
 
-A process of its own: several clients, each with one kept connection, send the next request as soon
-as the last one is answered. Half of the requests bring an Idempotency-Key.
-Prints how many were accepted a second.
+Runs as a separate process. Several clients, each with one connection, send the next request as soon
+as the last one is answered. Half of the requests have an Idempotency-Key. Prints the rate.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from tools import rest
 from tools.system.commands import ROOT
 
-from .contender import Running, Stuck
+from .contender import NoProgress, RunningContender
 from .contenders import events
 
 CLIENTS = 8
 WARM_UP = 2.0
-"""Seconds before the counting begins."""
+"""Seconds before counting starts."""
 
 
-class Client(threading.Thread):
-    """Posts until the end; counts what was sent and accepted after the warm-up."""
+def accepted(
+    url: str, headers: Mapping[str, str], number: int, count_from: float, end: float
+) -> int:
+    """The number of POSTs that one client sent after `count_from` and that were accepted by `end`.
 
-    def __init__(self, number: int, url: str, api_key: str, seconds: float) -> None:
-        super().__init__()
-        self._web = rest.Client(url, {"Authorization": f"Bearer {api_key}"}, timeout=30)
-        self._number = number
-        self._count_from = time.perf_counter() + WARM_UP
-        self._end = self._count_from + seconds
-        self.accepted = 0
-        self.refused = ""
-
-    def run(self) -> None:
-        sent = 0
-        while (start := time.perf_counter()) < self._end:
+    Raises `NoProgress` if one is refused.
+    """
+    count = sent = 0
+    with closing(rest.Client(url, headers, timeout=30)) as web:
+        while (start := time.perf_counter()) < end:
             sent += 1
-            answer = self._post(with_key=sent % 2 == 0)
-            now = time.perf_counter()
+            key = {"Idempotency-Key": str(uuid.uuid4())} if sent % 2 == 0 else {}
+            answer = web.call("POST", "/v1/subscriptions", events.a_subscription(number), key)
             if answer.status != 202:
-                self.refused = f"{answer.status}: {answer.body}"[:200]
-                return
-            if self._count_from <= start and now <= self._end:
-                self.accepted += 1
-        self._web.close()
-
-    def _post(self, *, with_key: bool) -> rest.Answer:
-        key = {"Idempotency-Key": str(uuid.uuid4())} if with_key else {}
-        subscription = events.a_subscription(self._number)
-        return self._web.call("POST", "/v1/subscriptions", subscription, key)
+                raise NoProgress(f"{answer.status}: {answer.body}"[:200])
+            if count_from <= start and time.perf_counter() <= end:
+                count += 1
+    return count
 
 
-def rate(contender: Running, seconds: float) -> float:
-    """POSTs that a contender accepts in a second. Raises `Stuck` if it refuses one."""
+def rate(contender: RunningContender, seconds: float) -> float:
+    """The POSTs a second that a contender accepts. Raises `NoProgress` if it refuses one."""
     command = [sys.executable, "-m", __name__, contender.web_url, str(seconds)]
     done = subprocess.run(
         command, cwd=ROOT, input=contender.api_key, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise Stuck(f"{contender.web_url}: {done.stderr.strip()}")
+        raise NoProgress(f"{contender.web_url}: {done.stderr.strip()}")
     return float(done.stdout)
 
 
 def main(arguments: Sequence[str]) -> None:
-    url, seconds = arguments
-    api_key = sys.stdin.read()
-    clients = [Client(number, url, api_key, float(seconds)) for number in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    if refused := [client.refused for client in clients if client.refused]:
-        sys.exit(refused[0])
-    print(sum(client.accepted for client in clients) / float(seconds))
+    url, seconds = arguments[0], float(arguments[1])
+    headers = {"Authorization": f"Bearer {sys.stdin.read()}"}
+    count_from = time.perf_counter() + WARM_UP
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        counts = [
+            clients.submit(accepted, url, headers, number, count_from, count_from + seconds)
+            for number in range(CLIENTS)
+        ]
+    try:
+        print(sum(count.result() for count in counts) / seconds)
+    except NoProgress as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

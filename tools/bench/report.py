@@ -1,4 +1,4 @@
-"""The table of the results, for 80 columns, and the same as JSON."""
+"""The results as tables in 80 columns, and as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from .results import CONTENDERS, FIGURES, PRODUCT, Results
 def show(
     console: Console, results: Results, peaks: Mapping[str, int], facts: Mapping[str, object]
 ) -> None:
-    """Print everything that was measured."""
     parts: list[RenderableType] = [_figures(results)]
     if results.targets():
         parts.append(_targets(results))
@@ -37,7 +36,7 @@ def show(
 def write(
     file: Path, results: Results, peaks: Mapping[str, int], facts: Mapping[str, object]
 ) -> None:
-    """Write everything that was measured, each sample too."""
+    """Write the results with every sample as JSON."""
     document = {
         "facts": facts,
         "figures": results.as_json(),

@@ -1,4 +1,4 @@
-"""What was measured, what it means, and what was wanted."""
+"""The figures, their samples, and the targets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PRODUCT, BARE, TEXTBOOK = CONTENDERS = ("Admit One", "bare loop", "textbook")
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table. `what` says exactly what was done for it."""
+    """One line of the table. `what` says exactly how it is measured."""
 
     name: str
     title: str
@@ -23,44 +23,44 @@ DRAIN = Figure(
     "drain",
     "Drain, mail worker stopped",
     "/s",
-    "subscriptions recorded in payment's database and outbox, everything else running; timed from "
-    "the payment relay's being ready until the last subscription is active. "
-    "Queues are durable, PostgreSQL commits as it is configured.",
+    "a backlog of recorded subscriptions, with all other processes running; timed from when the "
+    "payment relay is ready until the last subscription is active. "
+    "Queues are durable; PostgreSQL's own settings decide when a commit is on disk.",
 )
 DRAIN_MAILING = Figure(
     "drain-mailing",
     "Drain, mail worker running",
     "/s",
-    "the same, while the mail worker sends each code to a local SMTP server.",
+    "the same, while the mail worker sends the mails to a local SMTP server.",
 )
 DRAIN_HISTORY = Figure(
     "drain-history",
     "Drain, with old rows",
     "/s",
-    "the same as the first, with old rows in both outboxes and both inboxes, vacuumed.",
+    "the same as the first, with old rows in each outbox and inbox, vacuumed.",
 )
 LATENCY_P50 = Figure(
     "latency-p50",
     "POST to code, p50",
     "ms",
-    "one subscription at a time on the idle system: from the request until the row that a GET "
-    "shows has its code. Both ways take turns and run all the while, with their mail workers; "
-    "the row is watched every 0.3 ms.",
+    "one subscription at a time on an idle system: from the request until the database row that "
+    "the API shows has its code, polled every 0.3 ms. The contenders take turns; both are running "
+    "with their mail workers.",
 )
-LATENCY_P99 = Figure("latency-p99", "POST to code, p99", "ms", "the slowest of a hundred of those.")
-ANSWER_P50 = Figure("answer-p50", "POST to 202, p50", "ms", "its first part: the caller's wait.")
+LATENCY_P99 = Figure("latency-p99", "POST to code, p99", "ms", "the 99th percentile of the same.")
+ANSWER_P50 = Figure("answer-p50", "POST to 202, p50", "ms", "from the same request to its answer.")
 POSTS = Figure(
     "posts",
     "POSTs, one web process",
     "/s",
-    "accepted from 8 clients that keep their connections and send the next request as soon as the "
-    "last is answered, half of them with an Idempotency-Key; nothing else runs but the clients.",
+    "accepted from 8 clients with persistent connections that send the next request as soon as the "
+    "last is answered, half of them with an Idempotency-Key. No other process is running.",
 )
 MAILS = Figure(
     "mails",
     "Mails, one worker",
     "/s",
-    "mails that wait, sent to a local SMTP server that takes each at once.",
+    "waiting mails, sent to a local SMTP server that accepts each at once.",
 )
 FIGURES = (
     DRAIN, DRAIN_MAILING, DRAIN_HISTORY, LATENCY_P50, LATENCY_P99, ANSWER_P50, POSTS, MAILS,
@@ -69,7 +69,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Target:
-    """A comparison within one run: figures of different runs or machines do not compare."""
+    """A comparison within one run; figures of different runs or machines are not comparable."""
 
     title: str
     value: float
@@ -79,7 +79,7 @@ class Target:
 
 
 class Results:
-    """Samples by figure and contender, in the order of the rounds."""
+    """Samples by figure and contender, one for each round."""
 
     def __init__(self) -> None:
         self.samples: dict[str, dict[str, list[float]]] = {}
@@ -95,7 +95,7 @@ class Results:
         return self.samples.get(figure.name, {}).get(contender, [])
 
     def targets(self) -> list[Target]:
-        """What was wanted, as far as it was measured."""
+        """The targets whose figures were measured."""
         drain = self.of(DRAIN, PRODUCT)
         targets = []
         if share := _ratio(drain, self.of(DRAIN, BARE)):
@@ -127,6 +127,6 @@ class Results:
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> float | None:
-    """The median of the ratios of each round: what else the machine does changes between rounds."""
+    """The median of the ratios per round, as other load on the machine varies between rounds."""
     pairs = list(zip(ours, theirs, strict=False))
     return statistics.median(a / b for a, b in pairs) if pairs else None

@@ -1,8 +1,8 @@
-"""One run of the bench, from the databases to the last figure."""
+"""One run of the bench."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from rich.console import Console
@@ -10,27 +10,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from . import posts, results
-from .contender import Contender, Drained, Progress, WebContender
+from .contender import Drained, Progress
 from .contenders.bare import BareLoop
-from .contenders.product import Product
+from .contenders.product import AdmitOne
 from .contenders.textbook import Textbook
-from .latency import Client, in_turn, percentile
-from .options import Options
+from .latency import LatencyClient, in_turn, percentile
+from .options import BenchOptions
 from .results import Figure, Results
-from .stage import Stage
+from .stage import BenchStage
 
 
-class Run:
-    """Prepares what the chosen parts need, measures round by round, keeps the results."""
+class BenchRun:
+    """Prepares what the chosen parts need, and measures them round by round."""
 
-    def __init__(self, stage: Stage, options: Options, console: Console) -> None:
+    def __init__(self, stage: BenchStage, options: BenchOptions, console: Console) -> None:
         self._options = options
         self._console = console
         self.results = Results()
-        self.product = Product(stage)
-        self._bare: Contender = BareLoop(stage)
-        self._textbook: WebContender = Textbook(stage)
-        self._over_http: Sequence[WebContender] = (self.product, self._textbook)
+        self.product = AdmitOne(stage)
+        self._bare = BareLoop(stage)
+        self._textbook = Textbook(stage)
 
     def measure(self) -> None:
         wants = self._options.wants
@@ -63,38 +62,36 @@ class Run:
                 self.product.prepare_history(options.history)
 
     def _drains(self, which: str) -> None:
-        """One of each, in turn; the other drains are compared with the product's plain one."""
-        wants, product, count = self._options.wants, self.product, self._options.subscriptions
-        if wants("drain"):
-            self._drain(which, results.DRAIN, self._bare.name, count, self._bare.drain)
-        if wants("drain", "drain-history"):
-            self._drain(which, results.DRAIN, product.name, count, product.drain)
-        if wants("drain-history"):
-            figure, drain = results.DRAIN_HISTORY, product.drain_with_history
-            self._drain(which, figure, product.name, count, drain)
-        if wants("drain-mailing"):
-            figure, drain = results.DRAIN_MAILING, product.drain_mailing
-            self._drain(which, figure, product.name, count, drain)
-        if wants("drain"):
-            textbook, count = self._textbook, self._options.textbook_subscriptions
-            self._drain(which, results.DRAIN, textbook.name, count, textbook.drain)
+        """One drain of each kind, in turn."""
+        bare, product, textbook = self._bare, self.product, self._textbook
+        for parts, figure, who, drain in (
+            (["drain"], results.DRAIN, bare.name, bare.drain),
+            (["drain", "drain-history"], results.DRAIN, product.name, product.drain),
+            (["drain-history"], results.DRAIN_HISTORY, product.name, product.drain_with_history),
+            (["drain-mailing"], results.DRAIN_MAILING, product.name, product.drain_mailing),
+            (["drain"], results.DRAIN, textbook.name, textbook.drain),
+        ):
+            if self._options.wants(*parts):
+                self._drain(which, figure, who, drain)
 
     def _drain(
-        self, which: str, figure: Figure, who: str, count: int, drain: Callable[[Progress], Drained]
+        self, which: str, figure: Figure, who: str, drain: Callable[[Progress], Drained]
     ) -> None:
+        options, few = self._options, who == self._textbook.name
+        count = options.textbook_subscriptions if few else options.subscriptions
         with self._shown(f"{which}, {who}: {figure.title}", count) as progress:
             drained = drain(progress)
         self.results.add(figure, who, drained.rate)
         self._print(f"{which}, {who}: {figure.title}, {drained.rate:,.0f}/s ({drained.count:,})")
 
     def _latency(self) -> None:
-        samples, (ours, theirs) = self._options.samples, self._over_http
+        ours, theirs, samples = self.product, self._textbook, self._options.samples
         with (
             self._shown("POST to code, in turn", samples) as progress,
-            ours.running() as our_door,
-            theirs.running() as their_door,
-            closing(Client(our_door)) as our_client,
-            closing(Client(their_door)) as their_client,
+            ours.running() as our_web,
+            theirs.running() as their_web,
+            closing(LatencyClient(our_web)) as our_client,
+            closing(LatencyClient(their_web)) as their_client,
         ):
             clients = {ours.name: our_client, theirs.name: their_client}
             measured = in_turn(clients, samples, progress)
@@ -110,7 +107,7 @@ class Run:
             )
 
     def _posts(self) -> None:
-        for contender in self._over_http:
+        for contender in (self.product, self._textbook):
             with self._shown(f"{contender.name}: POSTs"), contender.web_alone() as running:
                 rate = posts.rate(running, self._options.seconds)
             self.results.add(results.POSTS, contender.name, rate)
@@ -125,7 +122,7 @@ class Run:
 
     @contextmanager
     def _shown(self, what: str, total: int | None = None) -> Iterator[Progress]:
-        """A bar while something is done, which disappears afterwards."""
+        """Show a progress bar during the block."""
         columns = [TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn()]
         if total is not None:
             columns.insert(2, MofNCompleteColumn())

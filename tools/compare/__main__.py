@@ -1,8 +1,8 @@
-"""The same task with several libraries, under `kill -9` at each point, in one run on one machine.
+"""Compare libraries on the same task, with `kill -9` at each crash point.
 
-An order is paid in a shop, in a database transaction; an event goes over RabbitMQ; another service
-makes exactly one access code for it. Each contender's program is in `programs/`, written as its
-documentation writes it, and runs in a virtual environment of its own from the package index.
+A shop commits a paid order, an event goes over RabbitMQ, and another service must issue exactly one
+access code for it. Each library's program in `programs/` follows the library's documentation, and
+runs in its own virtual environment, installed from the package index.
 Needs an installed RabbitMQ; takes about 20 minutes; leaves nothing behind.
 """
 
@@ -33,17 +33,18 @@ from tools.system.commands import ROOT
 from tools.system.process import NotReady
 
 from . import environments, program, report
-from .contenders import CONTENDERS, Contender
-from .performance import BROKER_KILLS, Outcome, Performance
-from .stage import Broken, Stage
+from .contender import Contender
+from .contenders import CONTENDERS
+from .performance import BROKER_KILLS, ContenderResult, Performance
+from .stage import Broken, ContenderStage
 
 DOCUMENT = ROOT / "docs" / "compared.md"
 STOPPED = threading.Event()
 
 
 @dataclass(frozen=True)
-class Run:
-    """One contender's run, in a process of its own."""
+class ContenderRun:
+    """One contender's run, in a separate process."""
 
     contender: Contender
     python: Path
@@ -52,14 +53,16 @@ class Run:
     kills: int
     logs: Path | None
 
-    def outcome(self) -> Outcome:
-        if STOPPED.is_set():  # the pool would go on with what it has queued
+    def outcome(self) -> ContenderResult:
+        if STOPPED.is_set():  # the pool still starts what it has queued
             sys.exit("stopped")
-        outcome = Outcome(self.contender, program.lines(self.contender))
+        outcome = ContenderResult(self.contender, program.lines(self.contender))
         with tempfile.TemporaryDirectory(prefix="admit-one-compare-") as folder:
             try:
                 outcome.versions = environments.versions(self.python)
-                with Stage(self.contender, self.python, self.database, Path(folder)) as stage:
+                with ContenderStage(
+                    self.contender, self.python, self.database, Path(folder)
+                ) as stage:
                     outcome.broker = probe(stage.node.url)
                     Performance(stage, outcome, self.messages, self.kills, self._say).run()
             except (Broken, NotHere, NotReady) as error:
@@ -98,26 +101,29 @@ def main() -> None:
 
 def _outcomes(
     chosen: Sequence[Contender], folder: Path, database: Server, options: argparse.Namespace
-) -> list[Outcome]:
-    """What came of each; a few at a time, since most of it is waiting."""
-    outcomes: dict[str, Outcome | Future[Outcome]] = {}
+) -> list[ContenderResult]:
+    """Run the contenders, a few in parallel, since they mostly wait."""
+    outcomes: dict[str, ContenderResult | Future[ContenderResult]] = {}
     with ProcessPoolExecutor(options.jobs, initializer=_stop_in_order) as pool, _cancelled(pool):
         for contender in chosen:
             try:
                 python = environments.python_of(contender, folder)
             except environments.CannotInstall as error:
-                outcome = Outcome(contender, program.lines(contender), error=str(error))
+                outcome = ContenderResult(contender, program.lines(contender), error=str(error))
                 outcomes[contender.slug] = outcome
                 continue
-            run = Run(
+            run = ContenderRun(
                 contender, python, database.url, options.messages, options.kills, options.logs
             )
             outcomes[contender.slug] = pool.submit(run.outcome)
-        return [each if isinstance(each, Outcome) else each.result() for each in outcomes.values()]
+        return [
+            each if isinstance(each, ContenderResult) else each.result()
+            for each in outcomes.values()
+        ]
 
 
 def _stop_in_order() -> None:
-    """End at a SIGTERM as at Ctrl-C: databases, servers and folders are cleared away."""
+    """Clean up at SIGTERM as at Ctrl-C."""
 
     def stop(*_: object) -> None:
         STOPPED.set()
@@ -130,7 +136,7 @@ def _stop_in_order() -> None:
 
 @contextmanager
 def _cancelled(pool: Executor) -> Iterator[None]:
-    """Start nothing more if the run is interrupted."""
+    """Start no more contenders if the run is interrupted."""
     try:
         yield
     except BaseException:
@@ -145,7 +151,7 @@ def _keep_logs(folder: Path, target: Path) -> None:
 
 
 def _facts(
-    outcomes: Sequence[Outcome], database: Server, options: argparse.Namespace
+    outcomes: Sequence[ContenderResult], database: Server, options: argparse.Namespace
 ) -> dict[str, str]:
     versions: dict[str, str] = {}
     brokers = {outcome.broker for outcome in outcomes if outcome.broker}
@@ -170,18 +176,18 @@ def _options() -> argparse.Namespace:
     )
     names = [contender.slug for contender in CONTENDERS]
     parser.add_argument(
-        "--only", nargs="+", choices=names, metavar="NAME", help=f"of {', '.join(names)}"
+        "--only", nargs="+", choices=names, metavar="NAME", help=f"only these of {', '.join(names)}"
     )
-    parser.add_argument("--messages", type=int, default=100, help="orders a point (%(default)s)")
-    parser.add_argument("--kills", type=int, default=4, help="kills a point (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=3, help="contenders at a time (%(default)s)")
+    parser.add_argument("--messages", type=int, default=100, help="orders per point (%(default)s)")
+    parser.add_argument("--kills", type=int, default=4, help="kills per point (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=3, help="contenders in parallel (%(default)s)")
     parser.add_argument(
         "--markdown", action="store_true", help="write the tables into docs/compared.md"
     )
     parser.add_argument(
         "--environments", type=Path, help="keep the virtual environments in this folder"
     )
-    parser.add_argument("--logs", type=Path, help="keep what the processes said in this folder")
+    parser.add_argument("--logs", type=Path, help="keep the output of the processes in this folder")
     return parser.parse_args()
 
 

@@ -1,90 +1,35 @@
-"""The contenders: what is installed, what runs, where it dies, where a failure is seen."""
+"""The contenders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from .contender import (
+    ACK_GAP,
+    CONFIRM_GAP,
+    CONSUMER,
+    IN_HANDLER,
+    MARK_GAP,
+    PAYER,
+    RELAY,
+    Contender,
+    Failed,
+    Kill,
+    ProgramCommand,
+)
 
-CONFIRM_GAP = "commit, no publish"
-MARK_GAP = "publish, no mark"
-IN_HANDLER = "in the handler"
-ACK_GAP = "commit, no ack"
-BROKER = "broker killed"
-CRASH_POINTS = (CONFIRM_GAP, MARK_GAP, IN_HANDLER, ACK_GAP, BROKER)
-
-PAYER, RELAY, CONSUMER = "payer", "relay", "consumer"
 NEW_CODE = "access.codes:new_code:before"
 
 
-@dataclass(frozen=True)
-class Command:
-    """A module of the program, run for one service with these arguments."""
-
-    service: str
-    arguments: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Kill:
-    """Which process dies, and where: "module:Class.function:before" or ":after"."""
-
-    process: str
-    place: str
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Where a message whose handler always fails is afterwards, and how it is replayed."""
-
-    where: str
-    queue: str = ""
-    """The queue that holds it, if one does."""
-    table: str = ""
-    """The query on the access service's database that counts it, if a table holds it."""
-    replay: str = ""
-    """What one does to replay it; empty if there is nothing to replay."""
-    command: Command | None = None
-    """The library's own command for that; without it, RabbitMQ's shovel moves the messages."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    name: str
-    option: str
-    """What this row has beyond the plain way; empty for the plain way."""
-    packages: tuple[str, ...]
-    """Pinned; what is not pinned here comes as these ask for it."""
-    folders: tuple[str, ...]
-    """Of `programs`; a later one replaces files of an earlier one."""
-    setup: tuple[Command, ...]
-    processes: Mapping[str, Command]
-    kills: Mapping[str, Kill]
-    failed: Failed
-    pending: str = ""
-    """The query on the shop's database that counts what is not published yet."""
-    queue: str = "access"
-    """The queue that the access service consumes."""
-    checkout: tuple[str, ...] = ()
-    """Folders of this repository that are installed too."""
-
-    @property
-    def title(self) -> str:
-        return f"{self.name} + {self.option}" if self.option else self.name
-
-    @property
-    def slug(self) -> str:
-        return self.folders[-1]
-
-
-def django(service: str, *arguments: str) -> Command:
-    return Command(service, ("django", *arguments))
+def django(service: str, *arguments: str) -> ProgramCommand:
+    return ProgramCommand(service, ("django", *arguments))
 
 
 DJANGO = ("django==5.2.19", "psycopg[binary]==3.3.9")
 CELERY = (*DJANGO, "celery==5.7.0", "kombu==5.7.0")
 TABLES = (django("shop", "migrate", "--run-syncdb"), django("access", "migrate", "--run-syncdb"))
 
-WORKER = Command("access", ("celery", "-A", "access.celery", "worker", "-c", "2", "-l", "INFO"))
+WORKER = ProgramCommand(
+    "access", ("celery", "-A", "access.celery", "worker", "-c", "2", "-l", "INFO")
+)
 ONLY_A_LOG_LINE = Failed("a line in the consumer's log")
 SHOVEL = "by hand, RabbitMQ's shovel"
 DEAD_QUEUE = Failed("queue `access.dead`", queue="access.dead", replay=SHOVEL)
@@ -95,7 +40,7 @@ def consumer_kills(ack: str) -> dict[str, Kill]:
 
 
 def direct_kills(publish: str) -> dict[str, Kill]:
-    """Without an outbox, the web process publishes, and nothing is marked."""
+    """The kills of a contender without an outbox, whose web process publishes."""
     return {
         CONFIRM_GAP: Kill(PAYER, f"{publish}:before"),
         MARK_GAP: Kill(PAYER, f"{publish}:after"),
@@ -103,8 +48,8 @@ def direct_kills(publish: str) -> dict[str, Kill]:
 
 
 CELERY_SENDS = "celery.app.base:Celery.send_task"
-# Celery acks in the worker's main process, the handler runs in a child: the row is committed when
-# the manager's method returns, whether the ack came before (the default) or is to come.
+# Celery acks in the worker's main process, while the handler runs in a child. The row is committed
+# when the manager's method returns, before the ack or (by default) after it.
 CELERY_ACKS = {
     IN_HANDLER: Kill(CONSUMER, NEW_CODE),
     ACK_GAP: Kill(CONSUMER, "django.db.models.query:QuerySet.create:after"),
@@ -126,7 +71,7 @@ CELERY_OUTBOX_KILLS = {
     MARK_GAP: Kill(RELAY, f"{CELERY_SENDS}:after"),
 }
 CELERY_OUTBOX_PROCESSES = {
-    # A row that a dead relay had claimed is free after this; five minutes by default.
+    # Frees rows that a dead relay had claimed; five minutes by default.
     RELAY: django("shop", "celery_outbox_relay", "--stale-timeout-seconds", "5"),
     CONSUMER: WORKER,
 }
@@ -171,10 +116,13 @@ FASTSTREAM = (
     "faststream[rabbit,cli]==0.7.8", "faststream-outbox[asyncpg]==0.19.0", "aio-pika==10.2.1",
     "sqlalchemy==2.1.9", "asyncpg==0.32.0",
 )  # fmt: skip
-FASTSTREAM_TABLES = (Command("shop", ("shop.models",)), Command("access", ("access.models",)))
+FASTSTREAM_TABLES = (
+    ProgramCommand("shop", ("shop.models",)),
+    ProgramCommand("access", ("access.models",)),
+)
 FASTSTREAM_PROCESSES = {
-    RELAY: Command("shop", ("faststream", "run", "shop.app:app")),
-    CONSUMER: Command("access", ("faststream", "run", "access.app:app")),
+    RELAY: ProgramCommand("shop", ("faststream", "run", "shop.app:app")),
+    CONSUMER: ProgramCommand("access", ("faststream", "run", "access.app:app")),
 }
 FASTSTREAM_KILLS = {
     CONFIRM_GAP: Kill(RELAY, "faststream.rabbit.publisher.usecase:RabbitPublisher._publish:before"),
@@ -195,7 +143,7 @@ CONTENDERS = (
     ),
     Contender(
         "Kombu", "", CELERY, ("common", "kombu"), TABLES,
-        {CONSUMER: Command("access", ("access.consumer",))},
+        {CONSUMER: ProgramCommand("access", ("access.consumer",))},
         direct_kills("kombu.messaging:Producer.publish")
         | consumer_kills("kombu.message:Message.ack"),
         ONLY_A_LOG_LINE,

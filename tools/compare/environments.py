@@ -1,4 +1,4 @@
-"""A virtual environment for each contender, made from the package index."""
+"""A virtual environment for each contender, installed from the package index."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from tools.system.commands import ROOT
 
-from .contenders import Contender
+from .contender import Contender
 
 
 class CannotInstall(Exception):
-    """A contender cannot be installed; the message is the end of what the installer said."""
+    """A contender cannot be installed; the message is the end of the installer's output."""
 
 
 def python_of(contender: Contender, folder: Path) -> Path:
-    """The Python of the contender's environment, made at its first use. Raises `CannotInstall`."""
+    """The Python of the contender's environment, created if needed. Raises `CannotInstall`."""
     wanted = " ".join((*contender.packages, *contender.checkout))
     environment = folder / f"venv-{zlib.crc32(wanted.encode()):08x}"
     python = environment / "bin" / "python"
@@ -30,7 +30,7 @@ def python_of(contender: Contender, folder: Path) -> Path:
 
 
 def versions(python: Path) -> dict[str, str]:
-    """Every distribution in an environment, by name."""
+    """The versions of all packages in an environment."""
     listed = _uv("pip", "list", "--format", "json", "--python", str(python))
     return {package["name"]: package["version"] for package in json.loads(listed)}
 

@@ -1,4 +1,4 @@
-"""What a contender goes through: a kill at each point, a killed broker, a handler that fails."""
+"""Runs a contender through a kill at each crash point, a killed broker and a failing handler."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from .contenders import BROKER, CONSUMER, CRASH_POINTS, Contender
-from .stage import LOOK_EVERY, Stage
+from .contender import BROKER, CONSUMER, CRASH_POINTS, Contender
+from .stage import LOOK_EVERY, ContenderStage
 
 QUIET = 8.0
 """Seconds without a change after which what is missing counts as lost."""
 CALM = 2.0
-"""Seconds without a change after which nothing more is expected if nothing is missing."""
+"""Seconds without a change after which the next point begins, if nothing is missing."""
 AT_MOST = 75.0
-"""Seconds that a contender has to come to rest after a point."""
+"""Seconds that a contender has to become idle after a point."""
 BROKER_KILLS = 2
 AT_REST = 1.0
-"""Seconds that messages have waited in the queue when the broker is killed."""
+"""Seconds that messages stay in the queue before the broker is killed."""
 WITHOUT_BROKER = 4.0
-"""Seconds that orders are paid without a broker, at most."""
+"""The maximum number of seconds that orders are paid without a broker."""
 POISONED, HEALTHY = 5, 20
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a point has cost, in orders that the shop has committed."""
+    """The orders committed at a point, and how many of them were lost or doubled."""
 
     paid: int
     lost: int
@@ -35,8 +35,8 @@ class Cost:
 
 
 @dataclass
-class Outcome:
-    """What came of one contender; `error` says why it could not be run."""
+class ContenderResult:
+    """The result of one contender; `error` says why it could not be run."""
 
     contender: Contender
     lines: int
@@ -51,10 +51,15 @@ class Outcome:
 
 
 class Performance:
-    """Runs every point on one stage; a late message is not a lost one, so all is judged last."""
+    """Runs every point on one stage, and counts at the end, as messages may arrive late."""
 
     def __init__(
-        self, stage: Stage, outcome: Outcome, messages: int, kills: int, say: Callable[[str], None]
+        self,
+        stage: ContenderStage,
+        outcome: ContenderResult,
+        messages: int,
+        kills: int,
+        say: Callable[[str], None],
     ) -> None:
         self._stage = stage
         self._outcome = outcome
@@ -92,7 +97,7 @@ class Performance:
             deaths += self._stage.sprung(20)
             self._stage.supervise()
             all_orders += orders
-        self._rest(range(all_orders[0], all_orders[-1] + 1))
+        self._wait_until_idle(range(all_orders[0], all_orders[-1] + 1))
         return deaths
 
     def _broker_point(self) -> int:
@@ -100,7 +105,7 @@ class Performance:
         stage.perform(None)
         all_orders: list[int] = []
         for _ in range(BROKER_KILLS):
-            # What waits in the queue has to outlive the broker, so nobody takes it out.
+            # Without a consumer, so that messages are in the queue when the broker is killed.
             stage.stop(CONSUMER)
             half = self._messages // BROKER_KILLS // 2
             before, during = self._take(half), self._take(half)
@@ -116,7 +121,7 @@ class Performance:
             stage.supervise()
             stage.wait_for_consumer()
             all_orders += [*before, *during]
-        self._rest(range(all_orders[0], all_orders[-1] + 1))
+        self._wait_until_idle(range(all_orders[0], all_orders[-1] + 1))
         return BROKER_KILLS
 
     def _wait(self, until: Callable[[], bool], timeout: float) -> None:
@@ -132,7 +137,7 @@ class Performance:
         stage.poison(poisoned)
         stage.pay(poisoned)
         stage.pay(healthy)
-        self._rest(range(poisoned[0], healthy[-1] + 1))
+        self._wait_until_idle(range(poisoned[0], healthy[-1] + 1))
         self._outcome.seen = self._seen() - before
         self._outcome.passed = sum(bool(stage.codes()[order]) for order in healthy)
         stage.poison(())
@@ -140,7 +145,7 @@ class Performance:
             stage.run(failed.command)
         elif failed.queue:
             self._shovel(failed.queue)
-        self._rest(poisoned)
+        self._wait_until_idle(poisoned)
         self._outcome.replayed = sum(bool(stage.codes()[order]) for order in poisoned)
 
     def _seen(self) -> int:
@@ -156,8 +161,7 @@ class Performance:
         }  # fmt: skip
         self._stage.node.ctl("set_parameter", "shovel", "replay", json.dumps(there_and_back))
 
-    def _rest(self, orders: range) -> None:
-        """Wait until nothing moves any more."""
+    def _wait_until_idle(self, orders: range) -> None:
         stage = self._stage
         deadline = time.monotonic() + AT_MOST
         last, since = None, time.monotonic()
@@ -168,9 +172,9 @@ class Performance:
             now = (codes.total(), waiting, stage.pending(), consumers)
             if now != last:
                 last, since = now, time.monotonic()
-            at_rest = consumers and not waiting and not stage.pending()
+            idle = consumers and not waiting and not stage.pending()
             missing = any(not codes[order] for order in stage.paid(orders))
-            if at_rest and time.monotonic() - since > (QUIET if missing else CALM):
+            if idle and time.monotonic() - since > (QUIET if missing else CALM):
                 return
             time.sleep(LOOK_EVERY)
 

@@ -1,4 +1,4 @@
-"""The tables of a run: on the terminal, and in the document."""
+"""Shows the results on the terminal, and writes them to the document."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from .contenders import CRASH_POINTS
-from .performance import POISONED, Cost, Outcome
+from .contender import CRASH_POINTS
+from .performance import POISONED, ContenderResult, Cost
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 COSTS = ("", "lines", *CRASH_POINTS)
 AFTERWARDS = ("", "failed message", "replay", "replayed")
 
 
-def show(console: Console, outcomes: Sequence[Outcome], facts: Mapping[str, str]) -> None:
+def show(console: Console, outcomes: Sequence[ContenderResult], facts: Mapping[str, str]) -> None:
     for title, columns, rows in (
         ("Lost / doubled, of the orders paid", COSTS, _costs(outcomes)),
         ("A message whose handler always fails", AFTERWARDS, _afterwards(outcomes)),
@@ -29,8 +29,8 @@ def show(console: Console, outcomes: Sequence[Outcome], facts: Mapping[str, str]
         console.print(f"[bold]{name}:[/] {value}")
 
 
-def write(file: Path, outcomes: Sequence[Outcome], facts: Mapping[str, str]) -> None:
-    """Put the tables between the two marks of a document. Raises `ValueError` without them."""
+def write(file: Path, outcomes: Sequence[ContenderResult], facts: Mapping[str, str]) -> None:
+    """Write the tables between the two marks of a document. Raises `ValueError` without marks."""
     text = file.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -44,7 +44,7 @@ def write(file: Path, outcomes: Sequence[Outcome], facts: Mapping[str, str]) -> 
     file.write_text("\n\n".join([before + begin, *parts, end + after]), encoding="utf-8")
 
 
-def _costs(outcomes: Sequence[Outcome]) -> list[list[str]]:
+def _costs(outcomes: Sequence[ContenderResult]) -> list[list[str]]:
     rows = []
     for outcome in outcomes:
         cells = [_cost(outcome.costs.get(point)) for point in CRASH_POINTS]
@@ -60,7 +60,7 @@ def _cost(cost: Cost | None) -> str:
     return f"{cost.lost} / {cost.doubled} of {cost.paid}"
 
 
-def _afterwards(outcomes: Sequence[Outcome]) -> list[list[str]]:
+def _afterwards(outcomes: Sequence[ContenderResult]) -> list[list[str]]:
     rows = []
     for outcome in outcomes:
         failed = outcome.contender.failed

@@ -1,4 +1,4 @@
-"""One contender on stage: its program, its two databases, its broker, and its processes."""
+"""What one contender runs on: its program, databases, broker and processes."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from tools.system.ports import LOCAL, free_port
 from tools.system.process import Process
 
 from . import program
-from .contenders import CONSUMER, PAYER, Command, Contender, Kill
+from .contender import CONSUMER, PAYER, Contender, Kill, ProgramCommand
 
 LOOK_EVERY = 0.2
-"""Seconds between two looks at what is going on."""
+"""Seconds between two checks."""
 SETUP_TIMEOUT = 60
 PLUGINS = ("rabbitmq_stomp", "rabbitmq_shovel")
 CODES = "SELECT order_id, count(*) FROM access_accesscode GROUP BY order_id"
 
 
 class Broken(Exception):
-    """A contender's program does not start; the message has the end of what it said."""
+    """A contender's program does not start; the message has the end of its output."""
 
 
-class Stage:
-    """Everything that one contender has to itself; all gone after the `with` block."""
+class ContenderStage:
+    """Everything that one contender needs; all removed after the `with` block."""
 
     def __init__(
         self, contender: Contender, python: Path, database_server: str, folder: Path
@@ -89,8 +89,8 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def run(self, command: Command) -> str:
-        """Run a command to its end; returns what it said. Raises `Broken`."""
+    def run(self, command: ProgramCommand) -> str:
+        """Run a command to its end; returns its output. Raises `Broken`."""
         done = subprocess.run(
             self._arguments(command),
             cwd=self._program,
@@ -101,19 +101,19 @@ class Stage:
             check=False,
         )
         if done.returncode:
-            said = (done.stdout + done.stderr)[-600:]
-            raise Broken(f"{' '.join(command.arguments)}: {said}")
+            output = (done.stdout + done.stderr)[-600:]
+            raise Broken(f"{' '.join(command.arguments)}: {output}")
         return done.stdout
 
     def perform(self, kill: Kill | None) -> None:
-        """Restart all processes; from now on one of them dies where `kill` says, if armed."""
+        """Restart all processes; from now on, `arm` kills one of them where `kill` says."""
         self.end()
         self._kill = kill
         self.supervise()
         self.wait_for_consumer()
 
     def supervise(self) -> None:
-        """Start what does not run, as a supervisor would."""
+        """Restart processes that have ended, as a supervisor would."""
         for name in self.contender.processes:
             if name not in self._processes or self._processes[name].exit_code is not None:
                 self._start(name)
@@ -130,7 +130,7 @@ class Stage:
         self._trap.touch()
 
     def sprung(self, timeout: float) -> bool:
-        """Whether the armed process has died by now; disarmed if it has not."""
+        """Wait until the armed process is killed; if it is not, disarm it and return false."""
         deadline = time.monotonic() + timeout
         while self._trap.exists() and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY)
@@ -141,15 +141,15 @@ class Stage:
         return not missed
 
     def poison(self, orders: Iterable[int]) -> None:
-        """From now on no code can be made for these orders; for none of them: all is mended."""
+        """From now on, the handler fails for exactly these orders."""
         self._poison.write_text("\n".join(map(str, orders)))
 
     def start_paying(self, orders: range) -> Process:
         arguments = ("pay", str(orders[0]), str(orders[-1]), str(self._tried))
-        return self._process(PAYER, Command("shop", arguments))
+        return self._process(PAYER, ProgramCommand("shop", arguments))
 
     def pay(self, orders: range, timeout: float = 60) -> None:
-        """Pay orders, each tried once; a web process that dies is started again."""
+        """Pay orders, each tried once; restart the web process if it is killed."""
         while True:
             payer = self.start_paying(orders)
             code = payer.wait_or_kill(timeout)
@@ -159,16 +159,13 @@ class Stage:
                 raise Broken(payer.last_lines())
 
     def paid(self, orders: range) -> set[int]:
-        """Those of the orders that the shop has committed."""
         rows = self.query("shop", "SELECT id FROM shop_order")
         return {int(number) for (number,) in rows} & set(orders)
 
     def codes(self) -> Counter[int]:
-        """How many codes each order has."""
         return Counter({int(order): int(count) for order, count in self.query("access", CODES)})
 
     def pending(self) -> int:
-        """What waits in the outbox."""
         query = self.contender.pending
         return int(self.query("shop", query)[0][0]) if query else 0
 
@@ -177,7 +174,7 @@ class Stage:
             return connection.execute(query.encode()).fetchall()
 
     def queue(self, name: str = "") -> tuple[int, int]:
-        """Messages that wait in a queue, and its consumers; none if the queue does not exist.
+        """The number of messages and of consumers of a queue, 0 if it does not exist.
 
         Without a name, the queue that the access service consumes.
         """
@@ -192,7 +189,7 @@ class Stage:
         return messages, consumers
 
     def wait_for_consumer(self, timeout: float = 30) -> None:
-        """Raises `Broken` if no consumer comes to the queue."""
+        """Raises `Broken` if the queue gets no consumer."""
         deadline = time.monotonic() + timeout
         while not self.queue()[1]:
             self.supervise()
@@ -203,7 +200,7 @@ class Stage:
     def _start(self, name: str) -> None:
         self._processes[name] = self._process(name, self.contender.processes[name])
 
-    def _process(self, name: str, command: Command) -> Process:
+    def _process(self, name: str, command: ProgramCommand) -> Process:
         environment = self._environment(command.service)
         if self._kill and self._kill.process == name:
             environment["KILL_AT"] = self._kill.place
@@ -216,7 +213,7 @@ class Stage:
             is_ready=lambda _: True,
         )
 
-    def _arguments(self, command: Command) -> list[str]:
+    def _arguments(self, command: ProgramCommand) -> list[str]:
         return [str(self._python), "run.py", *command.arguments]
 
     def _environment(self, service: str) -> dict[str, str]:

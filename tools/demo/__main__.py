@@ -1,11 +1,11 @@
 """Run the whole system on this machine, and follow one paid subscription through it.
 
-    make demo                     start everything, follow one subscription, stay up
+    make demo                     start everything, follow one subscription, keep running
     make demo ONCE=1              stop once that subscription has its code
     PAYMENT_PORT=9000 make demo   choose a port; also STUDENT_PORT, SMTP_PORT, MAIL_PORT,
                                   PAYMENT_OPERATORS_PORT and STUDENT_OPERATORS_PORT
 
-On a real RabbitMQ, and real PostgreSQL databases that exist already:
+On a real RabbitMQ and PostgreSQL, with databases that exist already:
 
     BROKER_URL=amqp://user:password@host:5672// \\
     PAYMENT_DATABASE_URL=postgres://user:password@host/payment \\
@@ -13,55 +13,57 @@ On a real RabbitMQ, and real PostgreSQL databases that exist already:
 
 Without these variables, databases and broker are files in var/demo. Delete it to start over.
 
-Exit codes: 0 the code in the mail is the code in the API, or Ctrl-C once everything was up;
+Exit codes: 0 the mail and the API have the same code, or Ctrl-C once everything was running;
 1 with ONCE=1, the subscription did not get its code; 2 the system did not start;
-130 Ctrl-C before everything was up; 143 SIGTERM.
+130 Ctrl-C before everything was running; 143 SIGTERM.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from tools import rest
+from tools import command_line, rest
 from tools.system.backends import Backends
 from tools.system.commands import OPERATORS, PROCESSES, ROOT
 from tools.system.keys import kept_keys, write_private
 from tools.system.logs import Follower
-from tools.system.ports import OPERATORS_PORTS, Ports, PortTaken
-from tools.system.process import NotReady
+from tools.system.ports import OPERATORS_PORTS, Ports, PortTaken, use_no_proxy_here
+from tools.system.process import NotReady, Process
 from tools.system.system import CommandFailed, System
 
 from . import screen
 from .journey import Journey, Stuck
 
 KEY_FILE = "api_key"
+OPERATOR = "admit-one-demo"
 SHORT_LIFE = 10.0
-"""Seconds; a process that ends sooner than that is not restarted."""
+"""Seconds from its start; a process that ends sooner, and never was ready, is not restarted."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="make demo",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser("make demo", __doc__)
     parser.add_argument(
         "--once", action="store_true", help="stop once the subscription has its code"
     )
     parser.add_argument(
-        "--folder", type=Path, default=ROOT / "var" / "demo", help="its files (default: var/demo)"
+        "--folder",
+        type=Path,
+        default=ROOT / "var" / "demo",
+        help="folder for its files (default: var/demo)",
     )
     options = parser.parse_args()
+    use_no_proxy_here()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # `nohup … &` lets it be ignored
     try:
         sys.exit(demo(options.folder.resolve(), once=options.once))
     except (PortTaken, ValueError, CommandFailed, NotReady) as error:
@@ -76,10 +78,13 @@ def _end(number: int, _: FrameType | None) -> NoReturn:
 
 
 def demo(folder: Path, *, once: bool) -> int:
-    """Start everything, follow one subscription, and stay up unless `once`."""
+    """Start everything, follow one subscription, and keep running unless `once`."""
     began = time.monotonic()
     ports = Ports.from_environment(but=OPERATORS_PORTS if once else ())
+    # What the databases and mails of a demo hold is for its owner only, for all its processes.
+    os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
     keys = kept_keys(folder / "keys.json")
     backends = backends_from_environment(folder)
     screen.title(backends)
@@ -96,7 +101,7 @@ def demo(folder: Path, *, once: bool) -> int:
             return 1 if problem else 0
         try:
             login = open_operators_pages(system)
-            screen.how_to_go_on(system, folder / KEY_FILE, login)
+            screen.next_steps(system, folder / KEY_FILE, login)
             stay_up(system)
         except KeyboardInterrupt:
             screen.stopping()
@@ -104,7 +109,7 @@ def demo(folder: Path, *, once: bool) -> int:
 
 
 def backends_from_environment(folder: Path) -> Backends:
-    """The servers that the environment names, and a file in `folder` for each other."""
+    """The servers that the environment names; files in `folder` for the others."""
     embedded = Backends.embedded(folder)
     broker_url = os.environ.get("BROKER_URL", "")
     return Backends(
@@ -120,7 +125,7 @@ def backends_from_environment(folder: Path) -> Backends:
 
 
 def api_key(system: System, file: Path) -> str:
-    """The demo's key for the payment API; a new one if the database does not know the old."""
+    """The demo's key for the payment API; a new one if the database does not have it."""
     if file.exists():
         key = file.read_text()
         try:
@@ -136,17 +141,20 @@ def api_key(system: System, file: Path) -> str:
 
 
 def open_operators_pages(system: System) -> str:
-    """Start the operators' pages; returns name and password of a new operator with every right."""
+    """Start the operators' pages; returns the name and the new password of their superuser.
+
+    It is the same one each time, so that databases on servers do not collect them.
+    """
     system.migrate("operators.settings")
     system.start(*OPERATORS)
-    name, password = f"demo-{secrets.token_hex(3)}", secrets.token_urlsafe(9)
-    system.new_operator(name, password)
+    password = secrets.token_urlsafe(9)
+    system.set_operator(OPERATOR, password)
     system.wait_ready(*OPERATORS)
-    return f"{name} {password}"
+    return f"{OPERATOR} {password}"
 
 
 def follow_one(system: System, key: str) -> str:
-    """One subscription from the POST to the code. Returns what went wrong, or nothing."""
+    """Follow one subscription from the POST to the code; returns what went wrong, if anything."""
     try:
         journey = Journey(system, key)
         screen.posted(journey)
@@ -157,26 +165,39 @@ def follow_one(system: System, key: str) -> str:
     screen.mail(journey.mails()[0])
     mailed, shown = journey.codes()
     if mailed != [shown]:
-        return f"Expected one code in the mail, the one in the API ({shown}), got {mailed}"
+        return f"Expected the mail to have the code of the API, {shown}, got {mailed}"
     screen.same_code(shown)
     return ""
 
 
 def stay_up(system: System) -> NoReturn:
-    """Show the processes' logs, and restart what was killed, until Ctrl-C."""
+    """Show the logs, and restart processes that end, until Ctrl-C."""
     follower = Follower(system.folder / "logs")
-    started = dict.fromkeys(system.running(), time.monotonic())
+    given_up: set[Process] = set()
     while True:
         for name, line in follower.new_lines():
             screen.log(name, line)
-        for name in set(started) - set(system.running()):
-            lived = time.monotonic() - started.pop(name)
-            again = lived > SHORT_LIFE
-            screen.ended(name, system.process(name).exit_code, again=again)
+        for process in set(system.ended()) - given_up:
+            again = can_start(process)
+            screen.ended(process.name, process.exit_code, again=again)
             if again:
-                system.start(name)
-                started[name] = time.monotonic()
+                system.start(process.name)
+            else:
+                given_up.add(process)
+        for process in map(system.process, system.running()):
+            if not process.was_ready:
+                note_ready(process)
         time.sleep(0.2)
+
+
+def can_start(process: Process) -> bool:
+    """Whether it pays to start an ended process again: it did work, or failed only later."""
+    return process.was_ready or time.monotonic() - process.started_at > SHORT_LIFE
+
+
+def note_ready(process: Process) -> None:
+    with suppress(NotReady):  # it has just ended
+        process.is_ready()
 
 
 if __name__ == "__main__":

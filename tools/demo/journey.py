@@ -1,7 +1,6 @@
-"""One paid subscription on its way through both services, watched from outside.
+"""Follows one paid subscription through both services, from outside.
 
-No service reports a step: it has happened when its row is committed, its mail is in the mailbox,
-or the API shows it.
+A step has happened when its row is committed, its mail is in the mailbox, or the API shows it.
 """
 
 from __future__ import annotations
@@ -27,25 +26,25 @@ HANDLED = "SELECT 1 FROM messaging_inbox WHERE subject = ?"
 
 
 class Stuck(Exception):
-    """A step did not happen in time; the message says which, and where to look."""
+    """A step did not happen in time; the message says which, and where to find the logs."""
 
 
 @dataclass(frozen=True)
-class Step:
+class Milestone:
     name: str
     what: str
     happened: Callable[[], bool]
     after: str = ""
-    """The step that causes it, and is looked for first."""
+    """The step that causes it; it is not looked for before that has happened."""
 
 
 class Journey:
-    """Posts a subscription when made, and then follows it."""
+    """Creating it posts a subscription; `steps` follows it."""
 
     def __init__(self, system: System, api_key: str) -> None:
         self._system = system
         self._headers = {"Authorization": f"Bearer {api_key}"}
-        # A student of their own each time: a person gets only so many mails a day.
+        # A new student each time, because of the daily cap of mails.
         person = secrets.token_hex(3)
         self.request: dict[str, Any] = {
             "user_id": f"ada-{person}",
@@ -60,8 +59,8 @@ class Journey:
         self.url = f"{url}/{self.subscription['id']}"
         self.accepted_after = time.monotonic() - self._posted_at
 
-    def steps(self, timeout: float = 30) -> Iterator[tuple[Step, float]]:
-        """Each step when it has happened, with its seconds since the POST. Raises `Stuck`."""
+    def steps(self, timeout: float = 30) -> Iterator[tuple[Milestone, float]]:
+        """Yield each step when it happens, with the seconds since the POST. Raises `Stuck`."""
         backends, subject = self._system.backends, self.subscription["id"]
         with (
             closing(Rows(backends.payment_database_url)) as payment,
@@ -69,30 +68,30 @@ class Journey:
         ):
             yield from self._follow(
                 [
-                    Step(
+                    Milestone(
                         "published",
                         "payment relay: the broker has confirmed the event",
                         lambda: payment.exist(PUBLISHED, subject),
                     ),
-                    Step(
+                    Milestone(
                         "code issued",
                         "student consumer: code, mail and reply, one commit",
                         lambda: student.exist(CAUSED, subject),
                         after="published",
                     ),
-                    Step(
+                    Milestone(
                         "mail delivered",
                         "student Celery worker: the mail server has it",
                         lambda: bool(self.mails()),
                         after="code issued",
                     ),
-                    Step(
+                    Milestone(
                         "code stored",
                         "payment consumer: handled the reply",
                         lambda: payment.exist(HANDLED, subject),
                         after="code issued",
                     ),
-                    Step(
+                    Milestone(
                         "shown by the API",
                         "payment web: the subscription is active",
                         lambda: self.shown()["status"] == "active",
@@ -102,7 +101,7 @@ class Journey:
                 timeout,
             )
 
-    def _follow(self, steps: list[Step], timeout: float) -> Iterator[tuple[Step, float]]:
+    def _follow(self, steps: list[Milestone], timeout: float) -> Iterator[tuple[Milestone, float]]:
         pending, seen = steps, {""}
         while pending:
             waiting = []
@@ -114,14 +113,14 @@ class Journey:
                     waiting.append(step)
             pending = waiting
             if pending:
-                self._give_up_if_hopeless(pending, timeout)
+                self._raise_if_stuck(pending, timeout)
                 time.sleep(LOOK_EVERY)
 
-    def _give_up_if_hopeless(self, pending: list[Step], timeout: float) -> None:
+    def _raise_if_stuck(self, pending: list[Milestone], timeout: float) -> None:
         missing = ", ".join(step.name for step in pending)
         for process in self._system.ended():
             raise Stuck(
-                f"Did not happen: {missing}. {process.name} has ended "
+                f"Did not happen: {missing}. {process.name} ended "
                 f"with exit code {process.exit_code}. {process.last_lines()}"
             )
         if time.monotonic() - self._posted_at > timeout:
@@ -131,12 +130,12 @@ class Journey:
             )
 
     def mails(self) -> list[dict[str, str]]:
-        """What the student got, newest first."""
+        """The student's mails, newest first."""
         mails: list[dict[str, str]] = rest.get(f"{self._system.mail_url}/api/messages")
         return [mail for mail in mails if self.request["email"] in mail["to"]]
 
     def shown(self) -> dict[str, str]:
-        """The subscription as the payment API shows it now."""
+        """The subscription as the payment API shows it."""
         shown: dict[str, str] = rest.get(self.url, self._headers)
         return shown
 

@@ -1,4 +1,4 @@
-"""How the demo looks: 80 columns, and as readable without colour as with it."""
+"""The demo's output: 80 columns wide, and readable without colour."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def same_code(code: str) -> None:
     console.print(f"  [green]✓[/] [bold]{code}[/] is in the mail and in the payment API")
 
 
-def how_to_go_on(system: System, key_file: Path, operator: str) -> None:
+def next_steps(system: System, key_file: Path, operator: str) -> None:
     console.print()
     console.print("[bold]Try it yourself[/]")
     console.print()
@@ -93,13 +93,16 @@ def how_to_go_on(system: System, key_file: Path, operator: str) -> None:
          "amount": 4900, "currency": "EUR"}}' {system.payment_url}/v1/subscriptions
 """
     console.print(Text(lines), soft_wrap=True)
+    console.print(
+        'make manage SERVICE=student ARGS="set_aside list" runs any command of a service.'
+    )
     console.print("Kill any process with [bold]kill -9[/]: nothing is lost, and it is restarted.")
     console.print("The logs of all processes follow. [bold]Ctrl-C[/] stops everything.")
     console.print()
 
 
 def shown_path(path: Path) -> Path:
-    """Short if it is below where the command was given, so that it fits the screen."""
+    """Relative to the current folder if possible, so that it fits the screen."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -110,7 +113,7 @@ def log(name: str, line: str) -> None:
 
 def ended(name: str, exit_code: int | None, *, again: bool) -> None:
     how = f"signal {-exit_code}" if exit_code and exit_code < 0 else f"exit code {exit_code}"
-    what = "restarting it" if again else "not restarted, it ended too soon: see its log"
+    what = "restarting it" if again else "it was never ready: see its log"
     console.print(f"[bold yellow]{name} ended ({how}); {what}[/]")
 
 

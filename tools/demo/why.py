@@ -1,18 +1,17 @@
-"""Show what happened to one subscription, from both services, in order.
+"""Show what happened to one subscription of the demo, in both services.
 
-    make why ID=019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10      in the demo's databases
+    make why ID=019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10
 
-ID is that of a subscription, or of an event about it. The demo need not be running.
+ID is the id of a subscription, or of an event about it. The demo need not be running.
 For databases on servers, set BROKER_URL, PAYMENT_DATABASE_URL and STUDENT_DATABASE_URL as for
 `make demo`.
 
-Exit codes: 0 finished in both services; 1 something waits or is stuck; 2 unknown to both;
+Exit codes: 0 finished in both services; 1 something is waiting or stuck; 2 unknown to both;
 3 a service could not answer.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -27,35 +26,30 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tools import command_line
 from tools.system.commands import ROOT, SERVICES
-from tools.system.keys import kept_keys
 from tools.system.system import CommandFailed, System
 
-from .__main__ import backends_from_environment
+from .manage import DEMO, demo_system
 
 Half = dict[str, Any]
-"""What `manage.py why --json` prints."""
+"""What `manage.py why --json` of one service prints."""
 
 COLOURS = {"payment_service": "cyan", "student_service": "magenta"}
 WIDEST = 80
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="make why",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_line.parser("make why", __doc__)
     parser.add_argument("id", help="the id of a subscription, or of an event about it")
     parser.add_argument(
-        "--folder", type=Path, default=ROOT / "var" / "demo", help="the demo's (default: var/demo)"
+        "--folder",
+        type=Path,
+        default=DEMO,
+        help="folder of the demo (default: var/demo)",
     )
     options = parser.parse_args()
-    keys = options.folder / "keys.json"
-    if not keys.exists():
-        print(f"Expected the demo's keys in {keys}, but there are none: run `make demo` first.")
-        sys.exit(3)
-    system = System(options.folder, backends_from_environment(options.folder), keys=kept_keys(keys))
+    system = demo_system(options.folder)
     try:
         sides = both_halves(system, options.id)
     except CommandFailed as error:
@@ -66,7 +60,7 @@ def main() -> None:
 
 
 def both_halves(system: System, given: str) -> list[Half]:
-    """Each side's half. Only one side may know an event's id; it names the subscription."""
+    """Both halves. If only one side knows the event's id, it names the subscription."""
     sides = [half_of(system, service, given) for service in SERVICES]
     for side in sides:
         if side["subject"] != given and side["standing"] != "unknown":
@@ -75,7 +69,7 @@ def both_halves(system: System, given: str) -> list[Half]:
 
 
 def half_of(system: System, service: str, given: str) -> Half:
-    """One side's half. Raises `CommandFailed` if it gives none."""
+    """One side's half. Raises `CommandFailed`."""
     done = subprocess.run(
         [sys.executable, "manage.py", "why", given, "--json"],
         cwd=ROOT / service,
@@ -101,7 +95,7 @@ def exit_code(sides: Sequence[Half]) -> int:
 
 
 def show(sides: Sequence[Half], console: Console | None = None) -> None:
-    """Both halves by time, then what waits; readable from 40 columns, and without colour."""
+    """Show both halves by time, then what is waiting; readable in 40 columns and without colour."""
     console = console or Console(highlight=False)
     console.width = min(console.width, WIDEST)
     console.print(Text(sides[0]["subject"], "bold"))
@@ -135,7 +129,7 @@ def _show_standing(console: Console, side: Half) -> None:
     name = Text(_short(side["service"]), COLOURS[side["service"]])
     console.print()
     if side["standing"] == "unknown":
-        console.print(name, Text("does not know it", "bold yellow"))
+        console.print(name, Text("has no record of it", "bold yellow"))
     elif side["standing"] == "finished":
         console.print(name, Text("has finished", "green"))
     for wait in side["waits"]:

@@ -1,1 +1,1 @@
-"""A mailbox for development: takes every mail by SMTP, sends none on, shows them on a page."""
+"""A mailbox for development: accepts mails by SMTP, forwards none, and shows them on a page."""

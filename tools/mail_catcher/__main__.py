@@ -1,15 +1,14 @@
-"""Take every mail by SMTP, send none on, and show them on a page.
+"""Accept every mail by SMTP, forward none, and show them on a page.
 
     python -m tools.mail_catcher --folder mails
 
-It prints a line that ends in `mail ready` once both ports listen. SIGTERM or Ctrl-C stops it.
+Prints a line that ends in `mail ready` once both ports listen. SIGTERM or Ctrl-C stops it.
 
 Exit codes: 0 it was stopped; 1 a port is taken; 2 an option is wrong.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import signal
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tools import command_line
 from tools.system.ports import LOCAL
 
 from .mailbox import Mailbox
@@ -25,7 +25,7 @@ from .pages import page_server
 
 
 class Sink:
-    """What aiosmtpd calls for each mail: stored before the answer, as a mail server promises."""
+    """The handler for aiosmtpd: stores each mail before it accepts it."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
@@ -58,15 +58,13 @@ async def catch(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.mail_catcher",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_line.parser("python -m tools.mail_catcher", __doc__)
+    parser.add_argument("--smtp-port", type=int, default=1025, help="SMTP port (default 1025)")
+    parser.add_argument(
+        "--http-port", type=int, default=8025, help="port of the page (default 8025)"
     )
-    parser.add_argument("--smtp-port", type=int, default=1025, help="for mail (default 1025)")
-    parser.add_argument("--http-port", type=int, default=8025, help="the page (default 8025)")
-    parser.add_argument("--folder", type=Path, required=True, help="where the mails are kept")
-    parser.add_argument("--discard", action="store_true", help="count mails and keep none")
+    parser.add_argument("--folder", type=Path, required=True, help="where to keep the mails")
+    parser.add_argument("--discard", action="store_true", help="count mails, but do not keep them")
     options = parser.parse_args()
     mailbox = Mailbox(options.folder, discard=options.discard)
     asyncio.run(catch(mailbox, options.smtp_port, options.http_port))

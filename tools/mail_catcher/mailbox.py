@@ -1,4 +1,4 @@
-"""Mails in a folder, one `.eml` file each, numbered as they came."""
+"""Mails in a folder, one numbered `.eml` file each."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from functools import lru_cache
 from pathlib import Path
 
 Mail = dict[str, str]
-"""A mail as its reader sees it: id, from, to, subject, message_id, text, html, received_at."""
+"""A parsed mail: id, from, to, subject, message_id, text, html, received_at."""
 
 
 class Mailbox:
-    """The mails of one folder. `discard` only counts them, for measuring."""
+    """The mails of one folder. With `discard`, they are only counted."""
 
     def __init__(self, folder: Path, *, discard: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._discard = discard
         self.count = max((int(path.stem) for path in folder.glob("*.eml")), default=0)
 
     def add(self, content: bytes) -> None:
-        """Keep a mail; whoever lists them meanwhile sees all of it or nothing."""
+        """Store a mail atomically."""
         number = self.count + 1
         if not self._discard:
             partial = self._folder / f"{number:06}.partial"
+            partial.touch(mode=0o600)  # before it holds a code
             partial.write_bytes(content)
             partial.rename(partial.with_suffix(".eml"))
         self.count = number
 
     def mails(self, after: int = 0) -> list[Mail]:
-        """The mails that came after number `after`, newest first.
+        """The mails after number `after`, newest first.
 
-        By their numbers: the listing of a folder that files are added to may show one and not those
-        that came just before it, and a client that continues after it would never see them.
+        Found by number, not by listing the folder: while files are added, a listing may contain a
+        file but not an earlier one, which a client that continues after it would then miss.
         """
         paths = (self._folder / f"{number:06}.eml" for number in range(self.count, after, -1))
         return [read(path) for path in paths if path.exists()]
@@ -43,7 +44,7 @@ class Mailbox:
         return read(path) if path else None
 
     def source(self, mail_id: str) -> bytes | None:
-        """The mail as it came over the wire."""
+        """The mail as received."""
         path = self._path(mail_id)
         return path.read_bytes() if path else None
 
@@ -54,7 +55,7 @@ class Mailbox:
 
 @lru_cache(maxsize=10_000)
 def read(path: Path) -> Mail:
-    """Parse a mail; a file is never changed once it is there."""
+    """Parse a mail. Cached, since a file never changes."""
     message = message_from_bytes(path.read_bytes(), policy=policy.default)
     bodies = {kind: message.get_body((kind,)) for kind in ("plain", "html")}
     return {

@@ -1,10 +1,10 @@
 """The mailbox over HTTP: a page for people, JSON for programs.
 
 GET /                         all mails
-GET /mails/000001             one mail: as its reader sees it, its text, its source
-GET /api/messages             all mails as JSON, newest first; ?to= keeps one recipient's,
-                              ?after=000001 those that came after that one
-GET /api/count                how many mails came
+GET /mails/000001             one mail: rendered, as plain text, and its source
+GET /api/messages             all mails as JSON, newest first; ?to= selects a recipient,
+                              ?after=000001 only later mails
+GET /api/count                the number of mails
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from .mailbox import Mail, Mailbox
 
 PAGE = Template(Path(__file__).with_name("page.html").read_text())
 HTML = "text/html; charset=utf-8"
-NO_MAIL = '<p class="empty">No mail yet. This page shows the first one as soon as it comes.</p>'
-# What a mail brings along may be looked at, not run, and not fetched from anywhere.
+NO_MAIL = '<p class="empty">No mail yet. The first one will appear here when it arrives.</p>'
+# The content of a mail is shown, but runs no scripts and loads nothing.
 MAIL_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -34,7 +34,7 @@ PAGE_POLICY = (
 
 
 def page_server(mailbox: Mailbox, port: int) -> ThreadingHTTPServer:
-    """A server for the pages of `mailbox`, bound but not serving yet."""
+    """A server for the pages of `mailbox`; bound, but not serving yet."""
     handler = type("Handler", (Pages,), {"mailbox": mailbox})
     return ThreadingHTTPServer((LOCAL, port), handler)
 
@@ -43,10 +43,9 @@ class Pages(BaseHTTPRequestHandler):
     mailbox: Mailbox
 
     def do_GET(self) -> None:
-        """Answer one request."""
-        # A page from elsewhere must not read mails through a name that points here.
+        # Against DNS rebinding: another site must not read mails through a name of its own.
         if self.headers.get("Host", "").partition(":")[0] not in {LOCAL, "localhost"}:
-            self._answer(403, "text/plain", b"this mailbox is for this machine only")
+            self._answer(403, "text/plain", b"this mailbox can only be read from this machine")
             return
         url = urlsplit(self.path)
         match url.path.strip("/").split("/"):
@@ -100,7 +99,7 @@ class Pages(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Log nothing: a client that polls every few milliseconds would fill the log."""
+        """Log nothing: polling clients would fill the log."""
 
 
 def _list(mails: list[Mail]) -> str:

@@ -1,10 +1,10 @@
-"""A real RabbitMQ and a real PostgreSQL for tests and measurements, wherever they can be had.
+"""Finds or starts a real RabbitMQ and a real PostgreSQL for tests and measurements.
 
     with Servers() as servers:
         servers.broker.url, servers.database.url
 
-Each is looked for in a fixed order, and the one that was taken is printed.
-A server that was started here ends with this process; any other is left as it was.
+Each is searched for in a fixed order, and the one that is used is printed.
+A server that was started here ends with this process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["WAY", "NoServer", "Product", "Server", "Servers", "find", "postgresq
 class Servers:
     """Both servers, for as long as the `with` block lasts. Raises `NoServer`.
 
-    `broker` and `database` name the one way to take; empty means the first that works.
+    `broker` and `database` each choose one way; empty means the first that works.
     """
 
     broker: Server

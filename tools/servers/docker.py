@@ -1,4 +1,4 @@
-"""Servers in containers, where a Docker daemon answers and the image can be had."""
+"""Servers in containers, if a Docker daemon answers and has or can pull the image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Container = TypeVar("Container", bound=DockerContainer)
 
 
 def docker_answers() -> None:
-    """Ask the daemon: a client without one is common. Raises `NotHere`."""
+    """Raises `NotHere` if no daemon answers; many machines have only the client."""
     try:
         docker.from_env(timeout=5).ping()
     except (DockerException, requests.RequestException) as error:
@@ -28,6 +28,6 @@ def container(stack: ExitStack, wanted: Container) -> Container:
     try:
         started: Container = wanted.start()
     except (DockerException, requests.RequestException, TimeoutError) as error:
-        raise NotHere(f"its container does not start: {error}") from None
+        raise NotHere(f"the container does not start: {error}") from None
     stack.callback(started.stop)
     return started

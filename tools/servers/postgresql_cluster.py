@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own: started, killed, and started again on its data."""
+"""A private PostgreSQL, which can be crashed and restarted on its data."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from pathlib import Path
 import psycopg
 
 from tools.system.ports import LOCAL, free_port
-from tools.system.process import CHILD, NotReady, Process, wait_ready
+from tools.system.process import CHILD, NotReady, Process
 
-from .found import NotHere, temporary_folder
+from .found import NotHere, must_be_executable, temporary_folder
 
 
 class Cluster:
-    """One server on a free port, with its data in a folder that goes when the stack closes.
+    """One server on a free port, with its data in a folder that is removed with the stack.
 
-    Raises `NotHere` if it does not come up.
+    Raises `NotHere` if it does not start.
     """
 
     def __init__(self, stack: ExitStack, programs: Path) -> None:
+        must_be_executable(programs / "postgres")
         self._programs = programs
-        self._user = _unprivileged()
+        self._user = unprivileged()
         self.folder = temporary_folder(stack, "postgresql")
         if self._user != "-":
             shutil.chown(self.folder, self._user)
@@ -35,7 +36,7 @@ class Cluster:
         self.url = f"postgres://postgres@{LOCAL}:{self._port}/postgres"
         self._process: Process | None = None
         self._initialise()
-        # Its data is thrown away: there is nothing to end gently.
+        # Its data is not kept, so it need not shut down cleanly.
         stack.callback(self._end)
         try:
             self.start()
@@ -44,7 +45,7 @@ class Cluster:
             raise NotHere(str(error)) from None
 
     def start(self) -> None:
-        """Start it, on the data that it has, without waiting for it."""
+        """Start it on its existing data, without waiting for it."""
         listen = ["-h", LOCAL, "-p", str(self._port), "-k", str(self.folder)]
         where = ["-D", str(self._data), *listen, "-c", "max_connections=200"]
         self._process = Process(
@@ -56,17 +57,16 @@ class Cluster:
             is_ready=lambda _: _accepts(self.url),
         )
 
-    def wait_ready(self, timeout: float = 30) -> None:
-        """Wait until it takes connections. Raises `NotReady`."""
+    def wait_ready(self, timeout: float = 300) -> None:
+        """Wait until it accepts connections. Raises `NotReady`."""
         if self._process is None:
             raise ValueError("postgresql: expected to be started before it is waited for")
-        for _ in wait_ready([self._process], timeout):
-            pass
+        self._process.until_ready(timeout)
 
     def crash(self) -> None:
-        """End it without a checkpoint: what is not committed is gone, and its next start recovers.
+        """End it without a checkpoint, so that its next start must recover.
 
-        By SIGQUIT, which ends its children too: orphans of a SIGKILL would keep the data locked.
+        With SIGQUIT, which also ends its children; after a SIGKILL they would keep the data locked.
         """
         if self._process is not None:
             self._process.signal(signal.SIGQUIT)
@@ -97,8 +97,8 @@ class Cluster:
             raise NotHere(f"initdb failed: {made.stderr.strip()}")
 
 
-def _unprivileged() -> str:
-    """Who shall run it: PostgreSQL refuses to be run by root."""
+def unprivileged() -> str:
+    """The user to run it, since PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return "-"
     users = {entry.pw_name for entry in pwd.getpwall()}

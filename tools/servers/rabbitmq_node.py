@@ -1,8 +1,9 @@
-"""A RabbitMQ of our own: started, killed, started again on its data, and configured."""
+"""A private RabbitMQ, which can be killed, restarted on its data, and configured."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -10,22 +11,58 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tools.system.ports import LOCAL, answers, free_port
-from tools.system.process import NotReady, Process, wait_ready
+from tools.system.process import NotReady, Process
 
 from .found import NotHere, temporary_folder
 
 DEBIAN = Path("/usr/lib/rabbitmq/bin")
-"""Debian's own commands insist on root or on the user rabbitmq; those behind them do not."""
+"""Debian's wrappers on the PATH require root or the user rabbitmq; the commands here do not."""
+
+
+INETRC = '{host, {127,0,0,1}, ["localhost"]}.\n{lookup, [file, native]}.\n'
 
 
 class CtlFailed(Exception):
-    """rabbitmqctl ended with an error; the message is its output."""
+    """rabbitmqctl failed; the message is its output."""
+
+
+class NameServer:
+    """An epmd for our nodes alone, and the cookie that lets them join each other."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        installed()
+        folder = temporary_folder(stack, "epmd")
+        self.port = free_port()
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "ERL_EPMD_PORT": str(self.port),
+            "ERL_EPMD_ADDRESS": LOCAL,
+        }
+        cookie = folder / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(16))
+        cookie.chmod(0o400)
+        # A node would start an epmd that outlives it; this one ends with us.
+        process = Process(
+            "epmd",
+            ["epmd", "-port", str(self.port), "-address", LOCAL],
+            log=folder / "epmd.log",
+            env=self.environment,
+            is_ready=lambda _: answers(self.port),
+        )
+        stack.callback(process.end, 0)
+        process.until_ready(300)
+
+
+def node_name(port: int) -> str:
+    """Erlang's name of the node that listens on `port`."""
+    return f"admit-one-{port}@localhost"
 
 
 class Node:
-    """One node on free ports, with its data in a folder that goes when the stack closes.
+    """One node on free ports, with its data in a folder that is removed with the stack.
 
-    Raises `NotHere` where RabbitMQ is not installed or does not come up.
+    Raises `NotHere` if RabbitMQ is not installed or does not start.
     """
 
     def __init__(
@@ -36,30 +73,38 @@ class Node:
         data: Path | None = None,
         plugins: Sequence[str] = (),
         settings: str = "",
+        names: NameServer | None = None,
+        port: int = 0,
+        wait: bool = True,
     ) -> None:
-        """`definitions` are users and vhosts as JSON; `data` puts its messages elsewhere.
+        """`definitions` are users and vhosts as JSON; `data` is another folder for its messages.
 
-        `plugins` are enabled; `settings` are lines for its configuration file.
+        `plugins` are enabled; `settings` are lines for its configuration file. Nodes of a cluster
+        have their `names` in common, and a `port` chosen beforehand; `wait_ready` is then for the
+        caller, who starts several at once.
         """
-        self._program = _program("rabbitmq-server")
+        self._program = installed()
         self.folder = temporary_folder(stack, "rabbitmq")
         self.data = data or self.folder / "data"
-        self._port, self._epmd_port = free_port(), free_port()
+        self._port = port or free_port()
+        self.name = node_name(self._port)
         self.url = f"amqp://guest:guest@{LOCAL}:{self._port}//"
-        self._environment = self._apart(definitions, plugins, settings)
-        self._stack = stack
         self._process: Process | None = None
-        # Its data is thrown away: there is nothing to end gently.
-        stack.callback(self.kill)
         try:
-            self._name_server()
+            self._environment = {
+                **(names or NameServer(stack)).environment,
+                **self._own(definitions, plugins, settings),
+            }
+            # Its data is not kept, so it need not shut down cleanly.
+            stack.callback(self.kill)
             self.start()
-            self.wait_ready()
+            if wait:
+                self.wait_ready()
         except NotReady as error:
             raise NotHere(str(error)) from None
 
     def start(self) -> None:
-        """Start it, on the data that it has, without waiting for it."""
+        """Start it on its existing data, without waiting for it."""
         self._process = Process(
             "rabbitmq",
             [str(self._program)],
@@ -68,26 +113,24 @@ class Node:
             is_ready=lambda _: answers(self._port),
         )
 
-    def wait_ready(self, timeout: float = 60) -> None:
-        """Wait until it takes connections. Raises `NotReady`."""
+    def wait_ready(self, timeout: float = 300) -> None:
+        """Wait until it accepts connections. Raises `NotReady`."""
         if self._process is None:
             raise ValueError("rabbitmq: expected to be started before it is waited for")
-        for _ in wait_ready([self._process], timeout):
-            pass
+        self._process.until_ready(timeout)
 
     @property
     def is_up(self) -> bool:
-        """Whether it takes connections."""
         return self._process is not None and answers(self._port)
 
     def kill(self) -> None:
-        """SIGKILL, for all it has started: no chance to finish anything. Harmless if it is down."""
+        """Kill it and all its children; does nothing if it is down."""
         if self._process is not None:
             self._process.end(0)
             self._process = None
 
     def wipe(self) -> None:
-        """Delete all that it keeps, while it is down: its next start is its first."""
+        """Delete its data while it is down."""
         shutil.rmtree(self.data, ignore_errors=True)
 
     def ctl(self, *arguments: str) -> str:
@@ -98,7 +141,7 @@ class Node:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         if done.returncode:
@@ -106,21 +149,8 @@ class Node:
             raise CtlFailed(f"rabbitmqctl {' '.join(arguments)}: {output}")
         return done.stdout
 
-    def _name_server(self) -> None:
-        # The node would start a name server of its own that outlives it; ours ends with us.
-        process = Process(
-            "epmd",
-            ["epmd", "-port", str(self._epmd_port), "-address", LOCAL],
-            log=self.folder / "epmd.log",
-            env=self._environment,
-            is_ready=lambda _: answers(self._epmd_port),
-        )
-        self._stack.callback(process.end, 0)
-        for _ in wait_ready([process], 60):
-            pass
-
-    def _apart(self, definitions: str, plugins: Sequence[str], more: str) -> dict[str, str]:
-        """All that keeps this node apart from any other on the machine."""
+    def _own(self, definitions: str, plugins: Sequence[str], more: str) -> dict[str, str]:
+        """The part of its environment that isolates it from other nodes on the machine."""
         folder = self.folder
         settings = f"listeners.tcp.1 = {LOCAL}:{self._port}\n{more}"
         if definitions:
@@ -128,15 +158,14 @@ class Node:
             settings += f"load_definitions = {folder / 'definitions.json'}\n"
         (folder / "rabbitmq.conf").write_text(settings)
         (folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
+        # Its name ends in a host, which Erlang looks up; not every machine knows `localhost`.
+        (folder / "inetrc").write_text(INETRC)
         return {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),  # the node's cookie
-            # The start script becomes the node, instead of a shell that waits for it.
+            # Makes the start script exec the node instead of waiting for it in a shell.
             "RUNNING_UNDER_SYSTEMD": "true",
-            "RABBITMQ_NODENAME": f"admit-one-{self._port}@localhost",
+            "ERL_INETRC": str(folder / "inetrc"),
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_DIST_PORT": str(free_port()),
-            "ERL_EPMD_PORT": str(self._epmd_port),
-            "ERL_EPMD_ADDRESS": LOCAL,
             "RABBITMQ_MNESIA_BASE": str(self.data),
             "RABBITMQ_LOG_BASE": str(folder),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
@@ -146,8 +175,13 @@ class Node:
         }
 
 
+def installed() -> Path:
+    """The installed server program. Raises `NotHere`."""
+    return _program("rabbitmq-server")
+
+
 def _program(name: str) -> Path:
     program = str(DEBIAN / name) if (DEBIAN / name).exists() else shutil.which(name)
     if not program or not shutil.which("erl") or not shutil.which("epmd"):
-        raise NotHere(f"no {name} with its Erlang was found on this machine")
+        raise NotHere(f"{name} and Erlang were not found on this machine")
     return Path(program)

@@ -1,9 +1,11 @@
-"""What both services are connected to."""
+"""The servers that both services use."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from .database_files import url_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,21 +16,20 @@ class Backends:
     student_database_url: str
     broker_url: str
     celery_broker_url: str = ""
-    """Empty on RabbitMQ: the same broker. The embedded one needs a second file."""
+    """Empty: `broker_url`. The embedded broker needs a second file."""
     prefix: str = ""
-    """Before every exchange and queue name, so that several systems can share a broker."""
+    """Prefix of every exchange and queue name, so that several systems can share a broker."""
     email_url: str = ""
-    """Empty: the mail catcher, which is then one of the processes."""
+    """Empty: the mail catcher."""
 
     @classmethod
     def embedded(cls, folder: Path) -> Backends:
-        """Files in `folder`, and nothing else."""
         folder = folder.resolve()
         return cls(
-            payment_database_url=f"sqlite:///{folder / 'payment.sqlite3'}",
-            student_database_url=f"sqlite:///{folder / 'student.sqlite3'}",
-            broker_url=f"sqlite:///{folder / 'broker.sqlite3'}",
-            celery_broker_url=f"sqlite:///{folder / 'celery.sqlite3'}",
+            payment_database_url=url_of(folder / "payment.sqlite3"),
+            student_database_url=url_of(folder / "student.sqlite3"),
+            broker_url=url_of(folder / "broker.sqlite3"),
+            celery_broker_url=url_of(folder / "celery.sqlite3"),
         )
 
     def database_url(self, service: str) -> str:

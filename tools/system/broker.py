@@ -1,4 +1,4 @@
-"""Leaving nothing behind on a RabbitMQ."""
+"""Deletes exchanges and queues from a RabbitMQ."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from shared_contracts.topology import TOPOLOGY
 
 
 def forget(url: str, prefix: str) -> None:
-    """Delete all that a system with this prefix has declared."""
-    tasks = [f"{prefix}{name}.tasks" for name in TOPOLOGY]
+    """Delete everything that a system with this prefix has declared."""
+    tasks = [f"{prefix}{name}.wake_ups" for name in TOPOLOGY]
     inboxes = [service.inbox(prefix) for service in TOPOLOGY.values()]
     dead = [service.dead(prefix) for service in TOPOLOGY.values()]
     events = [service.exchange(prefix) for service in TOPOLOGY.values()]
@@ -18,7 +18,7 @@ def forget(url: str, prefix: str) -> None:
 
 
 def delete(url: str, *, queues: Iterable[str], exchanges: Iterable[str]) -> None:
-    """Delete queues and exchanges; those that do not exist are no error (AMQP 0-9-1)."""
+    """Delete queues and exchanges, if they exist."""
     with Connection(url, connect_timeout=5) as connection, connection.channel() as channel:
         for queue in queues:
             Queue(queue)(channel).delete()

@@ -1,10 +1,9 @@
 """Become a command that ends with its parent, even if the parent is killed with `kill -9`.
 
-    python child.py PARENT_PID USER COMMAND…          (USER is "-" for: stay who you are)
+    python child.py PARENT_PID USER COMMAND…          (USER "-" means the current user)
 
-Started by `tools.system.process`, and replaced by the command at once: the process id stays.
-The kernel's promise (PR_SET_PDEATHSIG) exists on Linux only; elsewhere, children of a runner that
-was killed outright have to be stopped by hand.
+Started by `tools.system.process`; execs the command, so the process id stays the same.
+PR_SET_PDEATHSIG exists on Linux only; elsewhere, stop the children of a killed runner by hand.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ def main() -> None:
     if user != "-":
         become(user)
     if sys.platform == "linux":
-        # After the change of user, which would clear it.
+        # After changing the user, which would clear it.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):
-        sys.exit("the parent ended before its child began")
+        sys.exit("the parent ended before its child started")
     os.execvp(command[0], command)  # noqa: S606 - a list of arguments, no shell
 
 
 def become(user: str) -> None:
-    """Drop the rights of root for those of `user`."""
+    """Drop root privileges and become `user`."""
     entry = pwd.getpwnam(user)
     os.setgroups([])
     os.setgid(entry.pw_gid)

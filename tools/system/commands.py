@@ -1,4 +1,4 @@
-"""How each process of the system is started, and how it shows that it is ready."""
+"""How each process of the system is started, and how to tell that it is ready."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ SERVICES = ("payment_service", "student_service")
 
 
 @dataclass(frozen=True)
-class Command:
-    """`service` is empty for the mail catcher, which belongs to neither."""
+class ProcessCommand:
+    """`service` is empty for the mail catcher."""
 
     service: str
     cwd: Path
     arguments: list[str]
     is_ready: Callable[[Process], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Beside the settings of its service."""
+    """In addition to the settings of its service."""
 
 
 def role_of(name: str) -> str:
@@ -33,11 +33,11 @@ def role_of(name: str) -> str:
     return name.partition("#")[0].rpartition("-")[2]
 
 
-def command(name: str, ports: Ports, mails: Path) -> Command:
-    """How to start the process called `name`. Raises `ValueError` if there is none of that name."""
+def command(name: str, ports: Ports, mails: Path) -> ProcessCommand:
+    """How to start the process called `name`. Raises `ValueError` for an unknown name."""
     side, role = name.partition("-")[0], role_of(name)
     if role == "mail":
-        return Command("", ROOT, _mail(ports, mails), says(" mail ready"))
+        return ProcessCommand("", ROOT, _mail(ports, mails), says(" mail ready"))
     service = f"{side}_service"
     if service not in SERVICES or role not in _ROLES:
         raise ValueError(
@@ -46,7 +46,7 @@ def command(name: str, ports: Ports, mails: Path) -> Command:
         )
     port: int = getattr(ports, side if role != "operators" else f"{side}_operators")
     is_ready = _answers_ready(port) if role in _WEB else says(f" {role} ready")
-    return Command(
+    return ProcessCommand(
         service, ROOT / service, [sys.executable, *_ROLES[role](service, port)], is_ready
     )
 
@@ -56,7 +56,7 @@ def _web(port: int, *settings: str) -> list[str]:
 
 
 def _tasks(service: str, _: int) -> list[str]:
-    # Threads leave no grandchildren behind; gossip and mingle are talk among many workers.
+    # Threads, so that no grandchildren are left behind; one worker needs no gossip and mingle.
     worker = ["-m", "celery", "-A", service, "worker", "--beat", "--pool", "threads"]
     return [*worker, "--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
 
@@ -71,7 +71,7 @@ _ROLES: dict[str, Callable[[str, int], list[str]]] = {
 _WEB = ("web", "operators")
 
 OPERATORS = ("payment-operators", "student-operators")
-"""The pages for operators, without which everything works."""
+"""The optional pages for operators."""
 
 PROCESSES = (
     "mail",

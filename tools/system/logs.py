@@ -1,4 +1,4 @@
-"""The lines of the processes' logs, as they are written."""
+"""Follows the logs of the processes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 class Follower:
-    """Yields the lines that come into the log files of a folder from now on."""
+    """Follows the log files of a folder from now on."""
 
     def __init__(self, folder: Path) -> None:
         self._read_to = {log: log.stat().st_size for log in sorted(folder.glob("*.log"))}
 
     def new_lines(self) -> Iterator[tuple[str, str]]:
-        """Each whole line that is new, with the name of its process."""
+        """Each new complete line, with the name of its process."""
         for log, read_to in self._read_to.items():
             with log.open("rb") as file:
                 file.seek(read_to)

@@ -1,6 +1,6 @@
-"""Whether an embedded database is up to date, known without importing Django.
+"""Checks whether a SQLite database is up to date, without Django.
 
-`manage.py migrate` with nothing to do takes seconds; comparing the migrations' files takes none.
+`manage.py migrate` takes seconds even if there is nothing to do.
 """
 
 from __future__ import annotations
@@ -8,23 +8,25 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from .database_files import path_of
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def are_applied(folder: Path, service: str, settings: str, database_url: str) -> bool:
-    """Whether this database file had these very migrations. For a server: False."""
-    path = database_url.removeprefix("sqlite:///")
+    """Whether this database file has exactly these migrations; false for a server."""
+    path = path_of(database_url)
     note = _note(folder, service, settings)
     return (
-        path != database_url
-        and Path(path).exists()
+        path is not None
+        and path.exists()
         and note.exists()
         and note.read_text() == _digest(service)
     )
 
 
 def note_applied(folder: Path, service: str, settings: str) -> None:
-    """Remember that the embedded database of `service` has all tables of these settings."""
+    """Record that the SQLite database of `service` is migrated with these settings."""
     _note(folder, service, settings).write_text(_digest(service))
 
 
@@ -33,7 +35,7 @@ def _note(folder: Path, service: str, settings: str) -> Path:
 
 
 def _digest(service: str) -> str:
-    """One value for all migrations of a service, those of its libraries by the lock file."""
+    """A hash of all migrations of a service; uv.lock stands for those of its libraries."""
     files = [ROOT / "uv.lock"]
     for part in (service, "admit_one"):
         files += sorted((ROOT / part).rglob("migrations/*.py"))

@@ -1,10 +1,10 @@
-"""TCP ports on this machine: which ones we take, and what happens when one is taken."""
+"""TCP ports on this machine."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import cycle
@@ -13,22 +13,21 @@ LOCAL = "127.0.0.1"
 
 BLOCK = 200
 BLOCKS = range(20_000, 32_000, BLOCK)
-"""Below what Linux and macOS give out by themselves, to connections and to servers on any port.
+"""Below the ephemeral ports of Linux and macOS.
 
-A process of ours that is killed and started again needs the port that it had,
-and nobody may have got it meanwhile.
+A process that is killed and restarted needs the same port, so nobody else may get it meanwhile.
 """
 
 OPERATORS_PORTS = ("payment_operators", "student_operators")
 
 
 class PortTaken(Exception):
-    """Another program listens on a port we need; the message says how to choose another."""
+    """Ports are taken by other programs; the message says how to choose others."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Where the system listens on this machine."""
+    """The ports on which the system listens."""
 
     payment: int = 8000
     student: int = 8001
@@ -39,55 +38,64 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Ports nobody uses, for tests."""
         return cls(**{field.name: free_port() for field in fields(cls)})
 
     @classmethod
     def from_environment(cls, *, but: Collection[str] = ()) -> Ports:
-        """PAYMENT_PORT, STUDENT_PORT, SMTP_PORT and so on, or the usual ones.
+        """PAYMENT_PORT, STUDENT_PORT, SMTP_PORT and so on, or the defaults.
 
-        Raises `PortTaken` for the first that is in use, `ValueError` for what is not a port.
-        What `but` names is not needed, and may be in use.
+        Raises `PortTaken` for those that are in use, `ValueError` if one is not a port.
+        Those in `but` are not needed, so they may be in use.
         """
         needed = [field for field in fields(cls) if field.name not in but]
-        return cls(**{field.name: _chosen(field.name, field.default) for field in needed})
+        ports = {field.name: _chosen(field.name, field.default) for field in needed}
+        if taken := [name for name, port in ports.items() if is_taken(port)]:
+            raise PortTaken(_others(taken, ports))
+        return cls(**ports)
 
 
 def _chosen(name: str, default: object) -> int:
-    variable = f"{name.upper()}_PORT"
+    variable = _variable(name)
     value = os.environ.get(variable) or str(default)
     if not value.isdecimal() or not 0 < int(value) < 65536:
         raise ValueError(f"{variable}: expected a port from 1 to 65535, got {value!r}")
-    if is_taken(int(value)):
-        raise PortTaken(
-            f"Port {value} is taken by another program. "
-            f"Choose another one with {variable}, for example: {variable}={free_port()} make demo"
-        )
     return int(value)
 
 
-def free_port() -> int:
-    """A port that nobody uses and that no other process gets from here while this one lives.
+def _others(taken: Sequence[str], ports: Mapping[str, int]) -> str:
+    numbers = ", ".join(str(ports[name]) for name in taken)
+    others = " ".join(f"{_variable(name)}={free_port()}" for name in taken)
+    return (
+        f"Taken by other programs: port {numbers}. Choose others, for example: {others} make demo"
+    )
 
-    Raises OSError if every block of ports belongs to another process, or all of ours are in use.
+
+def _variable(name: str) -> str:
+    return f"{name.upper()}_PORT"
+
+
+def free_port() -> int:
+    """A free port that no other process gets from this function while this process lives.
+
+    Raises OSError if all blocks are claimed by other processes, or all ports of ours are in use.
     """
-    ours = _ours()
+    block = _claimed_block()
     for _ in range(BLOCK):
-        port = next(ours)
+        port = next(block)
         if not is_taken(port):
             return port
-    raise OSError(f"All {BLOCK} ports that this process may use are in use")
+    raise OSError(f"All {BLOCK} ports of this process are in use")
 
 
 _claims: list[socket.socket] = []
-"""Kept, for a socket that nobody holds is closed."""
+"""Keeps the sockets from being garbage-collected, which would close them."""
 
 
 @cache
-def _ours() -> Iterator[int]:
-    """The ports of one block, over and over, so that the one just given back comes last.
+def _claimed_block() -> Iterator[int]:
+    """Claim a block of ports; yields them in a cycle, so that a freed port is reused last.
 
-    Holding a block's first port claims it; the system takes the claim back when we end.
+    Binding the block's first port claims it until this process ends.
     """
     for first in BLOCKS:
         claim = socket.socket()
@@ -101,10 +109,17 @@ def _ours() -> Iterator[int]:
     raise OSError(f"Every block of {BLOCK} ports from {BLOCKS.start} to {BLOCKS.stop} is claimed")
 
 
+def use_no_proxy_here() -> None:
+    """Let this process and its children reach this machine's own ports past any proxy."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    without = ",".join(filter(None, (given, LOCAL, "localhost", "::1")))
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = without
+
+
 def is_taken(port: int) -> bool:
     """Whether a program listens on `port` already."""
     with socket.socket() as probe:
-        # As servers do: a port whose last connection has only just closed is free.
+        # As servers do, so that connections in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOCAL, port))

@@ -1,29 +1,32 @@
-"""One process of ours: started, watched until it is ready, stopped, and never left behind."""
+"""A child process: started, waited for until it is ready, stopped, and never left behind."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
+from typing import Self
+
+from .eventually import eventually
 
 CHILD = Path(__file__).with_name("child.py")
 LOOK_EVERY = 0.02
-"""Seconds between two looks at a process that is not ready yet."""
+"""Seconds between checks whether a process is ready."""
 
 
 class NotReady(Exception):
-    """A process ended, or took too long, before it was ready; the message has its last lines."""
+    """A process ended or took too long before it was ready; the message has its last lines."""
 
 
 class Process:
-    """A child process whose output goes to a file, and which ends when this process ends.
+    """A child process that writes its output to a file, and ends when this process ends.
 
-    `is_ready` tells from the process whether it has come up; `user` runs it with another's rights.
+    `is_ready` says whether it is ready; `user` is the user to run it as.
     """
 
     def __init__(
@@ -40,10 +43,13 @@ class Process:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError(
                 f"{name}: expected to be started from the main thread, "
-                "because a child ends with the thread that started it"
+                "because a child process ends with the thread that started it"
             )
         self.name = name
         self.log = log
+        self.was_ready = False
+        """Whether `is_ready` has been true; it stays so when the process ends."""
+        self.started_at = time.monotonic()
         self._is_ready = is_ready
         self._log_start = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
@@ -68,58 +74,89 @@ class Process:
         return self._popen.poll()
 
     def output(self) -> str:
-        """All that this process has written since it was started."""
+        """All output of this process since its start."""
         with self.log.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode(errors="replace")
 
+    @property
+    def lines(self) -> list[str]:
+        return self.output().splitlines()
+
+    def said(self, text: str) -> int:
+        """How many lines of its output contain `text`."""
+        return sum(text in line for line in self.lines)
+
+    def until(self, text: str, seconds: float = 30.0) -> Self:
+        """Wait until its output contains `text`. Raises `NotReady` if it ends without it."""
+        eventually(lambda: self.said(text) or self.exit_code is not None, within=seconds)
+        if not self.said(text):
+            raise self.not_ready(
+                f"ended with exit code {self.exit_code}, and never printed {text!r}"
+            )
+        return self
+
+    def until_ready(self, timeout: float = 30.0) -> Self:
+        """Wait until it is ready. Raises `NotReady` if it ends, or after `timeout` seconds."""
+        for _ in wait_ready([self], timeout):
+            pass
+        return self
+
     def is_ready(self) -> bool:
-        """Whether it has come up. Raises `NotReady` if it has ended instead."""
+        """Whether it is ready. Raises `NotReady` if it has ended."""
         if self.exit_code is not None:
             raise self.not_ready(f"ended with exit code {self.exit_code}")
-        return self._is_ready(self)
+        ready = self._is_ready(self)
+        self.was_ready = self.was_ready or ready
+        return ready
 
     def not_ready(self, what: str) -> NotReady:
         return NotReady(f"{self.name} is not ready: it {what}. {self.last_lines()}")
 
     def last_lines(self) -> str:
-        """The end of its output, for a message about it."""
-        lines = self.output().splitlines()[-15:]
-        return "\n".join(["Its last lines:", *(f"  {self.name} | {line}" for line in lines)])
+        """The end of its output, for an error message."""
+        lines = (f"  {self.name} | {line}" for line in self.lines[-15:])
+        return "\n".join(["Its last lines:", *lines])
 
     def signal(self, number: int) -> None:
-        """Send a signal to this process alone."""
+        """Send a signal to this process, but not to its children."""
         self._popen.send_signal(number)
 
-    def wait(self, timeout: float) -> int:
-        """Wait for its end and return the exit code; `TimeoutError` after `timeout` seconds."""
+    def wait(self, timeout: float = 30.0) -> int:
+        """Wait until it ends; returns its exit code. Raises `TimeoutError`."""
         try:
             return self._popen.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"{self.name} still runs after {timeout:.0f} s") from None
+            raise TimeoutError(f"{self.name} is still running after {timeout:.0f} s") from None
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would: what it has started must see to itself."""
+        """SIGKILL this process, but not its children."""
         self._popen.kill()
         self._popen.wait()
 
+    def stop(self, number: int = SIGTERM, timeout: float = 60.0) -> tuple[int, float]:
+        """Stop it with a signal; returns its exit code, and the seconds that it took."""
+        began = time.monotonic()
+        self.signal(number)
+        return self.wait(timeout), time.monotonic() - began
+
     def end(self, timeout: float) -> int:
-        """SIGTERM, and SIGKILL after `timeout` seconds, also for all it has started."""
-        self.signal(signal.SIGTERM)
+        """SIGTERM; after `timeout` seconds SIGKILL, and then SIGKILL for its children."""
+        self.signal(SIGTERM)
         return self.wait_or_kill(timeout)
 
     def wait_or_kill(self, timeout: float) -> int:
-        """Wait for its end, and kill it and all it has started after `timeout` seconds."""
+        """Wait up to `timeout` seconds until it ends; then kill what is left of its group."""
         try:
             return self.wait(timeout)
         except TimeoutError:
-            return -signal.SIGKILL
+            return -SIGKILL
         finally:
             self._kill_group()
 
     def _kill_group(self) -> None:
         try:
-            os.killpg(self._popen.pid, signal.SIGKILL)
+            os.killpg(self._popen.pid, SIGKILL)
         except ProcessLookupError:
             return
         self._popen.wait()
@@ -143,5 +180,5 @@ def wait_ready(processes: Iterable[Process], timeout: float) -> Iterator[Process
 
 
 def says(text: str) -> Callable[[Process], bool]:
-    """Ready once there is `text` in its output."""
+    """A check for `is_ready`: the output contains `text`."""
     return lambda process: text in process.output()

@@ -1,4 +1,4 @@
-"""What is committed in a database, read from outside without changing anything."""
+"""Reads committed rows of a database from outside, without changing anything."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ Row = tuple[Any, ...]
 
 
 class Rows:
-    """Reads from one database, by its URL. Questions have `?` for each value."""
+    """Reads from the database at a URL. Queries use `?` for each value."""
 
     def __init__(self, url: str) -> None:
         path = url.removeprefix("sqlite:///")
         self._read: Callable[[str, Row], list[Row]]
         if path != url:
+            # Quoted, as SQLite's own URIs need it.
             file = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
-            self._read = lambda question, values: file.execute(question, values).fetchall()
+            self._read = lambda query, values: file.execute(query, values).fetchall()
             self.close = file.close
         else:
             server = psycopg.connect(url, autocommit=True)
-            self._read = lambda question, values: server.execute(
-                question.replace("?", "%s").encode(), values
+            self._read = lambda query, values: server.execute(
+                query.replace("?", "%s").encode(), values
             ).fetchall()
             self.close = server.close
 
-    def all(self, question: str, *values: object) -> list[Row]:
-        """Every row that the question finds."""
-        return self._read(question, values)
+    def all(self, query: str, *values: object) -> list[Row]:
+        return self._read(query, values)
 
-    def exist(self, question: str, *values: object) -> bool:
-        """Whether the question has an answer by now."""
-        return bool(self._read(question, values))
+    def exist(self, query: str, *values: object) -> bool:
+        return bool(self._read(query, values))

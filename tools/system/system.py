@@ -1,11 +1,11 @@
-"""The whole system on one machine: every process of both services, started, watched and stopped.
+"""The whole system on one machine: starts, watches and stops every process of both services.
 
     with System(folder, Backends.embedded(folder)) as system:
         system.migrate()
         system.start(*PROCESSES)
         system.wait_ready()
 
-A second instance of a process is called by its name and a number: `student-consumer#2`.
+A second instance of a process has a number in its name: `student-consumer#2`.
 """
 
 from __future__ import annotations
@@ -20,29 +20,39 @@ from typing import Self
 
 from . import migrations
 from .backends import Backends
-from .commands import PROCESSES, ROOT, SERVICES, Command, command, role_of
+from .commands import PROCESSES, ROOT, SERVICES, ProcessCommand, command, role_of
 from .keys import Keys, new_keys
 from .ports import LOCAL, Ports
 from .process import Process, wait_ready
 
 __all__ = ["PROCESSES", "SERVICES", "Backends", "CommandFailed", "Ports", "System"]
 
+SET_OPERATOR = """
+import os
+from django.contrib.auth.models import User
+operator, _ = User.objects.get_or_create(username=os.environ["OPERATOR_NAME"])
+operator.is_active = operator.is_staff = operator.is_superuser = True
+operator.set_password(os.environ["OPERATOR_PASSWORD"])
+operator.save()
+"""
+"""`createsuperuser` can only make new ones, and `changepassword` asks a person."""
+
 STOP_ORDER = (("web", "operators"), ("relay", "consumer", "tasks"), ("mail",))
-"""First nothing new comes in, then what is in hand is finished, and mail is taken to the end."""
+"""First no new requests come in, then work in hand is finished; mails are accepted to the end."""
 
 PATIENCE = 12.0
-"""Seconds that a process has to finish what it holds; its own bound is 10."""
+"""Seconds for a process to stop; it should need no more than 10."""
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-"""What every process sees of our environment; the rest is each service's own settings."""
+"""The variables that every process inherits; all others are settings of its service."""
 
 
 class CommandFailed(Exception):
-    """A management command ended with an error; the message is what it wrote."""
+    """A management command failed; the message is its output."""
 
 
 class System:
-    """Both services and the mail catcher. Leaving the `with` block stops all that still runs."""
+    """Both services and the mail catcher. Leaving the `with` block stops all processes."""
 
     def __init__(
         self,
@@ -53,7 +63,7 @@ class System:
         keys: Keys | None = None,
         settings: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        """`settings` are further environment variables, by service, such as a mail cap."""
+        """`settings` are additional environment variables, by service."""
         self.folder = folder.resolve()
         self.backends = backends
         self.ports = ports or Ports.free()
@@ -78,7 +88,6 @@ class System:
 
     @property
     def operators_urls(self) -> dict[str, str]:
-        """Where the pages for operators of each service are."""
         return {
             "payment_service": f"http://{LOCAL}:{self.ports.payment_operators}",
             "student_service": f"http://{LOCAL}:{self.ports.student_operators}",
@@ -89,7 +98,7 @@ class System:
         return f"http://{LOCAL}:{self.ports.mail}"
 
     def environment(self, service: str) -> dict[str, str]:
-        """All that the processes of one service see: its own settings, and none of the other's."""
+        """The environment of one service's processes, without the settings of the other."""
         backends = self.backends
         own = {
             "ENVIRONMENT": "development",
@@ -108,9 +117,9 @@ class System:
         return _passed_on() | own | dict(self._settings.get(service, {}))
 
     def migrate(self, settings: str = "settings") -> None:
-        """Bring both databases up to date, at the same time. Raises `CommandFailed`.
+        """Migrate both databases in parallel. Raises `CommandFailed`.
 
-        With "operators.settings", the tables of the pages for operators as well.
+        "operators.settings" adds the tables of the pages for operators.
         """
         running = {
             service: self._manage(
@@ -126,26 +135,25 @@ class System:
             migrations.note_applied(self.folder, service, settings)
 
     def new_api_key(self, name: str = "local") -> str:
-        """A new key for the payment API."""
         return self.manage("payment_service", "api_key", "create", "--name", name).split()[-1]
 
-    def new_operator(self, name: str, password: str) -> None:
-        """Somebody who may do everything on the pages of both services."""
+    def set_operator(self, name: str, password: str) -> None:
+        """Make `name` a superuser of the pages of both services, with this password from now on."""
         running = [
             self._manage(
                 service,
-                *("createsuperuser", "--no-input", "--username", name),
-                *("--email", f"{name}@admit-one.example"),
+                *("shell", "--no-imports", "-c", SET_OPERATOR),
                 *("--settings", f"{service}.operators.settings"),
-                DJANGO_SUPERUSER_PASSWORD=password,
+                OPERATOR_NAME=name,
+                OPERATOR_PASSWORD=password,
             )
             for service in SERVICES
         ]
-        for creating in running:
-            _result(creating)
+        for setting in running:
+            _result(setting)
 
     def manage(self, service: str, *arguments: str) -> str:
-        """Run `manage.py` of a service; returns what it printed. Raises `CommandFailed`."""
+        """Run `manage.py` of a service; returns its output. Raises `CommandFailed`."""
         return _result(self._manage(service, *arguments))
 
     def _manage(self, service: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -159,15 +167,15 @@ class System:
             text=True,
         )
 
-    def command(self, name: str) -> Command:
-        """How the process called `name` is started. Raises `ValueError` if there is none."""
+    def command(self, name: str) -> ProcessCommand:
+        """How the process called `name` is started. Raises `ValueError` for an unknown name."""
         return command(name, self.ports, self.folder / "mails")
 
     def start(self, *names: str) -> None:
-        """Start processes, all at once, without waiting until they are ready."""
+        """Start processes, without waiting until they are ready."""
         for name in names:
             if name in self.running():
-                raise ValueError(f"{name}: expected not to run yet, but it does")
+                raise ValueError(f"{name} is already running")
             how = self.command(name)
             self._processes[name] = Process(
                 name,
@@ -181,38 +189,34 @@ class System:
                 },
             )
 
-    def wait_ready(self, *names: str, timeout: float = 60) -> None:
-        """Wait until these processes, or all ever started, are ready. Raises `NotReady`."""
+    def wait_ready(self, *names: str, timeout: float = 300) -> None:
+        """Wait until these processes, by default all, are ready. Raises `NotReady`."""
         for _ in self.as_ready(*names, timeout=timeout):
             pass
 
-    def as_ready(self, *names: str, timeout: float = 60) -> Iterator[str]:
-        """The name of each of these, or of all ever started, when it becomes ready."""
+    def as_ready(self, *names: str, timeout: float = 300) -> Iterator[str]:
+        """Yield the name of each of these processes, by default all, when it becomes ready."""
         processes = [self._processes[name] for name in names or self._processes]
         return (process.name for process in wait_ready(processes, timeout))
 
     def process(self, name: str) -> Process:
-        """A process that was started: its pid, its output, its exit code."""
         return self._processes[name]
 
     def running(self) -> list[str]:
-        """The names of the processes that run."""
         return [name for name, each in self._processes.items() if each.exit_code is None]
 
     def ended(self) -> list[Process]:
-        """The processes that were started and run no longer."""
         return [each for each in self._processes.values() if each.exit_code is not None]
 
     def kill(self, name: str) -> None:
-        """SIGKILL: it gets no chance to finish anything."""
         self._processes[name].kill()
 
     def stop(self, name: str, timeout: float = PATIENCE) -> int:
-        """SIGTERM. Returns the exit code; -9 if it took longer than `timeout` seconds."""
+        """Stop a process; returns its exit code, -9 if it took longer than `timeout` seconds."""
         return self._processes[name].end(timeout)
 
     def close(self) -> None:
-        """Stop everything in order. Another Ctrl-C meanwhile kills what is left."""
+        """Stop everything in order. Another Ctrl-C kills the rest."""
         patience = PATIENCE
         for roles in STOP_ORDER:
             leaving = [self._processes[name] for name in self.running() if role_of(name) in roles]
@@ -226,10 +230,10 @@ class System:
 
 
 def _result(running: subprocess.Popen[str]) -> str:
-    printed, complaints = running.communicate()
+    output, errors = running.communicate()
     if running.returncode:
-        raise CommandFailed(f"{running.args!r} failed:\n{printed}{complaints}")
-    return printed
+        raise CommandFailed(f"{running.args!r} failed:\n{output}{errors}")
+    return output
 
 
 def _passed_on() -> dict[str, str]:

@@ -23,7 +23,7 @@ from tools.bench.results import (
 
 
 def measured() -> Results:
-    """Three rounds; the machine was three times as fast in the last as in the first."""
+    """Three rounds, on a machine that gets faster from round to round."""
     results = Results()
     for speed in (1, 2, 3):
         results.add(DRAIN, PRODUCT, 900.0 * speed)
@@ -35,7 +35,7 @@ def measured() -> Results:
     return results
 
 
-def test_what_was_measured_in_one_round_is_compared_with_that_round() -> None:
+def test_figures_are_compared_within_a_round() -> None:
     targets = {target.title: target for target in measured().targets()}
 
     assert round(targets["Drain, of the bare loop"].value) == 90
@@ -43,7 +43,7 @@ def test_what_was_measured_in_one_round_is_compared_with_that_round() -> None:
     assert round(targets["Slower with old rows"].value) == 5
 
 
-def test_a_target_is_met_or_it_is_not() -> None:
+def test_each_target_is_met_or_missed() -> None:
     met = [target.met for target in measured().targets()]
 
     assert met == [True, True, True, False]
@@ -71,7 +71,7 @@ def test_the_report_fits_80_columns() -> None:
     assert all(any(figure.title in line for line in lines) for figure in FIGURES)
 
 
-def test_the_json_holds_every_sample(tmp_path: Path) -> None:
+def test_the_json_contains_every_sample(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     report.write(file, measured(), {"payment-web": 1}, {"Measured": "today"})
     read = json.loads(file.read_text())

@@ -1,4 +1,4 @@
-"""`make check` fails for what it must, shows all of it, and how to fix it."""
+"""`make check` shows every problem and says how to fix it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_requirement_that_differs_from_the_lock_is_shown(
     assert "+django==" in problem
 
 
-def test_a_failing_command_is_shown_with_all_its_output() -> None:
+def test_the_output_of_a_failing_command_is_shown() -> None:
     problem = check.ran(["sh", "-c", "echo this is wrong; echo and that >&2; exit 1"])
 
     assert problem == "this is wrong\nand that\n"

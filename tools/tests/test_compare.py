@@ -1,4 +1,4 @@
-"""The comparison counts lines as it says, and knows where each contender is to die."""
+"""The comparison counts lines as documented, and kills each contender at its points."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from pathlib import Path
 import pytest
 
 from tools.compare import program, report
-from tools.compare.contenders import (
-    BROKER,
-    CONTENDERS,
-    CRASH_POINTS,
-    DEAD_QUEUE,
-    PAYER,
-    Contender,
-)
-from tools.compare.performance import Cost, Outcome
+from tools.compare.contender import BROKER, CRASH_POINTS, PAYER, Contender
+from tools.compare.contenders import CONTENDERS, DEAD_QUEUE
+from tools.compare.performance import ContenderResult, Cost
 
 each_contender = pytest.mark.parametrize("contender", CONTENDERS, ids=lambda one: one.slug)
 
@@ -41,9 +35,7 @@ def test_a_replaced_file_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert program.lines(a_contender("common", "plain", "option")) == 2
 
 
-def test_what_all_have_in_common_is_not_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_common_files_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "PROGRAMS", tmp_path)
     write(tmp_path / "common" / "pay.py", "x = 1\n")
     write(tmp_path / "mine" / "models.py", "x = 1\n")
@@ -52,25 +44,27 @@ def test_what_all_have_in_common_is_not_counted(
 
 
 @each_contender
-def test_each_contender_dies_at_every_point(contender: Contender) -> None:
+def test_each_contender_has_a_kill_for_every_crash_point(contender: Contender) -> None:
     assert set(contender.kills) == {*CRASH_POINTS} - {BROKER}
     assert {kill.process for kill in contender.kills.values()} <= {PAYER, *contender.processes}
 
 
 @each_contender
-def test_the_program_of_each_contender_is_whole(contender: Contender, tmp_path: Path) -> None:
+def test_the_program_of_each_contender_is_complete(contender: Contender, tmp_path: Path) -> None:
     program.copy(contender, tmp_path / "program")
 
     for module in ("run.py", "pay.py", "shop/services.py", "access/codes.py"):
         assert (tmp_path / "program" / module).exists()
 
 
-def test_only_what_stands_between_the_marks_is_written_again(tmp_path: Path) -> None:
+def test_only_the_text_between_the_marks_is_replaced(tmp_path: Path) -> None:
     document = tmp_path / "compared.md"
     document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
     costs = {point: Cost(paid=10, lost=1, doubled=2, kills=3) for point in CRASH_POINTS}
 
-    report.write(document, [Outcome(a_contender("common"), 7, costs)], {"Date": "2026-01-02"})
+    report.write(
+        document, [ContenderResult(a_contender("common"), 7, costs)], {"Date": "2026-01-02"}
+    )
 
     text = document.read_text(encoding="utf-8")
     assert text.startswith("before\n")
@@ -79,7 +73,7 @@ def test_only_what_stands_between_the_marks_is_written_again(tmp_path: Path) -> 
     assert "old" not in text
 
 
-def test_a_document_without_marks_is_left_alone(tmp_path: Path) -> None:
+def test_a_document_without_marks_is_refused(tmp_path: Path) -> None:
     document = tmp_path / "compared.md"
     document.write_text("no marks\n", encoding="utf-8")
 

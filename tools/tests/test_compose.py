@@ -1,4 +1,4 @@
-"""compose.yaml and .env.example: what can be checked of them without a Docker daemon."""
+"""compose.yaml and .env.example, as far as they can be checked without Docker."""
 
 from __future__ import annotations
 
@@ -32,13 +32,12 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 
 @pytest.fixture(scope="module")
 def values() -> dict[str, str]:
-    """What `make up` writes into .env."""
+    """The values that `make up` writes to .env."""
     lines = [line for line in filled(EXAMPLE).splitlines() if re.match(r"\w+=", line)]
     return dict(line.split("=", 1) for line in lines)
 
 
 def interpolated(text: str, values: Mapping[str, str]) -> str:
-    """As compose reads it."""
     return re.sub(r"\$\{(\w+)[^}]*\}", lambda found: values[found[1]], text).replace("$$", "$")
 
 
@@ -49,18 +48,18 @@ def test_make_up_gives_a_value_to_every_variable_of_compose(values: Mapping[str,
     assert [name for name in needed if not values[name]] == []
 
 
-def test_no_two_secrets_that_are_made_are_the_same(values: Mapping[str, str]) -> None:
+def test_make_up_creates_no_secret_twice(values: Mapping[str, str]) -> None:
     secrets = [value for value in values.values() if not value.isdecimal()]
 
     assert len(secrets) == len(set(secrets)) > 8
 
 
-def test_compose_runs_every_process_but_our_own_mail_catcher() -> None:
+def test_compose_runs_every_process_except_our_mail_catcher() -> None:
     assert {*PROCESSES, *OPERATORS} - {"mail"} <= COMPOSE["services"].keys()
 
 
 @pytest.mark.parametrize("side", ["payment", "student"])
-def test_no_service_is_given_a_secret_of_the_other(side: str) -> None:
+def test_no_service_gets_a_secret_of_the_other(side: str) -> None:
     other = {"payment": "STUDENT_", "student": "PAYMENT_"}[side]
     own = [part for name, part in COMPOSE["services"].items() if name.startswith(side)]
 
@@ -68,7 +67,7 @@ def test_no_service_is_given_a_secret_of_the_other(side: str) -> None:
     assert other not in json.dumps(own)
 
 
-def test_the_services_share_no_network_but_the_brokers() -> None:
+def test_the_services_share_only_the_network_of_the_broker() -> None:
     networks = {
         side: {
             network
@@ -82,7 +81,7 @@ def test_the_services_share_no_network_but_the_brokers() -> None:
     assert networks["payment"] & networks["student"] == {"broker"}
 
 
-def test_the_processes_are_started_as_on_one_machine() -> None:
+def test_compose_starts_the_processes_with_the_same_commands_as_the_demo() -> None:
     consumer = COMPOSE["services"]["student-consumer"]["command"]
     tasks = COMPOSE["services"]["payment-tasks"]["command"]
 
@@ -91,7 +90,7 @@ def test_the_processes_are_started_as_on_one_machine() -> None:
     assert {"--beat", "threads", "--without-gossip"} <= set(tasks)
 
 
-@pytest.mark.parametrize("role", ["relay", "consumer", "tasks"])
+@pytest.mark.parametrize("role", ["web", "operators", "relay", "consumer", "tasks"])
 @pytest.mark.parametrize("side", ["payment", "student"])
 def test_every_process_has_a_health_check_on_its_own_port(side: str, role: str) -> None:
     process = COMPOSE["services"][f"{side}-{role}"]
@@ -140,7 +139,7 @@ def test_broker_permissions_allow_the_journey_and_nothing_else(
 
 
 def publish_as_payment(broker_url: str) -> None:
-    """Forge an event of the payment service with another's login."""
+    """Forge an event of the payment service with another login."""
     with Connection(broker_url, transport_options={"confirm_publish": True}) as connection:
         connection.Producer().publish(
             b"{}", exchange="payment_service.events", routing_key="user_subscribed"
@@ -148,7 +147,7 @@ def publish_as_payment(broker_url: str) -> None:
 
 
 def broker_urls(service: str, url: str, values: Mapping[str, str]) -> dict[str, str]:
-    """The service's own broker settings in compose.yaml, at the node we have started."""
+    """The service's broker settings of compose.yaml, for the private node at `url`."""
     relay = COMPOSE["services"][f"{service.partition('_')[0]}-relay"]["environment"]
     return {
         name: interpolated(relay[name], values).replace("rabbitmq:5672", address(url))

@@ -1,4 +1,4 @@
-"""The demo: one command, the whole journey, and nothing left behind however it ends."""
+"""The demo shows the whole journey, and leaves no process behind however it ends."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from tools.demo.__main__ import OPERATOR, SHORT_LIFE, can_start
 from tools.system.commands import PROCESSES, ROOT
 from tools.system.ports import LOCAL, Ports, free_port
+from tools.system.process import Process
 from tools.system.process_tree import descendants, running
 
 from .test_process import within
@@ -24,7 +27,7 @@ from .test_process import within
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all: the first demo migrates the databases, as on a developer's machine."""
+    """Shared, so that only the first demo migrates the databases."""
     return tmp_path_factory.mktemp("demo")
 
 
@@ -35,8 +38,10 @@ def environment(**further: str) -> Mapping[str, str]:
 
 @contextmanager
 def a_demo(folder: Path, *options: str, **further: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tools.demo", "--folder", str(folder), *options]
     with subprocess.Popen(
-        [sys.executable, "-m", "tools.demo", "--folder", str(folder), *options],
+        # As `nohup … &` starts it: a shell lets its background jobs ignore Ctrl-C.
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command],
         cwd=ROOT,
         env=environment(**further),
         stdout=subprocess.PIPE,
@@ -67,7 +72,7 @@ def test_the_journey_ends_with_one_code_in_mail_and_api(folder: Path) -> None:
     steps = "accepted|published|code issued|mail delivered|code stored|shown by the API"
     assert set(re.findall(rf"\d s  ({steps}) ", shown)) == set(steps.split("|"))
     assert re.search(r"✓ [0-9A-Z-]{19} is in the mail and in the payment API", shown)
-    assert max(map(len, shown.splitlines())) <= 100  # addresses of databases may be long
+    assert max(map(len, shown.splitlines())) <= 100  # database URLs may be long
     assert "\x1b" not in shown
 
 
@@ -83,35 +88,58 @@ def test_no_process_is_left_behind(folder: Path, number: int, exit_code: int) ->
         demo.send_signal(number)
         demo.wait(30)
 
+    # The last of the three demos has the superuser of the first.
+    for side in ("payment", "student"):
+        with closing(sqlite3.connect(folder / f"{side}.sqlite3")) as database:
+            names = database.execute("SELECT username FROM auth_user").fetchall()
+        assert names == [(OPERATOR,)]
     assert len(pids) == len(PROCESSES)
     assert set(pids) <= family
     assert demo.returncode == exit_code
     assert within(5, lambda: not running(family))
 
 
-def test_a_process_that_is_killed_is_restarted_with_a_message(folder: Path) -> None:
+def test_a_process_that_is_killed_at_once_is_restarted_with_a_message(folder: Path) -> None:
     with a_demo(folder) as demo:
         shown = read_until(demo, "Ctrl-C")
         pid = re.search(r"student-relay +ready, process (\d+)", shown)
         assert pid
         os.kill(int(pid.group(1)), signal.SIGKILL)
 
-        assert "signal 9" in read_until(demo, "student-relay ended")
+        said = read_until(demo, "student-relay ended").splitlines()[-1]
+        assert "student-relay ended (signal 9); restarting it" in said
+        read_until(demo, "relay ready")
 
 
-def test_a_taken_port_is_reported_before_anything_is_started(tmp_path: Path) -> None:
+def test_only_a_process_that_never_was_ready_is_given_up_and_only_if_it_ended_soon(
+    tmp_path: Path,
+) -> None:
+    process = Process(
+        "short", [sys.executable, "-c", ""], log=tmp_path / "log", is_ready=lambda _: True
+    )
+    process.wait()
+
+    assert not can_start(process)
+    process.started_at -= SHORT_LIFE
+    assert can_start(process)
+    process.started_at += SHORT_LIFE
+    process.was_ready = True
+    assert can_start(process)
+
+
+def test_a_taken_port_is_reported_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server((LOCAL, 0)) as somebody:
         taken = str(somebody.getsockname()[1])
         with a_demo(tmp_path, PAYMENT_PORT=taken) as demo:
             shown, _ = demo.communicate()
 
     assert demo.returncode == 2
-    assert f"Port {taken} is taken" in shown
+    assert f"Taken by other programs: port {taken}" in shown
     assert "PAYMENT_PORT=" in shown
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_cannot_be_reached_ends_the_demo_with_its_reason(tmp_path: Path) -> None:
+def test_the_demo_exits_with_the_reason_if_a_server_cannot_be_reached(tmp_path: Path) -> None:
     url = f"postgres://me:secret@{LOCAL}:{free_port()}/payment"
     with a_demo(tmp_path, PAYMENT_DATABASE_URL=url) as demo:
         shown, _ = demo.communicate()

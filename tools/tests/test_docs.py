@@ -1,4 +1,4 @@
-"""What the documents name exists, and what exists and matters is named in them."""
+"""Everything that the documents name exists, and they cover settings, log events and the wire."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 
 from tools.system.commands import ROOT
 
-CONTRACT = ContractPackage.load("shared_contracts")
+CONTRACT = ContractPackage("shared_contracts")
 EVENTS = {event.type: event for event in CONTRACT.events}
 
 DOCUMENTS = sorted(
@@ -48,18 +48,18 @@ def text_of(document: Path) -> str:
 
 
 def blocks(text: str, info: str) -> list[str]:
-    """The fenced blocks whose first line says `info`."""
+    """The fenced blocks with this info string."""
     return [found["text"] for found in FENCE.finditer(text) if found["info"] == info]
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors that GitHub gives to the headings."""
+    """The anchors that GitHub creates for the headings."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text_of(document)), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def rows(text: str, heading: str) -> list[str]:
-    """What stands in code type in the first column of the first table after a heading."""
+    """The names in code format in the first column of the first table after a heading."""
     after = text.partition(f"\n{heading}\n")[2]
     table = re.search(r"(?:^\|.*\n)+", after, re.MULTILINE)
     assert table is not None, f"expected a table under {heading!r}"
@@ -81,7 +81,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 def test_every_test_that_a_document_names_exists() -> None:
-    """As pytest itself calls them."""
+    """By their names in pytest."""
     named = {
         (found["path"], found["name"] + (found["case"] or ""))
         for document in DOCUMENTS
@@ -95,7 +95,7 @@ def test_every_test_that_a_document_names_exists() -> None:
 
 
 def collected(files: list[str]) -> dict[str, set[str]]:
-    """The tests of each file, with the cases and without."""
+    """The tests of each file, both with and without their parameters."""
     known: dict[str, set[str]] = {file: set() for file in files}
     for folder in sorted({file.partition("/")[0] for file in files}):
         inside = [file.partition("/")[2] for file in files if file.startswith(f"{folder}/")]
@@ -116,7 +116,10 @@ def collected(files: list[str]) -> dict[str, set[str]]:
 
 @each_document
 def test_every_file_that_a_document_names_exists(document: Path) -> None:
-    """A path counts from the root, from the document's folder, or from a package of ours."""
+    """A path is relative to the root, to the document's folder or to one of our packages.
+
+    Files that the reader of a tutorial writes are excepted.
+    """
     places = [
         ROOT,
         document.parent,
@@ -131,13 +134,15 @@ def test_every_file_that_a_document_names_exists(document: Path) -> None:
             for app in (ROOT / service).glob("*/services.py")
         ),
     ]
-    named = {found["path"] for found in A_PATH.finditer(FENCE.sub("", text_of(document)))}
+    text = text_of(document)
+    written = {fence["info"].partition(" ")[2].lstrip("+") for fence in FENCE.finditer(text)}
+    named = {found["path"] for found in A_PATH.finditer(FENCE.sub("", text))} - written
 
     assert [path for path in sorted(named) if is_ours(path) and not exists(path, places)] == []
 
 
 def is_ours(path: str) -> bool:
-    """Not a media type, a path of HTTP or a choice of words with a slash."""
+    """Not a media type, a URL path or two words with a slash between them."""
     first = path.partition("/")[0]
     return "/" not in path or (ROOT / first).exists() or path.endswith((".py", ".md"))
 
@@ -186,10 +191,11 @@ def test_every_decision_is_in_the_index_under_its_title() -> None:
 
 
 def settings_read() -> Iterator[str]:
-    """The environment variables that the services' settings read: fields of their classes."""
+    """The environment variables that the settings read, from the fields of their classes."""
     for file in [
         *(ROOT / service / service / "settings.py" for service in CONTRACT.topology),
         ROOT / "admit_one" / "src" / "admit_one" / "settings.py",
+        ROOT / "admit_one" / "src" / "admit_one" / "web" / "settings.py",
     ]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -211,7 +217,7 @@ def test_operations_explain_every_setting_and_no_other() -> None:
 
 
 def events_logged() -> Iterator[str]:
-    """The names of events that the code logs. Fails on a record that has none."""
+    """The names of the events that the code logs. Fails if a call has none."""
     pass_on = ("logs.py", "announcer.py")
     places = ("admit_one/src", "payment_service/subscriptions", "student_service/access_codes")
     for file in (file for place in places for file in (ROOT / place).rglob("*.py")):
@@ -230,6 +236,29 @@ def logging_calls(file: Path) -> Iterator[ast.Call]:
                 yield node
 
 
+def test_the_library_readme_explains_every_setting_with_its_default() -> None:
+    page = text_of(ROOT / "admit_one" / "README.md")
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \|.*\| (.+) \|$", page, re.MULTILINE))
+    [messaging] = (
+        node
+        for node in ast.parse(text_of(ROOT / "admit_one/src/admit_one/messaging/conf.py")).body
+        if isinstance(node, ast.ClassDef) and node.name == "Messaging"
+    )
+    settings = {
+        ast.unparse(node.target): node.value
+        for node in messaging.body
+        if isinstance(node, ast.AnnAssign)
+    }
+    plain = {
+        name: ast.literal_eval(value)
+        for name, value in settings.items()
+        if isinstance(value, ast.Constant | ast.Tuple)
+    }
+
+    assert sorted(documented) == sorted(settings)
+    assert {name: ast.literal_eval(documented[name].split("`")[1]) for name in plain} == plain
+
+
 def test_operations_explain_every_event_of_the_logs_and_no_other() -> None:
     assert sorted(rows(OPERATIONS, "### What the logs say")) == sorted(set(events_logged()))
 
@@ -239,7 +268,7 @@ def test_every_variable_in_a_document_is_in_the_example(document: Path) -> None:
     named = set(
         re.findall(r"\b((?:[A-Z]+_)+(?:URL|KEYS?|PREFIX|PORT|CAP|PASSWORD))\b", text_of(document))
     )
-    inherited = {"CELERY_BROKER_URL"}  # what it is not called, and why
+    inherited = {"CELERY_BROKER_URL"}  # mentioned to say that it is not used
 
     assert [
         name for name in sorted(named - inherited) if not re.search(rf"\b{name}\b", EXAMPLE)
@@ -288,14 +317,16 @@ def test_the_wire_names_every_exchange_and_queue() -> None:
 
 def test_the_example_for_third_parties_needs_none_of_our_code() -> None:
     [example] = blocks(WIRE, "python third_party.py")
+    nodes = list(ast.walk(ast.parse(example)))
     imported = {
-        alias.name
-        for node in ast.walk(ast.parse(example))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
+        alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
     }
+    imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
 
-    assert imported == {"datetime", "json", "os", "uuid", "pika"}
+    assert {name.partition(".")[0] for name in imported} == {
+        *("base64", "datetime", "json", "os", "uuid"),
+        *("cryptography", "pika"),
+    }
 
 
 @each_document

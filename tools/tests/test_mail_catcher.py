@@ -1,4 +1,4 @@
-"""The mail catcher: every mail is kept before it is accepted, and shown without being run."""
+"""The mail catcher stores mails before it accepts them, and never runs their content."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def catcher(tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-def test_no_mail_is_shown_before_those_that_came_before_it(tmp_path: Path) -> None:
+def test_no_mail_is_listed_before_earlier_mails(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path)
     mailbox.add(b"one")
-    (tmp_path / "000003.eml").write_bytes(b"as a listing in the middle of much mail shows it")
+    (tmp_path / "000003.eml").write_bytes(b"a file that a listing may contain before the second")
 
     assert [mail["id"] for mail in mailbox.mails()] == ["000001"]
     mailbox.add(b"two")
@@ -65,7 +65,7 @@ def page(url: str, host: str = LOCAL) -> tuple[int, str, str]:
             return error.code, error.read().decode(), ""
 
 
-def test_an_accepted_mail_is_listed_as_its_reader_sees_it(catcher: System) -> None:
+def test_an_accepted_mail_is_listed_with_its_content(catcher: System) -> None:
     send(catcher, a_mail())
     (mail,) = rest.get(f"{catcher.mail_url}/api/messages")
 
@@ -81,7 +81,7 @@ def test_an_accepted_mail_is_listed_as_its_reader_sees_it(catcher: System) -> No
     }
 
 
-def test_the_newest_mail_comes_first_and_one_recipient_can_be_chosen(catcher: System) -> None:
+def test_mails_are_listed_newest_first_and_can_be_filtered_by_recipient(catcher: System) -> None:
     send(catcher, a_mail("ada@example.org"), a_mail("bob@example.org"))
     everybodys = rest.get(f"{catcher.mail_url}/api/messages")
     bobs = rest.get(f"{catcher.mail_url}/api/messages?to=bob@example.org")
@@ -90,7 +90,7 @@ def test_the_newest_mail_comes_first_and_one_recipient_can_be_chosen(catcher: Sy
     assert [mail["id"] for mail in bobs] == ["000002"]
 
 
-def test_mails_are_still_there_after_the_catcher_was_killed(catcher: System) -> None:
+def test_mails_survive_a_kill_of_the_catcher(catcher: System) -> None:
     send(catcher, a_mail())
     catcher.kill("mail")
     catcher.start("mail")
@@ -101,7 +101,7 @@ def test_mails_are_still_there_after_the_catcher_was_killed(catcher: System) -> 
     assert len(rest.get(f"{catcher.mail_url}/api/messages")) == 2
 
 
-def test_a_mail_is_shown_but_nothing_in_it_is_run(catcher: System) -> None:
+def test_a_mail_is_shown_but_its_scripts_do_not_run(catcher: System) -> None:
     send(catcher, a_mail())
     _, listed, _ = page(f"{catcher.mail_url}/")
     _, shown, _ = page(f"{catcher.mail_url}/mails/000001")
@@ -113,12 +113,12 @@ def test_a_mail_is_shown_but_nothing_in_it_is_run(catcher: System) -> None:
     assert policy.startswith("sandbox; default-src 'none'")
 
 
-def test_a_page_of_another_host_cannot_read_mails(
+def test_requests_for_another_host_are_refused(
     catcher: System,
 ) -> None:
     assert page(f"{catcher.mail_url}/api/messages", "evil.example")[0] == 403
 
 
 @pytest.mark.parametrize("path", ["/mails/000009", "/mails/..", "/mails/1/2/3", "/nothing"])
-def test_what_does_not_exist_is_not_found(catcher: System, path: str) -> None:
+def test_unknown_paths_are_not_found(catcher: System, path: str) -> None:
     assert page(catcher.mail_url + path)[0] == 404

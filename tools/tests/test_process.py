@@ -1,4 +1,4 @@
-"""Processes: what is started is watched, stopped in time, and never left behind."""
+"""Processes are waited for, stopped in time, and never left behind."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def within(seconds: float, fact: Callable[[], bool]) -> bool:
     return True
 
 
-def test_a_process_that_ends_too_soon_is_shown_with_its_last_lines(
+def test_a_process_that_ends_before_it_is_ready_is_reported_with_its_last_lines(
     tmp_path: Path,
 ) -> None:
     process = started(tmp_path, "print('cannot find the key'); raise SystemExit(3)")
@@ -54,7 +54,7 @@ def test_a_process_that_ends_too_soon_is_shown_with_its_last_lines(
         list(wait_ready([process], 10))
 
 
-def test_a_process_that_never_becomes_ready_is_given_up(tmp_path: Path) -> None:
+def test_waiting_for_a_process_that_never_becomes_ready_times_out(tmp_path: Path) -> None:
     process = started(tmp_path, "import time; time.sleep(60)")
 
     with pytest.raises(NotReady, match="took longer than 0 s"):
@@ -82,7 +82,7 @@ def test_a_process_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     assert ready(tmp_path, IGNORES_SIGTERM).end(0.2) == -signal.SIGKILL
 
 
-def test_ctrl_c_in_the_terminal_reaches_only_the_runner(tmp_path: Path) -> None:
+def test_a_process_is_not_in_the_process_group_of_the_terminal(tmp_path: Path) -> None:
     process = ready(tmp_path, SLEEPS)
 
     assert os.getpgid(process.pid) != os.getpgid(0)
@@ -107,7 +107,7 @@ def test_a_process_must_be_started_from_the_main_thread(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_no_process_is_left_when_the_runner_is_killed_outright(tmp_path: Path) -> None:
+def test_no_process_is_left_when_the_runner_is_killed(tmp_path: Path) -> None:
     runner = subprocess.Popen(
         [
             sys.executable,
@@ -137,10 +137,10 @@ time.sleep(60)
     assert within(5, lambda: not running([child]))
 
 
-def test_a_child_whose_parent_is_gone_before_it_begins_does_not_begin(tmp_path: Path) -> None:
-    nobody = "1"  # not our process, and not the parent of what we start
+def test_a_child_does_not_start_if_its_parent_has_ended(tmp_path: Path) -> None:
+    another = "1"  # not the parent of the process that we start
     done = subprocess.run(
-        [sys.executable, str(CHILD), nobody, "-", "touch", "made"],
+        [sys.executable, str(CHILD), another, "-", "touch", "made"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

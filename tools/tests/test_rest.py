@@ -1,4 +1,4 @@
-"""The JSON client: what it sends, and what it makes of every answer."""
+"""The JSON client: what it sends, and what it returns for each response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.system.ports import LOCAL, free_port
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what was sent, as /STATUS/SUBTYPE asks for."""
+    """Echoes each request, with the status and media type of its path /STATUS/SUBTYPE."""
 
     protocol_version = "HTTP/1.1"
 
@@ -87,6 +87,6 @@ def test_a_client_keeps_its_connection(url: str) -> None:
     assert len(ports) == 1
 
 
-def test_a_server_that_is_away_is_no_answer() -> None:
+def test_a_server_that_is_down_raises_no_answer() -> None:
     with pytest.raises(rest.NO_ANSWER):
         rest.call("GET", f"http://{LOCAL}:{free_port()}/")

@@ -1,8 +1,9 @@
-"""Servers: looked for in order, believed when named, started when needed, and never left behind."""
+"""Servers are searched for in order, started if needed, and never left behind."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,13 +17,24 @@ import psycopg
 import pytest
 from kombu import Connection
 
-from tools.servers import NoServer, Product, Servers, find, postgresql, rabbitmq
+from tools.servers import (
+    NoServer,
+    Product,
+    Servers,
+    debian_packages,
+    find,
+    postgresql,
+    rabbitmq,
+    rabbitmq_node,
+)
+from tools.servers.for_tests import servers_for_tests
 from tools.servers.found import NotHere, Way, from_environment, without_password
 from tools.servers.postgresql_cluster import Cluster
 from tools.servers.rabbitmq_node import Node
 from tools.system.commands import ROOT
+from tools.system.left_out import skip_without_rabbitmq
 from tools.system.ports import LOCAL, free_port
-from tools.system.process_tree import running
+from tools.system.process_tree import descendants, running
 
 from .test_process import within
 
@@ -44,7 +56,7 @@ def a_product(**ways: Callable[[ExitStack], str]) -> Product:
 
 @pytest.fixture
 def readable_folder() -> Iterator[Path]:
-    """For what a killed runner cannot remove; another user may look into it."""
+    """A folder that other users can read, for files that a killed runner leaves."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -54,7 +66,7 @@ def nothing(_: ExitStack) -> str:
     raise NotHere("nothing there")
 
 
-def test_the_first_way_that_works_is_taken_and_shown() -> None:
+def test_the_first_way_that_works_is_used_and_shown() -> None:
     product = a_product(
         first=nothing, second=lambda _: "thing://old", third=lambda _: "thing://new"
     )
@@ -64,20 +76,20 @@ def test_the_first_way_that_works_is_taken_and_shown() -> None:
     assert str(server) == "Thing 1.0 (second) at thing://old"
 
 
-def test_where_there_is_none_every_way_is_named_with_its_reason() -> None:
+def test_if_there_is_no_server_every_way_is_listed_with_its_reason() -> None:
     with ExitStack() as stack, pytest.raises(NoServer) as failure:
         find(a_product(first=nothing), stack)
 
     assert str(failure.value).splitlines() == [
-        "No Thing can be had here. Any one of these gives one:",
-        "  - set TEST_THING_URL to the URL of a server you may fill with test data",
+        "No Thing was found or could be started. Do one of these:",
+        "  - set TEST_THING_URL to the URL of a server for test data",
         "      now: not set",
         "  - advice of first",
         "      now: nothing there",
     ]
 
 
-def test_a_server_that_is_named_is_believed_or_it_is_an_error(
+def test_a_server_in_the_environment_must_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEST_BROKER_URL", f"amqp://me:secret@{LOCAL}:{free_port()}//")
@@ -88,17 +100,17 @@ def test_a_server_that_is_named_is_believed_or_it_is_an_error(
     assert "secret" not in str(failure.value)
 
 
-def test_what_a_way_started_ends_if_its_server_does_not_answer() -> None:
+def test_a_way_that_fails_cleans_up() -> None:
     ended: list[str] = []
 
-    def starts_something_useless(stack: ExitStack) -> str:
-        stack.callback(ended.append, "useless")
+    def start_and_fail(stack: ExitStack) -> str:
+        stack.callback(ended.append, "started")
         raise NotHere("it does not come up")
 
     with ExitStack() as stack, pytest.raises(NoServer):
-        find(a_product(only=starts_something_useless), stack)
+        find(a_product(only=start_and_fail), stack)
 
-    assert ended == ["useless"]
+    assert ended == ["started"]
 
 
 def test_no_password_is_shown() -> None:
@@ -117,6 +129,72 @@ def test_a_private_rabbitmq_is_started_from_its_programs() -> None:
 
     with pytest.raises(NotHere):
         rabbitmq.probe(server.url)
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="neither Debian nor Ubuntu")
+def test_a_rabbitmq_comes_from_debians_packages_where_none_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This machine, as apt would see it without them.
+    known = Path("/var/lib/dpkg/status").read_text(encoding="utf-8").split("\n\n")
+    status = tmp_path / "status"
+    others = (one for one in known if not re.match("Package: (rabbitmq|erlang)", one))
+    status.write_text("\n\n".join(others), encoding="utf-8")
+    (tmp_path / "apt.conf").write_text(f'Dir::State::status "{status}";')
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(rabbitmq_node, "DEBIAN", tmp_path / "none")
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+
+    with ExitStack() as stack:
+        server = find(rabbitmq.PRODUCT, stack, "packages")
+
+        assert Path(shutil.which("erl") or "").is_relative_to(tmp_path / "cache")
+        assert server.way == "packages"
+
+    unpacked = next((tmp_path / "cache" / "admit-one").iterdir())
+    assert [path.name for path in unpacked.glob("root*")] == ["root"]
+
+
+def test_a_folder_that_would_break_rabbitmqs_scripts_is_not_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("with space", "with#hash", "größe"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
+        with ExitStack() as stack:
+            assert not debian_packages._cache(stack, "thing").is_relative_to(tmp_path / name)
+
+
+def test_a_home_that_cannot_be_written_is_not_its_cache(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nobody")
+    with ExitStack() as stack:
+        assert debian_packages._cache(stack, "thing").is_relative_to(tempfile.gettempdir())
+
+
+def test_programs_that_were_installed_for_their_owner_alone_can_be_run_by_others(
+    tmp_path: Path,
+) -> None:
+    package = tmp_path / "package"
+    (package / "bin").mkdir(parents=True)
+    (package / "bin" / "initdb").touch(0o700)
+    for path in (package, package / "bin"):
+        path.chmod(0o700)
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    copy = postgresql._readable_copy(package, folder)
+
+    modes = [path.stat().st_mode & 0o777 for path in (copy, copy / "bin", copy / "bin" / "initdb")]
+    assert modes == [0o705, 0o705, 0o705]
+
+
+def test_a_program_that_may_not_be_executed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "postgres").touch(0o600)
+
+    with ExitStack() as stack, pytest.raises(NotHere, match="postgres may not be executed"):
+        Cluster(stack, tmp_path)
 
 
 @pytest.mark.parametrize("way", [pytest.param("native", marks=has_initdb), "wheel"])
@@ -172,7 +250,7 @@ def test_a_private_postgresql_that_crashes_keeps_what_was_committed() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_no_private_server_is_left_when_the_tests_are_killed_outright(
+def test_no_private_server_is_left_when_the_tests_are_killed(
     readable_folder: Path,
 ) -> None:
     script = """
@@ -193,19 +271,41 @@ with ExitStack() as stack:
     with runner:
         assert runner.stdout is not None
         url = runner.stdout.readline().strip()
-        postgres = int(
-            subprocess.run(
-                ["pgrep", "-P", str(runner.pid)], capture_output=True, text=True, check=True
-            ).stdout.split()[0]
-        )
+        started = descendants(runner.pid)
         assert postgresql.probe(url)
 
         runner.kill()
 
-    assert within(5, lambda: not running([postgres]))
+    assert within(5, lambda: not running(started))
 
 
-def test_the_servers_of_this_very_run_answer() -> None:
+def test_each_way_to_a_rabbitmq_gives_way_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing on this machine, and no apt: what needs no RabbitMQ is left."""
+    monkeypatch.delenv("TEST_BROKER_URL", raising=False)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://{LOCAL}:{free_port()}")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(rabbitmq, "LOCALHOST", f"amqp://guest:guest@{LOCAL}:{free_port()}//")
+    monkeypatch.setattr(rabbitmq_node, "DEBIAN", tmp_path)
+    said: list[str] = []
+    with ExitStack() as stack:
+        servers = servers_for_tests(stack, database="wheel", say=said.append)
+
+    assert servers.lacks_rabbitmq
+    reasons = [line.strip() for line in said[0].splitlines() if line.startswith("      now: ")]
+    for reason, expected in zip(
+        reasons,
+        ["not set", "does not answer", "not found", "no Docker daemon answers", "no apt-get"],
+        strict=True,
+    ):
+        assert expected in reason
+
+
+@has_rabbitmq
+def test_the_servers_of_this_test_run_are_printed_as_found() -> None:
+    skip_without_rabbitmq()
     printed: list[str] = []
     with Servers(say=printed.append) as servers:
         assert printed == [str(servers.broker), str(servers.database)]

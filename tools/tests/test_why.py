@@ -1,4 +1,4 @@
-"""`make why` joins what both services report."""
+"""`make why` merges the reports of both services."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def shown(*sides: why.Half, width: int = 80) -> str:
     return out.getvalue()
 
 
-def test_the_steps_of_both_sides_stand_in_the_order_of_their_times() -> None:
+def test_the_steps_of_both_sides_are_ordered_by_time() -> None:
     steps = [
         {"at": "2026-01-02T03:04:07+00:00", "what": "the third"},
         {"at": "2026-01-02T03:04:05+00:00", "what": "the first"},
@@ -49,7 +49,7 @@ def test_the_steps_of_both_sides_stand_in_the_order_of_their_times() -> None:
     assert "payment has finished" in screen
 
 
-def test_what_waits_is_shown_with_what_happens_next_even_on_narrow_screens() -> None:
+def test_waits_are_shown_with_what_happens_next_even_on_narrow_screens() -> None:
     wait = {
         "why": "no code yet " * 9,
         "then": "It retries at 03:19:05 UTC.",
@@ -63,7 +63,7 @@ def test_what_waits_is_shown_with_what_happens_next_even_on_narrow_screens() -> 
 
     assert "payment waits" in screen
     assert "→ It retries at 03:19:05 UTC." in screen
-    assert "student does not know it" in screen
+    assert "student has no record of it" in screen
     assert "Nobody consumes it." in screen
     assert max(map(len, screen.splitlines())) <= 40
 
@@ -78,7 +78,7 @@ def test_what_waits_is_shown_with_what_happens_next_even_on_narrow_screens() -> 
         ("unknown", "unknown", 2),
     ],
 )
-def test_the_exit_code_is_that_of_both(payment: str, student: str, code: int) -> None:
+def test_the_exit_code_depends_on_both_sides(payment: str, student: str, code: int) -> None:
     sides = [half("payment_service", payment), half("student_service", student)]
 
     assert why.exit_code(sides) == code

@@ -1,1 +1,1 @@
-"""Events between your own Django services that you can trust."""
+"""Reliable events between your own Django services."""

@@ -1,27 +1,28 @@
 """How log records are made and written: as lines for people or as JSON for machines.
 
-A record of ours has a sentence, the name of its event and fields:
+Our records have an event name, a sentence and fields:
 
     logger = EventLogger(__name__)
-    logger.warning("mail_server_away", "mail server is away, mails wait: {reason}", reason=…)
+    logger.warning("mail_server_unavailable", "mails wait for the server: {reason}", reason=…)
 
-A record is masked when it is written, whoever made it, its traceback included.
+Every record is masked when it is written, whoever logged it, traceback included.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from datetime import UTC, datetime
 from functools import partialmethod
+from math import isfinite
 from typing import Any
 
 from .contract.envelope import Envelope
-from .masking import mask
+from .masking import hiding, mask
 
 _about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039 (never changed)
 
@@ -29,8 +30,8 @@ _process = {"service": "", "role": ""}
 """What this process is, set once at its start."""
 
 
-def this_is(service: str, role: str) -> None:
-    """Let every record of this process name it."""
+def identify_process(service: str, role: str) -> None:
+    """Put service and role into every JSON record of this process."""
     _process.update(service=service, role=role)
 
 
@@ -44,8 +45,19 @@ def about(**fields: str | None) -> Iterator[None]:
         _about.reset(token)
 
 
+@contextmanager
+def about_event(envelope: Envelope[Any] | None) -> Iterator[None]:
+    """Put into every record of the block which event it is `about`.
+
+    The event's sensitive values are masked in it by value, so that even a code without its
+    separators stands in no log, no reason and no traceback.
+    """
+    with about(**facts(envelope)), hiding(envelope.sensitive_values if envelope else ()):
+        yield
+
+
 def facts(envelope: Envelope[Any] | None) -> dict[str, str | None]:
-    """The fields by which a record can be found again that is `about` this event."""
+    """The fields that identify an event, for records `about` it."""
     if envelope is None:
         return {}
     return {
@@ -59,9 +71,9 @@ def facts(envelope: Envelope[Any] | None) -> dict[str, str | None]:
 
 
 class EventLogger:
-    """Logs what happened: an event's name, a sentence with fields in braces, and all the fields.
+    """Logs an event name, a sentence with fields in braces, and all the fields.
 
-    Other loggers do the same by `extra={"event": …, "fields": {…}}`.
+    Any other logger can do the same with `extra={"event": …, "fields": {…}}`.
     """
 
     def __init__(self, name: str) -> None:
@@ -80,11 +92,15 @@ class EventLogger:
     critical = partialmethod(log, logging.CRITICAL)
 
 
-class Line(logging.Formatter):
-    """One line a fact: when, how bad, what, and its event with the fields.
+CALLERS_MISTAKES = "django.security"
+"""Django logs here what it refuses, such as an unknown Host: no traceback of ours explains that."""
 
-    Nothing in it can forge a second line or speak to a terminal: what is not printable is
-    escaped, and the lines of a traceback are indented.
+
+class Line(logging.Formatter):
+    """One line per record: time, level, message, event and fields.
+
+    A record cannot forge another line or control a terminal: unprintable characters are escaped,
+    and the lines of a traceback are indented.
     """
 
     def __init__(self) -> None:
@@ -100,7 +116,7 @@ class Line(logging.Formatter):
 
 
 class Json(logging.Formatter):
-    """One JSON object a record, on one line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         masked = _masked(record, self)
@@ -121,30 +137,56 @@ class Json(logging.Formatter):
 
 
 def _masked(record: logging.LogRecord, formatter: logging.Formatter) -> logging.LogRecord:
-    """A copy with nothing in clear: others may keep the record itself."""
+    """A masked copy: other handlers may use the record itself."""
     masked = copy(record)
-    masked.msg, masked.args = mask(record.getMessage()), None
-    # Not the text that another formatter may have left there.
-    masked.exc_text = mask(formatter.formatException(record.exc_info)) if record.exc_info else None
+    masked.msg, masked.args = mask(_message(record)), None
+    if record.name.startswith(CALLERS_MISTAKES):
+        masked.exc_info = None
+    # Not the cached text, which another formatter may have left there unmasked.
+    masked.exc_text = mask(formatter.formatException(masked.exc_info)) if masked.exc_info else None
     masked.stack_info = mask(record.stack_info) if record.stack_info else None
     return masked
 
 
+def _message(record: logging.LogRecord) -> str:
+    """The record's message; its parts, if they do not fit together.
+
+    An error here would lose the record, and `logging` would print its arguments unmasked.
+    """
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 (whatever the code of an argument raises)
+        parts = (record.msg, *(record.args if isinstance(record.args, tuple) else [record.args]))
+        return f"{' '.join(map(_text, parts))} (not formatted: {type(error).__name__})"
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001
+        return f"<{type(value).__name__}>"
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """The record's event and its fields, masked. Numbers stay numbers."""
+    """The record's event and its fields, masked. Numbers that JSON knows stay numbers."""
     event = getattr(record, "event", None)
     if event is None:
         return {}
-    given = {"event": event, **getattr(record, "fields", {})}
+    fields = getattr(record, "fields", {})
+    given = {"event": event, **(fields if isinstance(fields, Mapping) else {"fields": fields})}
     return {
-        name: value if isinstance(value, int | float) else mask(str(value))
+        str(name): value if _is_number(value) else mask(_text(value))
         for name, value in given.items()
         if value is not None
     }
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
+
+
 def _word(value: Any) -> str:
-    """A field's value in a line: in quotes if anybody could take it for more than one word."""
+    """A field's value in a line, quoted if it could be read as more than one word."""
     text = str(value)
     plain = text and not set(text) & set(' "=') and text.isprintable()
     return text if plain else json.dumps(text, ensure_ascii=False)
@@ -165,24 +207,24 @@ def _indented(text: str | None) -> str | None:
 
 FORMATS = {"line": Line, "json": Json}
 
-TOO_LOUD = {
+LIBRARY_LEVELS = {
     "django": logging.WARNING,
     "django.request": logging.ERROR,  # the response reports a caller's mistakes
     "celery": logging.WARNING,
     "kombu": logging.WARNING,
     "amqp": logging.WARNING,
-    "axes": logging.WARNING,
+    "axes": logging.ERROR,  # we log logins ourselves, legibly
     "asyncio": logging.WARNING,
     "waitress": logging.WARNING,
     "waitress.queue": logging.ERROR,  # a line for each request that waits for a thread
 }
-"""Libraries that log more than anybody wants to know, and the level from which we keep it."""
+"""Noisy libraries, and the lowest level that we keep of each."""
 
 
 def configuration(level: str, written: str = "line") -> dict[str, Any]:
-    """Django's LOGGING: one record a line on standard error, masked, as a key of `FORMATS` says.
+    """Django's LOGGING: masked records on standard error; `written` is a key of `FORMATS`.
 
-    Everybody is heard from `level` on, whatever the name of their app, but for `TOO_LOUD`.
+    Every logger logs from `level` on, except those in `LIBRARY_LEVELS`.
     """
     least = logging.getLevelNamesMapping()[level]
     return {
@@ -191,5 +233,5 @@ def configuration(level: str, written: str = "line") -> dict[str, Any]:
         "formatters": {"ours": {"()": FORMATS[written]}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours"}},
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {name: {"level": max(least, loud)} for name, loud in TOO_LOUD.items()},
+        "loggers": {name: {"level": max(least, own)} for name, own in LIBRARY_LEVELS.items()},
     }

@@ -1,17 +1,19 @@
-"""Gauges that are read from the database when Prometheus asks.
+"""Gauges that are read from the database at each scrape.
 
-They are the same whichever process of a service reports them, so that a gauge is there although
-the process that changes it is not. Each reading costs a few rows of an index, however many wait.
+Every process of a service reports the same values, so a gauge is there even if the process that
+changes it is down. A scrape reads a bounded number of index rows, however many rows wait.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 from prometheus_client import REGISTRY, Metric, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 
@@ -22,7 +24,7 @@ from .wiring import wired
 
 logger = EventLogger(__name__)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # second series that nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series for each
 
 AT_MOST = 10_000
 """Rows that are counted; a gauge as large means "so many or more"."""
@@ -34,29 +36,30 @@ TIME_LIMIT = 2.0
 """Seconds for each statement."""
 
 KEPT = 5.0
-"""Seconds that an answer is given again: many who ask cost the database no more than one."""
+"""Seconds for which a reading is reused: many scrapes cost the database no more than one."""
 
 Reading = Callable[[], Iterable[Metric]]
 
 
-def gauge(name: str, help_text: str, value: float) -> Metric:
-    """One number."""
-    return GaugeMetricFamily(name, help_text, value=value)
-
-
-def gauges(
-    name: str, help_text: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]
+def counted(
+    name: str,
+    help_text: str,
+    rows: models.QuerySet[Any],
+    by: str = "",
+    values: Iterable[str] = (),
 ) -> Metric:
-    """Numbers that differ by their labels, of which there must be few."""
-    family = GaugeMetricFamily(name, help_text, labels=labels)
-    for label_values, value in values.items():
-        family.add_metric(label_values, value)
+    """A gauge of how many rows there are, up to `AT_MOST`; with `by`, one for each of its values.
+
+    With `values`, each of them is reported, even if it is 0; without, each value that occurs.
+    """
+    help_text = f"{help_text}, {AT_MOST} at most."
+    if not by:
+        return GaugeMetricFamily(name, help_text, value=rows.order_by()[:AT_MOST].count())
+    family = GaugeMetricFamily(name, help_text, labels=[by])
+    tally = Counter(rows.order_by().values_list(by, flat=True)[:AT_MOST])
+    for value in values or tally:
+        family.add_metric([value], tally[value])
     return family
-
-
-def count(rows: models.QuerySet[models.Model]) -> int:
-    """How many, but at most `AT_MOST`."""
-    return rows.order_by()[:AT_MOST].count()
 
 
 class DatabaseGauges:
@@ -64,17 +67,17 @@ class DatabaseGauges:
 
     def __init__(self, *readings: Reading) -> None:
         self.readings = list(readings)
-        """Those of the machinery; a service's own are the `METRICS` of its wiring."""
+        """Those of the library; a service's own are the `METRICS` of its wiring."""
         self._one_at_a_time = threading.Lock()
         self._read_at = float("-inf")
         self._kept: list[Metric] = []
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the names are known once somebody asks, and registering asks nobody."""
+        """Nothing: registering must not query the database."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Called by Prometheus's library. Never raises: what cannot be read is left out."""
+        """Called by Prometheus's library. Never raises: gauges that cannot be read are left out."""
         with self._one_at_a_time:
             if time.monotonic() - self._read_at > KEPT:
                 self._kept = self._read()
@@ -94,27 +97,29 @@ class DatabaseGauges:
                 error=type(error).__name__,
             )
             readable = 0
-        help_text = "1 if the database has answered in time, else 0."
-        return [gauge("messaging_database_readable", help_text, readable), *metrics]
+        help_text = "1 if the database answered in time, else 0."
+        name = "messaging_database_readable"
+        return [GaugeMetricFamily(name, help_text, value=readable), *metrics]
 
 
 @contextmanager
 def _limited_time() -> Iterator[None]:
-    """A connection for a moment, whose statements end by themselves."""
+    """A short-lived connection whose statements time out."""
     try:
         connection.ensure_connection()
         if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET statement_timeout = {int(TIME_LIMIT * 1000)}")
+            # For this transaction: behind a pooler the session is not ours alone.
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = {int(TIME_LIMIT * 1000)}")
+                yield
         else:
             deadline = time.monotonic() + TIME_LIMIT
             connection.connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
-        yield
+            yield
     finally:
         outage.forget_connection()
 
 
 database_gauges = DatabaseGauges()
-"""This process's own."""
 
 REGISTRY.register(database_gauges)

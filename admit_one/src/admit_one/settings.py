@@ -7,17 +7,27 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from .environment import (
+    LISTEN,
     BrokerUrl,
     DatabaseUrl,
     Environment,
-    SealingKeys,
+    KeysById,
+    ListenDatabaseUrl,
+    ManagementUrl,
+    PublicKeys,
     SecretText,
+    TasksBrokerUrl,
     Words,
     Wrong,
     development,
     whole,
 )
 from .logs import configuration
+
+
+def _required_outside_development() -> Any:
+    """A default for keys without which events travel unsigned and with open values."""
+    return Field(default_factory=dict) if development() else Field()
 
 
 class ServiceEnvironment(Environment):
@@ -27,10 +37,14 @@ class ServiceEnvironment(Environment):
     SECRET_KEY: SecretText
     ALLOWED_HOSTS: Words = ["localhost", "127.0.0.1", "[::1]"] if development() else []
     DATABASE_URL: DatabaseUrl
+    LISTEN_DATABASE_URL: ListenDatabaseUrl = None
     BROKER_URL: BrokerUrl
-    TASKS_BROKER_URL: BrokerUrl = Field(default="", validate_default=True)
+    TASKS_BROKER_URL: TasksBrokerUrl = Field(default="", validate_default=True)
     BROKER_PREFIX: str = ""
-    SEALING_KEYS: SealingKeys
+    BROKER_MANAGEMENT_URL: ManagementUrl = ""
+    SEALING_KEYS: KeysById
+    WIRE_KEYS: KeysById = _required_outside_development()
+    PEER_KEYS: PublicKeys = _required_outside_development()
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     LOG_FORMAT: Literal["line", "json"] = "line"
     HEALTH_PORT: Annotated[int, whole(0, 65_535)] = 0
@@ -43,10 +57,16 @@ class ServiceEnvironment(Environment):
     ) -> Any:
         if url:
             return parse(url)
-        broker_url = info.data.get("BROKER_URL", "")  # missing if it is wrong itself
+        broker_url = info.data.get("BROKER_URL", "")  # missing if BROKER_URL is invalid
         if broker_url.startswith("sqlite:"):
             raise Wrong("nothing", "sqlite:////another/path beside the embedded BROKER_URL")
         return broker_url
+
+    @property
+    def databases(self) -> dict[str, dict[str, Any]]:
+        """Django's DATABASES."""
+        listen = self.LISTEN_DATABASE_URL
+        return {"default": self.DATABASE_URL} | ({LISTEN: listen} if listen else {})
 
     @property
     def embedded(self) -> bool:
@@ -64,7 +84,11 @@ class ServiceEnvironment(Environment):
         return {
             "BROKER_URL": self.BROKER_URL,
             "BROKER_PREFIX": self.BROKER_PREFIX,
+            "BROKER_MANAGEMENT_URL": self.BROKER_MANAGEMENT_URL,
             "DECLARE_TOPOLOGY": self.embedded or self.ENVIRONMENT == "development",
+            "WIRE_KEYS": self.WIRE_KEYS,
+            "PEER_KEYS": self.PEER_KEYS,
+            "WIRE_KEYS_OPTIONAL": self.ENVIRONMENT == "development",
             "HEALTH_PORT": self.HEALTH_PORT,
             "HEALTH_ADDRESS": self.HEALTH_ADDRESS,
         }

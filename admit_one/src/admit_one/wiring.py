@@ -1,6 +1,6 @@
-"""What a service hands to the machinery: the names in its wiring module, which one setting names.
+"""Reads the wiring module of a service, which `MESSAGING["WIRING"]` names.
 
-`MESSAGING = {"WIRING": "subscriptions.wiring", …}`. The module holds plain data, on one screen:
+`MESSAGING = {"WIRING": "subscriptions.wiring", …}`. The module holds plain data:
 
     HANDLERS  which use case handles which event; the only name that is required
     KEYRING   the service's own sealed columns, for `manage.py rotate_keys`
@@ -9,7 +9,7 @@
     ON_DEAD   what is called, with envelope and reason, when a readable message becomes dead
     SCHEDULE  the service's tasks, and the seconds between two runs of each
 
-Nothing is registered by an import: whoever needs a name reads it here, when it is needed.
+Importing it registers nothing: each name is read when it is needed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NAMES = ("HANDLERS", "KEYRING", "TIMELINE", "METRICS", "ON_DEAD", "SCHEDULE")
 def misspelled() -> Iterator[tuple[str, str]]:
     """Names in the wiring that are nearly one of `NAMES`, each with that one.
 
-    A keyring that nobody reads would let `rotate_keys` say that a key may go which rows still need.
+    With a misspelled KEYRING, `rotate_keys` would report keys as removable that rows still need.
     Raises `ImportError` if there is no wiring.
     """
     module = import_module(str(settings.MESSAGING["WIRING"]))
@@ -37,5 +37,5 @@ def misspelled() -> Iterator[tuple[str, str]]:
 
 
 def wired(name: str, default: Any = None) -> Any:
-    """What the service's wiring holds by this name. Raises `ImportError` if there is no wiring."""
+    """The wiring's value for `name`, or `default`. Raises `ImportError` if there is no wiring."""
     return getattr(import_module(str(settings.MESSAGING["WIRING"])), name, default)

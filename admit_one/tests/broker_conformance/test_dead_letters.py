@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import amqp
 
@@ -10,7 +11,9 @@ from tests.brokers import (
     QUORUM,
     Broker,
     Inbox,
+    eventually,
     publish,
+    ready,
 )
 
 
@@ -117,3 +120,32 @@ def test_expired_message_becomes_a_dead_letter(broker: Broker) -> None:
     assert [letter.body for letter in letters] == ["by its queue", "by itself"]
     assert {letter.headers["x-first-death-reason"] for letter in letters} == {"expired"}
     assert "expiration" not in letters[1].properties
+
+
+def a_cycle(broker: Broker, channel: Any, **arguments: int) -> tuple[str, str]:
+    """Two queues that dead-letter into each other."""
+    first, second = broker.prefix + "first", broker.prefix + "second"
+    for name, other in (("first", second), ("second", first)):
+        broker.queue(
+            channel, name, x_dead_letter_exchange="", x_dead_letter_routing_key=other, **arguments
+        )
+    return first, second
+
+
+def test_a_dead_letter_that_comes_back_is_dropped_unless_it_was_rejected(broker: Broker) -> None:
+    channel = broker.channel()
+    first, second = a_cycle(broker, channel, x_message_ttl=50)
+    publish(broker, ["round and round"], "", first)
+
+    eventually(lambda: (ready(channel, first), ready(channel, second)), (0, 0))
+    publish(broker, ["another"], "", first)
+    eventually(lambda: (ready(channel, first), ready(channel, second)), (0, 0))
+
+
+def test_full_queues_that_overflow_into_each_other_come_to_rest(broker: Broker) -> None:
+    channel = broker.channel()
+    first, second = a_cycle(broker, channel, x_max_length=1)
+
+    publish(broker, [str(number) for number in range(20)], "", first)
+
+    eventually(lambda: (ready(channel, first), ready(channel, second)), (1, 1))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from amqp.exceptions import (
+    AccessRefused,
     NotFound,
     PreconditionFailed,
 )
@@ -61,6 +62,70 @@ def test_declaring_a_queue_differently_fails_a_precondition(
 
     with pytest.raises(PreconditionFailed, match="inequivalent arg"):
         broker.queue(channel, **second)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"x_message_ttl": "60000"},
+        {"x_message_ttl": -1},
+        {"x_message_ttl": True},
+        {"x_expires": 0},
+        {"x_expires": "60000"},
+        {"x_max_length": -1},
+        {"x_max_length": "5"},
+        {"x_overflow": "no-such"},
+        {"x_queue_type": "no-such"},
+        {"x_queue_type": 5},
+        {"x_dead_letter_exchange": 5},
+        {"x_dead_letter_routing_key": "without an exchange"},
+        {"x_dead_letter_exchange": "", "x_dead_letter_routing_key": 5},
+        {"x_delivery_limit": 3},
+    ],
+    ids=str,
+)
+def test_a_wrong_value_of_an_argument_fails_a_precondition(
+    broker: Broker, arguments: dict[str, Any]
+) -> None:
+    channel = broker.channel()
+
+    with pytest.raises(PreconditionFailed):
+        broker.queue(channel, **arguments)
+    with pytest.raises(NotFound):
+        ready(channel, f"{broker.prefix}queue")
+
+
+@pytest.mark.parametrize(
+    "properties", [{"durable": False}, {"auto_delete": True}, {"exclusive": True}], ids=str
+)
+def test_a_quorum_queue_is_durable_and_shared(broker: Broker, properties: dict[str, bool]) -> None:
+    name = broker.adopt(f"{broker.prefix}queue")
+    how = {"durable": True, "auto_delete": False, **properties}
+
+    with pytest.raises(PreconditionFailed):
+        broker.channel().queue_declare(name, arguments=QUORUM, **how)
+
+
+def test_names_of_the_broker_itself_are_reserved(broker: Broker) -> None:
+    channel = broker.channel()
+
+    channel.exchange_declare("amq.topic", "topic", durable=True, auto_delete=False)
+    with pytest.raises(AccessRefused):
+        channel.exchange_declare("amq.mine", "topic", durable=True, auto_delete=False)
+    with pytest.raises(AccessRefused):
+        channel.queue_declare("amq.mine", durable=True, auto_delete=False)
+    with pytest.raises(AccessRefused):
+        channel.exchange_delete("amq.topic")
+
+
+def test_a_built_in_exchange_carries_messages(broker: Broker) -> None:
+    channel = broker.channel()
+    queue = broker.queue(channel)
+    channel.queue_bind(queue, "amq.topic", f"{broker.prefix}#")
+
+    publish(broker, ["a"], "amq.topic", f"{broker.prefix}key")
+
+    assert Inbox(channel, queue).bodies(1) == ["a"]
 
 
 def test_declaring_an_exchange_differently_fails_a_precondition(broker: Broker) -> None:

@@ -1,4 +1,4 @@
-"""What a message carries arrives as it was sent."""
+"""Properties and body of a message arrive as they were sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing is lost while producers and consumers come and die."""
+"""No message is lost while producers and consumers start and are killed."""
 
 from __future__ import annotations
 

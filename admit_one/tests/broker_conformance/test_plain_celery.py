@@ -1,4 +1,4 @@
-"""Celery, unmodified, runs on it."""
+"""An unmodified Celery runs on the embedded broker."""
 
 from __future__ import annotations
 

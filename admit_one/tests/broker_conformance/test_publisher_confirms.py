@@ -1,4 +1,4 @@
-"""What a publisher hears of its messages: confirms, returns, nacks, errors."""
+"""What a publisher learns about its messages: confirms, returns, nacks, errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import amqp
 import pytest
 from amqp.exceptions import (
     ChannelError,
+    MessageNacked,
     NotFound,
+    PreconditionFailed,
 )
 
 from tests.brokers import (
@@ -16,6 +18,7 @@ from tests.brokers import (
     Confirms,
     Inbox,
     drain_until,
+    eventually,
     publish,
     ready,
 )
@@ -121,3 +124,34 @@ def test_channel_drops_unconfirmed_what_follows_an_error(broker: Broker) -> None
 
     assert 1 in confirms.open
     assert ready(channel, queue) == 0
+
+
+@pytest.mark.parametrize("expiration", ["abc", "-1", "1.5", " 5", ""])
+def test_a_wrong_expiration_closes_its_channel_only(broker: Broker, expiration: str) -> None:
+    connection = broker.connect()
+    queue = broker.queue(broker.channel())
+    good, bad = Confirms(connection.channel()), connection.channel()
+    bad.confirm_select()
+    good.publish("before", "", queue)
+    bad.basic_publish(amqp.Message("bad", expiration=expiration), "", queue)
+    try:
+        good.publish("after", "", queue)
+    except PreconditionFailed:  # the refusal has come already, and py-amqp sends nothing then
+        good.publish("after", "", queue)
+    else:
+        with pytest.raises(PreconditionFailed, match="expiration"):
+            drain_until(bad, lambda: False)
+
+    assert good.wait() == [("ack", 1), ("ack", 2)]
+    assert Inbox(broker.channel(), queue).bodies(2) == ["before", "after"]
+
+
+def test_basic_publish_confirm_waits_for_the_confirm(broker: Broker) -> None:
+    channel = broker.channel()
+    queue = broker.queue(channel, x_max_length=1, x_overflow="reject-publish")
+
+    channel.basic_publish_confirm(amqp.Message("fits"), "", queue)
+    with pytest.raises(MessageNacked):
+        channel.basic_publish_confirm(amqp.Message("does not"), "", queue)
+
+    eventually(lambda: ready(broker.channel(), queue), 1)

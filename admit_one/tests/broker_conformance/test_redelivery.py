@@ -1,4 +1,4 @@
-"""What was not acknowledged comes back, and is marked."""
+"""Unacknowledged messages are redelivered, and marked as such."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an exchange routes a message to."""
+"""To which queues an exchange routes a message."""
 
 from __future__ import annotations
 

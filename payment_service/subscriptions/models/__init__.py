@@ -1,21 +1,9 @@
-from .paid import Paid, paid_of
-from .reconciliation import Drift, ReconciliationRun
-from .subscription import (
-    CODE_PURPOSE,
-    REQUEST_AGAIN_AFTER,
-    UNANSWERED,
-    Subscription,
-    request_delay,
-)
-
-__all__ = [
-    "CODE_PURPOSE",
-    "REQUEST_AGAIN_AFTER",
-    "UNANSWERED",
-    "Drift",
-    "Paid",
-    "ReconciliationRun",
-    "Subscription",
-    "paid_of",
-    "request_delay",
-]
+from .reconciliation import Drift as Drift
+from .reconciliation import ReconciliationRun as ReconciliationRun
+from .subscription import CODE_PURPOSE as CODE_PURPOSE
+from .subscription import REQUEST_AGAIN_AFTER as REQUEST_AGAIN_AFTER
+from .subscription import UNANSWERED as UNANSWERED
+from .subscription import Paid as Paid
+from .subscription import Subscription as Subscription
+from .subscription import paid_of as paid_of
+from .subscription import request_delay as request_delay

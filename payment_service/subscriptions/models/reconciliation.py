@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
-from uuid import UUID
 
 from django.db import models
 from django.utils import timezone
+from shared_contracts.events import Position
 from uuid_utils.compat import uuid7
 
 
 class ReconciliationRun(models.Model):
-    """One comparison of both sides, page by page, and where they differ. It is kept.
+    """One comparison of both sides, page by page.
 
     comparing → repairing → repaired · drift
     comparing → clean · drift · unanswered
     """
 
     class State(models.TextChoices):
-        COMPARING = "comparing", "compares with the student side, page by page"
-        REPAIRING = "repairing", "waits for the answers that repair the drift"
+        COMPARING = "comparing", "comparing both sides"
+        REPAIRING = "repairing", "waiting for repairs"
         CLEAN = "clean", "both sides agree"
         REPAIRED = "repaired", "both sides agree again"
         DRIFT = "drift", "both sides differ"
@@ -28,17 +27,23 @@ class ReconciliationRun(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     state = models.CharField(max_length=16, choices=State.choices, default=State.COMPARING)
-    since = models.DateTimeField(help_text="what was paid from then")
-    until = models.DateTimeField(help_text="until before then")
+    since = models.DateTimeField(help_text="start of the window")
+    until = models.DateTimeField(help_text="end of the window, exclusive")
     repair = models.BooleanField(default=False)
     scheduled_for = models.DateField(null=True, unique=True, help_text="the day of a daily run")
-    after_paid_at = models.DateTimeField(null=True, help_text="how far it has come")
+    by_entry = models.BooleanField(
+        default=False, db_default=False, help_text="a checksum was not answered; pages are in full"
+    )
+    after_paid_at = models.DateTimeField(null=True, help_text="where the next page starts")
     after_id = models.UUIDField(null=True)
     requests = models.PositiveIntegerField(
-        default=0, help_text="how often the page it is at was requested"
+        default=0, help_text="how often the current page was requested"
     )
     requested_at = models.DateTimeField(default=timezone.now)
     compared = models.PositiveBigIntegerField(default=0)
+    grants_wait_until = models.DateTimeField(
+        null=True, help_text="when the student side reports more grants, at the earliest"
+    )
     started_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
 
@@ -49,35 +54,36 @@ class ReconciliationRun(models.Model):
                 name="reconciliation_open",
                 condition=models.Q(ended_at__isnull=True),
             ),
+            models.Index(fields=["started_at"], name="reconciliation_started"),
         ]
 
     def __str__(self) -> str:
         return f"reconciliation {self.id}"
 
     @property
-    def after(self) -> tuple[datetime, UUID] | None:
-        """The place up to which both sides were compared."""
+    def after(self) -> Position | None:
+        """The position up to which both sides were compared."""
         if self.after_paid_at is None or self.after_id is None:
             return None
-        return self.after_paid_at, self.after_id
+        return Position(occurred_at=self.after_paid_at, subscription_id=self.after_id)
 
 
 class Drift(models.Model):
-    """One subscription on which both sides differ, and what became of it. No code is kept here."""
+    """A subscription on which both sides differ, with digests instead of codes."""
 
     class Kind(models.TextChoices):
-        PAID_WITHOUT_CODE = "paid_without_code", "paid, and no code has come"
+        PAID_WITHOUT_CODE = "paid_without_code", "paid, but no code has arrived"
         CODE_LOST = "code_lost", "the student side has lost the code"
-        CODE_WITHOUT_PAYMENT = "code_without_payment", "a code, and no payment is known"
+        CODE_WITHOUT_PAYMENT = "code_without_payment", "a code, but no known payment"
         CODE_DIFFERS = "code_differs", "the student side has another code"
-        CANCELLED_BUT_VALID = "cancelled_but_valid", "cancelled, and the code still lets in"
-        CANCELLATION_LOST = "cancellation_lost", "a revoked code, and no cancellation is known"
+        CANCELLED_BUT_VALID = "cancelled_but_valid", "cancelled, but the code still works"
+        CANCELLATION_LOST = "cancellation_lost", "a revoked code, but no known cancellation"
 
     class State(models.TextChoices):
         OPEN = "open", "no repair was requested"
         REPAIRING = "repairing", "its repair was requested"
         REPAIRED = "repaired", "both sides agree again"
-        NEEDS_PERSON = "needs_person", "it cannot be repaired by itself"
+        NEEDS_PERSON = "needs_person", "it cannot be repaired automatically"
         HEALED = "healed", "both sides agree again without a repair"
 
     id = models.BigAutoField(primary_key=True)
@@ -85,8 +91,8 @@ class Drift(models.Model):
     subscription_id = models.UUIDField()
     kind = models.CharField(max_length=24, choices=Kind.choices)
     state = models.CharField(max_length=16, choices=State.choices)
-    ours = models.CharField(max_length=32, blank=True, help_text="digest of the code here")
-    theirs = models.CharField(max_length=32, blank=True, help_text="digest of the code there")
+    ours = models.CharField(max_length=32, blank=True, help_text="digest of our code")
+    theirs = models.CharField(max_length=32, blank=True, help_text="digest of their code")
     note = models.CharField(max_length=200, blank=True, default="", db_default="")
     tries = models.PositiveIntegerField(default=0)
     tried_at = models.DateTimeField(null=True)
@@ -97,7 +103,10 @@ class Drift(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["run", "subscription_id"], name="drift_once"),
         ]
-        indexes: ClassVar = [models.Index(fields=["run", "state"], name="drift_of_run")]
+        indexes: ClassVar = [
+            models.Index(fields=["run", "state"], name="drift_of_run"),
+            models.Index(fields=["subscription_id"], name="drift_of_subscription"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subscription_id} ({self.state})"

@@ -1,19 +1,16 @@
-"""Paid subscriptions, and how each waits for the student side."""
+"""Paid subscriptions, and what each is waiting for from the student side."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
-from uuid import UUID
+from typing import Any, ClassVar, Self, TypedDict, cast
 
-from admit_one.contract import Envelope
+from admit_one.messaging import Envelope
 from admit_one.sealing import cipher
 from django.db import models
 from django.utils import timezone
-from shared_contracts.events import SubscriptionCancelled, UserSubscribed
+from shared_contracts.events import Position, SubscriptionCancelled, UserSubscribed
 from uuid_utils.compat import uuid7
-
-from .paid import paid_of
 
 CODE_PURPOSE = "subscription-code"
 
@@ -23,7 +20,7 @@ REQUEST_AGAIN_AFTER = (
     timedelta(hours=6),
     timedelta(days=1),
 )
-"""How long the answer to each request may take before the next; the last one holds for ever."""
+"""How long to wait for the answer to each request before the next; the last one repeats."""
 
 
 def request_delay(requests: int) -> timedelta:
@@ -34,44 +31,60 @@ def request_delay(requests: int) -> timedelta:
 UNANSWERED = models.Q(access_code__isnull=True, cancelled_at__isnull=True) | models.Q(
     cancelled_at__isnull=False, code_revoked_at__isnull=True
 )
-"""Waits for the student side: for its code, or for the confirmation that its code is revoked."""
+"""Waiting for the student side: for the code, or for the confirmation that it is revoked."""
+
+
+class Paid(TypedDict):
+    """What was paid, and by whom: the fields that the API, the rows and the events share.
+
+    `amount` is in minor units of `currency` (ISO 4217).
+    """
+
+    user_id: str
+    email: str
+    plan: str
+    amount: int
+    currency: str
+
+
+def paid_of(source: Any) -> Paid:
+    """The fields of `Paid`, of a row or an event."""
+    return cast("Paid", {name: getattr(source, name) for name in Paid.__annotations__})
 
 
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     def of(self, client: str) -> Self:
-        """What this client's keys have created; the rest does not exist for it."""
+        """The subscriptions that this client owns; it sees no others."""
         return self.filter(client=client)
 
     def waiting_too_long(self) -> Self:
-        """Those whose time for another request has come, the longest waiting first."""
+        """Those whose next request is due, longest waiting first."""
         due = self.filter(UNANSWERED, next_request_at__lte=timezone.now())
         return due.order_by("next_request_at")
 
-    def paid_between(
-        self, since: datetime, until: datetime, after: tuple[datetime, UUID] | None = None
-    ) -> Self:
-        """Those paid from `since` until before `until`, ordered by that time and by id.
+    def paid_between(self, since: datetime, until: datetime, after: Position | None = None) -> Self:
+        """Those paid from `since` until before `until`, ordered by payment time and id.
 
-        `after` is a place in that order: only what comes behind it.
+        With `after`, only those that follow it in that order.
         """
         paid = self.filter(created_at__gte=since, created_at__lt=until).order_by("created_at", "id")
         if after is None:
             return paid
-        # The first condition is where an index can begin, the second is exact.
-        return paid.filter(created_at__gte=after[0]).filter(
-            models.Q(created_at__gt=after[0]) | models.Q(id__gt=after[1])
+        # The first condition lets the database use an index; the second is exact.
+        return paid.filter(created_at__gte=after.occurred_at).filter(
+            models.Q(created_at__gt=after.occurred_at) | models.Q(id__gt=after.subscription_id)
         )
 
 
 class Subscription(models.Model):
-    """One paid subscription of a user. A user may hold several.
+    """One paid subscription of a user, who may have several.
 
-    What it waits for is requested until it comes: first its code and, once it is cancelled, the
-    confirmation that its code is revoked.
+    It requests its code until the code arrives; once cancelled, it requests the revocation until
+    that is confirmed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    client = models.CharField(max_length=64, help_text="the API client that it belongs to")
+    client = models.CharField(max_length=64, help_text="the API client that owns it")
     user_id = models.CharField(max_length=64)
     email = models.EmailField(max_length=254)
     plan = models.CharField(max_length=64)
@@ -79,21 +92,26 @@ class Subscription(models.Model):
     currency = models.CharField(max_length=3, help_text="ISO 4217")
     created_at = models.DateTimeField(default=timezone.now)
 
-    access_code = models.BinaryField(null=True, help_text="sealed; null until it came")
+    access_code = models.BinaryField(null=True, help_text="sealed; null until it arrives")
     code_issued_at = models.DateTimeField(null=True)
 
-    cancelled_at = models.DateTimeField(null=True, help_text="for good")
-    code_revoked_at = models.DateTimeField(null=True, help_text="null until that was confirmed")
+    cancelled_at = models.DateTimeField(null=True, help_text="null unless cancelled")
+    code_revoked_at = models.DateTimeField(
+        null=True, help_text="null until the student side confirms it"
+    )
 
-    mail_failed_at = models.DateTimeField(null=True, help_text="when a mail with it was given up")
+    mail_failed_at = models.DateTimeField(
+        null=True, help_text="when the mail with the code was given up"
+    )
     mail_failure = models.CharField(max_length=300, default="", db_default="", blank=True)
 
     first_request_id = models.CharField(
-        max_length=36, help_text="event id of the first request, cause of the others"
+        max_length=36,
+        help_text="event id of the first request, which is the cause of the others",
     )
     last_request_id = models.CharField(max_length=36)
     requests = models.PositiveIntegerField(
-        default=0, help_text="how often what it waits for was requested"
+        default=0, help_text="requests for what it is waiting for"
     )
     next_request_at = models.DateTimeField()
 
@@ -122,29 +140,25 @@ class Subscription(models.Model):
 
     @property
     def code(self) -> str | None:
-        """The access code in clear, also if it is revoked: for its owner only, never for a log.
-
-        Raises `Unsealable`.
-        """
+        """The access code in clear, revoked or not; never log it. Raises `Unsealable`."""
         if self.access_code is None:
             return None
-        return cipher.unseal(self.access_code, CODE_PURPOSE).decode()
+        return cipher.unseal(self.access_code, CODE_PURPOSE, self.id).decode()
 
     @property
-    def code_if_it_opens(self) -> str | None:
-        """The same, but empty if its key is gone: one such row must not stop what reads many."""
+    def code_or_unreadable(self) -> str | None:
+        """The same, but empty if its key is gone, so that one such row does not stop a batch."""
         try:
             return self.code
         except cipher.Unsealable:
             return ""
 
     def cancel(self, now: datetime) -> None:
-        """From now on it waits for the confirmation that its code is revoked."""
         self.cancelled_at, self.requests = now, 0
 
     def next_request(self, now: datetime) -> Envelope[UserSubscribed | SubscriptionCancelled]:
-        """Count one more request for what it waits for, and return the event to publish."""
-        # The first one has no cause; that of a recovered subscription was lost with its row.
+        """Count one more request for what it is waiting for; returns the event to publish."""
+        # The first request has no cause; nor has that of a recovered subscription.
         request = Envelope.of(self._event(), cause=self.first_request_id or None)
         self.first_request_id = self.first_request_id or request.id
         self.last_request_id = request.id
@@ -153,7 +167,6 @@ class Subscription(models.Model):
         return request
 
     def _event(self) -> UserSubscribed | SubscriptionCancelled:
-        """What the student side answers with what it waits for."""
         if self.cancelled_at is not None:
             return SubscriptionCancelled(subscription_id=self.id, cancelled_at=self.cancelled_at)
         return UserSubscribed(subscription_id=self.id, occurred_at=self.created_at, **paid_of(self))

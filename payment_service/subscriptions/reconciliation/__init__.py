@@ -1,1 +1,1 @@
-"""Both sides are compared by events only, page by page, and what differs is repaired."""
+"""Compares both sides page by page, through events only, and repairs what differs."""

@@ -1,14 +1,18 @@
-"""One page of the student side's digests beside our own rows: where they differ."""
+"""Compares a page of the student side's digests with our rows, and records the drift."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from admit_one.database import bulk
+from admit_one.messaging import Envelope
+from django.utils import timezone
 from shared_contracts.events import (
-    MOST_DIGESTS,
+    MAX_DIGESTS,
     REVOKED,
     AccessDigest,
     DigestEntry,
@@ -18,13 +22,14 @@ from shared_contracts.events import (
 
 from subscriptions.models import Drift, ReconciliationRun, Subscription
 
+from . import repairs, runs
+from .window import before
+
 Kind = Drift.Kind
-Place = tuple[datetime, UUID]
-"""When it was paid, and its id: where a subscription stands in the order of the pages."""
 
 
 class Difference(NamedTuple):
-    """A subscription on which both sides differ, with the digests of both codes."""
+    """A subscription on which both sides differ. `ours` and `theirs` are digests of the codes."""
 
     subscription_id: UUID
     kind: Kind
@@ -36,42 +41,81 @@ class ComparedPage(NamedTuple):
     differences: list[Difference]
     ours: int
     """How many of our subscriptions were compared."""
-    end: Place | None
-    """Where the next page begins; none if this was the last one."""
+    end: Position | None
+    """Where the next page starts; none if this is the last."""
 
 
-def compare(run: ReconciliationRun, digest: AccessDigest, *, horizon: datetime) -> ComparedPage:
-    """Compare the page that the run waits for. It reads two pages of rows, whatever was lost.
+def compare_pages(messages: Sequence[Envelope[AccessDigest]]) -> None:
+    """Compare each page that its run is waiting for, and request the next one."""
+    for message in messages:
+        run = runs.lock_comparing(message.data.run_id, message.data.after)
+        if run is not None:
+            _continue(run, message)
 
-    What was issued or cancelled after `horizon` may still be on its way, and is no difference.
+
+def _continue(run: ReconciliationRun, message: Envelope[AccessDigest]) -> None:
+    """Record the drift of a page; then request the next one, or conclude the run."""
+    page = _compare(run, message.data, horizon=before(min(message.time, timezone.now())))
+    new = _record(run, page.differences)
+    run.compared += page.ours + new[Drift.Kind.CODE_WITHOUT_PAYMENT]
+    runs.advance(run, page.end)
+
+
+def _record(run: ReconciliationRun, differences: Sequence[Difference]) -> Counter[str]:
+    """Record new drift and start its repair; returns how many there are of each kind."""
+    now = timezone.now()
+    rows = [
+        {
+            "run_id": run.id,
+            **difference._asdict(),
+            "state": Drift.State.REPAIRING if run.repair else Drift.State.OPEN,
+            "tries": int(run.repair),
+            "tried_at": now if run.repair else None,
+            "found_at": now,
+        }
+        for difference in sorted(differences)
+    ]
+    new = dict(
+        bulk.insert_new(
+            Drift,
+            rows,
+            conflict=("run_id", "subscription_id"),
+            returning=("subscription_id", "kind"),
+        )
+    )
+    if run.repair:
+        repairs.begin(run, new)
+    return Counter(new.values())
+
+
+def _compare(run: ReconciliationRun, digest: AccessDigest, *, horizon: datetime) -> ComparedPage:
+    """Compare one page. Whatever was lost, this reads at most two pages of rows.
+
+    What was issued or cancelled after `horizon` may still be in transit, so it is no difference.
     """
     theirs = {entry.subscription_id: entry for entry in digest.entries}
-    end = place(digest.next)
+    end = digest.next
     ours = list(_ours(run, end))
-    if len(ours) == MOST_DIGESTS:
-        # They may have lost more than a page: ours goes on where this one ends.
-        end = ours[-1].created_at, ours[-1].id
+    if len(ours) == MAX_DIGESTS:
+        # They may have lost more than a page: continue where our page ends.
+        end = Position(occurred_at=ours[-1].created_at, subscription_id=ours[-1].id)
     missing = _missing([row for row in ours if row.id not in theirs], horizon)
     return ComparedPage([*missing, *_different(theirs, horizon)], len(ours), end)
 
 
-def place(position: Position | None) -> Place | None:
-    return None if position is None else (position.occurred_at, position.subscription_id)
-
-
-def _ours(run: ReconciliationRun, end: Place | None) -> Iterator[Subscription]:
-    """Our subscriptions behind the place that the run has reached, as far as `end`."""
-    for row in Subscription.objects.paid_between(run.since, run.until, run.after)[:MOST_DIGESTS]:
-        if end is not None and (row.created_at, row.id) > end:
+def _ours(run: ReconciliationRun, end: Position | None) -> Iterator[Subscription]:
+    """Our subscriptions from the run's position up to `end`, at most a page."""
+    for row in Subscription.objects.paid_between(run.since, run.until, run.after)[:MAX_DIGESTS]:
+        if end and (row.created_at, row.id) > (end.occurred_at, end.subscription_id):
             return
         yield row
 
 
 def _missing(ours: Sequence[Subscription], horizon: datetime) -> Iterator[Difference]:
-    """What differs where the student side has no code."""
+    """The differences among subscriptions without a code on the student side."""
     for row in ours:
         if row.cancelled_at is not None:
-            continue  # what they do not have lets nobody in
+            continue  # a code that they do not have cannot be used
         if row.access_code is None:
             yield Difference(row.id, Kind.PAID_WITHOUT_CODE)
         elif row.code_issued_at is None or row.code_issued_at <= horizon:
@@ -79,7 +123,7 @@ def _missing(ours: Sequence[Subscription], horizon: datetime) -> Iterator[Differ
 
 
 def _different(theirs: Mapping[UUID, DigestEntry], horizon: datetime) -> Iterator[Difference]:
-    """What differs where the student side has a code."""
+    """The differences among subscriptions with a code on the student side."""
     ours = Subscription.objects.in_bulk(list(theirs))
     for subscription_id, entry in theirs.items():
         row = ours.get(subscription_id)
@@ -90,10 +134,10 @@ def _different(theirs: Mapping[UUID, DigestEntry], horizon: datetime) -> Iterato
 
 
 def _kind(row: Subscription, entry: DigestEntry, horizon: datetime) -> Kind | None:
-    """How a code of theirs differs from our row, if it does."""
+    """How their code differs from our row; none if it does not."""
     is_revoked = entry.state == REVOKED
     if row.cancelled_at is not None:
-        # It may have been revoked since the digest was made.
+        # It may have been revoked after the digest was made.
         since = row.code_revoked_at or row.cancelled_at
         return Kind.CANCELLED_BUT_VALID if not is_revoked and since <= horizon else None
     if is_revoked:
@@ -105,5 +149,5 @@ def _kind(row: Subscription, entry: DigestEntry, horizon: datetime) -> Kind | No
 
 def _digest(row: Subscription) -> str:
     """The digest of our code; empty if there is none."""
-    code = row.code_if_it_opens
+    code = row.code_or_unreadable
     return "" if code is None else code_digest(row.id, code)

@@ -1,27 +1,42 @@
-"""What the student side reports of a subscription under repair is taken over here."""
+"""Repairs our rows with what the student side reports about subscriptions.
+
+The student side does not know which client sold a subscription, so subscriptions that are recorded
+again belong to `RECOVERED` until an operator assigns them (`adopt`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from admit_one.contract import Envelope
 from admit_one.database import bulk
+from admit_one.messaging import Envelope
+from admit_one.messaging.their_clock import believed
 from admit_one.sealing import cipher
+from admit_one.web import ApiKey
 from django.utils import timezone
-from shared_contracts.events import AccessGrantReported
+from shared_contracts.events import AccessGrantReported, AccessGrantsDelayed
 
 from subscriptions.models import CODE_PURPOSE, Drift, ReconciliationRun, Subscription, paid_of
 
 from . import outcome
-from .adoption import RECOVERED
 
 State = Drift.State
 
+RECOVERED = "recovered"
+
+AN_HOUR = timedelta(hours=1)
+"""The student side says for every hour that grants wait."""
+
+
+class NoSuchClient(ValueError):
+    """The client has no API key."""
+
 
 def accept_grants(messages: Sequence[Envelope[AccessGrantReported]]) -> None:
-    """Agree with what is reported. What was not requested, or comes twice, changes nothing."""
+    """Make our rows agree with the reports; those not requested, or repeated, change nothing."""
     reports = {(m.data.run_id, m.data.subscription_id): m.data for m in messages}
     runs = _locked({run_id for run_id, _ in reports})
     awaited = Drift.objects.filter(
@@ -41,50 +56,78 @@ def accept_grants(messages: Sequence[Envelope[AccessGrantReported]]) -> None:
         outcome.conclude(run)
 
 
+def note_delays(messages: Sequence[Envelope[AccessGrantsDelayed]]) -> None:
+    """Record until when the grants of each run wait; of several times, the latest."""
+    until: dict[UUID, datetime] = {}
+    for message in messages:
+        run_id, at = message.data.run_id, believed(message.data.until, ahead=AN_HOUR)
+        until[run_id] = max(at, until.get(run_id, at))
+    for run in _locked(until).values():
+        known = run.grants_wait_until
+        run.grants_wait_until = until[run.id] if known is None else max(known, until[run.id])
+        run.save(update_fields=["grants_wait_until"])
+
+
 def _locked(ids: Collection[UUID]) -> dict[UUID, ReconciliationRun]:
     runs = ReconciliationRun.objects.filter(id__in=ids).order_by("id").select_for_update()
     return {run.id: run for run in runs}
 
 
 def _agree(ours: Subscription | None, report: AccessGrantReported) -> tuple[str, str]:
-    """Make our row agree with the report; returns the state of the drift, and a note."""
+    """Make our row agree with the report; returns the new state of the drift, and a note."""
     if ours is None:
         return _record_again(report)
     if ours.user_id != report.user_id:
         return State.NEEDS_PERSON, "the student side has its code for another user"
     if report.cancelled_at is not None and ours.cancelled_at is None:
-        # Whoever reports it has revoked the code.
-        ours.cancelled_at, ours.code_revoked_at = report.cancelled_at, timezone.now()
+        # They report it as cancelled, so they have revoked its code.
+        ours.cancelled_at, ours.code_revoked_at = believed(report.cancelled_at), timezone.now()
         ours.save(update_fields=["cancelled_at", "code_revoked_at"])
         return State.REPAIRED, "cancelled here again"
-    if ours.code_if_it_opens == report.access_code:
+    if ours.code_or_unreadable == report.access_code:
         return State.REPAIRED, "both sides have the same code"
-    ours.access_code = cipher.seal(report.access_code.encode(), CODE_PURPOSE)
-    ours.code_issued_at = report.issued_at
+    ours.access_code = _sealed_code(report)
+    ours.code_issued_at = believed(report.issued_at)
     ours.save(update_fields=["access_code", "code_issued_at"])
-    return State.REPAIRED, "took over the code of the student side"
+    return State.REPAIRED, "adopted the code of the student side"
 
 
 def _record_again(report: AccessGrantReported) -> tuple[str, str]:
-    if report.amount is None or report.currency is None:
-        return State.NEEDS_PERSON, "the student side does not know what was paid"
     bulk.insert_new(Subscription, [_recovered(report)], conflict=["id"], returning=["id"])
     return State.REPAIRED, f"recorded again, for the client {RECOVERED!r}"
 
 
 def _recovered(report: AccessGrantReported) -> dict[str, Any]:
+    created_at, cancelled_at = believed(report.occurred_at), report.cancelled_at
     return {
         "id": report.subscription_id,
         "client": RECOVERED,
         **paid_of(report),
-        "created_at": report.occurred_at,
-        "access_code": cipher.seal(report.access_code.encode(), CODE_PURPOSE),
-        "code_issued_at": report.issued_at,
-        "cancelled_at": report.cancelled_at,
-        "code_revoked_at": timezone.now() if report.cancelled_at else None,
-        # Its requests were lost with the row; it waits for nothing, so it needs no other.
+        "created_at": created_at,
+        "access_code": _sealed_code(report),
+        "code_issued_at": believed(report.issued_at),
+        "cancelled_at": believed(cancelled_at) if cancelled_at else None,
+        "code_revoked_at": timezone.now() if cancelled_at else None,
+        # Its requests were lost with the row. It has its code, so it needs no others.
         "first_request_id": "",
         "last_request_id": "",
         "requests": 0,
-        "next_request_at": report.occurred_at,
+        "next_request_at": created_at,
     }
+
+
+def _sealed_code(report: AccessGrantReported) -> bytes:
+    return cipher.seal(report.access_code.encode(), CODE_PURPOSE, report.subscription_id)
+
+
+def adopt(client: str, subscriptions: Sequence[UUID] | None) -> int:
+    """Assign recovered subscriptions, all if none are named, to a client; returns how many.
+
+    Raises `NoSuchClient`.
+    """
+    if not ApiKey.objects.filter(client=client).exists():
+        raise NoSuchClient(f"no API key belongs to {client!r}; see manage.py api_key list")
+    recovered = Subscription.objects.of(RECOVERED)
+    if subscriptions is not None:
+        recovered = recovered.filter(id__in=subscriptions)
+    return recovered.update(client=client)

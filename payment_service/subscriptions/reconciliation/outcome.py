@@ -1,4 +1,4 @@
-"""How a run ends: what has come since it noted its drift, and what that leaves."""
+"""How a run ends: closes the drift that is resolved by now, and decides the state of the run."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ logger = EventLogger(__name__)
 Kind, State = Drift.Kind, Drift.State
 Runs = ReconciliationRun.State
 
-NO_MATTER_ONCE_CANCELLED = (
+RESOLVED_BY_CANCELLING = (
     Kind.PAID_WITHOUT_CODE,
     Kind.CODE_LOST,
     Kind.CODE_DIFFERS,
     Kind.CANCELLATION_LOST,
 )
-"""Once it is cancelled, its code is of no use; and what was cancelled is cancelled again."""
+"""The code of a cancelled subscription does not matter."""
 
 REQUESTED = (State.REPAIRING, State.NEEDS_PERSON)
-"""Drift whose repair was requested: an answer that comes after we have given up is as good."""
+"""Drift whose repair was requested: an answer may still arrive after the last try."""
 
 
-def look_again(run: ReconciliationRun) -> None:
-    """Close what our rows agree on by now: what came, what is there again, what is revoked."""
-    code_came = _drift(run, Kind.PAID_WITHOUT_CODE, access_code__isnull=False)
+def close_resolved(run: ReconciliationRun) -> None:
+    """Close the drift that our rows no longer show."""
+    code_arrived = _drift(run, Kind.PAID_WITHOUT_CODE, access_code__isnull=False)
     recorded = _drift(run, Kind.CODE_WITHOUT_PAYMENT)
-    cancelled = _drift(run, *NO_MATTER_ONCE_CANCELLED, cancelled_at__isnull=False)
+    cancelled = _drift(run, *RESOLVED_BY_CANCELLING, cancelled_at__isnull=False)
     revoked = _drift(run, Kind.CANCELLED_BUT_VALID, code_revoked_at__isnull=False)
-    # What was revoked long before it was found is what the student side has forgotten since.
-    lately = ExpressionWrapper(OuterRef("found_at") - grace(), DateTimeField())
-    revoked_lately = _drift(run, Kind.CANCELLED_BUT_VALID, code_revoked_at__gte=lately)
+    # If it was revoked long before the drift was found, the student side has lost the revocation.
+    recently = ExpressionWrapper(OuterRef("found_at") - grace(), DateTimeField())
+    revoked_recently = _drift(run, Kind.CANCELLED_BUT_VALID, code_revoked_at__gte=recently)
     for drifts, note in (
-        (code_came, "its code has come"),
+        (code_arrived, "its code has arrived"),
         (cancelled, "it is cancelled here"),
         (revoked, "its code is revoked"),
     ):
         _close(drifts.filter(state__in=REQUESTED), State.REPAIRED, note)
-    for drifts in (code_came, recorded, cancelled, revoked_lately):
+    for drifts in (code_arrived, recorded, cancelled, revoked_recently):
         _close(drifts.filter(state=State.OPEN), State.HEALED)
 
 
 def _drift(run: ReconciliationRun, *kinds: Drift.Kind, **row: object) -> QuerySet[Drift]:
-    """Drift of these kinds whose subscription has a row here like this."""
+    """Drift of these kinds whose subscription has a row with these values."""
     ours = Subscription.objects.filter(id=OuterRef("subscription_id"), **row)
     return run.drifts.filter(Exists(ours), kind__in=kinds)
 
@@ -60,13 +60,10 @@ def _close(drifts: QuerySet[Drift], state: Drift.State, note: str = "") -> None:
 
 
 def conclude(run: ReconciliationRun) -> None:
-    """Once all pages are compared, decide how the run ends, or that repairs are under way.
-
-    The caller holds the run's row.
-    """
+    """Decide the state of a run whose pages are all compared. The caller has locked its row."""
     if run.state in {Runs.COMPARING, Runs.UNANSWERED}:
         return
-    look_again(run)
+    close_resolved(run)
     counts, before = _counts(run), run.state
     run.state = _state(counts)
     if run.state != Runs.REPAIRING:
@@ -77,7 +74,6 @@ def conclude(run: ReconciliationRun) -> None:
 
 
 def _counts(run: ReconciliationRun) -> dict[str, int]:
-    """How many subscriptions of the run are in which state."""
     rows = run.drifts.values_list("state").annotate(count=Count("id")).order_by("state")
     return dict(rows)
 

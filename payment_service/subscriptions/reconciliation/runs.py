@@ -1,7 +1,8 @@
-"""Runs from their start to their end: each requests page after page, and keeps what it finds.
+"""Starts runs, requests their pages, and continues those that have stalled.
 
-A page that is lost on the way is requested again; one that comes twice or late changes nothing,
-since a run takes only the page that it waits for (see `pages`).
+One checksum of each page comes first (see `checksums`), and the entries only of pages that differ
+(see `comparison`). A lost page is requested again. A duplicate or late page changes nothing, since
+a run accepts only the page that it is waiting for.
 """
 
 from __future__ import annotations
@@ -9,12 +10,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from admit_one.contract import Envelope
+from admit_one.contract import Event
 from admit_one.logs import EventLogger
-from admit_one.messaging import publish
+from admit_one.messaging import Envelope, publish
 from django.db import transaction
 from django.utils import timezone
-from shared_contracts.events import MOST_DIGESTS, AccessDigestRequested, Position
+from shared_contracts.events import (
+    MAX_CHECKED,
+    MAX_DIGESTS,
+    AccessChecksumRequested,
+    AccessDigestRequested,
+    Position,
+)
 
 from subscriptions.models import ReconciliationRun, Subscription
 
@@ -26,7 +33,7 @@ logger = EventLogger(__name__)
 PAUSE = timedelta(minutes=10)
 """How long an answer may take before it is requested again."""
 
-MOST_REQUESTS = 12
+MAX_REQUESTS = 12
 """Requests of one page before a run ends as unanswered, after two hours."""
 
 State = ReconciliationRun.State
@@ -36,9 +43,9 @@ State = ReconciliationRun.State
 def start(
     *, since: datetime | None = None, until: datetime | None = None, repair: bool = False
 ) -> ReconciliationRun:
-    """Begin to compare what was paid from `since` until before `until`; events carry it on.
+    """Start to compare what was paid from `since` until before `until`.
 
-    By default the last `RECONCILE_DAYS`, but for the last `RECONCILE_AFTER`. Raises `WrongWindow`.
+    The default is the last `RECONCILE_DAYS`, up to `RECONCILE_AFTER` ago. Raises `WrongWindow`.
     """
     compared = window(since, until)
     run = ReconciliationRun.objects.create(**compared._asdict(), repair=repair)
@@ -48,7 +55,7 @@ def start(
 
 @transaction.atomic
 def start_daily() -> None:
-    """Begin the run of this day (UTC) if it is not there and there is something to compare."""
+    """Start the run of this day (UTC), unless it exists or there is nothing to compare."""
     compared = window(None, None)
     if not Subscription.objects.paid_between(*compared).exists():
         return
@@ -60,36 +67,72 @@ def start_daily() -> None:
 
 
 def request_page(run: ReconciliationRun) -> None:
-    """Request the page that begins where the run has come to. The caller holds the run's row."""
-    run.requests += 1
-    run.requested_at = timezone.now()
-    run.save()
-    place = run.after and Position(occurred_at=run.after[0], subscription_id=run.after[1])
-    publish(
-        Envelope.of(
-            AccessDigestRequested(
-                run_id=run.id, since=run.since, until=run.until, after=place, limit=MOST_DIGESTS
-            )
-        )
+    """Request a checksum of the next page of a run. The caller has locked its row."""
+    if run.by_entry:
+        request_entries(run)
+        return
+    _request(
+        run,
+        AccessChecksumRequested(
+            run_id=run.id, since=run.since, until=run.until, after=run.after, limit=MAX_CHECKED
+        ),
     )
 
 
-def carry_on() -> None:
-    """Look at each run that is not over: request again what was lost, and end what is done."""
+def request_entries(run: ReconciliationRun) -> None:
+    """Request the next page of a run entry by entry. The caller has locked its row."""
+    _request(
+        run,
+        AccessDigestRequested(
+            run_id=run.id, since=run.since, until=run.until, after=run.after, limit=MAX_DIGESTS
+        ),
+    )
+
+
+def _request(run: ReconciliationRun, page: Event) -> None:
+    run.requests += 1
+    run.requested_at = timezone.now()
+    run.save()
+    publish(Envelope.of(page))
+
+
+def lock_comparing(run_id: UUID, after: Position | None) -> ReconciliationRun | None:
+    """The run, locked, if it is waiting for the page that starts after this position."""
+    comparing = ReconciliationRun.objects.filter(id=run_id, state=State.COMPARING)
+    run = comparing.select_for_update().first()
+    return run if run is not None and run.after == after else None
+
+
+def advance(run: ReconciliationRun, end: Position | None) -> None:
+    """Request the page after `end`, or conclude the run if there is none."""
+    if end is None:
+        run.state = State.REPAIRING
+        run.save()
+        outcome.conclude(run)
+    else:
+        run.after_paid_at, run.after_id = end.occurred_at, end.subscription_id
+        run.requests = 0
+        request_page(run)
+
+
+def continue_unfinished() -> None:
+    """Continue each unfinished run: request lost answers again, and conclude what is complete."""
     unfinished = ReconciliationRun.objects.filter(ended_at__isnull=True)
     for run_id in list(unfinished.values_list("id", flat=True)):
         with transaction.atomic():
             run = unfinished.select_for_update(skip_locked=True).filter(id=run_id).first()
-            if run is not None:  # else another worker has it
-                _carry_on(run)
+            if run is not None:  # else another worker has locked it
+                _continue(run)
 
 
-def _carry_on(run: ReconciliationRun) -> None:
+def _continue(run: ReconciliationRun) -> None:
     if run.state == State.REPAIRING:
-        repairs.repeat(run, pause=PAUSE, batch=MOST_DIGESTS)
+        repairs.repeat(run, pause=PAUSE, batch=MAX_DIGESTS)
         outcome.conclude(run)
     elif run.state == State.COMPARING and run.requested_at <= timezone.now() - PAUSE:
-        if run.requests < MOST_REQUESTS:
+        if run.requests < MAX_REQUESTS:
+            # A student side that does not know checksums yet answers digests.
+            run.by_entry = True
             request_page(run)
         else:
             _give_up(run)
@@ -103,13 +146,13 @@ def _give_up(run: ReconciliationRun) -> None:
         "{run}: {ending} within {patience}",
         run=run,
         ending=State.UNANSWERED.label,
-        patience=MOST_REQUESTS * PAUSE,
+        patience=MAX_REQUESTS * PAUSE,
     )
 
 
 @transaction.atomic
-def look(run_id: UUID) -> ReconciliationRun | None:
-    """The run as it stands now, compared again with our rows; none if there is none."""
+def refresh(run_id: UUID) -> ReconciliationRun | None:
+    """The run, brought up to date with our rows; none if it does not exist."""
     run = ReconciliationRun.objects.select_for_update().filter(id=run_id).first()
     if run is not None:
         outcome.conclude(run)

@@ -1,4 +1,4 @@
-"""Both sides of a comparison as tests bring them about: what is paid here, what is answered."""
+"""Test data for both sides of a comparison."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope, an_event, deliver, published
 from django.utils import timezone
 from shared_contracts.events import (
+    AccessChecksum,
+    AccessChecksumRequested,
     AccessCodeRevoked,
     AccessDigest,
     AccessDigestRequested,
@@ -31,7 +33,7 @@ LONG_AGO = timedelta(hours=3)
 
 
 def paid(count: int = 1, code: str | None = CODE, before: timedelta = LONG_AGO) -> list[UUID]:
-    """Subscriptions from a time when everything must have come, their requests published."""
+    """Subscriptions that are old enough to be compared, with their requests published."""
     ids = []
     for n in range(count):
         subscription = a_subscription()
@@ -52,12 +54,26 @@ def requested(event: type[Event] = AccessDigestRequested) -> list[Any]:
     return [message.data for message in published() if type(message.data) is event]
 
 
+def checksum(
+    value: str,
+    next: Position | None = None,  # noqa: A002 (the field's name)
+) -> Envelope[AccessChecksum]:
+    """The student side's answer to the latest request for a checksum."""
+    request = [m for m in published() if isinstance(m.data, AccessChecksumRequested)][-1]
+    after = request.data.after
+    page = AccessChecksum(run_id=request.data.run_id, after=after, checksum=value, next=next)
+    return request.follow(page)
+
+
 def answer(
     theirs: dict[UUID, str],
     next: Position | None = None,  # noqa: A002 (the field's name)
     revoked: Collection[UUID] = (),
 ) -> Envelope[AccessDigest]:
-    """The student side's answer to the latest request of a page."""
+    """The student side's entries of the latest page, after a checksum that differed."""
+    kinds = AccessChecksumRequested, AccessDigestRequested
+    if isinstance([m for m in published() if isinstance(m.data, kinds)][-1].data, kinds[0]):
+        deliver(checksum("f" * 32))
     request = [m for m in published() if isinstance(m.data, AccessDigestRequested)][-1]
     page = AccessDigest(
         run_id=request.data.run_id,
@@ -75,7 +91,7 @@ def answer(
     return request.follow(page)
 
 
-def place_of(subscription: UUID) -> Position:
+def position_of(subscription: UUID) -> Position:
     row = Subscription.objects.get(pk=subscription)
     return Position(occurred_at=row.created_at, subscription_id=row.id)
 
@@ -87,14 +103,14 @@ def compared(
     revoked: Collection[UUID] = (),
     **window: datetime,
 ) -> ReconciliationRun:
-    """A run of one page with this answer."""
+    """A run whose only page has this answer."""
     run = runs.start(repair=repair, **window)
     deliver(answer(theirs, revoked=revoked))
     return latest(run)
 
 
 def cancelled(*ids: UUID, before: timedelta = LONG_AGO) -> None:
-    """Cancel these, all published and confirmed as it was at that time."""
+    """Cancel these, with the cancellations published and confirmed at that time."""
     at = timezone.now() - before
     for subscription in ids:
         services.cancel_subscription(client="shop", subscription_id=subscription)
@@ -104,9 +120,9 @@ def cancelled(*ids: UUID, before: timedelta = LONG_AGO) -> None:
 
 
 def latest(run: ReconciliationRun) -> ReconciliationRun:
-    looked_at = runs.look(run.id)
-    assert looked_at is not None
-    return looked_at
+    refreshed = runs.refresh(run.id)
+    assert refreshed is not None
+    return refreshed
 
 
 def drift(run: ReconciliationRun) -> dict[UUID, tuple[str, str]]:
@@ -114,7 +130,7 @@ def drift(run: ReconciliationRun) -> dict[UUID, tuple[str, str]]:
 
 
 def reported(subscription: UUID, **changes: Any) -> Envelope[AccessGrantReported]:
-    """The student side reports a subscription, in the latest run."""
+    """The student side's report of a subscription in the latest run."""
     run = ReconciliationRun.objects.latest("started_at")
     event = an_event(AccessGrantReported, subscription_id=subscription, run_id=run.id, **changes)
     return Envelope.of(event, correlation=str(run.id))

@@ -5,5 +5,5 @@ from pytest_django import Settings
 
 
 @pytest.fixture(autouse=True)
-def a_quarter_of_an_hour_of_grace(settings: Settings) -> None:
+def fifteen_minutes_of_grace(settings: Settings) -> None:
     settings.RECONCILE_AFTER = 900

@@ -1,4 +1,4 @@
-"""Both sides are compared page by page; what is late or repeated does no harm."""
+"""Both sides are compared page by page; late and duplicate pages change nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from admit_one.contract.envelope import Envelope
 from admit_one.messaging.testing import an_envelope, an_event, deliver, published
 from django.utils import timezone
 from shared_contracts.events import (
+    AccessChecksumRequested,
     AccessCodeRevoked,
     AccessDigest,
-    AccessDigestRequested,
     UserSubscribed,
 )
 from subscriptions import services
@@ -29,7 +29,7 @@ from tests.reconciliation.both_sides import (
     drift,
     latest,
     paid,
-    place_of,
+    position_of,
     requested,
 )
 
@@ -45,17 +45,17 @@ def test_a_clean_run_counts_what_it_compared() -> None:
     assert run.ended_at is not None
 
 
-def test_the_first_request_names_the_window_and_no_place() -> None:
+def test_the_first_request_has_the_window_and_no_position() -> None:
     run = runs.start()
 
     [message] = published()
-    assert message.data == AccessDigestRequested(
-        run_id=run.id, since=run.since, until=run.until, after=None, limit=1_000
+    assert message.data == AccessChecksumRequested(
+        run_id=run.id, since=run.since, until=run.until, after=None, limit=2_000
     )
     assert (message.subject, message.correlationid) == (str(run.id), str(run.id))
 
 
-def test_each_kind_of_drift_is_noted_and_no_row_changes() -> None:
+def test_each_kind_of_drift_is_recorded_and_no_subscription_changes() -> None:
     lost, differs, pending_there, pending = (
         *paid(2),
         *paid(2, code=None),
@@ -85,8 +85,8 @@ def test_drift_is_logged_without_a_code(caplog: pytest.LogCaptureFixture) -> Non
     assert CODE not in caplog.text
 
 
-def test_a_code_on_its_way_is_no_drift() -> None:
-    """A code that came after the digest was made, and one that was paid a moment ago."""
+def test_a_code_in_transit_is_no_drift() -> None:
+    """A code that was issued after the digest, and a subscription that was just paid."""
     [just_issued] = paid()
     Subscription.objects.filter(pk=just_issued).update(code_issued_at=timezone.now())
     a_subscription()
@@ -95,10 +95,10 @@ def test_a_code_on_its_way_is_no_drift() -> None:
     assert (run.state, run.compared) == (Runs.CLEAN, 1)
 
 
-def test_a_code_that_comes_during_the_run_is_no_drift() -> None:
+def test_a_code_that_arrives_during_the_run_is_no_drift() -> None:
     first, second = paid(2, code=None)
     run = runs.start()
-    deliver(answer({}, next=place_of(first)))
+    deliver(answer({}, next=position_of(first)))
     deliver(a_code_for(first))
     deliver(answer({second: CODE}))
     deliver(a_code_for(second))
@@ -108,23 +108,23 @@ def test_a_code_that_comes_during_the_run_is_no_drift() -> None:
     assert run.state == Runs.CLEAN
 
 
-def test_the_next_page_begins_where_the_last_one_ended() -> None:
+def test_the_next_page_starts_where_the_last_one_ended() -> None:
     ids = paid(4)
     run = runs.start()
-    deliver(answer(codes(ids[:2]), next=place_of(ids[1])))
+    deliver(answer(codes(ids[:2]), next=position_of(ids[1])))
     deliver(answer(codes(ids[2:])))
 
-    assert [request.after for request in requested()] == [None, place_of(ids[1])]
+    assert [request.after for request in requested()] == [None, position_of(ids[1])]
     assert (latest(run).state, latest(run).compared) == (Runs.CLEAN, 4)
 
 
 def test_a_repeated_or_late_page_changes_nothing() -> None:
     ids = paid(4)
     run = runs.start()
-    early = answer(codes(ids[:2]), next=place_of(ids[1]))
+    early = answer(codes(ids[:2]), next=position_of(ids[1]))
     again = Envelope.of(early.data)
     deliver(early, again)
-    requests_by_then = len(requested())
+    requests_by_then = len(requested(AccessChecksumRequested))
     deliver(answer(codes(ids[2:])))
     ended = latest(run)
     deliver(Envelope.of(early.data), answer({}))
@@ -141,10 +141,10 @@ def test_a_page_of_an_unknown_run_is_dropped() -> None:
     assert not ReconciliationRun.objects.exists()
 
 
-def test_rows_are_paged_even_if_the_student_side_lost_everything(
+def test_our_rows_are_paged_even_if_the_student_side_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(comparison, "MOST_DIGESTS", 2)
+    monkeypatch.setattr(comparison, "MAX_DIGESTS", 2)
     ids = paid(5)
     run = runs.start()
     for _ in range(3):
@@ -157,18 +157,18 @@ def test_rows_are_paged_even_if_the_student_side_lost_everything(
 def test_subscriptions_paid_at_the_same_time_are_each_compared_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(comparison, "MOST_DIGESTS", 2)
+    monkeypatch.setattr(comparison, "MAX_DIGESTS", 2)
     ids = sorted(paid(5))
     Subscription.objects.update(created_at=timezone.now() - LONG_AGO)
     run = runs.start()
     for start in (0, 2):
-        deliver(answer(codes(ids[start : start + 2]), next=place_of(ids[start + 1])))
+        deliver(answer(codes(ids[start : start + 2]), next=position_of(ids[start + 1])))
     deliver(answer(codes(ids[4:])))
 
     assert (latest(run).state, latest(run).compared) == (Runs.CLEAN, 5)
 
 
-def test_a_cancelled_subscription_is_drift_only_while_its_code_is_valid() -> None:
+def test_a_cancelled_subscription_is_drift_only_if_its_code_is_valid() -> None:
     valid, revoked, lost, codeless = ids = [*paid(3), *paid(1, code=None)]
     cancelled(*ids)
     run = compared({valid: CODE, revoked: OTHER_CODE, codeless: CODE}, revoked=[revoked, codeless])
@@ -178,7 +178,7 @@ def test_a_cancelled_subscription_is_drift_only_while_its_code_is_valid() -> Non
     assert lost not in drift(run)
 
 
-def test_a_cancellation_on_its_way_is_no_drift() -> None:
+def test_a_cancellation_in_transit_is_no_drift() -> None:
     [just_cancelled] = paid()
     cancelled(just_cancelled, before=timedelta(0))
 
@@ -195,7 +195,7 @@ def test_a_revoked_code_without_a_cancellation_is_drift() -> None:
     }
 
 
-def test_an_old_confirmation_does_not_heal_a_lost_revocation() -> None:
+def test_only_a_new_confirmation_closes_a_lost_revocation() -> None:
     [valid] = paid()
     cancelled(valid)
     run = compared(codes([valid]))
@@ -206,7 +206,7 @@ def test_an_old_confirmation_does_not_heal_a_lost_revocation() -> None:
 
 
 def test_a_code_revoked_after_its_digest_is_no_drift() -> None:
-    """Whether that was confirmed just before the page is compared, or just after."""
+    """Whether it is confirmed before the page is compared, or after."""
     before, after = ids = paid(2)
     for subscription in ids:
         services.cancel_subscription(client="shop", subscription_id=subscription)
@@ -223,7 +223,7 @@ def test_a_code_revoked_after_its_digest_is_no_drift() -> None:
     assert latest(run).state == Runs.CLEAN
 
 
-def test_a_later_cancellation_heals_every_drift_of_a_code() -> None:
+def test_a_later_cancellation_closes_all_drift_of_its_code() -> None:
     _, differs, forgotten = ids = paid(3)
     run = compared({differs: OTHER_CODE, forgotten: CODE}, revoked=[forgotten])
     before_cancelling = run.state

@@ -1,4 +1,4 @@
-"""`manage.py reconcile` reports drift in words and by its exit code, and never shows a code."""
+"""`manage.py reconcile` reports drift in its output and exit code, and never shows a code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def reconcile(*arguments: str) -> tuple[str, int]:
-    """What it prints, and its exit code."""
+    """Its output and exit code."""
     out = StringIO()
     try:
         call_command("reconcile", *arguments, stdout=out)
@@ -33,7 +33,7 @@ def reconcile(*arguments: str) -> tuple[str, int]:
     return out.getvalue(), 0
 
 
-def test_a_clean_run_ends_with_0_and_counts() -> None:
+def test_a_clean_run_has_exit_code_0_and_a_count() -> None:
     run = compared(codes(paid(3)))
     text, code = reconcile("show", str(run.id))
 
@@ -41,7 +41,7 @@ def test_a_clean_run_ends_with_0_and_counts() -> None:
     assert "compared    3 subscriptions\nresult      both sides agree\n" in text
 
 
-def test_drift_ends_with_1_and_shows_the_command_that_repairs_it() -> None:
+def test_drift_has_exit_code_1_and_shows_the_command_that_repairs_it() -> None:
     lost, differs = paid(2)
     run = compared({differs: OTHER_CODE})
     text, code = reconcile("show", str(run.id))
@@ -54,13 +54,21 @@ def test_drift_ends_with_1_and_shows_the_command_that_repairs_it() -> None:
     assert not {CODE, OTHER_CODE, "ada@"} & set(text.split())
 
 
-def test_without_an_answer_in_time_it_ends_with_3() -> None:
+def test_a_window_whose_start_would_lie_before_all_time_is_refused_by_name() -> None:
+    text, code = reconcile("--to", "0001-01-03")
+
+    assert code == 2
+    assert "expected the start of the window too" in text
+    assert "before 0001-01-03" in text
+
+
+def test_without_a_result_in_time_the_exit_code_is_3() -> None:
     paid()
     text, code = reconcile("--wait", "0")
 
     run = ReconciliationRun.objects.get()
     assert code == 3
-    assert f"it goes on by itself; manage.py reconcile show {run.id}" in text
+    assert f"it continues in the background; manage.py reconcile show {run.id}" in text
 
 
 @pytest.mark.parametrize(
@@ -72,7 +80,7 @@ def test_without_an_answer_in_time_it_ends_with_3() -> None:
         (["adopt", "--client", "nobody", str(uuid7())], "no API key belongs to 'nobody'"),
     ],
 )
-def test_wrong_usage_names_what_is_expected(arguments: list[str], complaint: str) -> None:
+def test_wrong_usage_is_refused_with_what_is_expected(arguments: list[str], complaint: str) -> None:
     text, code = reconcile(*arguments)
 
     assert complaint in text
@@ -95,12 +103,12 @@ def test_the_list_shows_each_run_on_a_line() -> None:
     run = compared(codes(paid()))
     text, _ = reconcile("list")
 
-    assert nothing == "nothing was compared yet\n"
+    assert nothing == "no runs yet\n"
     assert text.startswith(f"{run.id}  ")
     assert "clean" in text
 
 
-def test_a_recovered_subscription_is_handed_to_its_client(shop: Any) -> None:
+def test_adopt_assigns_a_recovered_subscription_to_its_client(shop: Any) -> None:
     unpaid = uuid7()
     compared({unpaid: CODE}, repair=True)
     deliver(reported(unpaid))
@@ -114,7 +122,7 @@ def test_a_recovered_subscription_is_handed_to_its_client(shop: Any) -> None:
     assert (code_again, "1 others do not belong to 'recovered'" in again) == (1, True)
 
 
-def test_adopt_all_hands_over_every_recovered_subscription_and_no_other(shop: Any) -> None:
+def test_adopt_all_assigns_every_recovered_subscription_and_no_other(shop: Any) -> None:
     [own] = paid()
     Subscription.objects.update(client="other shop")
     unpaid = [uuid7(), uuid7()]
@@ -144,9 +152,9 @@ def test_a_wrong_sealing_key_starts_no_run(settings: Settings) -> None:
     assert not ReconciliationRun.objects.exists()
 
 
-def test_who_started_a_run_is_kept() -> None:
+def test_an_act_records_who_started_a_run() -> None:
     reconcile("--repair", "--wait", "0")
 
     [act] = Act.objects.all()
     run = ReconciliationRun.objects.get()
-    assert (act.room, act.action, act.target) == ("reconciliation", "repair", str(run.id))
+    assert (act.area, act.action, act.target) == ("reconciliation", "repair", str(run.id))

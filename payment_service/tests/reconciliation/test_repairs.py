@@ -1,13 +1,15 @@
-"""Each kind of drift is repaired, and nothing is taken over that was not requested."""
+"""Each kind of drift is repaired, and only requested reports are accepted."""
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from admit_one.contract.envelope import Envelope
+from admit_one.messaging.inbox import Result
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope, an_event, deliver, published
 from admit_one.sealing import cipher
@@ -24,7 +26,7 @@ from shared_contracts.events import (
 from subscriptions import code_requests, services
 from subscriptions.models import Drift, ReconciliationRun, Subscription
 from subscriptions.reconciliation import runs
-from subscriptions.reconciliation.adoption import adopt
+from subscriptions.reconciliation.grants import adopt
 from uuid_utils.compat import uuid7
 
 from tests.factories import CODE, OTHER_CODE, a_code_for
@@ -45,9 +47,8 @@ pytestmark = pytest.mark.django_db
 Kind, State, Runs = Drift.Kind, Drift.State, ReconciliationRun.State
 
 
-def lock(subscription: UUID) -> None:
-    """Its code does not open any more."""
-    Subscription.objects.filter(pk=subscription).update(access_code=cipher.seal(b"", "another"))
+def make_unsealable(subscription: UUID) -> None:
+    Subscription.objects.filter(pk=subscription).update(access_code=cipher.seal(b"", "outbox", "1"))
 
 
 def test_a_missing_code_is_requested_again_at_once() -> None:
@@ -117,16 +118,24 @@ def test_a_code_without_payment_is_recorded_again_as_reported(
     assert latest(run).state == Runs.REPAIRED
 
 
-def test_a_code_without_a_known_amount_needs_a_person() -> None:
+@pytest.mark.parametrize("field", ["amount", "currency"])
+def test_a_report_without_what_was_paid_is_malformed(field: str) -> None:
     unpaid = uuid7()
     run = compared({unpaid: CODE}, repair=True)
-    deliver(reported(unpaid, amount=None, currency=None))
+    report = json.loads(reported(unpaid).to_json())
+    del report["data"][field]
 
-    assert latest(run).state == Runs.DRIFT
-    assert drift(run) == {unpaid: (Kind.CODE_WITHOUT_PAYMENT, State.NEEDS_PERSON)}
+    [outcome] = deliver(json.dumps(report).encode())
+
+    assert (outcome.result, str(outcome.error)) == (
+        Result.MALFORMED,
+        f"data.{field}: Field required",
+    )
+    assert not Subscription.objects.exists()
+    assert drift(run) == {unpaid: (Kind.CODE_WITHOUT_PAYMENT, State.REPAIRING)}
 
 
-def test_a_cancelled_but_valid_code_is_revoked_until_confirmed() -> None:
+def test_the_revocation_of_a_cancelled_but_valid_code_is_requested_again() -> None:
     [valid] = paid()
     cancelled(valid)
     first = requested(SubscriptionCancelled)
@@ -147,13 +156,13 @@ def test_a_repair_that_worked_is_not_tried_again(monkeypatch: pytest.MonkeyPatch
     deliver(an_envelope(AccessCodeRevoked, subscription_id=valid))
     OutboxMessage.objects.update(published_at=timezone.now())
     monkeypatch.setattr(runs, "PAUSE", timedelta(0))
-    runs.carry_on()
+    runs.continue_unfinished()
 
     assert len(requested(SubscriptionCancelled)) == 2
     assert latest(run).state == Runs.REPAIRED
 
 
-def test_a_lost_cancellation_is_reported_and_taken_over() -> None:
+def test_a_lost_cancellation_is_restored_from_the_report() -> None:
     [forgotten] = paid()
     at = timezone.now() - LONG_AGO
     run = compared(codes([forgotten]), repair=True, revoked=[forgotten])
@@ -186,7 +195,7 @@ def test_a_cancellation_during_the_repair_ends_the_wait_for_a_code() -> None:
     assert latest(run).state == Runs.REPAIRED
 
 
-def test_of_two_codes_the_student_sides_is_kept() -> None:
+def test_if_the_codes_differ_the_student_sides_is_kept() -> None:
     [differs] = paid()
     run = compared({differs: OTHER_CODE}, repair=True)
     deliver(reported(differs, access_code=OTHER_CODE))
@@ -201,35 +210,35 @@ def test_of_two_codes_the_student_sides_is_kept() -> None:
 
 
 def test_an_unreadable_code_is_replaced_by_the_student_sides() -> None:
-    locked, _ = ids = paid(2)
-    lock(locked)
+    unreadable, _ = ids = paid(2)
+    make_unsealable(unreadable)
     run = compared(codes(ids), repair=True)
     before = drift(run)
-    deliver(reported(locked))
+    deliver(reported(unreadable))
 
-    assert before == {locked: (Kind.CODE_DIFFERS, State.REPAIRING)}
-    assert Subscription.objects.get(pk=locked).code == CODE
+    assert before == {unreadable: (Kind.CODE_DIFFERS, State.REPAIRING)}
+    assert Subscription.objects.get(pk=unreadable).code == CODE
     assert latest(run).state == Runs.REPAIRED
 
 
-def test_an_unreadable_lost_code_needs_a_person_and_holds_up_no_other() -> None:
-    locked, lost = paid(2)
-    lock(locked)
+def test_an_unreadable_lost_code_needs_a_person_and_the_others_are_repaired() -> None:
+    unreadable, lost = paid(2)
+    make_unsealable(unreadable)
     run = compared({}, repair=True)
     first = [known.subscription_id for known in requested(AccessCodeRestored)]
     deliver(reported(lost))
     for _ in range(5):
         pass_time(runs.PAUSE)
-        runs.carry_on()
+        runs.continue_unfinished()
 
     assert first == [lost]
     assert drift(run) == {
-        locked: (Kind.CODE_LOST, State.NEEDS_PERSON),
+        unreadable: (Kind.CODE_LOST, State.NEEDS_PERSON),
         lost: (Kind.CODE_LOST, State.REPAIRED),
     }
 
 
-def test_a_code_of_another_user_is_never_taken_over() -> None:
+def test_a_code_of_another_user_is_never_accepted() -> None:
     [differs] = paid()
     run = compared({differs: OTHER_CODE}, repair=True)
     deliver(reported(differs, access_code=OTHER_CODE, user_id="somebody-else"))
@@ -239,7 +248,7 @@ def test_a_code_of_another_user_is_never_taken_over() -> None:
 
 
 def test_a_report_that_was_not_requested_changes_nothing() -> None:
-    """Not of an unknown run, not in a run without repairs, not after the repair."""
+    """One for an unknown run, and one in a run that does not repair."""
     [differs] = paid()
     unrequested = an_event(AccessGrantReported, subscription_id=differs, access_code=OTHER_CODE)
     run = compared({differs: OTHER_CODE})
@@ -259,7 +268,7 @@ def test_grants_are_requested_a_hundred_at_a_time() -> None:
     ]
 
 
-def test_the_first_request_of_a_recovered_subscription_causes_the_others() -> None:
+def test_the_first_request_of_a_recovered_subscription_is_the_cause_of_the_next() -> None:
     unpaid = uuid7()
     compared({unpaid: CODE}, repair=True)
     deliver(reported(unpaid))

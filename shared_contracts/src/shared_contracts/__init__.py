@@ -1,1 +1,1 @@
-"""What the payment service and the student service have agreed on, and nothing else."""
+"""The contract between the payment service and the student service."""

@@ -1,44 +1,35 @@
-"""Which service handles what. What a service publishes follows from the events' `producer`.
+"""Which service handles which events. What a service publishes follows from their `producer`.
 
-Each service owns one direct exchange and may write nowhere else, so it cannot forge the
-other's events. A third service binds a queue of its own and changes nothing here.
+Each service may write only to its own exchange, so it cannot forge the other's events.
 """
 
 from __future__ import annotations
 
 from admit_one.contract import Service, Topology
 
-from .events import (
-    AccessCodeCreated,
-    AccessCodeRestored,
-    AccessCodeRevoked,
-    AccessCodeUndeliverable,
-    AccessDigest,
-    AccessDigestRequested,
-    AccessGrantReported,
-    AccessGrantsRequested,
-    SubscriptionCancelled,
-    UserSubscribed,
-)
+from . import events
 
 PAYMENT = Service(
     "payment_service",
     handles=(
-        AccessCodeCreated,
-        AccessCodeRevoked,
-        AccessCodeUndeliverable,
-        AccessDigest,
-        AccessGrantReported,
+        events.AccessCodeCreated,
+        events.AccessCodeRevoked,
+        events.AccessCodeUndeliverable,
+        events.AccessChecksum,
+        events.AccessDigest,
+        events.AccessGrantReported,
+        events.AccessGrantsDelayed,
     ),
 )
 STUDENT = Service(
     "student_service",
     handles=(
-        UserSubscribed,
-        SubscriptionCancelled,
-        AccessDigestRequested,
-        AccessGrantsRequested,
-        AccessCodeRestored,
+        events.UserSubscribed,
+        events.SubscriptionCancelled,
+        events.AccessChecksumRequested,
+        events.AccessDigestRequested,
+        events.AccessGrantsRequested,
+        events.AccessCodeRestored,
     ),
 )
 TOPOLOGY = Topology(PAYMENT, STUDENT)

@@ -1,13 +1,16 @@
-"""Mails: written with their codes, sent one at a time, and finished; none stays in doubt unseen.
+"""Mails: written as rows, sent by a worker, and finished.
 
-access_code_mail   the one kind of mail there is: what it says, and what its end means
-writing            a mail becomes a row (`MailIntent`), in the transaction that causes it
+access_code_mail   the only kind of mail: its text, and what its failure means
+writing            writes a mail as a row (`MailIntent`), in the transaction of its code
 sending            the loop of a worker: claim, attempt, finish
-claiming           which mail a worker takes next
-composing          a letter becomes the bytes that go to the server
-smtp               the mail server: one session, many mails
-attempt            how one attempt to hand over a mail ends
-finishing          what the end of an attempt means for the row
-outage             the mail server is away: growing pauses
-by_hand            what operators decide about mails in doubt
+composing          turns a letter into the bytes for the server
+smtp               a session with the mail server, for many mails
+dialogue           commands and their replies, strictly one for one
+login              AUTH, without a secret in any error
+lease              the lease on a mail, renewed while its worker waits
+attempt            the outcome of one attempt
+refusals           what the refusals of mail servers mean, as a table
+finishing          updates the row after an attempt
+outage             growing pauses while the mail server is unavailable or refuses us
+by_hand            the decisions of operators
 """

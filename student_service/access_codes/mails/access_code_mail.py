@@ -1,11 +1,13 @@
-"""The mail that carries an access code: what it says, when it is withdrawn, what its failure means.
+"""The mail with an access code: its text, when it is withdrawn, and what its failure means.
 
-It is the only kind there is. What is true of this kind alone stands here and nowhere else.
+It is the only kind of mail; all that is specific to it is here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from unicodedata import normalize
 
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -17,7 +19,10 @@ from . import writing
 from .composing import Letter
 
 SUBJECT = "Your access code"
-"""Fixed: the address is the only thing a user typed that ever stands in a header."""
+"""Fixed, so that the address is the only user input in the headers."""
+
+LINK = re.compile(r"[:/\\@]|[.\u3002][^\W\d_]{2}")
+"""URLs, addresses, paths, and host names such as `evil.example`, but not `2.0`."""
 
 
 def write(events: Iterable[UserSubscribed]) -> None:
@@ -29,7 +34,7 @@ def write(events: Iterable[UserSubscribed]) -> None:
 def write_restored(events: Iterable[AccessCodeRestored], why: str) -> None:
     """Write the mail of each restored code as one that may have been sent already.
 
-    Nothing sends it by itself; an operator decides (`manage.py mails`).
+    It is not sent unless an operator decides so (`manage.py mails`).
     """
     writing.write(
         ((event.subscription_id, event.email) for event in events),
@@ -41,13 +46,21 @@ def write_restored(events: Iterable[AccessCodeRestored], why: str) -> None:
 
 
 def letter(code: str, plan: str) -> Letter:
-    """What the recipient reads."""
-    context = {"code": code, "plan": plan}
+    """Without the plan, if what was reported does not look like the name of a plan."""
+    context = {"code": code, "plan": plan if _is_a_name(plan) else ""}
     return Letter(
         subject=SUBJECT,
         text=render_to_string("access_codes/mail.txt", context),
         html=render_to_string("access_codes/mail.html", context),
     )
+
+
+def _is_a_name(plan: str) -> bool:
+    """Whether no program that shows mails would make a link of it, or show it in another order.
+
+    It stands in a mail from our own domain, whoever published the event.
+    """
+    return plan.isprintable() and LINK.search(normalize("NFKC", plan)) is None
 
 
 def why_withdrawn(intent: MailIntent) -> str:
@@ -56,7 +69,7 @@ def why_withdrawn(intent: MailIntent) -> str:
 
 
 def undeliverable(intent: MailIntent, reason: str) -> AccessCodeUndeliverable:
-    """What the payment side learns when the mail is given up. The code itself stays good."""
+    """The event that reports to the payment side that the mail was given up."""
     return AccessCodeUndeliverable(
         subscription_id=intent.access_code_id, reason=reason[:300], failed_at=timezone.now()
     )

@@ -1,20 +1,22 @@
-"""How one attempt to hand over a mail ends: few endings, a closed set."""
+"""The outcome of one attempt to send a mail."""
 
 from __future__ import annotations
 
-import smtplib
 from enum import Enum, auto
 from typing import NamedTuple
 
-from admit_one.masking import mask
+from . import refusals
+from .dialogue import Reply
+from .refusals import Means
 
 
 class Ending(Enum):
-    SENT = auto()  # the server took it
-    DEFERRED = auto()  # the server does not take it now (4xx): try again later
-    REFUSED = auto()  # the server will never take it (5xx)
-    DROPPED = auto()  # the connection broke before the content was sent
-    LOST = auto()  # the connection broke before the content was answered: sent, or not
+    SENT = auto()  # the server took it: 2yz to the final dot, and nothing else ever
+    DEFERRED = auto()  # the server does not take it now: try again later
+    SENDER_REFUSED = auto()  # the server may refuse us, not the recipient: try again later
+    REFUSED = auto()  # the server will never take it, because of its recipient
+    DROPPED = auto()  # the dialogue broke before the server had all of it
+    LOST = auto()  # the dialogue broke after that: sent, or not
 
 
 class Attempt(NamedTuple):
@@ -22,26 +24,27 @@ class Attempt(NamedTuple):
 
     ending: Ending
     answer: str
+    domain: str = ""
+    """The recipient's; empty if the server was not asked."""
+    kind: str = ""
+    """Which refusals of the sender are the same one."""
 
     @property
     def connection_broke(self) -> bool:
+        """Also by a 421, with which a server that shuts down defers whatever mail it is at."""
+        if self.ending is Ending.DEFERRED:
+            return self.kind.startswith("421")
         return self.ending in {Ending.DROPPED, Ending.LOST}
 
 
-def answered(code: int, text: bytes | str) -> Attempt:
-    """The ending that a server's answer means."""
-    endings = {2: Ending.SENT, 5: Ending.REFUSED}
-    return Attempt(endings.get(code // 100, Ending.DEFERRED), f"{code} {one_line(text)}")
+ENDINGS = {
+    Means.RECIPIENT: Ending.REFUSED,
+    Means.LATER: Ending.DEFERRED,
+    Means.SENDER: Ending.SENDER_REFUSED,
+}
 
 
-def describe(error: Exception) -> str:
-    """An SMTP or network error on one line, without addresses."""
-    if isinstance(error, smtplib.SMTPResponseException):
-        return f"{error.smtp_code} {one_line(error.smtp_error)}"
-    return f"{type(error).__name__}: {mask(str(error))}"
-
-
-def one_line(text: bytes | str) -> str:
-    """A server's answer on one line, without the address that servers like to repeat."""
-    decoded = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return mask(" ".join(decoded.split()))
+def refused(reply: Reply, at: str) -> Attempt:
+    """What a refusal means, as the answer to the command `at`. It never means that it was sent."""
+    refusal = refusals.read(reply.code, reply.text, at)
+    return Attempt(ENDINGS[refusal.means], str(reply), kind=refusal.kind)

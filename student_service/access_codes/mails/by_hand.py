@@ -1,18 +1,21 @@
-"""What operators decide about mails that did not simply arrive."""
+"""Operators finish or resend mails that failed or are in doubt."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
 from admit_one.acts.models import Act
 from admit_one.logs import EventLogger
 from admit_one.masking import mask
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 
 from access_codes.models import MailIntent
 
-from . import finishing, writing
+from . import finishing
 
 logger = EventLogger(__name__)
 
@@ -22,35 +25,58 @@ FINISH: Mapping[str, tuple[State, ...]] = {
     "sent": (State.UNKNOWN, State.PENDING, State.FAILED),
     "failed": (State.UNKNOWN, State.PENDING),
 }
-"""As what an operator may finish a mail, and the states from which that is possible."""
+"""The outcomes that an operator may record, each with the states in which that is possible."""
+
+REPORTED = "given up by an operator"
+"""All that clients are shown of such a decision: names and reasons stay here."""
 
 RESEND = (State.UNKNOWN, State.FAILED, State.SUPPRESSED)
-"""The states of mails that an operator may have sent again."""
+"""The states of mails that can be resent."""
 
 
 class NotPossible(Exception):
-    """The mail does not exist, or its state does not allow this; the text is which."""
+    """The mail does not exist, or its state does not allow this."""
+
+
+def chosen(
+    state: str, *, error: str = "", since: datetime | None = None, until: datetime | None = None
+) -> QuerySet[MailIntent]:
+    """The mails in a state, whose last error contains `error`, last tried in that time.
+
+    Those that were never tried count by the time at which they were written.
+    """
+    mails = MailIntent.objects.in_state(state).annotate(last_at=Coalesce("tried_at", "created_at"))
+    if error:
+        mails = mails.filter(last_error__icontains=error)
+    if since is not None:
+        mails = mails.filter(last_at__gte=since)
+    if until is not None:
+        mails = mails.filter(last_at__lt=until)
+    return mails
 
 
 @transaction.atomic
-def finish(intent_id: UUID, as_state: str, *, by: str, reason: str) -> None:
-    """Finish a mail as `sent` or `failed` (see `FINISH`). Raises `NotPossible`."""
+def finish(intent_id: UUID, as_state: str, *, by: str | None, reason: str) -> None:
+    """Finish a mail as `sent` or `failed`. `by` defaults to the login name.
+
+    Raises `NotPossible`.
+    """
     intent = _locked(intent_id, f"finish --as {as_state}", FINISH[as_state])
-    _record(intent, f"finish as {as_state}", by, reason)
-    note = _noted(intent, f"finished as {as_state}", by, reason)
+    note = _decide(intent, f"finish as {as_state}", f"finished as {as_state}", by, reason)
     if as_state == State.SENT:
         intent.sent(note)
     else:
-        finishing.give_up(intent, intent.failed, note)
+        finishing.give_up(intent, intent.failed, note, reported=REPORTED)
 
 
 @transaction.atomic
-def resend(intent_id: UUID, *, by: str, reason: str) -> None:
-    """Make a mail due at once, with all its attempts before it. Raises `NotPossible`."""
+def resend(intent_id: UUID, *, by: str | None, reason: str) -> None:
+    """Make a mail due at once, with its attempts counted from 0. Raises `NotPossible`.
+
+    The caller wakes the worker, once for all mails.
+    """
     intent = _locked(intent_id, "resend", RESEND)
-    _record(intent, "resend", by, reason)
-    intent.resend(_noted(intent, "resent", by, reason))
-    writing.wake_worker()
+    intent.resend(_decide(intent, "resend", "resent", by, reason))
 
 
 def _locked(intent_id: UUID, action: str, allowed: tuple[State, ...]) -> MailIntent:
@@ -59,26 +85,28 @@ def _locked(intent_id: UUID, action: str, allowed: tuple[State, ...]) -> MailInt
         raise NotPossible(f"there is no mail {intent_id}")
     if intent.state not in allowed:
         states = " or ".join(allowed)
-        raise NotPossible(f"mail {intent_id} is {intent.state}: `{action}` is for {states}")
+        raise NotPossible(f"mail {intent_id} is {intent.state}: `{action}` needs {states}")
     return intent
 
 
-def _record(intent: MailIntent, action: str, by: str, reason: str) -> None:
-    """Keep who decided it and why, longer than the mail's own note."""
-    Act.draft(
+def _decide(intent: MailIntent, action: str, done: str, by: str | None, reason: str) -> str:
+    """Record who decided it and why; returns the note for the mail."""
+    act = Act.draft(
         "mails",
         action,
         by=by,
         reason=reason,
         target=intent.pk,
         subject=str(intent.access_code_id),
-        facts={"message_id": intent.message_id, "state": intent.state},
+        facts={
+            "message_id": intent.message_id,
+            "state": intent.state,
+            "last_error": intent.last_error,
+            "sent_at": intent.sent_at and intent.sent_at.isoformat(),
+        },
         result="done",
-    ).save()
-
-
-def _noted(intent: MailIntent, what: str, by: str, reason: str) -> str:
-    """Log the decision; returns it without addresses, to be kept with the mail."""
-    note = mask(f"{what} by {by}: {reason}")
+    )
+    act.save()
+    note = mask(f"{done} by {act.by}: {reason}")
     logger.warning("mail_decided_by_hand", "mail {mail}: {note}", mail=intent.message_id, note=note)
     return note

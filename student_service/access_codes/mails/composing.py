@@ -1,15 +1,17 @@
-"""A letter becomes the bytes that go to the mail server."""
+"""Turns a letter into the bytes for the mail server."""
 
 from __future__ import annotations
 
+from email.charset import QP, Charset
 from typing import NamedTuple, cast
 
+from admit_one.contract.fields import mailable
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.message import SafeMIMEMultipart
 
 
 class Letter(NamedTuple):
-    """What a recipient reads, in both versions."""
+    """What the recipient reads, as plain text and as HTML."""
 
     subject: str
     text: str
@@ -17,23 +19,28 @@ class Letter(NamedTuple):
 
 
 class Mail(NamedTuple):
-    """A mail ready to be sent."""
-
     recipient: str
     wire: bytes
 
 
 def compose(letter: Letter, *, address: str, message_id: str) -> Mail:
-    """The letter, addressed. Raises `ValueError` if the address cannot be used in a mail."""
-    local, _, domain = address.rpartition("@")
-    # UnicodeError is a ValueError. We do not use SMTPUTF8: few servers would pass such mail on.
-    recipient = f"{local.encode('ascii').decode()}@{domain.encode('idna').decode()}"
+    """Raises `ValueError` if the address cannot be used in a mail."""
+    recipient = mailable(address)
     mail = EmailMultiAlternatives(
         subject=letter.subject,
         body=letter.text,
         to=[recipient],
         headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
     )
+    if not (letter.text + letter.html).isascii():
+        # Seven bits, always: not every server takes eight, and few would convert them.
+        mail.encoding = _quoted_printable()
     mail.attach_alternative(letter.html, "text/html")
     message = cast("SafeMIMEMultipart", mail.message())
     return Mail(recipient, message.as_bytes(linesep="\r\n"))
+
+
+def _quoted_printable() -> Charset:
+    charset = Charset("utf-8")
+    charset.body_encoding = QP
+    return charset

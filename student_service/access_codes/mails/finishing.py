@@ -1,14 +1,14 @@
-"""What the end of an attempt means for the mail: it is done, due again later, or in doubt."""
+"""Updates the row after an attempt: the mail is finished, due again later, or in doubt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
-from admit_one.contract import Envelope
 from admit_one.logs import EventLogger
-from admit_one.messaging import publish
-from admit_one.processes.backoff import next_delay
+from admit_one.messaging import Envelope, publish
+from admit_one.processes import next_delay
 from django.conf import settings
 from django.db import transaction
 
@@ -20,24 +20,38 @@ from .attempt import Attempt, Ending
 
 logger = EventLogger(__name__)
 
-MOST_ATTEMPTS = 20
+MAX_ATTEMPTS = 20
 FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 6 * 3600.0
-"""Seconds. Doubling from the first to the longest, 20 attempts take about two days."""
+"""Seconds. Doubling from the first to the longest pause, 20 attempts take about two days."""
+
+CAP_PAUSE = 24 * 3600.0
+"""Seconds; after it, none of the mails that made up the cap counts any more."""
+
+LONGEST_CAPPED = timedelta(days=7)
+"""From when a mail was written; a mailbox that is still over its cap then is being flooded."""
+
+MAX_DOUBTS = 2
+"""Copies of a mail that may have been sent; then an operator decides."""
 
 
 @transaction.atomic(savepoint=False)
-def finish(intent: MailIntent, attempt: Attempt, *, first_pause: float = FIRST_PAUSE) -> None:
-    """Write down how an attempt ended, unless the mail is another worker's by now."""
+def finish(
+    intent: MailIntent, attempt: Attempt, *, first_pause: float = FIRST_PAUSE, held: bool = False
+) -> None:
+    """Record how an attempt ended, unless another worker has taken the mail over.
+
+    While the queue is `held`, a refusal of the sender costs the mail no attempt.
+    """
     if attempt.ending is not Ending.SENT:
         logger.warning(
             "mail_not_sent",
             "mail {mail} {ending}: {answer}",
             mail=intent.message_id,
-            ending=attempt.ending.name.lower(),
+            ending=attempt.ending.name.lower().replace("_", " "),
             answer=attempt.answer,
         )
-    if _write_down(intent, attempt, first_pause):
+    if _record(intent, attempt, first_pause, held=held):
         _count(intent)
     else:
         logger.warning(
@@ -48,42 +62,69 @@ def finish(intent: MailIntent, attempt: Attempt, *, first_pause: float = FIRST_P
 
 
 def withdraw(intent: MailIntent, reason: str) -> None:
-    """Finish a mail that must not be sent any more. Whoever caused that needs no report of it."""
+    """Finish a mail that must not be sent any more, without a report to the payment side."""
     intent.withdraw(reason)
     _count(intent)
 
 
-def suppress(intent: MailIntent) -> None:
-    """Finish a mail whose recipient has had enough mails for now."""
-    give_up(intent, intent.suppress, f"{settings.MAIL_DAILY_CAP} mails to this address in 24 hours")
+def over_cap(intent: MailIntent) -> None:
+    """Let a mail wait whose mailbox has reached the daily cap: a day each time, at most a week."""
+    reason = f"{settings.MAIL_DAILY_CAP} mails to this mailbox in 24 hours"
+    if intent.was_written_before(LONGEST_CAPPED):
+        reason += f", for {LONGEST_CAPPED.days} days"
+        _will_not_arrive(intent, intent.suppress, reason)
+    else:
+        reason += "; it waits for a day"
+        intent.defer(reason, CAP_PAUSE)
+    logger.warning("mail_over_cap", "mail {mail}: {reason}", mail=intent.message_id, reason=reason)
     _count(intent)
 
 
-def give_up(intent: MailIntent, finish_as: Callable[[str], bool], reason: str) -> bool:
-    """Finish a mail that will not arrive and report that, in one transaction.
+def give_up(
+    intent: MailIntent, finish_as: Callable[[str], bool], reason: str, *, reported: str = ""
+) -> bool:
+    """Finish a mail with `finish_as(reason)`, and report that it will not arrive.
 
-    `finish_as(reason)` writes it down. False if it could not, and then nothing is reported.
+    What is `reported` is for the client of the payment side; by default it is the reason.
+    Returns false, and reports nothing, if `finish_as` did. Runs in a transaction.
     """
     if not finish_as(reason):
         return False
-    publish(Envelope.of(access_code_mail.undeliverable(intent, reason)))
+    publish(Envelope.of(access_code_mail.undeliverable(intent, reported or reason)))
     return True
 
 
-def _write_down(intent: MailIntent, attempt: Attempt, first_pause: float) -> bool:
-    """False if the mail is no longer ours."""
-    lost = attempt.ending is Ending.LOST
+def _record(intent: MailIntent, attempt: Attempt, first_pause: float, *, held: bool) -> bool:
+    """Returns false if another worker has taken the mail over."""
+    pause = next_delay(intent.attempts, first=first_pause, most=LONGEST_PAUSE)
     if attempt.ending is Ending.SENT:
         return intent.sent()
+    if attempt.ending is Ending.LOST:
+        return intent.doubt(attempt.answer, pause if _another_copy(intent) else None)
     if attempt.ending is Ending.REFUSED:
-        return give_up(intent, intent.failed, attempt.answer)
-    if lost and settings.MAIL_WHEN_UNKNOWN == "ask":
-        return intent.doubt(attempt.answer, pause=None)
-    if intent.attempts >= MOST_ATTEMPTS:
+        return _will_not_arrive(intent, intent.failed, attempt.answer)
+    if attempt.ending is Ending.SENDER_REFUSED and held:
+        return intent.release(attempt.answer, pause)
+    if intent.attempts >= MAX_ATTEMPTS:
         reason = f"given up after {intent.attempts} attempts: {attempt.answer}"
-        return give_up(intent, intent.failed, reason)
-    pause = next_delay(intent.attempts, first=first_pause, most=LONGEST_PAUSE)
-    return (intent.doubt if lost else intent.defer)(attempt.answer, pause)
+        return _will_not_arrive(intent, intent.failed, reason)
+    return intent.defer(attempt.answer, pause)
+
+
+def _another_copy(intent: MailIntent) -> bool:
+    """Whether a mail that may have been sent now is to be sent again."""
+    return (
+        settings.MAIL_WHEN_UNKNOWN == "send_again"
+        and intent.doubts_if_lost < MAX_DOUBTS
+        and intent.attempts < MAX_ATTEMPTS
+    )
+
+
+def _will_not_arrive(intent: MailIntent, finish_as: Callable[[str], bool], reason: str) -> bool:
+    """Give it up, unless an earlier copy may have arrived: then only an operator may do that."""
+    if intent.may_have_arrived:
+        return intent.leave_in_doubt(reason)
+    return give_up(intent, finish_as, reason)
 
 
 def _count(intent: MailIntent) -> None:

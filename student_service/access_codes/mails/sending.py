@@ -1,61 +1,104 @@
-"""A worker sends the mails that are due: claim one, attempt it, finish it, claim the next."""
+"""A worker sends the mails that are due: claim one, attempt it, finish it, claim the next.
+
+Claims are committed before the attempt, so no two workers send the same mail.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from admit_one.sealing import cipher
+from django.conf import settings
+from django.db import transaction
 
 from access_codes.models import MailIntent
 
-from . import access_code_mail, claiming, finishing, smtp
+from . import access_code_mail, finishing, lease, smtp
 from .attempt import Attempt, Ending
 from .composing import compose
+from .lease import Lease
 from .outage import Outage
 
+WORKER_DIED = Attempt(Ending.LOST, "the worker that was sending it died")
+FIRST_PAUSE_AFTER_DEATH = 1.0
+"""Seconds; short, because the dead worker's lease was a pause already."""
+
 outage = Outage()
-"""What this process knows of the mail server."""
 
 
 def send_due_mails(go_on: Callable[[], bool]) -> int:
     """Send the mails that are due, one at a time, until none is left or `go_on()` is false.
 
-    Returns the number of attempts that ended, in whatever way. Several workers may do this at once.
+    Returns the number of attempts. Several workers may do this at once.
     """
     attempts = 0
-    while go_on() and not outage.resting and MailIntent.objects.due().exists():
+    while go_on() and not outage.rest and MailIntent.objects.due().exists():
+        if not outage.admit():  # another thread tries for all
+            break
         try:
             with smtp.SmtpSession() as session:
                 made = _send_over(session, go_on)
-        except smtp.ServerAway as away:
-            outage.begin(str(away))
+        except smtp.ServerUnavailable as error:
+            outage.unavailable(error)
             break
         attempts += made
-        if not made:  # other workers hold what was due
+        if not made:  # other workers have claimed what was due
             break
     return attempts
 
 
 def _send_over(session: smtp.SmtpSession, go_on: Callable[[], bool]) -> int:
     attempts = 0
-    intent = claiming.claim_next(go_on)
+    intent = _claim_next(go_on)
     while intent is not None:
         try:
             attempt = _attempt(session, intent)
-        except smtp.ServerAway:
+        except smtp.ServerUnavailable:
             intent.release()
             if not attempts:
                 raise
-            break  # some servers end a session after a few mails: a new one shows what is wrong
+            break  # some servers limit mails per session; a new session shows whether it is that
         attempts += 1
-        if attempt.connection_broke:
+        outage.note(attempt)
+        finish = partial(finishing.finish, intent, attempt, held=outage.held)
+        if attempt.connection_broke or outage.held:
             # This one attempt shows that the server is in trouble: leave it alone.
-            outage.begin(attempt.answer)
-            finishing.finish(intent, attempt)
+            finish()
             break
-        outage.end()
-        intent = claiming.finish_and_claim_next(intent, attempt, go_on)
+        intent = _claim_next(go_on, finish)
     return attempts
+
+
+def _claim_next(
+    go_on: Callable[[], bool], finish: Callable[[], None] | None = None
+) -> MailIntent | None:
+    """Claim the next mail; none if nothing is due or `go_on()` is false.
+
+    `finish` finishes the previous mail in the same transaction, which saves a commit.
+    """
+    while True:
+        with transaction.atomic():
+            if finish is not None:
+                finish()
+            intent = MailIntent.objects.take(cap=settings.MAIL_DAILY_CAP) if go_on() else None
+            if intent is None or _claim(intent):
+                return intent
+        finish = None
+
+
+def _claim(intent: MailIntent) -> bool:
+    """Claim the mail. If it must not be sent now, record why and return false."""
+    if intent.state == MailIntent.State.SENDING:
+        finishing.finish(intent, WORKER_DIED, first_pause=FIRST_PAUSE_AFTER_DEATH)
+    elif reason := access_code_mail.why_withdrawn(intent):
+        finishing.withdraw(intent, reason)
+    elif intent.capped:
+        finishing.over_cap(intent)
+    else:
+        intent.claim(lease.seconds())
+        return True
+    return False
 
 
 def _attempt(session: smtp.SmtpSession, intent: MailIntent) -> Attempt:
@@ -63,7 +106,7 @@ def _attempt(session: smtp.SmtpSession, intent: MailIntent) -> Attempt:
         letter = access_code_mail.letter(intent.access_code.code, intent.access_code.plan)
         mail = compose(letter, address=intent.address, message_id=intent.message_id)
     except ValueError:
-        return Attempt(Ending.REFUSED, "its address cannot be written in a mail")
+        return Attempt(Ending.REFUSED, "its address is not valid in a mail")
     except cipher.Unsealable as error:
         return Attempt(Ending.DEFERRED, str(error))
-    return session.send(mail)
+    return session.send(mail, Lease(intent))

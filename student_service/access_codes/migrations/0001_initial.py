@@ -11,7 +11,7 @@ VACUUM = {
     "autovacuum_vacuum_threshold": "1000",
     "autovacuum_analyze_scale_factor": "0.02",
 }
-"""A mail's row changes twice and then stays: vacuum after a thousand changes, not after a fifth."""
+"""Each row of a mail changes twice, so vacuum long before a fifth of the table has changed."""
 
 
 def vacuum_mails_early(apps: object, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -34,9 +34,9 @@ class Migration(migrations.Migration):
                 ('subscription_id', models.UUIDField(primary_key=True, serialize=False)),
                 ('user_id', models.CharField(max_length=64)),
                 ('plan', models.CharField(max_length=64)),
-                ('lookup_hash', models.BinaryField(help_text='finds a typed code', max_length=32, unique=True)),
-                ('lookup_hash_next', models.BinaryField(help_text='the same under the key that is to take over', max_length=32, null=True)),
-                ('sealed_code', models.BinaryField(help_text='the code, to be mailed and reported again')),
+                ('lookup_hash', models.BinaryField(help_text='keyed hash of the code', max_length=32, unique=True)),
+                ('lookup_hash_next', models.BinaryField(help_text='the same with CODE_LOOKUP_KEY_NEXT', max_length=32, null=True)),
+                ('sealed_code', models.BinaryField(help_text='the code, sealed')),
                 ('issued_at', models.DateTimeField()),
                 ('amount', models.BigIntegerField(help_text='in minor units of the currency')),
                 ('currency', models.CharField(help_text='ISO 4217', max_length=3)),
@@ -49,12 +49,12 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid_utils.compat.uuid7, primary_key=True, serialize=False)),
                 ('message_id', models.CharField(max_length=255)),
                 ('recipient', models.BinaryField(help_text='the address, sealed')),
-                ('recipient_hash', models.BinaryField(help_text='counts the mails of an address', max_length=32)),
-                ('state', models.CharField(choices=[('pending', 'waits to be sent'), ('sending', 'is being sent'), ('unknown', 'may have been sent or not'), ('sent', 'was taken by the mail server'), ('failed', 'will not be sent; the last error says why'), ('suppressed', 'will not be sent: too many mails to one address'), ('withdrawn', 'will not be sent: its code is revoked')], db_default='pending', default='pending', max_length=16)),
+                ('recipient_hash', models.BinaryField(help_text='keyed hash of the address', max_length=32)),
+                ('state', models.CharField(choices=[('pending', 'waits to be sent'), ('sending', 'is being sent'), ('unknown', 'may or may not have been sent'), ('sent', 'was accepted by the mail server'), ('failed', 'will not be sent; the last error says why'), ('suppressed', 'will not be sent: too many mails to one address'), ('withdrawn', 'will not be sent: its code is revoked')], db_default='pending', default='pending', max_length=16)),
                 ('attempts', models.PositiveIntegerField(db_default=0, default=0)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('next_attempt_at', models.DateTimeField(blank=True, db_default=django.db.models.functions.datetime.Now(), null=True)),
-                ('doubts', models.PositiveIntegerField(db_default=0, default=0, help_text='attempts that may have sent it or not')),
+                ('doubts', models.PositiveIntegerField(db_default=0, default=0, help_text='attempts that may or may not have sent it')),
                 ('tried_at', models.DateTimeField(blank=True, null=True)),
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('last_error', models.CharField(blank=True, db_default='', default='', max_length=500)),

@@ -1,11 +1,9 @@
-from .access_code import CODE_PURPOSE, PAID, AccessCode, Revocation
-from .mail_intent import RECIPIENT_PURPOSE, MailIntent
-
-__all__ = [
-    "CODE_PURPOSE",
-    "PAID",
-    "RECIPIENT_PURPOSE",
-    "AccessCode",
-    "MailIntent",
-    "Revocation",
-]
+from .access_code import CODE_PURPOSE as CODE_PURPOSE
+from .access_code import PAID as PAID
+from .access_code import AccessCode as AccessCode
+from .access_code import Revocation as Revocation
+from .grants import AnsweredRun as AnsweredRun
+from .grants import HourOfGrants as HourOfGrants
+from .grants import WaitingGrant as WaitingGrant
+from .mail_intent import RECIPIENT_PURPOSE as RECIPIENT_PURPOSE
+from .mail_intent import MailIntent as MailIntent

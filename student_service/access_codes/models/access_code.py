@@ -1,50 +1,51 @@
-"""Codes, and their revocations. Codes rest sealed."""
+"""Codes, sealed, and their revocations."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import ClassVar
-from uuid import UUID
 
 from admit_one.sealing import cipher
 from django.db import models
+from shared_contracts.events import Position
 
 CODE_PURPOSE = "access-code"
 
 PAID = ("user_id", "plan", "amount", "currency", "occurred_at")
-"""What was paid, by the names that the events and the columns share."""
+"""The fields of what was paid that the events and the columns share."""
 
 
 class AccessCodeQuerySet(models.QuerySet["AccessCode"]):
     def paid_between(
-        self, since: datetime, until: datetime, after: tuple[datetime, UUID] | None = None
+        self, since: datetime, until: datetime, after: Position | None = None
     ) -> AccessCodeQuerySet:
-        """Those paid from `since` until before `until`, ordered by that time and by subscription.
+        """Those paid from `since` until before `until`, ordered by payment time and subscription.
 
-        `after` is a position in that order: only what follows it.
+        With `after`, only those that follow it in that order.
         """
         paid = self.filter(occurred_at__gte=since, occurred_at__lt=until)
         if after is not None:
-            # The first condition is where an index can begin, the second is exact.
-            paid = paid.filter(occurred_at__gte=after[0]).filter(
-                models.Q(occurred_at__gt=after[0]) | models.Q(subscription_id__gt=after[1])
+            # The first condition lets the database use an index; the second is exact.
+            paid = paid.filter(occurred_at__gte=after.occurred_at).filter(
+                models.Q(occurred_at__gt=after.occurred_at)
+                | models.Q(subscription_id__gt=after.subscription_id)
             )
         return paid.order_by("occurred_at", "subscription_id")
 
 
 class AccessCode(models.Model):
-    """The one code of a subscription: its primary key is what makes it one."""
+    """The code of a subscription. The primary key ensures that there is only one."""
 
     subscription_id = models.UUIDField(primary_key=True)
     user_id = models.CharField(max_length=64)
     plan = models.CharField(max_length=64)
-    lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="finds a typed code")
+    lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="keyed hash of the code")
     lookup_hash_next = models.BinaryField(
-        max_length=32, null=True, help_text="the same under the key that is to take over"
+        max_length=32, null=True, help_text="the same with CODE_LOOKUP_KEY_NEXT"
     )
-    sealed_code = models.BinaryField(help_text="the code, to be mailed and reported again")
+    sealed_code = models.BinaryField(help_text="the code, sealed")
     issued_at = models.DateTimeField()
-    # The payment side gets what was paid back from here if its database was lost.
+    # Kept so that the payment side can restore lost subscriptions.
     amount = models.BigIntegerField(help_text="in minor units of the currency")
     currency = models.CharField(max_length=3, help_text="ISO 4217")
     occurred_at = models.DateTimeField(help_text="when it was paid")
@@ -69,19 +70,19 @@ class AccessCode(models.Model):
     @property
     def code(self) -> str:
         """The code in clear. Raises `Unsealable` if its key is gone."""
-        return cipher.unseal(self.sealed_code, CODE_PURPOSE).decode()
+        return cipher.unseal(self.sealed_code, CODE_PURPOSE, self.subscription_id).decode()
 
     @property
     def is_revoked(self) -> bool:
-        """Whether it no longer lets anybody in. One query, unless `revocation` was selected."""
+        """Takes one query, unless `revocation` was selected."""
         return hasattr(self, "revocation")
 
 
 class Revocation(models.Model):
-    """A subscription was cancelled, and its code lets nobody in.
+    """The code of a cancelled subscription no longer works.
 
-    It is a row of its own, which may precede the code's: the order of the two events does not
-    matter.
+    A separate row without a foreign key constraint, because the cancellation may be handled before
+    the code is issued.
     """
 
     access_code = models.OneToOneField(

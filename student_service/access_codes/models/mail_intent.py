@@ -1,4 +1,4 @@
-"""The mails that carry codes, as rows. Addresses rest sealed."""
+"""Mails as rows, with sealed addresses."""
 
 from __future__ import annotations
 
@@ -18,21 +18,28 @@ RECIPIENT_PURPOSE = "mail-recipient"
 
 class MailIntentQuerySet(models.QuerySet["MailIntent"]):
     def due(self) -> MailIntentQuerySet:
-        """Those that are due by the database's clock, the longest waiting first."""
+        """Those that are due by the database's clock, longest waiting first."""
         return self.filter(next_attempt_at__lte=Now()).order_by("next_attempt_at", "id")
 
-    def take(self, *, cap: int) -> MailIntent | None:
-        """The first that is due and that no other worker is taking just now; locked until commit.
+    def in_state(self, state: str) -> MailIntentQuerySet:
+        """Those in one state, the oldest first; found by an index, unless they are sent."""
+        rows = self.filter(state=state).order_by("id")
+        if state in {MailIntent.State.PENDING, MailIntent.State.SENDING}:
+            return rows.filter(next_attempt_at__isnull=False)
+        return rows
 
-        It is `capped` if its recipient got, or may have got, `cap` other mails in the last
-        24 hours. The same query finds that out: each query costs a mail one round trip.
+    def take(self, *, cap: int) -> MailIntent | None:
+        """Lock the first that is due and not locked by another worker.
+
+        It is `capped` if its mailbox got, or may have got, `cap` other mails in the last
+        24 hours. The same query checks that, to save a round trip.
         """
         return _to_take(cap).first()
 
 
 @cache
 def _to_take(cap: int) -> MailIntentQuerySet:
-    """Cached: building it takes a fifth of the processor time that a mail costs."""
+    """Cached, because building it takes a fifth of the CPU time of a mail."""
     State = MailIntent.State  # noqa: N806
     others = MailIntent.objects.filter(
         ~models.Q(pk=models.OuterRef("pk")),
@@ -47,22 +54,23 @@ def _to_take(cap: int) -> MailIntentQuerySet:
 
 
 class MailIntent(models.Model):
-    """A mail: written with its code, finished by a worker, kept as a record.
+    """A mail: written with its code, sent by a worker, kept as a record.
 
-    pending → sending → sent · failed · pending (deferred) · unknown (lost on the way)
-    pending → suppressed (too many for this recipient today)
+    pending → sending → sent · failed · pending (deferred) · unknown (may have been sent)
+    pending → pending (daily cap reached) → suppressed (still reached after a week)
     pending · unknown → withdrawn (its code is revoked)
-    unknown → sending (again, with the same Message-ID), or what an operator decides
+    unknown → sending (again, with the same Message-ID) → sent · unknown: an earlier attempt may
+        have sent it, so it is never failed or suppressed by itself; an operator decides
 
-    `next_attempt_at` is null exactly when nothing will happen by itself, which keeps the index of
-    open mails small. While `sending`, it is the time from which the worker must be dead.
+    `next_attempt_at` is null if nothing happens automatically, which keeps the index of open mails
+    small. While `sending`, it is when the lease ends and the worker counts as dead.
     """
 
     class State(models.TextChoices):
         PENDING = "pending", "waits to be sent"
         SENDING = "sending", "is being sent"
-        UNKNOWN = "unknown", "may have been sent or not"
-        SENT = "sent", "was taken by the mail server"
+        UNKNOWN = "unknown", "may or may not have been sent"
+        SENT = "sent", "was accepted by the mail server"
         FAILED = "failed", "will not be sent; the last error says why"
         SUPPRESSED = "suppressed", "will not be sent: too many mails to one address"
         WITHDRAWN = "withdrawn", "will not be sent: its code is revoked"
@@ -71,7 +79,7 @@ class MailIntent(models.Model):
     access_code = models.ForeignKey(AccessCode, on_delete=models.PROTECT, related_name="mails")
     message_id = models.CharField(max_length=255)
     recipient = models.BinaryField(help_text="the address, sealed")
-    recipient_hash = models.BinaryField(max_length=32, help_text="counts the mails of an address")
+    recipient_hash = models.BinaryField(max_length=32, help_text="keyed hash of the address")
     state = models.CharField(
         max_length=16, choices=State.choices, default=State.PENDING, db_default=State.PENDING
     )
@@ -79,16 +87,18 @@ class MailIntent(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
     doubts = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="attempts that may have sent it or not"
+        default=0, db_default=0, help_text="attempts that may or may not have sent it"
     )
     tried_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     capped = False
-    """Whether its recipient has had enough mails for now; `take` finds that out."""
+    """Whether its mailbox has reached the daily cap; set by `take`."""
     _claimed = 0
-    """The number of the attempt for which this process claimed it, 0 if it did not."""
+    """The number of the attempt for which this process has claimed it, 0 if it has not."""
+    _counted_ahead = False
+    """Whether the doubt about the attempt in hand is counted already (see `hand_over`)."""
 
     objects = MailIntentQuerySet.as_manager()
 
@@ -104,6 +114,12 @@ class MailIntent(models.Model):
                 name="mail_intent_tried",
                 condition=models.Q(tried_at__isnull=False),
             ),
+            # Those that end in another way than sent are few, and operators list them.
+            models.Index(
+                fields=["state", "id"],
+                name="mail_intent_not_sent",
+                condition=models.Q(state__in=["unknown", "failed", "suppressed", "withdrawn"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -112,15 +128,19 @@ class MailIntent(models.Model):
     @property
     def address(self) -> str:
         """The recipient in clear. Raises `Unsealable` if its key is gone."""
-        return cipher.unseal(self.recipient, RECIPIENT_PURPOSE).decode()
+        return cipher.unseal(self.recipient, RECIPIENT_PURPOSE, self.id).decode()
 
-    # Each change returns whether it was written. A worker that comes back after its lease ended
-    # comes too late: another has taken the mail over.
+    def was_written_before(self, age: timedelta) -> bool:
+        """Whether it is older than `age`, by the database's clock."""
+        return MailIntent.objects.filter(pk=self.pk, created_at__lt=Now() - age).exists()
+
+    # Each change returns whether it was written. It is not if the lease has ended and another
+    # worker has taken the mail over.
 
     def claim(self, lease: float) -> None:
-        """This worker has it, for `lease` seconds; the attempt is counted before it is made."""
+        """Claim it for `lease` seconds. The attempt is counted before it is made."""
         self.attempts += 1
-        self._claimed = 0
+        self._claimed, self._counted_ahead = 0, False
         self._become(
             self.State.SENDING,
             attempts=self.attempts,
@@ -129,30 +149,78 @@ class MailIntent(models.Model):
         )
         self._claimed = self.attempts
 
-    def release(self) -> bool:
-        """Nothing was attempted after all: due again at once, and not counted."""
+    def renew(self, lease: float) -> bool:
+        """The worker that claimed it lives, and has it for `lease` seconds more."""
+        due = Now() + timedelta(seconds=lease)
+        return self._become(self.State.SENDING, next_attempt_at=due)
+
+    def hand_over(self, lease: float) -> bool:
+        """Count the doubt about a further copy before there can be one; the lease is renewed.
+
+        So a worker that dies before it gave away the copy is distinguished from one that dies
+        after. The first copy costs no query: its doubt is counted when nobody knows of its end.
+        """
+        if not self.doubts:
+            return True
+        due = Now() + timedelta(seconds=lease)
+        ahead = self.doubts + 1
+        self._counted_ahead = self._become(self.State.SENDING, doubts=ahead, next_attempt_at=due)
+        return self._counted_ahead
+
+    def release(self, error: str = "", pause: float = 0.0) -> bool:
+        """Give back a claim without an attempt: due after `pause` seconds, and not counted."""
         self.attempts -= 1
-        return self._become(self.State.PENDING, attempts=self.attempts, next_attempt_at=Now())
+        changes = {"last_error": error} if error else {}
+        due = Now() + timedelta(seconds=pause)
+        return self._wait(next_attempt_at=due, attempts=self.attempts, **changes)
 
     def sent(self, note: str = "") -> bool:
-        return self._become(self.State.SENT, sent_at=Now(), next_attempt_at=None, last_error=note)
+        return self._become(
+            self.State.SENT,
+            sent_at=Now(),
+            next_attempt_at=None,
+            last_error=note,
+            doubts=self._earlier_doubts,
+        )
 
     def defer(self, error: str, pause: float) -> bool:
         """Due again after `pause` seconds."""
-        due = Now() + timedelta(seconds=pause)
-        return self._become(self.State.PENDING, next_attempt_at=due, last_error=error)
+        return self._wait(next_attempt_at=Now() + timedelta(seconds=pause), last_error=error)
 
     def doubt(self, error: str, pause: float | None) -> bool:
-        """It may have been sent or not: due after `pause` seconds, or left to an operator."""
+        """It may have been sent: due after `pause` seconds, or left to an operator if none."""
         return self._become(
             self.State.UNKNOWN,
-            doubts=models.F("doubts") + 1,
+            doubts=self.doubts_if_lost,
             next_attempt_at=None if pause is None else Now() + timedelta(seconds=pause),
             last_error=error,
         )
 
+    def leave_in_doubt(self, error: str) -> bool:
+        """This attempt did not send it, but an earlier one may have: left to an operator."""
+        return self._wait(next_attempt_at=None, last_error=error)
+
+    @property
+    def doubts_if_lost(self) -> int:
+        """Its doubts, if nobody will ever know how the attempt in hand ended."""
+        died = self.state == self.State.SENDING and not self._claimed
+        return max(1, self.doubts) if died or self._counted_ahead else self.doubts + 1
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether an earlier attempt may have sent it."""
+        return self._earlier_doubts > 0
+
+    @property
+    def _earlier_doubts(self) -> int:
+        return self.doubts - self._counted_ahead
+
+    def _wait(self, **changes: Any) -> bool:
+        """Not sent by the attempt in hand; it stays unknown whether an earlier one sent it."""
+        state = self.State.UNKNOWN if self.may_have_arrived else self.State.PENDING
+        return self._become(state, doubts=self._earlier_doubts, **changes)
+
     def resend(self, note: str) -> bool:
-        """Due at once, with all its attempts before it."""
         self.attempts = 0
         return self._become(
             self.State.PENDING, attempts=self.attempts, next_attempt_at=Now(), last_error=note
@@ -165,12 +233,11 @@ class MailIntent(models.Model):
         return self._become(self.State.SUPPRESSED, next_attempt_at=None, last_error=reason)
 
     def withdraw(self, reason: str) -> bool:
-        """Not to be sent any more; the last error of earlier attempts is kept."""
         error = f"{reason}; before that: {self.last_error}" if self.last_error else reason
         return self._become(self.State.WITHDRAWN, next_attempt_at=None, last_error=error)
 
     def _become(self, state: MailIntent.State, **changes: Any) -> bool:
-        """Write the fields of this change and no others, unless another worker has the mail."""
+        """Write only the changed fields, unless another worker has taken the mail over."""
         if "last_error" in changes:
             changes["last_error"] = changes["last_error"][:500]
         row = MailIntent.objects.filter(pk=self.pk)
@@ -179,4 +246,7 @@ class MailIntent(models.Model):
         if not row.update(state=state, **changes):
             return False
         self.state = state
+        self.doubts = changes.get("doubts", self.doubts)
+        if state != self.State.SENDING:
+            self._counted_ahead = False
         return True

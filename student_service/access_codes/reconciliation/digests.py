@@ -1,61 +1,101 @@
-"""Pages of codes for the payment side to compare: each code as a digest, never in clear."""
+"""Reports the codes page after page: as one checksum of each page, or as digests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from uuid import UUID
 
-from admit_one.contract import Envelope
-from admit_one.messaging import publish
+from admit_one.messaging import Envelope, Rejected, publish
 from admit_one.sealing import cipher
 from shared_contracts.events import (
     ACTIVE,
     REVOKED,
+    AccessChecksum,
+    AccessChecksumRequested,
     AccessDigest,
     AccessDigestRequested,
     DigestEntry,
     Position,
     code_digest,
+    codes_checksum,
 )
 
-from access_codes.models import AccessCode
+from access_codes.models import CODE_PURPOSE, AccessCode
+
+from . import answered
+
+Row = tuple[datetime, UUID, bytes | memoryview, UUID | None]
 
 UNREADABLE = "0" * 32
-"""The digest of a code that does not open, so that the sides differ in this one only."""
+"""The digest of a code that cannot be unsealed; the payment side then sees a difference."""
 
 
-def report_digests(messages: Sequence[Envelope[AccessDigestRequested]]) -> None:
-    """Answer each request with a page of digests; equal requests in one batch get one answer."""
-    requests = {(message.data.run_id, message.data.after): message for message in messages}
+def report_digests(messages: Sequence[Envelope[AccessDigestRequested]]) -> list[Rejected]:
+    """Answer each request with a page of digests; identical requests in a batch get one answer.
+
+    Rejects requests that leave the window of their run.
+    """
+    admitted, rejected = answered.admit(messages)
+    requests = {(message.data.run_id, message.data.after): message for message in admitted}
     publish(*(message.follow(_page(message.data)) for message in requests.values()))
+    return rejected
+
+
+def report_checksums(messages: Sequence[Envelope[AccessChecksumRequested]]) -> list[Rejected]:
+    """Answer each request with a checksum; identical requests in a batch get one answer.
+
+    Rejects requests that leave the window of their run.
+    """
+    admitted, rejected = answered.admit(messages)
+    requests = {(message.data.run_id, message.data.after): message for message in admitted}
+    publish(*(message.follow(_checksum(message.data)) for message in requests.values()))
+    return rejected
+
+
+def _checksum(request: AccessChecksumRequested) -> AccessChecksum:
+    paid = AccessCode.objects.paid_between(request.since, request.until, request.after)
+    # Tuples, not models: these are all codes of the window.
+    rows = paid.values_list("occurred_at", "subscription_id", "sealed_code", "revocation")
+    page = list(rows[: request.limit + 1])
+    more = len(page) > request.limit
+    page = page[: request.limit]
+    return AccessChecksum(
+        run_id=request.run_id,
+        after=request.after,
+        checksum=codes_checksum(_codes(page)),
+        next=Position(occurred_at=page[-1][0], subscription_id=page[-1][1]) if more else None,
+    )
+
+
+def _codes(page: Sequence[Row]) -> Iterator[tuple[UUID, str]]:
+    for _, subscription_id, sealed, revocation in page:
+        yield subscription_id, _code(sealed, subscription_id) if revocation is None else REVOKED
+
+
+def _code(sealed: bytes | memoryview, subscription_id: UUID) -> str:
+    try:
+        return cipher.unseal(sealed, CODE_PURPOSE, subscription_id).decode()
+    except cipher.Unsealable:
+        return UNREADABLE
 
 
 def _page(request: AccessDigestRequested) -> AccessDigest:
-    after = (request.after.occurred_at, request.after.subscription_id) if request.after else None
-    codes = AccessCode.objects.paid_between(request.since, request.until, after)
-    rows = list(codes.select_related("revocation")[: request.limit + 1])
+    paid = AccessCode.objects.paid_between(request.since, request.until, request.after)
+    rows = list(paid.select_related("revocation")[: request.limit + 1])
     page, more = rows[: request.limit], rows[request.limit :]
     return AccessDigest(
         run_id=request.run_id,
         after=request.after,
         entries=tuple(_entry(row) for row in page),
-        next=_position(page[-1]) if more else None,
+        next=Position.model_validate(page[-1], from_attributes=True) if more else None,
     )
 
 
 def _entry(row: AccessCode) -> DigestEntry:
-    return DigestEntry(
-        subscription_id=row.subscription_id,
-        state=REVOKED if row.is_revoked else ACTIVE,
-        digest=_digest(row),
-    )
-
-
-def _digest(row: AccessCode) -> str:
     try:
-        return code_digest(row.subscription_id, row.code)
+        digest = code_digest(row.subscription_id, row.code)
     except cipher.Unsealable:
-        return UNREADABLE
-
-
-def _position(row: AccessCode) -> Position:
-    return Position(occurred_at=row.occurred_at, subscription_id=row.subscription_id)
+        digest = UNREADABLE
+    state = REVOKED if row.is_revoked else ACTIVE
+    return DigestEntry(subscription_id=row.subscription_id, state=state, digest=digest)

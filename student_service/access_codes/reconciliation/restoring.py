@@ -1,12 +1,12 @@
-"""Codes that were lost here come back from the payment side."""
+"""Restores the codes that were lost here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
-from admit_one.contract import Envelope
-from admit_one.database import bulk
 from admit_one.logs import EventLogger
+from admit_one.messaging import Envelope, Rejected
 from shared_contracts.events import AccessCodeRestored
 
 from access_codes import codes
@@ -20,29 +20,42 @@ logger = EventLogger(__name__)
 RESTORED = "restored from the payment side; it may have been sent before"
 
 
-def restore_codes(messages: Sequence[Envelope[AccessCodeRestored]]) -> None:
-    """Restore each code that was lost here, mail nothing, and report what exists now.
+def restore_codes(messages: Sequence[Envelope[AccessCodeRestored]]) -> list[Rejected]:
+    """Restore each code that was lost here, without mailing it, and report what exists now.
 
-    A code that exists stays: whoever holds it may have used it already.
+    An existing code stays, because it may have been used already.
+    Rejects messages with the code of another subscription, and those whose report is not for their
+    run (see `grants`).
     """
-    by_subscription = {message.data.subscription_id: message.data for message in messages}
-    events = [by_subscription[subscription] for subscription in sorted(by_subscription)]
-    restored = {
-        subscription
-        for (subscription,) in bulk.insert_new(
-            AccessCode,
-            [codes.row(event, event.access_code, event.issued_at) for event in events],
-            conflict=["subscription_id"],
-            returning=["subscription_id"],
-        )
-    }
+    events = {message.data.subscription_id: message.data for message in messages}
+    taken = _taken(events)
+    restored = codes.keep(
+        (event, event.access_code, event.issued_at)
+        for subscription, event in events.items()
+        if subscription not in taken
+    )
     if restored:
-        access_code_mail.write_restored(
-            (event for event in events if event.subscription_id in restored), RESTORED
-        )
+        lost = (events[subscription] for subscription in sorted(restored))
+        access_code_mail.write_restored(lost, RESTORED)
         logger.warning(
             "codes_restored",
             "restored {codes} lost codes from the payment side",
             codes=len(restored),
         )
-    grants.report((message, message.data.subscription_id) for message in messages)
+    return grants.confirm(messages) + [
+        Rejected(message, f"the code of {message.subject} belongs to another subscription")
+        for message in messages
+        if message.data.subscription_id in taken
+    ]
+
+
+def _taken(events: Mapping[UUID, AccessCodeRestored]) -> set[UUID]:
+    """The subscriptions without a code here whose code belongs to another subscription."""
+    owners = {events[subscription].access_code: subscription for subscription in sorted(events)}
+    owners |= codes.owners(owners)
+    taken = {
+        subscription
+        for subscription, event in events.items()
+        if owners[event.access_code] != subscription
+    }
+    return taken - set(AccessCode.objects.in_bulk(list(taken))) if taken else taken

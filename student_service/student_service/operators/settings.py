@@ -1,10 +1,10 @@
-"""Settings of the web process for operators: the service's own, and Django's admin."""
+"""Settings of the operators' web process: the service's own, plus Django's admin."""
 
 from student_service.settings import *
 
-from admit_one.operators.settings import *  # isort: skip (some take the place of others)
+from admit_one.operators.settings import *  # isort: skip (overrides some of the above)
 
 INSTALLED_APPS = list(dict.fromkeys([*OPERATORS_APPS, *INSTALLED_APPS]))
-# Cookies know no ports: on one host, the other service's would be taken for ours.
+# Browsers share cookies between the ports of a host, so each service needs its own names.
 SESSION_COOKIE_NAME = "student_service_session"
 CSRF_COOKIE_NAME = "student_service_csrf"

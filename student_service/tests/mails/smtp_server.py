@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass
 class Mailbox:
-    """What the server got, and what it is to answer."""
+    """What the server has received, and how it should answer."""
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
@@ -97,15 +97,15 @@ def hang_up(server: SMTP) -> None:
 
 
 @contextmanager
-def running() -> Iterator[Mailbox]:
-    """A server on a free port, until the block ends."""
+def running(**options: Any) -> Iterator[Mailbox]:
+    """A server on a free port. `options` are those of aiosmtpd."""
     mailbox = Mailbox()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         mailbox.port = free.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port, **options)
     controller.start()
-    mailbox.connections = 0  # the controller looked whether it answers
+    mailbox.connections = 0  # the controller has connected to check that it answers
     try:
         yield mailbox
     finally:

@@ -6,10 +6,24 @@ from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
 
+from access_codes.mails.lease import Lease
 from access_codes.models import MailIntent
 from admit_one.messaging.testing import an_envelope, deliver, published
 from django.utils import timezone
 from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
+
+
+class Kept(Lease):
+    """The lease of a mail without a row."""
+
+    def __init__(self) -> None:
+        pass
+
+    def hand_over(self) -> bool:
+        return True
+
+    def keep(self) -> bool:
+        return True
 
 
 def always() -> bool:
@@ -17,19 +31,19 @@ def always() -> bool:
 
 
 def times(count: int) -> Callable[[], bool]:
-    """True so many times."""
+    """Returns true `count` times."""
     answers = iter([True] * count)
     return lambda: next(answers, False)
 
 
 def subscribe(*addresses: str) -> list[MailIntent]:
-    """A code and its mail for each address, in this order."""
+    """Issue a code and its mail for each address; returns the mails in this order."""
     deliver(*(an_envelope(UserSubscribed, email=address) for address in addresses))
     return list(MailIntent.objects.order_by("id"))
 
 
 def undeliverable() -> list[AccessCodeUndeliverable]:
-    """What is reported to the payment side about mails that were given up."""
+    """The reports to the payment side about mails that were given up."""
     return [m.data for m in published() if isinstance(m.data, AccessCodeUndeliverable)]
 
 

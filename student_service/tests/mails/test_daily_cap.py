@@ -1,4 +1,4 @@
-"""A recipient gets only so many mails a day."""
+"""The number of mails to one recipient in a day is limited."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 from access_codes.mails import sending
+from access_codes.mails.mailboxes import mailbox as mailbox_of
 from access_codes.models import MailIntent
+from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -17,8 +19,19 @@ pytestmark = pytest.mark.django_db
 State = MailIntent.State
 
 
-def test_a_recipient_gets_no_more_mails_a_day_than_the_cap(
-    mailbox: Mailbox, settings: Settings
+def a_day_passes() -> None:
+    day = timedelta(hours=25)
+    MailIntent.objects.update(
+        tried_at=F("tried_at") - day, next_attempt_at=F("next_attempt_at") - day
+    )
+
+
+def events_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [getattr(record, "event", "") for record in caplog.records]
+
+
+def test_mails_beyond_the_daily_cap_wait_for_the_next_day(
+    mailbox: Mailbox, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.MAIL_DAILY_CAP = 3
     subscribe(*["ada@example.com", "ADA@example.com"] * 3, "bob@example.com")
@@ -29,20 +42,80 @@ def test_a_recipient_gets_no_more_mails_a_day_than_the_cap(
         *["ada@example.com"] * 3,
         "bob@example.com",
     ]
-    held = MailIntent.objects.filter(state=State.SUPPRESSED)
-    assert held.count() == 3
-    assert {intent.last_error for intent in held} == {"3 mails to this address in 24 hours"}
-    assert MailIntent.objects.due().count() == 0
-    assert {event.subscription_id for event in undeliverable()} == {
-        intent.access_code_id for intent in held
+    waiting = MailIntent.objects.filter(state=State.PENDING)
+    assert {intent.last_error for intent in waiting} == {
+        "3 mails to this mailbox in 24 hours; it waits for a day"
     }
+    assert {intent.attempts for intent in waiting} == {0}
+    assert not undeliverable()
+    assert events_of(caplog).count("mail_over_cap") == 3
+
+    a_day_passes()
+    sending.send_due_mails(always)
+
+    assert len(mailbox.mails) == 7
+    assert not MailIntent.objects.exclude(state=State.SENT)
+
+
+def test_a_mail_that_waits_for_a_week_is_suppressed_and_reported(
+    mailbox: Mailbox, settings: Settings
+) -> None:
+    settings.MAIL_DAILY_CAP = 1
+    _, flooded = subscribe("ada@example.com", "ada@example.com")
+    MailIntent.objects.update(created_at=timezone.now() - timedelta(days=8))
+
+    sending.send_due_mails(always)
+
+    flooded.refresh_from_db()
+    assert (flooded.state, flooded.next_attempt_at) == (State.SUPPRESSED, None)
+    assert flooded.last_error == "1 mails to this mailbox in 24 hours, for 7 days"
+    [report] = undeliverable()
+    assert report.subscription_id == flooded.access_code_id
+
+
+def test_many_spellings_of_a_mailbox_share_its_cap(mailbox: Mailbox, settings: Settings) -> None:
+    settings.MAIL_DAILY_CAP = 20
+    subscribe(*(f"victim+{n}@example.org" for n in range(30)))
+
+    sending.send_due_mails(always)
+
+    assert len(mailbox.mails) == 20
+
+
+@pytest.mark.parametrize(
+    ("address", "same_as"),
+    [
+        ("VICTIM@Example.ORG", "victim@example.org"),
+        ("victim+shop+1@example.org", "victim@example.org"),
+        ("victim@example.org.", "victim@example.org"),
+        ("v.i.c.t.i.m+x@googlemail.com", "victim@gmail.com"),
+        ("victim@bücher.example", "victim@xn--bcher-kva.example"),
+        ("victim@BÜCHER.example", "victim@bu\u0308cher.example"),
+    ],
+)
+def test_a_mailbox_has_one_name(address: str, same_as: str) -> None:
+    assert mailbox_of(address) == mailbox_of(same_as)
+
+
+@pytest.mark.parametrize(
+    ("address", "other"),
+    [
+        ("vic.tim@example.org", "victim@example.org"),
+        ("victim-1@example.org", "victim@example.org"),
+        ("+1@example.org", "+2@example.org"),
+        ("victim@a.example.org", "victim@example.org"),
+        ("a@x，y.example", "a@x"),
+    ],
+)
+def test_what_may_be_another_mailbox_is_counted_apart(address: str, other: str) -> None:
+    assert mailbox_of(address) != mailbox_of(other)
 
 
 def test_mails_of_yesterday_do_not_count(mailbox: Mailbox, settings: Settings) -> None:
     settings.MAIL_DAILY_CAP = 1
     subscribe("ada@example.com")
     sending.send_due_mails(always)
-    MailIntent.objects.update(tried_at=timezone.now() - timedelta(hours=25))
+    a_day_passes()
     subscribe("ada@example.com")
 
     sending.send_due_mails(always)
@@ -50,7 +123,7 @@ def test_mails_of_yesterday_do_not_count(mailbox: Mailbox, settings: Settings) -
     assert len(mailbox.mails) == 2
 
 
-def test_a_mail_that_is_tried_again_does_not_count_against_itself(
+def test_a_mail_that_is_sent_again_does_not_count_against_itself(
     mailbox: Mailbox, settings: Settings
 ) -> None:
     settings.MAIL_DAILY_CAP = 1

@@ -1,4 +1,4 @@
-"""A mail that the server does not take is tried again, or given up and reported."""
+"""A mail that the server does not accept is retried, or given up and reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 State = MailIntent.State
 
 
-def test_a_recipient_defer_is_tried_again_later_with_the_same_mail(mailbox: Mailbox) -> None:
+def test_a_deferred_mail_is_sent_later_unchanged(mailbox: Mailbox) -> None:
     mailbox.answer_rcpt["ada@example.com"] = "450 4.2.1 <ada@example.com>: mailbox is busy"
     ada, bob = subscribe("ada@example.com", "bob@example.com")
 
@@ -42,18 +42,18 @@ def test_a_recipient_defer_is_tried_again_later_with_the_same_mail(mailbox: Mail
     assert code in in_clear(mailbox.mails[1])
 
 
-def test_the_pauses_grow_and_the_last_attempt_ends_it(mailbox: Mailbox) -> None:
+def test_the_pauses_grow_and_after_the_last_attempt_the_mail_fails(mailbox: Mailbox) -> None:
     mailbox.answer_rcpt["ada@example.com"] = "450 not now"
     (intent,) = subscribe("ada@example.com")
     pauses = []
-    for _ in range(finishing.MOST_ATTEMPTS):
+    for _ in range(finishing.MAX_ATTEMPTS):
         make_due()
         sending.send_due_mails(always)
         intent.refresh_from_db()
         if intent.next_attempt_at:
             pauses.append((intent.next_attempt_at - timezone.now()).total_seconds())
 
-    assert len(pauses) == finishing.MOST_ATTEMPTS - 1
+    assert len(pauses) == finishing.MAX_ATTEMPTS - 1
     assert pauses[0] <= finishing.FIRST_PAUSE
     assert all(later > 1.5 * first for first, later in zip(pauses, pauses[2:8], strict=False))
     assert max(pauses) <= finishing.LONGEST_PAUSE
@@ -84,8 +84,11 @@ def test_a_refused_mail_is_reported_and_the_others_are_sent(mailbox: Mailbox, re
     assert reports[0].reason == "550 5.1.1 no such user"
 
 
-@pytest.mark.parametrize("address", ["jürgen@example.com", f"a@{'x' * 80}.example"])
-def test_an_address_that_no_mail_can_carry_fails_with_the_reason(
+@pytest.mark.parametrize(
+    "address",
+    ["jürgen@example.com", f"a@{'x' * 80}.example", "a@x，y.com", "a@x＞.com", "a@x。com"],
+)
+def test_a_mail_to_an_unusable_address_fails_with_the_reason(
     mailbox: Mailbox, address: str
 ) -> None:
     subscribe(address, "bob@example.com")
@@ -93,7 +96,8 @@ def test_an_address_that_no_mail_can_carry_fails_with_the_reason(
     sending.send_due_mails(always)
 
     failed = MailIntent.objects.get(state=State.FAILED)
-    assert failed.last_error == "its address cannot be written in a mail"
+    assert failed.last_error == "its address is not valid in a mail"
+    assert [event.subscription_id for event in undeliverable()] == [failed.access_code_id]
     assert mailbox.recipients == ["bob@example.com"]
 
 

@@ -1,4 +1,4 @@
-"""A worker has a mail for the time of its lease, and not a moment longer."""
+"""A worker owns a mail until its lease ends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.django_db
 State = MailIntent.State
 
 
-def test_the_mail_of_a_dead_worker_is_resent_with_its_message_id(mailbox: Mailbox) -> None:
+def test_the_mail_of_a_dead_worker_is_sent_again_with_the_same_message_id(mailbox: Mailbox) -> None:
     (intent,) = subscribe("ada@example.com")
     intent.claim(lease=60)
 
-    assert sending.send_due_mails(always) == 0  # the worker may still live
+    assert sending.send_due_mails(always) == 0  # the worker may still be alive
 
     make_due()
     sending.send_due_mails(always)
@@ -34,9 +34,44 @@ def test_the_mail_of_a_dead_worker_is_resent_with_its_message_id(mailbox: Mailbo
     assert [mail["Message-ID"] for mail in mailbox.mails] == [intent.message_id]
 
 
+def test_only_workers_that_gave_a_copy_away_count_as_doubts(mailbox: Mailbox) -> None:
+    """The first time nobody knows; from then on the doubt is written before the final dot."""
+    (intent,) = subscribe("ada@example.com")
+    for _ in range(5):  # each dies before it has said anything to the server
+        MailIntent.objects.get().claim(lease=60)
+        make_due()
+        sending.send_due_mails(always)
+    intent.refresh_from_db()
+    assert (intent.state, intent.doubts) == (State.UNKNOWN, 1)
+    assert intent.next_attempt_at is not None
+
+    intent.claim(lease=60)
+    assert intent.hand_over(60)  # and this one just after the final dot
+    make_due()
+    sending.send_due_mails(always)
+
+    intent = MailIntent.objects.get()
+    assert (intent.state, intent.doubts, intent.next_attempt_at) == (State.UNKNOWN, 2, None)
+    assert mailbox.mails == []
+
+
+def test_a_worker_that_lost_a_mail_in_doubt_gives_no_second_copy_away() -> None:
+    subscribe("ada@example.com")
+    MailIntent.objects.update(doubts=1)
+    stopped = MailIntent.objects.get()
+    stopped.claim(lease=-1)
+    other = MailIntent.objects.get()
+    other.doubt("the worker that was sending it ended", pause=0)
+    other.claim(lease=60)
+
+    assert not stopped.hand_over(60)
+    assert not stopped.renew(60)
+    assert other.attempts == 2
+
+
 @pytest.mark.parametrize("ended", ["sent", "failed"])
 @pytest.mark.parametrize("late", ["sent", "defer", "doubt", "release", "failed"])
-def test_a_worker_that_outstays_its_lease_cannot_change_a_finished_mail(
+def test_a_worker_whose_lease_has_ended_cannot_change_a_finished_mail(
     ended: str, late: str
 ) -> None:
     subscribe("ada@example.com")

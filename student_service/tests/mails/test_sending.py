@@ -1,4 +1,4 @@
-"""Each due mail is sent once, one after the other, over one connection."""
+"""Each due mail is sent once, over one connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 State = MailIntent.State
 
 
-def test_the_mail_carries_the_code_to_its_one_recipient(mailbox: Mailbox) -> None:
+def test_the_mail_with_the_code_is_sent_to_its_recipient(mailbox: Mailbox) -> None:
     (intent,) = subscribe("ada@example.com")
 
     assert sending.send_due_mails(always) == 1
@@ -54,7 +54,7 @@ def test_many_mails_go_over_one_connection(mailbox: Mailbox) -> None:
 
 
 def test_a_mail_costs_three_queries(mailbox: Mailbox) -> None:
-    """Each is a round trip, of which a worker on a busy machine makes few in a second."""
+    """Each query is a round trip, which limits the mails that a worker can send."""
     subscribe(*(f"user{n}@example.com" for n in range(11)))
     counts = []
     for mails in (1, 10):
@@ -66,7 +66,7 @@ def test_a_mail_costs_three_queries(mailbox: Mailbox) -> None:
     assert counts[1] - counts[0] == 9 * 3
 
 
-def test_a_server_that_limits_mails_per_session_gets_them_all(
+def test_a_server_that_limits_mails_per_session_gets_all_mails(
     mailbox: Mailbox,
 ) -> None:
     mailbox.mails_per_connection = 4
@@ -79,7 +79,7 @@ def test_a_server_that_limits_mails_per_session_gets_them_all(
     assert set(MailIntent.objects.values_list("state", "attempts")) == {(State.SENT, 1)}
 
 
-def test_when_stopped_it_finishes_the_mail_in_hand_and_claims_no_other(mailbox: Mailbox) -> None:
+def test_a_stopping_worker_finishes_the_mail_in_hand_and_claims_no_other(mailbox: Mailbox) -> None:
     subscribe("ada@example.com", "bob@example.com")
 
     sending.send_due_mails(times(2))
@@ -93,7 +93,7 @@ def test_when_stopped_it_finishes_the_mail_in_hand_and_claims_no_other(mailbox: 
 def test_several_workers_at_once_send_each_mail_once(mailbox: Mailbox) -> None:
     subscribe(*(f"user{n}@example.com" for n in range(40)))
     start = threading.Barrier(4)
-    faults: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def worker() -> None:
         try:
@@ -101,7 +101,7 @@ def test_several_workers_at_once_send_each_mail_once(mailbox: Mailbox) -> None:
             while MailIntent.objects.due().exists():
                 sending.send_due_mails(always)
         except BaseException as error:  # noqa: BLE001 (reported below)
-            faults.append(error)
+            errors.append(error)
         finally:
             connections.close_all()
 
@@ -111,6 +111,6 @@ def test_several_workers_at_once_send_each_mail_once(mailbox: Mailbox) -> None:
     for thread in threads:
         thread.join(30)
 
-    assert faults == []
+    assert errors == []
     assert sorted(mailbox.recipients) == sorted(f"user{n}@example.com" for n in range(40))
     assert set(MailIntent.objects.values_list("state", "attempts")) == {(State.SENT, 1)}

@@ -13,12 +13,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from shared_contracts.events import AccessDigest, AccessDigestRequested, Position, code_digest
 
-from tests.reconciliation.steps import START, digests, issued, lock
+from tests.reconciliation.steps import START, digests, issued, make_unsealable
 
 pytestmark = pytest.mark.django_db
 
 
-def test_the_pages_hold_each_code_once_in_the_order_of_the_payments() -> None:
+def test_the_pages_list_each_code_once_in_the_order_of_payment() -> None:
     ids = issued(5)
     pages: list[AccessDigest] = []
     while not pages or pages[-1].next:
@@ -32,7 +32,7 @@ def test_the_pages_hold_each_code_once_in_the_order_of_the_payments() -> None:
     assert [page.after for page in pages] == [None, *(page.next for page in pages[:-1])]
 
 
-def test_codes_paid_at_the_same_moment_are_each_listed_once() -> None:
+def test_codes_paid_at_the_same_time_are_each_listed_once() -> None:
     ids = issued(3)
     AccessCode.objects.update(occurred_at=START)
     [first] = digests()
@@ -42,7 +42,7 @@ def test_codes_paid_at_the_same_moment_are_each_listed_once() -> None:
     assert second.next is None
 
 
-def test_an_entry_distinguishes_codes_without_showing_them() -> None:
+def test_an_entry_has_the_digest_of_its_code_and_not_the_code() -> None:
     [subscription] = issued(1)
     [page] = digests()
 
@@ -52,7 +52,7 @@ def test_an_entry_distinguishes_codes_without_showing_them() -> None:
     assert code not in page.model_dump_json()
 
 
-def test_the_window_begins_with_since_and_ends_before_until() -> None:
+def test_the_window_includes_since_and_excludes_until() -> None:
     ids = issued(4)
     [page] = digests(since=START + timedelta(seconds=1), until=START + timedelta(seconds=3))
 
@@ -60,7 +60,7 @@ def test_the_window_begins_with_since_and_ends_before_until() -> None:
     assert page.next is None
 
 
-def test_a_request_without_codes_is_answered_too() -> None:
+def test_an_empty_window_is_answered_with_an_empty_page() -> None:
     [page] = digests()
 
     assert (page.entries, page.next) == ((), None)
@@ -75,7 +75,7 @@ def test_a_full_page_fits_in_a_message() -> None:
     assert len(reply.to_json()) < MAX_BYTES // 2
 
 
-def test_two_equal_requests_in_one_batch_are_answered_once() -> None:
+def test_identical_requests_in_one_batch_are_answered_once() -> None:
     request = an_event(AccessDigestRequested)
     deliver(Envelope.of(request), Envelope.of(request))
 
@@ -93,16 +93,16 @@ def test_a_page_costs_one_query_however_many_codes_there_are() -> None:
     assert len(reads) == 1
 
 
-def test_a_code_that_does_not_open_spoils_no_other_of_its_page() -> None:
-    locked, fine = issued(2)
-    lock(locked)
+def test_an_unreadable_code_does_not_affect_the_others_on_its_page() -> None:
+    unreadable, fine = issued(2)
+    make_unsealable(unreadable)
     [page] = digests()
 
     code = AccessCode.objects.get(pk=fine).code
     assert [e.digest for e in page.entries] == ["0" * 32, code_digest(fine, code)]
 
 
-def test_a_page_ends_at_a_payment_time_and_a_subscription() -> None:
+def test_a_page_ends_with_the_position_of_its_last_entry() -> None:
     ids = issued(3)
     [page] = digests()
 

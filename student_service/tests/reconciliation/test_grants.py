@@ -1,4 +1,4 @@
-"""The student side reports all that it knows of the codes in which both sides differ."""
+"""The student side reports all it knows about requested subscriptions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from shared_contracts.events import (
 )
 from uuid_utils.compat import uuid7
 
-from tests.reconciliation.steps import CODE, START, digests, issued, lock, reported
+from tests.reconciliation.steps import (
+    CODE,
+    START,
+    a_run,
+    ask,
+    digests,
+    issued,
+    make_unsealable,
+    report,
+    reported,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -25,8 +35,10 @@ def test_a_revoked_code_is_reported_with_the_time_of_its_cancellation() -> None:
     kept, revoked = issued(2)
     at = START + timedelta(days=30)
     deliver(an_envelope(SubscriptionCancelled, subscription_id=revoked, cancelled_at=at))
-    [page] = digests()
-    deliver(an_envelope(AccessGrantsRequested, subscription_ids=[kept, revoked]))
+    run = uuid7()
+    [page] = digests(run_id=run)
+    ask(run, [kept, revoked])
+    report()
 
     assert {e.subscription_id: e.state for e in page.entries} == {
         kept: "active",
@@ -35,13 +47,14 @@ def test_a_revoked_code_is_reported_with_the_time_of_its_cancellation() -> None:
     assert {g.subscription_id: g.cancelled_at for g in reported()} == {kept: None, revoked: at}
 
 
-def test_a_known_subscription_is_reported_in_full_an_unknown_one_is_not() -> None:
+def test_a_known_subscription_is_reported_completely_and_an_unknown_one_is_not() -> None:
     [subscription] = issued(1)
-    run, unknown = uuid7(), uuid7()
+    run, unknown = a_run(), uuid7()
     request = an_envelope(
         AccessGrantsRequested, run_id=run, subscription_ids=[subscription, unknown]
     )
     deliver(request)
+    report()
 
     row, reply = AccessCode.objects.get(), published()[-1]
     assert reported() == [
@@ -65,20 +78,20 @@ def test_a_known_subscription_is_reported_in_full_an_unknown_one_is_not() -> Non
     )
 
 
-def test_codes_that_do_not_open_are_logged_and_not_reported(
+def test_unreadable_codes_are_logged_and_not_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    locked, without_address, fine = issued(3)
-    lock(locked)
+    unreadable, without_address, fine = issued(3)
+    make_unsealable(unreadable)
     MailIntent.objects.filter(access_code=without_address).update(
-        recipient=cipher.seal(b"", "another")
+        recipient=cipher.seal(b"", "outbox", "1")
     )
-    deliver(
-        an_envelope(AccessGrantsRequested, subscription_ids=[locked, without_address, fine]),
-        an_envelope(AccessCodeRestored, subscription_id=locked, access_code=CODE, amount=1),
-    )
+    run = a_run()
+    ask(run, [unreadable, without_address, fine])
+    deliver(an_envelope(AccessCodeRestored, subscription_id=unreadable, access_code=CODE, amount=1))
+    report()
 
     assert [grant.subscription_id for grant in reported()] == [fine]
-    assert AccessCode.objects.get(pk=locked).amount == 4900
-    assert f"code of {locked} cannot be reported" in caplog.text
+    assert AccessCode.objects.get(pk=unreadable).amount == 4900
+    assert f"code of {unreadable} cannot be reported" in caplog.text
     assert f"code of {without_address} cannot be reported" in caplog.text

@@ -1,14 +1,14 @@
-"""Codes that were lost here come back from the payment side."""
+"""The student side restores lost codes from the payment side."""
 
 from __future__ import annotations
 
 import pytest
 from access_codes.models import AccessCode, MailIntent
 from admit_one.contract.envelope import Envelope
-from admit_one.messaging.testing import an_envelope, deliver, published
+from admit_one.messaging.testing import an_envelope, an_event, deliver, published
 from shared_contracts.events import AccessCodeRestored, UserSubscribed
 
-from tests.reconciliation.steps import CODE, issued, reported
+from tests.reconciliation.steps import CODE, a_run, issued, report, reported
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def test_a_lost_code_is_restored_unchanged_and_not_mailed_again() -> None:
     assert [grant.access_code for grant in reported()] == [CODE]
 
 
-def test_a_later_request_gets_the_restored_code() -> None:
+def test_a_later_request_is_answered_with_the_restored_code() -> None:
     known = an_envelope(AccessCodeRestored, access_code=CODE)
     deliver(known, Envelope.of(known.data))
     deliver(an_envelope(UserSubscribed, subscription_id=known.data.subscription_id))
@@ -37,12 +37,18 @@ def test_a_later_request_gets_the_restored_code() -> None:
     assert MailIntent.objects.count() == 1
 
 
-def test_a_code_that_exists_stays_and_is_reported() -> None:
+def test_an_existing_code_is_kept_and_reported() -> None:
     [subscription] = issued(1)
     here = AccessCode.objects.get().code
-    deliver(
-        an_envelope(AccessCodeRestored, subscription_id=subscription, access_code=CODE, amount=1)
+    known = an_event(
+        AccessCodeRestored,
+        run_id=a_run(),
+        subscription_id=subscription,
+        access_code=CODE,
+        amount=1,
     )
+    deliver(Envelope.of(known))
+    report()
 
     assert (AccessCode.objects.get().code, AccessCode.objects.get().amount) == (here, 4900)
     assert MailIntent.objects.count() == 1

@@ -1,1 +1,1 @@
-"""What is done to the system."""
+"""The faults, and the plan that says when each happens."""

@@ -1,15 +1,14 @@
-"""Carries out a plan, starts again what has died, and mends everything in the end."""
+"""Carries out a plan, restarts processes that die, and ends all faults."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
+from contextlib import ExitStack, suppress
 
+import psutil
 import psycopg
 
 from tests_integration.chaos.stage.crash_points import CRASH_POINTS
@@ -19,67 +18,66 @@ from tools.servers.rabbitmq_node import CtlFailed
 from tools.system.process import NotReady
 from tools.system.system import PROCESSES
 
-from .actions import end_alarms
-from .catalogue import FAULTS
+from .catalogue import FAULTS, DidNotHappen, end_alarms
 from .plan import Planned
 
 KILLED = -9
 LOOK_EVERY = 0.05
-BACK_AFTER = 0.5
-"""Seconds after which a supervisor starts again what has died."""
+RESTART_AFTER = 0.5
+"""Seconds that a process stays down."""
 
 
-class NotMended(Exception):
-    """Something did not come back in time after the last fault."""
+class NotRecovered(Exception):
+    """A server or a process did not come back in time after the last fault."""
 
 
 class Driver:
-    """Does one plan to one stage. From the main thread: processes are its children."""
+    """Carries out one plan on one stage, in the main thread: child processes end with theirs."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._died_at: dict[str, float] = {}
-        self._present: list[Planned] = []
+        self._active: dict[Planned, ExitStack] = {}
+        """The faults that have begun, and what ends each."""
         self.happened: Counter[str] = Counter()
-        """Faults by kind; a crash point that nobody came to is none."""
+        """Faults by kind, without the crash points that no process reached."""
         self.mails_in_doubt = 0
-        self.ended_by_themselves: list[str] = []
+        self.unexpected_exits: list[str] = []
         self.restarts = 0
 
     @property
-    def present(self) -> list[str]:
-        """The faults that last, in a few words."""
-        return [f"{planned.fault} {planned.target}" for planned in self._present]
+    def active(self) -> list[str]:
+        return [f"{planned.fault} {planned.target}" for planned in self._active]
 
     def carry_out(self, plan: Sequence[Planned], seconds: float, tick: Callable[[], None]) -> None:
-        """Begin and end each fault at its time, for `seconds`; `tick` is called all the while."""
+        """Begin and end each fault at its time, for `seconds`; call `tick` again and again."""
         began = time.monotonic()
-        coming = list(plan)
-        while (now := time.monotonic() - began) < seconds or coming or self._present:
-            for planned in [planned for planned in self._present if planned.until <= now]:
+        upcoming = list(plan)
+        while (now := time.monotonic() - began) < seconds or upcoming or self._active:
+            for planned in [planned for planned in self._active if planned.until <= now]:
                 self._end(planned)
-            while coming and coming[0].at <= now:
-                self._begin(coming.pop(0))
+            while upcoming and upcoming[0].at <= now:
+                self._begin(upcoming.pop(0))
             self.supervise()
             tick()
             time.sleep(LOOK_EVERY)
 
     def supervise(self) -> None:
-        """Start again what has died a moment ago."""
+        """Restart processes that died more than a moment ago."""
         now = time.monotonic()
         for process in self._stage.system.ended():
             died_at = self._died_at.setdefault(process.name, now)
-            if now - died_at >= BACK_AFTER:
+            if now - died_at >= RESTART_AFTER:
                 if process.exit_code != KILLED:
-                    self.ended_by_themselves.append(f"{process.name} ({process.exit_code})")
+                    self.unexpected_exits.append(f"{process.name} ({process.exit_code})")
                 del self._died_at[process.name]
                 self._stage.system.start(process.name)
                 self.restarts += 1
 
-    def mend(self, seconds: float) -> None:
-        """End every fault, and wait until all is back. Raises `NotMended`."""
+    def recover(self, seconds: float) -> None:
+        """End every fault, and wait until everything is ready. Raises `NotRecovered`."""
         deadline = time.monotonic() + seconds
-        for planned in list(self._present):
+        for planned in list(self._active):
             self._end(planned)
         self._stage.system.mail_mode.switch_to(Mode.NORMAL)
         servers = self._stage.servers
@@ -91,21 +89,20 @@ class Driver:
                 servers.broker.open()
                 servers.databases.open()
         except (NotReady, CtlFailed) as error:
-            raise NotMended(str(error)) from None
+            raise NotRecovered(str(error)) from None
         while missing := self._missing():
             if time.monotonic() > deadline:
-                raise NotMended(f"not back within {seconds:.0f} s: {', '.join(missing)}")
+                raise NotRecovered(f"not ready within {seconds:.0f} s: {', '.join(missing)}")
             self.supervise()
             time.sleep(LOOK_EVERY)
 
     def memory(self) -> dict[str, int]:
-        """Bytes that each process holds now (VmRSS)."""
+        """The resident set size of each process, in bytes."""
         sizes: dict[str, int] = {}
         for name in PROCESSES:
-            with suppress(FileNotFoundError, ProcessLookupError):
-                status = Path(f"/proc/{self._stage.system.process(name).pid}/status").read_text()
-                kilobytes = re.search(r"VmRSS:\s*(\d+)", status)
-                sizes[name] = int(kilobytes[1]) * 1024 if kilobytes else 0
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(self._stage.system.process(name).pid)
+                sizes[name] = process.memory_info().rss
         return sizes
 
     def _missing(self) -> list[str]:
@@ -119,29 +116,27 @@ class Driver:
         return missing
 
     def _begin(self, planned: Planned) -> None:
-        fault = FAULTS[planned.fault]
         name = planned.target.partition(":")[0]
         if name in PROCESSES and name not in self._stage.system.running():
-            return  # it is down already
+            return  # it is already down
         servers = self._stage.servers
         if planned.target == "broker" and servers is not None and not servers.node.is_up:
-            return  # it is still coming back from the last one
+            return  # it is still restarting
+        fault = ExitStack()
         try:
-            fault.begin(self._stage, planned.target)
+            fault.enter_context(FAULTS[planned.fault].inject(self._stage, planned.target))
         except (psycopg.OperationalError, sqlite3.OperationalError):
-            return  # so is the database, or somebody who is frozen holds it
-        self._present.append(planned)
+            return  # the database is still restarting, or a frozen process holds its lock
+        self._active[planned] = fault
 
     def _end(self, planned: Planned) -> None:
-        self._present.remove(planned)
-        fault = FAULTS[planned.fault]
         try:
-            happened = fault.end(self._stage, planned.target)
-        except CtlFailed:  # what is left of it is for `mend`
-            happened = True
-        if happened:
-            self.happened[self._name(planned)] += 1
-            self.mails_in_doubt += fault.doubles_mails(planned.target)
+            with suppress(CtlFailed):  # `recover` ends what this leaves behind
+                self._active.pop(planned).close()
+        except DidNotHappen:
+            return
+        self.happened[self._name(planned)] += 1
+        self.mails_in_doubt += FAULTS[planned.fault].doubles_mails(planned.target)
 
     @staticmethod
     def _name(planned: Planned) -> str:

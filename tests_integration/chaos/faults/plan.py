@@ -1,4 +1,4 @@
-"""What will happen when: drawn from a seed, before anything starts."""
+"""The plan of a run: which fault begins and ends when, drawn from a seed before anything starts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .catalogue import FAULTS
 T = TypeVar("T")
 
 EVERY = 3.6
-"""Seconds between the beginnings of two faults, on average: 160 of them in ten minutes."""
+"""Average seconds from the start of one fault to the next: about 160 in ten minutes."""
 
-BREATH = 1.0
-"""Seconds after a fault in which its target is left alone, so that it comes back between two."""
+RECOVERY = 1.0
+"""Seconds after a fault in which its target gets no other, so that it can come back."""
 
 CALM = 2.0
-"""Seconds at the start without a fault."""
+"""Seconds without faults at the start."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ def plan(
 ) -> list[Planned]:
     """The faults of a run of `seconds` on `kind` ("servers" or "embedded").
 
-    They are dealt from a deck in which each kind is as often as it weighs; so are the targets of a
-    kind. `only` keeps to some kinds; `every` is how many seconds lie between two, on average.
+    Kinds are dealt from a deck that holds each kind as often as its weight, and targets from a
+    deck for each kind, so that none is left out. `only` restricts the kinds; `every` is the
+    average number of seconds between two faults.
     """
     draw = random.Random(f"plan {seed}")
     kinds = [name for name, each in FAULTS.items() if each.on in {"both", kind}]
@@ -55,13 +56,13 @@ def plan(
         until = min(begin + draw.uniform(*FAULTS[name].seconds), seconds)
         if begin < seconds:
             planned.append(Planned(round(begin, 2), round(until, 2), name, target))
-            free_at |= dict.fromkeys(touched, until + BREATH)
+            free_at |= dict.fromkeys(touched, until + RECOVERY)
         at += every * draw.uniform(0.5, 1.5)
     return sorted(planned, key=lambda fault: fault.at)
 
 
 class Deck(Iterator[T], Generic[T]):
-    """Deals cards from a shuffled deck, and shuffles again when they are used up."""
+    """Deals cards from a shuffled deck, and reshuffles when it is empty."""
 
     def __init__(self, cards: Sequence[T], draw: random.Random) -> None:
         self._cards = cards

@@ -1,1 +1,1 @@
-"""Who uses the system meanwhile."""
+"""The clients and third parties that use the system during a run."""

@@ -1,4 +1,7 @@
-"""Clients order at a steady pace, each until there is an answer; they look, and some cancel."""
+"""Clients create subscriptions at a steady rate, read them and cancel some.
+
+A client repeats its request until it has an answer.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,32 @@ from functools import partial
 from http import HTTPStatus
 
 from tests_integration.harness.payments import Order, Payments, order
-from tools.rest import NO_ANSWER, Answer
+from tools.rest import NO_ANSWER, Response
 
 AT_ONCE = 12
-"""Clients that can wait for an answer at the same time."""
+"""Clients that wait for an answer at the same time."""
 
 PAUSE = 0.3
-"""Seconds before a client without an answer sends the same request again."""
+"""Seconds before a client without an answer repeats its request."""
 
 SENT_TWICE = 0.02
-"""The part of the orders that are sent once more although they were answered."""
+"""Share of orders that are sent again although they were answered."""
 
 CANCELLED_AT_ONCE = 0.02
-"""The part of the orders that are cancelled as soon as they are answered, on a code's heels."""
+"""Share of orders that are cancelled as soon as they are answered, about when the code arrives."""
 
 CANCELLED_LATER = 0.01
-"""The part of the orders after which somebody cancels an older subscription."""
+"""Share of orders after which an older subscription is cancelled."""
 
-LOOKS_A_SECOND = 5.0
+READS_A_SECOND = 5.0
 
 TRY_AGAIN = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 NO_WHOLE_ANSWER = (*NO_ANSWER, ValueError)
-"""No answer, or half of one."""
+"""No answer, or a truncated one."""
 
 
 class Clients:
-    """Threads that order at `rate` a second, and one that looks at subscriptions."""
+    """Threads that send `rate` orders a second, and one that reads subscriptions."""
 
     def __init__(self, payments: Payments, rate: float, seed: int) -> None:
         self._payments = payments
@@ -44,32 +47,31 @@ class Clients:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._given_up = threading.Event()
-        self._coming = 0
+        self._scheduled = 0
         self._began = 0.0
         self._ids: list[str] = []
         self.accepted: dict[str, Order] = {}
-        """Orders by the id of the subscription that each was answered with."""
+        """Orders by the subscription id in their answers."""
         self.codes: dict[str, str] = {}
-        """The first code that was shown for each subscription that a client looked at."""
+        """The first code that the API showed for each subscription that was read."""
         self.cancelled: set[str] = set()
-        """Subscriptions whose cancellation was answered."""
-        self.wrong: list[str] = []
-        """Answers that nobody should ever get, and what changed that should not."""
+        """Subscriptions whose cancellation was accepted."""
+        self.anomalies: list[str] = []
+        """Answers that no client should ever get."""
         self.requests = 0
         names = [f"client {number}" for number in range(AT_ONCE)]
         self._threads = [
             *(threading.Thread(target=self._order, name=name, daemon=True) for name in names),
-            threading.Thread(target=self._look_now_and_then, name="looker", daemon=True),
+            threading.Thread(target=self._keep_reading, name="reader", daemon=True),
         ]
 
-    def open(self) -> None:
-        """Begin."""
+    def start(self) -> None:
         self._began = time.monotonic()
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
-        """No new orders; those that were begun go on until they are answered."""
+        """Start no new orders; those in progress continue until they are answered."""
         self._closed.set()
 
     def finish(self, seconds: float) -> None:
@@ -86,21 +88,21 @@ class Clients:
             if first and self._draw.random() < SENT_TWICE:
                 second = self._send(placed)
                 if second not in {first, ""}:
-                    self._note(f"one order was answered with {first} and with {second}")
+                    self._note(f"one order, sent twice, created {first} and {second}")
             if first and self._draw.random() < CANCELLED_AT_ONCE:
                 self._cancel(first)
             if self._draw.random() < CANCELLED_LATER and (older := self._any()):
                 self._cancel(older)
 
     def _next(self) -> bool:
-        """Wait for the time of the next order; returns whether there is one."""
+        """Wait until the next order is due; false if there are no more."""
         with self._lock:
-            due = self._began + self._coming / self._rate
-            self._coming += 1
+            due = self._began + self._scheduled / self._rate
+            self._scheduled += 1
         return not self._closed.wait(max(0.0, due - time.monotonic()))
 
     def _send(self, placed: Order) -> str:
-        """The id that the order is answered with; empty if the client gave up."""
+        """The id of the created subscription; empty if the client gave up."""
         answer = self._until_accepted("an order", lambda: self._payments.post(placed))
         if answer is None:
             return ""
@@ -117,8 +119,8 @@ class Clients:
         if answer is not None:
             self.cancelled.add(subscription)
 
-    def _until_accepted(self, what: str, post: Callable[[], Answer]) -> Answer | None:
-        """The answer to a request, sent until it is accepted; none if the client gave up."""
+    def _until_accepted(self, what: str, post: Callable[[], Response]) -> Response | None:
+        """Send a request until it is accepted; returns its answer, none if the client gave up."""
         while not self._given_up.is_set():
             self.requests += 1
             try:
@@ -131,20 +133,20 @@ class Clients:
             if answer.status not in TRY_AGAIN:
                 self._note(f"{what} was answered with {answer.status}: {answer.body}")
             self._given_up.wait(PAUSE)
-        self._note(f"{what} had no answer when the run ended")
+        self._note(f"{what} was still unanswered at the end of the run")
         return None
 
-    def _look_now_and_then(self) -> None:
-        while not self._closed.wait(1 / LOOKS_A_SECOND):
+    def _keep_reading(self) -> None:
+        while not self._closed.wait(1 / READS_A_SECOND):
             if subscription := self._any():
-                self._look(subscription)
+                self._read(subscription)
 
     def _any(self) -> str:
-        """Any subscription so far; empty if there is none."""
+        """The id of a random subscription; empty if there is none yet."""
         with self._lock:
             return self._draw.choice(self._ids) if self._ids else ""
 
-    def _look(self, subscription: str) -> None:
+    def _read(self, subscription: str) -> None:
         was_cancelled = subscription in self.cancelled
         try:
             answer = self._payments.call("GET", f"/v1/subscriptions/{subscription}")
@@ -159,10 +161,10 @@ class Clients:
         if known is None and code is not None:
             self.codes[subscription] = code
         elif code != known:
-            self._note(f"{subscription} had a code, and now has another or none")
+            self._note(f"the API showed a code for {subscription}, and then another one or none")
         if was_cancelled and answer.body["status"] != "cancelled":
-            self._note(f"{subscription} was cancelled, and is {answer.body['status']}")
+            self._note(f"{subscription} was cancelled, but is {answer.body['status']}")
 
     def _note(self, what: str) -> None:
         with self._lock:
-            self.wrong.append(what)
+            self.anomalies.append(what)

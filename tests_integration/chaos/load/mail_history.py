@@ -1,4 +1,4 @@
-"""The history of the mailbox, read as mails come: in the end there are too many to read at once."""
+"""Reads mails during the run: at its end there are too many for one request."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import threading
 from contextlib import suppress
 from http.client import HTTPException
 
-from tests_integration.harness.mailbox import Mailbox
+from tests_integration.harness.mailbox import MailboxClient
 
 READ_EVERY = 2.0
 """Seconds."""
 
 
 class MailHistory:
-    """A thread that reads `mailbox`; nobody else may read it until this has finished."""
+    """A thread that reads `mailbox`. Nothing else may read it until `finish` returns."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: MailboxClient) -> None:
         self._mailbox = mailbox
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._read, name="mail history", daemon=True)
 
-    def open(self) -> None:
-        """Begin."""
+    def start(self) -> None:
         self._thread.start()
 
     def finish(self) -> None:
-        """Returns when the last request has ended."""
         self._closed.set()
         self._thread.join()
 

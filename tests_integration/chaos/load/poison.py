@@ -1,4 +1,4 @@
-"""Messages that a service must set aside, each marked, so that it is known again there."""
+"""Messages that a service must set aside, each with a mark by which the checker recognises it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class Poison:
-    """Makes poison; what it makes is drawn with `draw`."""
+    """Makes poison messages; `draw` decides which."""
 
     def __init__(self, draw: random.Random) -> None:
         self._draw = draw
         self._numbers = count(1)
 
     def impostor(self, handled: Event) -> Publication:
-        """The id of an event that was handled, around another body."""
+        """The id of an event that was handled, with another body."""
         forged = {**user_subscribed(), "id": handled["id"]}
         return self._marked("ids used twice", "payment_service", encoded(forged))
 
     def unknown_type(self) -> Publication:
-        """An event of a type that nobody handles."""
+        """An event of a type that no service handles."""
         event = {**user_subscribed(), "type": "user_subscribed.v9"}
         return self._marked("unknown types", "payment_service", encoded(event))
 
-    def reply_to_nobody(self) -> Publication:
+    def orphan_reply(self) -> Publication:
         """A code for a subscription that does not exist."""
         request = user_subscribed()
         data = {
@@ -41,10 +41,10 @@ class Poison:
             "issued_at": request["time"],
         }
         changes = {"source": "/student_service", "type": "access_code_created", "data": data}
-        return self._marked("replies to nobody", "student_service", encoded(request | changes))
+        return self._marked("orphan replies", "student_service", encoded(request | changes))
 
     def malformed(self) -> Publication:
-        """Bytes that are no event."""
+        """Bytes that are not a valid event."""
         good = encoded(user_subscribed())
         bodies = [
             good[: -self._draw.randrange(1, 40)],
@@ -64,5 +64,5 @@ class Poison:
 
 
 def encoded(event: Event) -> bytes:
-    """An event as it goes over the wire."""
+    """An event as bytes on the wire."""
     return json.dumps(event).encode()

@@ -1,4 +1,4 @@
-"""What third parties publish, and what the broker has confirmed of it."""
+"""What third parties publish, and which of it the broker has confirmed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from shared_contracts.topology import TOPOLOGY
 
 MARK = "chaos"
-"""The header by which poison is known again where it was set aside."""
+"""The header that marks a poison message, also where it is set aside."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A message, to be published until the broker confirms it. `mark` is empty for a good one."""
+    """A message that is published until the broker confirms it. Only poison has a `mark`."""
 
     kind: str
     producer: str
@@ -23,22 +23,20 @@ class Publication:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Its AMQP headers."""
         return {MARK: self.mark} if self.mark else {}
 
 
 @dataclass
 class Published:
-    """What the broker has confirmed."""
+    """The messages that the broker has confirmed."""
 
     by_kind: Counter[str] = field(default_factory=Counter)
     poison: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in TOPOLOGY})
     """Marks, by the service that must set the message aside."""
     requests: set[str] = field(default_factory=set)
-    """Ids of the good events that third parties have made."""
+    """Ids of the valid requests that third parties made."""
 
     def confirm(self, publication: Publication) -> None:
-        """Note that the broker has this message."""
         self.by_kind[publication.kind] += 1
         if publication.mark:
             [receiver] = set(TOPOLOGY) - {publication.producer}

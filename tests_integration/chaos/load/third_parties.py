@@ -1,4 +1,4 @@
-"""Third parties on the broker publish copies of events, late and in another order, and poison."""
+"""Third parties on the broker publish duplicates of events, late and out of order, and poison."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 
 from tests_integration.harness.third_party import Event, requested_again
 from tests_integration.harness.wire import Wire, connect
+from tests_integration.harness.wire_keys import WireKeys
 
 from .poison import Poison, encoded
 from .publication import Publication, Published
 
 BROKER_ERRORS = (AMQPError, KombuError, OSError)
-"""What a broker that is away raises."""
 
 REPLIES = {
     "user_subscribed": "access_code_created",
     "subscription_cancelled": "access_code_revoked",
 }
-"""The type of the student side's reply, by that of the request."""
+"""The type of the student side's reply to each type of request."""
 
 ROUTING_KEYS = {"payment_service": "user_subscribed", "student_service": "access_code_created"}
-"""One of each producer, which leads to the queue of the other side."""
+"""For each producer, a routing key that leads to the other side's queue."""
 
 REMEMBERED = 500
 PAUSE = 0.3
-"""Seconds before the next connection, and before the next try of it."""
+"""Seconds before another attempt to connect."""
 
 
 class ThirdParties:
     """A thread that receives every event and publishes `rate` messages a second."""
 
-    def __init__(self, url: str, prefix: str, rate: float, seed: int) -> None:
+    def __init__(self, url: str, prefix: str, rate: float, seed: int, keys: WireKeys) -> None:
+        self._keys = keys
         self._url = url
         self._prefix = prefix
         self._rate = rate
@@ -48,24 +50,24 @@ class ThirdParties:
         self._requests: deque[bytes] = deque(maxlen=REMEMBERED)
         self._replies: deque[bytes] = deque(maxlen=REMEMBERED)
         self._answered: deque[Event] = deque(maxlen=REMEMBERED)
-        """Requests that the student side has answered, and so handled."""
+        """Requests that the student side has answered."""
         self._by_id: dict[str, Event] = {}
         self._kinds = list(self._makers())
         self._in_hand: Publication | None = None
         self._thread = threading.Thread(target=self._work, name="third parties", daemon=True)
         self.published = Published()
 
-    def open(self) -> None:
-        """Begin, unless the rate is 0."""
+    def start(self) -> None:
+        """Start, unless the rate is 0."""
         if self._rate:
             self._thread.start()
 
     def close(self) -> None:
-        """Begin no other message; the one in hand is published."""
+        """Make no more messages; the one in hand is still published."""
         self._closed.set()
 
     def finish(self, seconds: float) -> None:
-        """Wait until the broker has confirmed the last message, `seconds` at most."""
+        """Wait up to `seconds` until the broker has confirmed the last message."""
         if self._rate:
             self._thread.join(seconds)
 
@@ -90,7 +92,7 @@ class ThirdParties:
         self._in_hand = None
 
     def _receive(self, body: bytes) -> None:
-        event = json.loads(body)
+        event = self._keys.opened(json.loads(body))
         if event["type"] in REPLIES:
             self._requests.append(body)
         elif event["type"] in REPLIES.values():
@@ -103,29 +105,25 @@ class ThirdParties:
                 self._answered.append(request)
 
     def _makers(self) -> Iterator[Callable[[], Publication | None]]:
-        """Each makes a message, or none if it cannot yet."""
-        # About half are copies: they come late, and so in another order.
-        yield from [self._copy_of_a_request, self._copy_of_a_reply] * 4
+        """Each makes a message, or none if it has no event to start from yet."""
+        # About half are duplicates: they arrive late and out of order.
+        yield from [partial(self._duplicate, "payment_service", self._requests)] * 4
+        yield from [partial(self._duplicate, "student_service", self._replies)] * 4
         yield from [self._repeated_request] * 2
-        yield from [self._impostor, self._poison.unknown_type, self._poison.reply_to_nobody]
+        yield from [self._impostor, self._poison.unknown_type, self._poison.orphan_reply]
         yield from [self._poison.malformed] * 3
 
-    def _copy_of_a_request(self) -> Publication | None:
-        if not self._requests:
+    def _duplicate(self, producer: str, bodies: Sequence[bytes]) -> Publication | None:
+        if not bodies:
             return None
-        return Publication("copies", "payment_service", self._draw.choice(self._requests))
-
-    def _copy_of_a_reply(self) -> Publication | None:
-        if not self._replies:
-            return None
-        return Publication("copies", "student_service", self._draw.choice(self._replies))
+        return Publication("duplicates", producer, self._draw.choice(bodies))
 
     def _repeated_request(self) -> Publication | None:
         if not self._answered:
             return None
         again = requested_again(self._draw.choice(self._answered))
         return Publication(
-            "requests repeated", "payment_service", encoded(again), event_id=again["id"]
+            "repeated requests", "payment_service", encoded(again), event_id=again["id"]
         )
 
     def _impostor(self) -> Publication | None:

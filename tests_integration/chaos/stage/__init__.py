@@ -1,1 +1,1 @@
-"""Where it runs."""
+"""The system under test, with its servers and its patched processes."""

@@ -1,7 +1,7 @@
-"""The worst points to die at: between two steps that no transaction holds together.
+"""The worst points to crash at: between two steps that no transaction covers.
 
-A process under chaos patches these functions in itself (see `patched_process`); the product knows
-nothing of it.
+A process under chaos patches these functions in itself (see `patched_process`); the product is
+unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ RELAYS = ("payment-relay", "student-relay")
 CONSUMERS = ("payment-consumer", "student-consumer")
 
 MAILS_AT_ONCE = 2
-"""Mails that the worker has in hand: each may be between the mail server's reply and the commit."""
+"""Mails that one worker sends at the same time: each may be between the 250 and the commit."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class CrashPoint:
     patched: Patched
     before: bool = False
     doubles_mails: int = 0
-    """How many of the mails in hand may then come a second time."""
+    """How many mails may arrive twice after a crash at this point."""
 
 
 CRASH_POINTS = {
@@ -75,5 +75,5 @@ CRASH_POINTS = {
 
 
 def armed(folder: Path, process: str, point: str) -> Path:
-    """The file that arms a crash point of `process`, for one crash: whoever removes it dies."""
+    """The file that arms a crash point; `process` removes it and dies there, once."""
     return folder / "armed" / f"{process}.{point}"

@@ -1,7 +1,7 @@
 """The mail catcher with faults: `python -m tests_integration.chaos.stage.mail_server FOLDER …`
 
-FOLDER/mode holds its present mode, and FOLDER/withheld grows by a byte with each mail whose reply
-was withheld. All other arguments are the catcher's own.
+FOLDER/mode holds its current mode. FOLDER/withheld grows by one byte for each mail that was
+accepted without a timely reply. The other arguments are the mail catcher's.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tools.mail_catcher.__main__ import Sink, catch
 from tools.mail_catcher.mailbox import Mailbox
 
 LATE_SECONDS = 3.0
-"""Longer than any client waits for the reply (EMAIL_TIMEOUT is 2 under chaos)."""
+"""Longer than the worker waits (EMAIL_ACCEPT_TIMEOUT is 2 under chaos)."""
 
 
 class Mode:
-    """What the mail server does to its clients, as files: a killed server keeps its mode."""
+    """How the mail server behaves. Kept in files, so that it survives a kill."""
 
     NORMAL, TEMPFAIL, LATE, HANG_UP = "normal", "tempfail", "late", "hang up"
 
@@ -30,29 +30,24 @@ class Mode:
 
     @property
     def now(self) -> str:
-        """One of the four."""
         return self._mode.read_text() if self._mode.exists() else self.NORMAL
 
     def switch_to(self, mode: str) -> None:
-        """Be in another mode from the next mail on."""
         partial_file = self._mode.with_suffix(".partial")
         partial_file.write_text(mode)
         partial_file.replace(self._mode)
 
     @property
     def withheld(self) -> int:
-        """Mails that were taken, and whose reply was withheld."""
+        """The number of mails that were accepted without a timely reply."""
         return self._withheld.stat().st_size if self._withheld.exists() else 0
 
-    def withhold(self) -> None:
-        """Count a mail."""
+    def count_withheld(self) -> None:
         with self._withheld.open("ab") as file:
             file.write(b".")
 
 
 class FaultySink(Sink):
-    """Takes mails as its mode says."""
-
     def __init__(self, mailbox: Mailbox, mode: Mode) -> None:
         super().__init__(mailbox)
         self._mode = mode
@@ -62,7 +57,7 @@ class FaultySink(Sink):
         if mode == Mode.TEMPFAIL:
             return "451 4.3.0 not now"
         if mode != Mode.NORMAL:
-            self._mode.withhold()
+            self._mode.count_withheld()
         answer = await super().handle_DATA(server, session, envelope)
         if mode == Mode.LATE:
             await asyncio.sleep(LATE_SECONDS)

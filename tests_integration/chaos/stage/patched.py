@@ -1,6 +1,6 @@
-"""All of the product that a process under chaos replaces: public names, each as it is written.
+"""All functions and constants that a process under chaos patches, with their signatures.
 
-The product knows nothing of this, so `check` compares every name with the product's source.
+The product knows nothing of this, so `check` compares the list with the product's source.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PLACES = (ROOT / "admit_one" / "src", ROOT / "payment_service", ROOT / "student_
 
 
 class NotAsExpected(Exception):
-    """What is to be replaced is not as it is written here; each line of the message names one."""
+    """Something to be patched is not as listed here; the message has a line for each."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ PROCESS = Patched("admit_one.messaging.inbox", "process(batch, handlers)")
 REMEMBER = Patched("admit_one.messaging.inbox", "remember(messages)")
 HANDLE = Patched("admit_one.messaging.incoming.consumer", "BatchConsumer.handle(self, batch)")
 ACK = Patched("admit_one.messaging.incoming.consumer", "BatchConsumer.ack(self, batch)")
-SEND_MAIL = Patched("access_codes.mails.smtp", "SmtpSession.send(self, mail)")
+SEND_MAIL = Patched("access_codes.mails.smtp", "SmtpSession.send(self, mail, lease)")
 LONGEST_PAUSE = Patched("access_codes.mails.finishing", "LONGEST_PAUSE")
 
 ALL = (NOTIFY, PUBLISH, SEND, PROCESS, REMEMBER, HANDLE, ACK, SEND_MAIL, LONGEST_PAUSE)
 
 
 def check(patches: Sequence[Patched] = ALL, places: Sequence[Path] = PLACES) -> None:
-    """Raises `NotAsExpected` for what is gone, private or has other parameters."""
+    """Raises `NotAsExpected` if anything is missing, private or has other parameters."""
     problems = [problem for patch in patches for problem in _problems(patch, places)]
     if problems:
         raise NotAsExpected("\n".join(problems))
@@ -60,13 +60,13 @@ def _problems(patch: Patched, places: Sequence[Path]) -> Iterator[str]:
         return
     signature = _signature(patch, places)
     if signature is None:
-        yield f"{whole_name}: expected {patch.signature}, got nothing of that name"
+        yield f"{whole_name}: expected {patch.signature}, got nothing by that name"
     elif signature != patch.signature:
         yield f"{whole_name}: expected {patch.signature}, got {signature}"
 
 
 def _signature(patch: Patched, places: Sequence[Path]) -> str | None:
-    """How the product writes it; None if it is not there."""
+    """The signature in the product's source; None if it is not there."""
     body = _source(patch.module, places)
     *owners, name = patch.name.split(".")
     for owner in owners:
@@ -74,8 +74,8 @@ def _signature(patch: Patched, places: Sequence[Path]) -> str | None:
         body = next((node.body for node in classes), [])
     for node in body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            return f"{patch.name}({', '.join(_parameters(node.args))})"
-        if isinstance(node, ast.Assign | ast.AnnAssign) and name in _targets(node):
+            return f"{patch.name}({_parameters(node.args)})"
+        if isinstance(node, ast.Assign | ast.AnnAssign) and name in _assigned(node):
             return patch.name
     return None
 
@@ -88,19 +88,15 @@ def _source(module: str, places: Sequence[Path]) -> list[ast.stmt]:
     return []
 
 
-def _parameters(arguments: ast.arguments) -> Iterator[str]:
-    yield from (each.arg for each in (*arguments.posonlyargs, *arguments.args))
-    if arguments.vararg:
-        yield f"*{arguments.vararg.arg}"
-    elif arguments.kwonlyargs:
-        yield "*"
-    yield from (each.arg for each in arguments.kwonlyargs)
-    if arguments.kwarg:
-        yield f"**{arguments.kwarg.arg}"
+def _parameters(arguments: ast.arguments) -> str:
+    """The parameters without annotations and defaults."""
+    arguments.defaults, arguments.kw_defaults = [], [None] * len(arguments.kwonlyargs)
+    for node in ast.walk(arguments):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+    return ast.unparse(arguments)
 
 
-def _targets(node: ast.Assign | ast.AnnAssign) -> set[str]:
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return {
-        name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
-    }
+def _assigned(statement: ast.stmt) -> set[str]:
+    names = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, ast.Store)}

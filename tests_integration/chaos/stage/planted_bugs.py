@@ -1,6 +1,6 @@
-"""Bugs that a release might have. Planted one at a time, they prove that the checker sees them.
+"""Bugs that a release might have, to prove that the checker finds them.
 
-Each replaces functions that `patched` lists, and no others.
+Each replaces only functions that `patched` lists.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 from .patched import HANDLE, PUBLISH, REMEMBER
 
 Change = Callable[[ModuleType], None]
-"""Changes a module that was just loaded."""
+"""Changes a module that was just imported."""
 
 
 def ack_before_commit(module: ModuleType) -> None:
-    """The consumer acks what it has, and then handles it."""
+    """The consumer acks a batch before it handles it."""
     consumer: Any = module.BatchConsumer
     handle, ack = consumer.handle, consumer.ack
 
@@ -29,18 +29,18 @@ def ack_before_commit(module: ModuleType) -> None:
 
 
 def mark_before_confirm(module: ModuleType) -> None:
-    """The relay takes what it has written to its socket for published."""
+    """The relay treats messages as confirmed as soon as they are sent."""
 
     def publish(self: Any, batch: Any, timeout: float) -> Any:
         self.send(batch)
-        return module.Report(confirmed={message.key for message in batch})
+        return module.BrokerAnswers(confirmed={message.key for message in batch})
 
     publisher: Any = module.Publisher
     publisher.publish = publish
 
 
 def no_inbox(module: ModuleType) -> None:
-    """Every message is new."""
+    """The inbox treats every message as new."""
     remember = module.remember
 
     def remember_nothing(messages: Any) -> set[tuple[str, str]]:

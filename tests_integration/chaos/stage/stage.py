@@ -1,8 +1,7 @@
-"""Where a run takes place: servers of its own behind gates, or the files of one folder."""
+"""Where a run takes place: private servers behind gates, or the files of one folder."""
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -12,39 +11,40 @@ from pathlib import Path
 
 import psycopg
 
+from tests_integration.harness import places
 from tests_integration.harness.deployment import COMPARE_AT_ONCE, Deployment
-from tests_integration.harness.gate import Gate
 from tests_integration.harness.places import Place
 from tools.servers import postgresql
 from tools.servers.postgresql_cluster import Cluster
 from tools.servers.rabbitmq_node import Node
-from tools.system.system import SERVICES, Backends
+from tools.system.database_files import path_of
+from tools.system.gate import Gate
 
 from . import patched
 from .small_disk import SmallDisk, small_disk
 from .system import ChaosSystem
 
 HOLD_SECONDS = 2.0
-"""How long others may keep a SQLite database, each for milliseconds, before it cannot be held."""
+"""Seconds to wait for the lock of a SQLite database: the services hold it for milliseconds."""
 
 
 @dataclass(frozen=True)
-class Servers:
-    """A RabbitMQ and a PostgreSQL that only chaos uses, and the gates on the way to them."""
+class PrivateServers:
+    """A RabbitMQ and a PostgreSQL that only this run uses, and the gates in front of them."""
 
     node: Node
     cluster: Cluster
     broker: Gate
     databases: Gate
     disk: SmallDisk | None = None
-    """The broker's disk, if it has a small one of its own."""
+    """The broker's small disk, if it has one."""
 
 
 @contextmanager
-def private_servers(megabytes: int = 0) -> Iterator[Servers]:
-    """Both, started for this and ended with it; the broker on a disk of `megabytes`, if given.
+def private_servers(megabytes: int = 0) -> Iterator[PrivateServers]:
+    """Start both, the broker on a disk of `megabytes` if given, and stop them at the end.
 
-    Raises `NotHere` or `NoDisk` if they cannot be had, and `NotAsExpected` as `patched.check`.
+    Raises `NotHere` or `NoDisk` if they cannot be started, and `NotAsExpected` as `patched.check`.
     """
     patched.check()
     with ExitStack() as stack:
@@ -53,32 +53,28 @@ def private_servers(megabytes: int = 0) -> Iterator[Servers]:
         cluster = postgresql.private(stack)
         broker = stack.enter_context(Gate(node.url))
         databases = stack.enter_context(Gate(cluster.url))
-        yield Servers(node, cluster, broker, databases, disk)
+        yield PrivateServers(node, cluster, broker, databases, disk)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A system, where it is, and what it stands on (`servers` is None on the embedded default).
-
-    `database_urls` are as outsiders reach them, by no gate.
-    """
+    """A system, its place and its servers (None on SQLite and the embedded broker)."""
 
     system: ChaosSystem
     place: Place
-    servers: Servers | None
-    database_urls: dict[str, str]
+    servers: PrivateServers | None
     _held: list[sqlite3.Connection] = field(default_factory=list)
 
     def deploy(self) -> Deployment:
-        """Start every process of the system, and wait until all are ready."""
+        """Start every process, and wait until all are ready."""
         deployment = Deployment.migrated(self.system, self.place)
         deployment.start()
         return deployment
 
     def save_databases(self, folder: Path) -> None:
-        """Write each table of PostgreSQL to a file; SQLite's files lie in the folder anyway."""
+        """Write each PostgreSQL table to a file; SQLite's files are in the folder already."""
         tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-        for service, url in self.database_urls.items():
+        for service, url in self.place.database_urls.items():
             if url.startswith("sqlite"):
                 continue
             with psycopg.connect(url) as connection:
@@ -91,20 +87,19 @@ class Stage:
                         file.writelines(rows)
 
     def save_logs(self, folder: Path) -> None:
-        """Copy the logs of the servers."""
         if self.servers is not None:
             shutil.copy(self.servers.node.folder / "rabbitmq.log", folder / "rabbitmq.log")
             shutil.copy(self.servers.cluster.folder / "log", folder / "postgresql.log")
 
     def hold_databases(self) -> None:
-        """Take the write lock of each SQLite database, or of none.
+        """Take the write lock of every SQLite database, or of none.
 
-        Raises `sqlite3.OperationalError` if somebody keeps one: such as a process that another
-        fault has frozen, and that nobody thaws while this is waited for.
+        Raises `sqlite3.OperationalError` if a lock is taken, such as by a process that another
+        fault has frozen.
         """
         try:
-            for url in self.database_urls.values():
-                connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=HOLD_SECONDS)
+            for url in self.place.database_urls.values():
+                connection = sqlite3.connect(str(path_of(url)), timeout=HOLD_SECONDS)
                 self._held.append(connection)
                 connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
@@ -112,32 +107,23 @@ class Stage:
             raise
 
     def release_databases(self) -> None:
-        """Give the locks back."""
         while self._held:
             self._held.pop().close()
 
 
 @contextmanager
-def on_servers(servers: Servers, folder: Path, bug: str = "") -> Iterator[Stage]:
-    """A new system on these servers, with databases and a part of the broker of its own."""
-    name = f"chaos_{secrets.token_hex(4)}"
-    urls = {
-        service: postgresql.create(servers.cluster.url, f"{name}_{service}") for service in SERVICES
-    }
-    backends = Backends(
-        payment_database_url=servers.databases.way_to(urls["payment_service"]),
-        student_database_url=servers.databases.way_to(urls["student_service"]),
-        broker_url=servers.broker.way_to(servers.node.url),
-        prefix=f"{name}.",
-    )
-    # Where the broker loses what it had confirmed, a person reconciles both sides at once.
+def on_private_servers(servers: PrivateServers, folder: Path, bug: str = "") -> Iterator[Stage]:
+    """A new system on these servers, with its own databases and its own prefix on the broker."""
+    # A broker on a small disk loses messages; the run ends with a reconciliation of everything.
     settings = COMPARE_AT_ONCE if servers.disk is not None else {}
-    with ChaosSystem(folder, backends, bug, settings) as system:
+    with (
+        places.behind(servers.broker, servers.databases, folder) as place,
+        ChaosSystem(folder, place.backends, bug, settings) as system,
+    ):
         try:
-            place = Place(folder, backends, servers.node.url, servers.broker, servers.databases)
-            yield Stage(system, place, servers, urls)
+            yield Stage(system, place, servers)
         finally:
-            # Nobody says goodbye to a server that does not listen.
+            # Processes close their connections when they stop, so the servers must answer.
             servers.broker.open()
             servers.databases.open()
 
@@ -146,7 +132,5 @@ def on_servers(servers: Servers, folder: Path, bug: str = "") -> Iterator[Stage]
 def embedded(folder: Path, bug: str = "") -> Iterator[Stage]:
     """A new system on SQLite and the embedded broker. Raises `NotAsExpected`."""
     patched.check()
-    backends = Backends.embedded(folder)
-    urls = {service: backends.database_url(service) for service in SERVICES}
-    with ChaosSystem(folder, backends, bug) as system:
-        yield Stage(system, Place(folder, backends, backends.broker_url), None, urls)
+    with places.embedded(folder) as place, ChaosSystem(folder, place.backends, bug) as system:
+        yield Stage(system, place, None)

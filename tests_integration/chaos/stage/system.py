@@ -1,4 +1,4 @@
-"""The system under chaos: each of its processes can be made to die at its crash points."""
+"""The system under chaos: its processes can be made to die at their crash points."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pathlib import Path
 
 from tests_integration.harness.deployment import SETTINGS
 from tools.system.backends import Backends
-from tools.system.commands import ROOT, Command
+from tools.system.commands import ROOT, ProcessCommand
 from tools.system.keys import new_keys
 from tools.system.system import System
 
-from .crash_points import armed
 from .mail_server import Mode
 
 
@@ -33,7 +32,7 @@ class ChaosSystem(System):
         self.mail_mode = Mode(self.folder)
         (self.folder / "armed").mkdir(exist_ok=True)
 
-    def command(self, name: str) -> Command:
+    def command(self, name: str) -> ProcessCommand:
         how = super().command(name)
         program, *arguments = how.arguments
         if name == "mail":
@@ -52,15 +51,3 @@ class ChaosSystem(System):
             arguments=[*child, self._bug or "-", *arguments],
             environment={"PYTHONPATH": str(ROOT)},
         )
-
-    def arm(self, name: str, point: str) -> None:
-        """Let the process die when it comes to this crash point next."""
-        armed(self.folder, name, point).touch()
-
-    def disarm(self, name: str, point: str) -> bool:
-        """Disarm the crash point again; returns whether the process has died there."""
-        try:
-            armed(self.folder, name, point).unlink()
-        except FileNotFoundError:
-            return True
-        return False

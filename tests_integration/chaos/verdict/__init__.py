@@ -1,1 +1,1 @@
-"""What came of it."""
+"""The checker, and the evidence that it works from."""

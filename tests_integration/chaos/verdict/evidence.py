@@ -1,17 +1,18 @@
-"""All that the checker may know: the two APIs, the two databases by SQL, the mailbox, the load."""
+"""All that the checker sees: the API, both databases through SQL, the mailbox and the load."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from tests_integration.chaos.load.clients import Clients
 from tests_integration.chaos.load.publication import MARK, Published
-from tests_integration.harness.mailbox import Mail, Mailbox
-from tests_integration.harness.payments import Payments
+from tests_integration.harness.deployment import Deployment
+from tests_integration.harness.mailbox import ReceivedMail
 from tools.system.rows import Rows
 
 
@@ -32,8 +33,8 @@ class Handled(NamedTuple):
     subject: str
 
 
-class Aside(NamedTuple):
-    """A message that was set aside; `mark` is empty unless it is our own poison."""
+class SetAside(NamedTuple):
+    """A row of a set-aside message; only poison has a `mark`."""
 
     mark: str
     state: str
@@ -42,7 +43,7 @@ class Aside(NamedTuple):
 
 
 class Intent(NamedTuple):
-    """A mail that the student side has written down."""
+    """A mail row of the student side."""
 
     subscription: str
     message_id: str
@@ -53,83 +54,68 @@ class Intent(NamedTuple):
 @dataclass(frozen=True)
 class Evidence:
     accepted: Mapping[str, str]
-    """User by the id of each subscription that a client was answered with."""
+    """User by subscription, from the answers to clients."""
     shown: Mapping[str, str | None]
-    """Code by id of each subscription that the API lists."""
+    """Code by subscription, from the API."""
     recorded: Mapping[str, str]
-    """User by id of each row of the payment side."""
+    """User by subscription, from the payment database."""
     issued: Sequence[str]
-    """Subscription of each code of the student side."""
+    """Subscriptions with a code in the student database."""
     cancelled: Collection[str]
-    """Subscriptions whose cancellation a client was answered."""
+    """Subscriptions whose cancellation was accepted."""
     shown_cancelled: Collection[str]
-    """Those that the API lists as cancelled."""
+    """Subscriptions that the API shows as cancelled."""
     revoked: Collection[str]
-    """Those whose code the student side takes for revoked."""
+    """Subscriptions whose code is revoked in the student database."""
     confirmed: Collection[str]
-    """Those of which the payment side knows that."""
+    """Subscriptions whose code is known to be revoked in the payment database."""
     intents: Sequence[Intent]
-    mails: Sequence[Mail]
+    mails: Sequence[ReceivedMail]
     sent: Mapping[str, Sequence[Sent]]
     handled: Mapping[str, Sequence[Handled]]
-    aside: Mapping[str, Sequence[Aside]]
+    set_aside: Mapping[str, Sequence[SetAside]]
     published: Published
-    wrong: Sequence[str]
-    """What clients noticed themselves."""
+    anomalies: Sequence[str]
+    """Wrong answers that clients got."""
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Where the evidence is found."""
-
-    payments: Payments
-    mailbox: Mailbox
-    database_urls: Mapping[str, str]
-
-
-def gather(
-    sources: Sources,
-    *,
-    accepted: Mapping[str, str],
-    cancelled: Collection[str],
-    published: Published,
-    wrong: Sequence[str],
-) -> Evidence:
-    """Look at everything. Raises `OSError` or a database's error if something does not answer."""
-    listed = list(sources.payments.listed())
-    sent, handled, aside = {}, {}, {}
-    for service, url in sources.database_urls.items():
-        with closing(Rows(url)) as rows:
-            sent[service] = _sent(rows)
-            handled[service] = _handled(rows)
-            aside[service] = _aside(rows)
-    with closing(Rows(sources.database_urls["payment_service"])) as rows:
-        bought = rows.all("SELECT id, user_id FROM subscriptions_subscription")
-        confirmed = rows.all(
+def gather(deployment: Deployment, clients: Clients, published: Published) -> Evidence:
+    """Collect the evidence. Raises `OSError` or a database error if something does not answer."""
+    listed = list(deployment.payments.listed())
+    with ExitStack() as stack:
+        sides = {
+            service: stack.enter_context(closing(Rows(url)))
+            for service, url in deployment.place.database_urls.items()
+        }
+        payment, student = sides["payment_service"], sides["student_service"]
+        recorded = payment.all("SELECT id, user_id FROM subscriptions_subscription")
+        confirmed = payment.all(
             "SELECT id FROM subscriptions_subscription WHERE code_revoked_at IS NOT NULL"
         )
-    with closing(Rows(sources.database_urls["student_service"])) as rows:
-        codes = rows.all("SELECT subscription_id FROM access_codes_accesscode")
-        revoked = rows.all("SELECT subscription_id FROM access_codes_revocation")
-        intents = rows.all(
+        codes = student.all("SELECT subscription_id FROM access_codes_accesscode")
+        revoked = student.all("SELECT subscription_id FROM access_codes_revocation")
+        intents = student.all(
             "SELECT access_code_id, message_id, state, attempts FROM access_codes_mailintent"
         )
+        sent = {service: _sent(rows) for service, rows in sides.items()}
+        handled = {service: _handled(rows) for service, rows in sides.items()}
+        set_aside = {service: _set_aside(rows) for service, rows in sides.items()}
     return Evidence(
-        accepted=accepted,
+        accepted={id_: str(order.body["user_id"]) for id_, order in clients.accepted.items()},
         shown={shown["id"]: shown["access_code"] for shown in listed},
-        recorded={_id(subscription): str(user) for subscription, user in bought},
+        recorded={_id(subscription): str(user) for subscription, user in recorded},
         issued=[_id(subscription) for (subscription,) in codes],
-        cancelled=cancelled,
+        cancelled=clients.cancelled.copy(),
         shown_cancelled={shown["id"] for shown in listed if shown["status"] == "cancelled"},
         revoked={_id(subscription) for (subscription,) in revoked},
         confirmed={_id(subscription) for (subscription,) in confirmed},
         intents=[Intent(_id(subscription), *rest) for subscription, *rest in intents],
-        mails=[mail for mails in sources.mailbox.by_recipient().values() for mail in mails],
+        mails=[mail for mails in deployment.mailbox.by_recipient().values() for mail in mails],
         sent=sent,
         handled=handled,
-        aside=aside,
+        set_aside=set_aside,
         published=published,
-        wrong=wrong,
+        anomalies=clients.anomalies,
     )
 
 
@@ -144,9 +130,9 @@ def _handled(rows: Rows) -> list[Handled]:
     ]
 
 
-def _aside(rows: Rows) -> list[Aside]:
+def _set_aside(rows: Rows) -> list[SetAside]:
     kept = rows.all("SELECT headers, state, event_id, reason FROM messaging_set_aside")
-    return [Aside(_mark(headers), *rest) for headers, *rest in kept]
+    return [SetAside(_mark(headers), *rest) for headers, *rest in kept]
 
 
 WAITING = (
@@ -156,18 +142,18 @@ WAITING = (
 WAITING_MAIL = "SELECT 1 FROM access_codes_mailintent WHERE next_attempt_at IS NOT NULL LIMIT 1"
 
 
-def is_quiet(database_urls: Mapping[str, str]) -> bool:
-    """Whether no row of either side waits for something."""
+def is_idle(database_urls: Mapping[str, str]) -> bool:
+    """Whether no row of either side is waiting to be worked on."""
     for service, url in database_urls.items():
-        questions = [*WAITING, *([WAITING_MAIL] if service == "student_service" else [])]
+        queries = [*WAITING, *([WAITING_MAIL] if service == "student_service" else [])]
         with closing(Rows(url)) as rows:
-            if any(rows.exist(question) for question in questions):
+            if any(rows.exist(query) for query in queries):
                 return False
     return True
 
 
 def _id(value: Any) -> str:
-    """A UUID as the API writes it: SQLite keeps it without hyphens."""
+    """A UUID as the API writes it; SQLite stores it without hyphens."""
     return str(UUID(str(value)))
 
 

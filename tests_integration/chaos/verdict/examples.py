@@ -1,21 +1,24 @@
-"""Evidence of runs in which nothing went wrong; a checker's test changes one thing in it."""
+"""Evidence of clean runs; each test of the checker changes one thing in it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from tests_integration.chaos.load.publication import Published
-from tests_integration.chaos.verdict.evidence import Aside, Evidence, Handled, Intent, Sent
-from tests_integration.harness.mailbox import Mail
+from tests_integration.chaos.verdict.evidence import Evidence, Handled, Intent, Sent, SetAside
+from tests_integration.harness.mailbox import ReceivedMail
 
-ONE, TWO = "subscription one", "subscription two"
+ONE, TWO = "s1", "s2"
 REQUESTS = [Sent("r1", "user_subscribed", ONE, True), Sent("r2", "user_subscribed", TWO, True)]
 REPLIES = [
     Sent("a1", "access_code_created", ONE, True),
     Sent("a2", "access_code_created", TWO, True),
 ]
-MAILS = [Mail("1@example.com", "<m1>", ("C-1",)), Mail("2@example.com", "<m2>", ("C-2",))]
-POISON = Aside("poison 1", "dead", "", "not JSON")
+MAILS = [
+    ReceivedMail("1@example.com", "<m1>", ("C-1",)),
+    ReceivedMail("2@example.com", "<m2>", ("C-2",)),
+]
+POISON = SetAside("poison 1", "dead", "", "not JSON")
 
 
 def handled(events: list[Sent]) -> list[Handled]:
@@ -23,8 +26,8 @@ def handled(events: list[Sent]) -> list[Handled]:
     return [Handled(event.event_id, event.type, event.subject) for event in events]
 
 
-def a_whole_run() -> Evidence:
-    """Two subscriptions, and one poison."""
+def clean_run() -> Evidence:
+    """Two subscriptions and one poison message."""
     published = Published()
     published.poison["student_service"].add("poison 1")
     return Evidence(
@@ -40,15 +43,15 @@ def a_whole_run() -> Evidence:
         mails=MAILS,
         sent={"payment_service": REQUESTS, "student_service": REPLIES},
         handled={"payment_service": handled(REPLIES), "student_service": handled(REQUESTS)},
-        aside={"payment_service": [], "student_service": [POISON]},
+        set_aside={"payment_service": [], "student_service": [POISON]},
         published=published,
-        wrong=[],
+        anomalies=[],
     )
 
 
-def a_cancelled_run() -> Evidence:
+def clean_run_with_cancellation() -> Evidence:
     """The second subscription was cancelled before its mail was sent."""
-    run, two = a_whole_run(), {TWO}
+    run, two = clean_run(), {TWO}
     cancel = Sent("r3", "subscription_cancelled", TWO, True)
     confirm = Sent("a3", "access_code_revoked", TWO, True)
     return replace(
@@ -68,16 +71,16 @@ def a_cancelled_run() -> Evidence:
 
 
 def sent(**changes: list[Sent]) -> dict[str, list[Sent]]:
-    """What each service has sent: that of a whole run, but for `changes`."""
+    """What each service sent in a clean run, except for `changes`."""
     return {"payment_service": REQUESTS, "student_service": REPLIES, **changes}
 
 
 def handled_by(**changes: list[Sent]) -> dict[str, list[Handled]]:
-    """What each service has handled: that of a whole run, but for `changes`."""
+    """What each service handled in a clean run, except for `changes`."""
     every = {"payment_service": REPLIES, "student_service": REQUESTS, **changes}
     return {service: handled(events) for service, events in every.items()}
 
 
-def aside(*rows: Aside) -> dict[str, list[Aside]]:
-    """What each service has set aside: these at the student side."""
+def set_aside(*rows: SetAside) -> dict[str, list[SetAside]]:
+    """What each service set aside: the payment side nothing, the student side these."""
     return {"payment_service": [], "student_service": list(rows)}

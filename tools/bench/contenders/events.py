@@ -1,4 +1,4 @@
-"""The two messages, as plain dictionaries of the same size as ours on the wire."""
+"""The two messages as plain dictionaries, as large as ours on the wire."""
 
 from __future__ import annotations
 

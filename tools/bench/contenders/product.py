@@ -1,4 +1,4 @@
-"""How Admit One itself runs: every process of both services, on databases of their own."""
+"""Admit One as a contender: every process of both services."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import LiteralString
 
-from tools.bench import mails, memory
-from tools.bench.contender import Drained, Progress, Running
-from tools.bench.databases import Connection, fill
-from tools.bench.drain import until_active
+from tools.bench import memory
+from tools.bench.contender import Drained, Progress, RunningContender
+from tools.bench.drain import mails_sent, until_active
 from tools.bench.results import PRODUCT
-from tools.bench.stage import Stage
+from tools.bench.stage import BenchStage, Connection, fill
 from tools.system import broker
 from tools.system.backends import Backends
 from tools.system.keys import new_keys
@@ -22,12 +21,12 @@ SELECT count(*) FROM subscriptions_subscription
 WHERE (access_code IS NULL AND cancelled_at IS NULL)
    OR (cancelled_at IS NOT NULL AND code_revoked_at IS NULL)
 """
-"""By the condition of an index, as for the bare loop: looking must not slow what is looked at."""
+"""Uses the condition of an index, so that the query does not disturb the measurement."""
 
 HAS_CODE = "SELECT 1 FROM subscriptions_subscription WHERE id = %s AND access_code IS NOT NULL"
 
 FIRST = "payment-relay"
-"""It has what all the others wait for: it starts last."""
+"""The backlog waits for it, so it starts last."""
 
 MAIL_WORKER = "student-tasks"
 ALL = tuple(name for name in PROCESSES if name != "mail")
@@ -60,42 +59,40 @@ OLD_ROWS: tuple[LiteralString, ...] = (
     FROM generate_series(1, %(count)s::int) AS n
     """,
 )
-"""Bodies as long as a sealed event; random ids, so that they lie all over the indexes."""
+"""Bodies as long as a sealed event, and random ids, which spread over the indexes."""
 
 
-class Product:
-    """`peaks` collects the largest memory that each process ever had."""
+class AdmitOne:
+    """`peaks` collects the peak memory of each process."""
 
     name = PRODUCT
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: BenchStage) -> None:
         self._stage = stage
         self._keys = new_keys()
         self.peaks: dict[str, int] = {}
 
     def prepare(self) -> None:
-        databases = self._stage.databases
-        self._payment = databases.create("payment")
-        self._student = databases.create("student")
+        self._payment = self._stage.database("payment")
+        self._student = self._stage.database("student")
         with self._system(self._payment, self._student) as system:
             system.migrate()
             self._api_key = system.new_api_key("bench")
-            # These store a canary of the keys; without it, keys are tried on the made-up old rows.
+            # They store canaries of the keys; otherwise keys would be checked on the fake old rows.
             system.start("payment-web", "student-web")
             system.wait_ready()
 
     def prepare_backlog(self, count: int) -> None:
         self._count = count
-        self._backlog = self._stage.databases.create("payment_backlog", self._payment)
+        self._backlog = self._stage.database("payment_backlog", self._payment)
         with self._system(self._backlog, self._student) as system:
             system.manage("payment_service", "shell", "-v0", "-c", RECORD.format(count=count))
         fill(self._backlog, lambda _: None, "subscriptions_subscription", "messaging_outbox")
 
     def prepare_history(self, count: int) -> None:
         """Copy both databases, and add `count` old rows to each outbox and inbox."""
-        databases = self._stage.databases
-        self._old_backlog = databases.create("payment_old", self._backlog)
-        self._old_student = databases.create("student_old", self._student)
+        self._old_backlog = self._stage.database("payment_old", self._backlog)
+        self._old_student = self._stage.database("student_old", self._student)
         for url in (self._old_backlog, self._old_student):
             fill(url, lambda c: _add_history(c, count), "messaging_outbox", "messaging_inbox")
 
@@ -103,11 +100,9 @@ class Product:
         return self._drain(progress, self._backlog, self._student, {FIRST, MAIL_WORKER})
 
     def drain_with_history(self, progress: Progress) -> Drained:
-        """The same beside the old rows."""
         return self._drain(progress, self._old_backlog, self._old_student, {FIRST, MAIL_WORKER})
 
     def drain_mailing(self, progress: Progress) -> Drained:
-        """The same while the mail worker runs."""
         return self._drain(progress, self._backlog, self._student, {FIRST})
 
     def mails(self, count: int, progress: Progress) -> Drained:
@@ -117,15 +112,15 @@ class Product:
             until_active(payment, WAITING, self._count, lambda _: None)
             system.start(MAIL_WORKER)
             system.wait_ready(MAIL_WORKER)
-            return mails.sent(system.backends.student_database_url, count, progress)
+            return mails_sent(system.backends.student_database_url, count, progress)
 
     @contextmanager
-    def running(self) -> Iterator[Running]:
+    def running(self) -> Iterator[RunningContender]:
         with self._system_on(self._payment, self._student) as system:
             yield self._running(system)
 
     @contextmanager
-    def web_alone(self) -> Iterator[Running]:
+    def web_alone(self) -> Iterator[RunningContender]:
         with self._system_on(self._payment, self._student, only={"payment-web"}) as system:
             yield self._running(system)
 
@@ -133,15 +128,15 @@ class Product:
         self, progress: Progress, payment: str, student: str, without: Collection[str]
     ) -> Drained:
         with self._system_on(payment, student, without=without) as system:
-            self._stage.databases.checkpoint()
+            self._stage.checkpoint()
             system.start(FIRST)
             system.wait_ready(FIRST)
             url = system.backends.payment_database_url
             return until_active(url, WAITING, self._count, progress)
 
-    def _running(self, system: System) -> Running:
+    def _running(self, system: System) -> RunningContender:
         database_url = system.backends.payment_database_url
-        return Running(system.payment_url, database_url, HAS_CODE, self._api_key)
+        return RunningContender(system.payment_url, database_url, HAS_CODE, self._api_key)
 
     @contextmanager
     def _system_on(
@@ -152,9 +147,9 @@ class Product:
         only: Collection[str] = ALL,
         without: Collection[str] = (),
     ) -> Iterator[System]:
-        """The system on copies of these databases, ready."""
+        """A system that is ready, on copies of these databases."""
         with (
-            self._stage.databases.copies(payment=payment, student=student) as copies,
+            self._stage.copies(payment=payment, student=student) as copies,
             self._stage.sink() as email_url,
             self._system(copies["payment"], copies["student"], email_url) as system,
         ):

@@ -1,4 +1,4 @@
-"""The tables of the bare loop and of the textbook way: as wide and as indexed as ours."""
+"""The tables of the bare loop and of the textbook way, with similar columns and indexes as ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs the textbook way: what most tutorials build for the same journey.
+"""The processes of the textbook way: what most tutorials build for the same journey.
 
     python -m tools.bench.contenders.textbook_tasks declare
     python -m tools.bench.contenders.textbook_tasks record COUNT
@@ -7,8 +7,8 @@
 
 The view saves a row and calls `delay`; a Celery task opens a connection and publishes; a consumer
 hands each message to Celery; a task writes one row and calls `delay` for the next step.
-Nothing is confirmed, nothing is remembered: whatever dies on the way is lost.
-Kind to it: the queues are classic ones, and each process keeps its database connection.
+There are no confirms and no inbox, so a crash loses or doubles messages.
+In its favour: classic queues, and persistent database connections.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from kombu.mixins import ConsumerMixin
 from uuid_utils.compat import uuid7
 
 from . import events
-from .place import Place
+from .place import ContenderPlace
 
-place = Place.from_environment()
+place = ContenderPlace.from_environment()
 
 
 def app(name: str) -> Celery:
@@ -60,7 +60,7 @@ INBOXES = {
 
 @cache
 def database(dsn: str) -> psycopg.Connection[Any]:
-    """One connection a process (psycopg lets its threads share it, one at a time)."""
+    """One connection per process, which its threads share."""
     return psycopg.connect(dsn, autocommit=True)
 
 
@@ -147,7 +147,7 @@ def say_ready(sender: Any, **_: Any) -> None:
 
 
 def record(count: int) -> None:
-    """What the web process would do for `count` requests, without the requests."""
+    """Do what the web process does for `count` requests, without HTTP."""
     for number in range(count):
         subscribe(events.a_subscription(number))
 

@@ -1,4 +1,4 @@
-"""The web process of the textbook way: one Django view, no checks, no keys.
+"""The web process of the textbook way: one Django view, without validation and API keys.
 
 uvicorn tools.bench.contenders.textbook_web:application
 """

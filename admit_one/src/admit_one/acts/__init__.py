@@ -1,4 +1,4 @@
-"""The one record of what people do: who, when, why, and what came of it.
+"""The audit record: what a person did, when, why, and with what result.
 
-Every room that lets a person act writes here; nothing here knows those rooms.
+Every package that lets a person act writes here, and this package imports none of them.
 """

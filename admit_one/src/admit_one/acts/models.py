@@ -1,34 +1,36 @@
-"""What people do, one row an act. Rows stay for ever, longer than what they are about."""
+"""The audit record, one row per act. Rows are kept forever, even after their target is deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
+from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 
 from admit_one.masking import harmless, mask
 
+from .who import LONGEST, login
+
 
 class Act(models.Model):
-    """Somebody did something to something: who, when, why, and what came of it.
+    """What a person did to a target: who, when, why, and with what result.
 
-    What it was done to may be deleted later, so an act also keeps what that was (`facts`).
+    The target may be deleted later, so `facts` keeps what it was.
     """
 
     id = models.BigAutoField(primary_key=True)
-    room = models.CharField(max_length=32, help_text="which part of the system, as set_aside")
-    action = models.CharField(max_length=32, help_text="what was done, as replay")
-    target = models.CharField(max_length=64, blank=True, help_text="the id of what it was done to")
-    group = models.CharField(max_length=255, blank=True, help_text="of several, done to alike")
+    area = models.CharField(max_length=32, help_text="part of the system, such as set_aside")
+    action = models.CharField(max_length=32, help_text="what was done, such as replay")
+    target = models.CharField(max_length=64, blank=True, help_text="the target's id")
+    group = models.CharField(max_length=255, blank=True, help_text="the target's group, if any")
     subject = models.CharField(max_length=255, blank=True, help_text="what the target is about")
     facts = models.JSONField(default=dict, blank=True, help_text="what the target was")
-    by = models.CharField(max_length=255)
+    by = models.CharField(max_length=LONGEST)
     reason = models.TextField(blank=True)
     at = models.DateTimeField(db_default=Now())
     result = models.CharField(
-        max_length=16, blank=True, help_text="empty: its process ended before there was one"
+        max_length=16, blank=True, help_text="empty if the process ended before there was one"
     )
     detail = models.TextField(blank=True, help_text="the error, if there was one")
 
@@ -36,12 +38,19 @@ class Act(models.Model):
         db_table = "acts_act"
         default_permissions = ("view",)
         indexes: ClassVar = [
-            models.Index(fields=["room", "target"], name="acts_act_target"),
+            models.Index(fields=["area", "target"], name="acts_act_target"),
             models.Index(
                 fields=["group", "action", "at"],
                 name="acts_act_group",
                 condition=~models.Q(group=""),
             ),
+            # What the pages for operators filter and search by, the newest first.
+            models.Index(fields=["area", "id"], name="acts_act_area"),
+            models.Index(fields=["action", "id"], name="acts_act_action"),
+            models.Index(fields=["result", "id"], name="acts_act_result"),
+            models.Index(fields=["subject"], name="acts_act_subject"),
+            models.Index(fields=["by"], name="acts_act_by"),
+            models.Index(KT("facts__event_id"), name="acts_act_event"),
         ]
 
     def __str__(self) -> str:
@@ -49,27 +58,7 @@ class Act(models.Model):
 
     @classmethod
     def draft(
-        cls,
-        room: str,
-        action: str,
-        *,
-        by: str,
-        reason: str,
-        target: object = "",
-        group: str = "",
-        subject: str = "",
-        facts: Mapping[str, str] | None = None,
-        result: str = "",
+        cls, area: str, action: str, *, by: str | None = None, reason: str = "", **about: Any
     ) -> Self:
-        """An act, not yet saved. Its reason is masked."""
-        return cls(
-            room=room,
-            action=action,
-            target=str(target),
-            group=group,
-            subject=subject,
-            facts=dict(facts or {}),
-            by=by,
-            reason=mask(reason),
-            result=result,
-        )
+        """An unsaved act by `by`, or else by whoever runs this process. The reason is masked."""
+        return cls(area=area, action=action, by=by or login(), reason=mask(reason), **about)

@@ -1,4 +1,4 @@
-"""What a contract package is made of. It needs pydantic and nothing of Django.
+"""The building blocks of a contract package. They need pydantic, but not Django.
 
 A contract package has a module `topology` with a `TOPOLOGY`, which imports its events:
 
@@ -14,29 +14,23 @@ A contract package has a module `topology` with a `TOPOLOGY`, which imports its 
 `python -m admit_one.contract write PACKAGE` writes its JSON Schemas and golden messages, `check`
 compares them with the classes.
 
-| Room | What it is |
+| Part | What it is |
 |---|---|
 | `event`, `registry` | the base class, and every class by its type |
-| `fields` | the types that fields have: moments, amounts, addresses |
+| `fields` | types for fields: moments, amounts, addresses |
+| `sealed` | fields that only one service can read |
 | `envelope`, `strict_json` | an event on the wire: CloudEvents 1.0 in structured JSON |
 | `topology` | who publishes and who handles |
 | `errors` | everything that can go wrong with a message |
 | `schemas`, `examples` | the files for other teams and languages |
 """
 
-from .envelope import Envelope
-from .errors import Malformed, MessagingError, Rejected, Transient, UnknownEvent
-from .event import Event
-from .topology import Service, Topology
-
-__all__ = [
-    "Envelope",
-    "Event",
-    "Malformed",
-    "MessagingError",
-    "Rejected",
-    "Service",
-    "Topology",
-    "Transient",
-    "UnknownEvent",
-]
+from .envelope import Envelope as Envelope
+from .errors import Malformed as Malformed
+from .errors import MessagingError as MessagingError
+from .errors import Rejected as Rejected
+from .errors import Transient as Transient
+from .errors import UnknownEvent as UnknownEvent
+from .event import Event as Event
+from .topology import Service as Service
+from .topology import Topology as Topology

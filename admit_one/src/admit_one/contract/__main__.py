@@ -4,7 +4,7 @@
     python -m admit_one.contract write shared_contracts
 
 `write` brings the schemas up to date and adds golden messages that are missing. It never changes a
-golden message: consumers out there have read it.
+golden message, because consumers have already read it.
 Exit code: 0 if all is well, 1 if something differs, 2 if there is no such contract.
 """
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("package", help="the contract package, by its Python name")
     options = parser.parse_args()
     try:
-        contract = ContractPackage.load(options.package)
+        contract = ContractPackage(options.package)
         if options.action == "write":
             for path in write(contract):
                 print(f"wrote {path}")

@@ -1,40 +1,48 @@
-"""The envelope of every event: CloudEvents 1.0, structured JSON. The wire is in docs/events.md."""
+"""The envelope of every event: CloudEvents 1.0, structured JSON; docs/events.md describes it."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from uuid_utils import uuid7
 
-from . import strict_json
-from .errors import Malformed, UnknownEvent
+from . import patterns, strict_json
+from .errors import Malformed, MessagingError, UnknownEvent, sent_by
 from .event import Event
 from .fields import Moment
 from .registry import EVENTS
+from .sealed import is_sealed, sealed_fields
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R", bound=Event)
 
 CONTENT_TYPE = "application/cloudevents+json"
 
-# No control characters: ids stand in logs, in AMQP properties and in database columns.
-Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-TRACE_PATTERN = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+Place = tuple[str, str, str]
+"""Where a sealed field stands: id of the event, its type, name of the field."""
+Seal = Callable[[Place, str], str]
+"""Makes the sealed text of a value, or leaves the value as it is."""
+
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=patterns.NAME)]
+
+_TRACE = re.compile(patterns.TRACE)
+_JSON = re.compile(patterns.JSON_MEDIA_TYPE)
 
 
 def _trace_or_none(value: Any) -> Any:
-    """A trace that is none is dropped (W3C Trace Context): no event is lost for its trace."""
-    return value if isinstance(value, str) and re.fullmatch(TRACE_PATTERN, value) else None
+    """Drop an invalid trace (W3C Trace Context): no event is refused because of its trace."""
+    return value if isinstance(value, str) and _TRACE.fullmatch(value) else None
 
 
-Traceparent = Annotated[
-    Annotated[str, Field(pattern=TRACE_PATTERN)] | None, BeforeValidator(_trace_or_none)
-]
+Traceparent = Annotated[str | None, BeforeValidator(_trace_or_none, json_schema_input_type=Any)]
+"""The schema takes anything, as the reader does."""
 
 
 class Attributes(BaseModel):
@@ -42,20 +50,20 @@ class Attributes(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    specversion: Annotated[str, Field(pattern=r"^1\.0$")] = "1.0"
+    specversion: Literal["1.0"]
     id: Name
     source: Name
     type: Name
     subject: Name
     time: Moment
-    correlationid: Name
+    correlationid: Name | None = None
     causationid: Name | None = None
     traceparent: Traceparent = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope(Generic[E]):
-    """One event and what the post needs to know of it. `id` and `source` name it for ever."""
+    """An event with its CloudEvents attributes. `id` and `source` together identify it forever."""
 
     specversion: str = "1.0"
     id: str
@@ -92,7 +100,7 @@ class Envelope(Generic[E]):
         )
 
     def follow(self, event: R) -> Envelope[R]:
-        """The reply to this one: same correlation, this id as its cause, same trace."""
+        """An envelope for the reply: same correlation and trace, and this id as its cause."""
         return Envelope.of(
             event,
             cause=self.id,
@@ -100,8 +108,17 @@ class Envelope(Generic[E]):
             traceparent=self.traceparent,
         )
 
-    def to_json(self) -> bytes:
-        """The bytes on the wire. Raises `ValueError` for a number that JSON does not have."""
+    @property
+    def sensitive_values(self) -> list[str]:
+        """The texts of the event's sensitive fields, to be masked wherever they stand."""
+        values = [getattr(self.data, name, None) for name in self.data.sensitive]
+        return [value for value in values if isinstance(value, str)]
+
+    def to_json(self, seal: Seal | None = None) -> bytes:
+        """The bytes on the wire, with sealed fields as `seal` makes them.
+
+        Raises `ValueError` for a number that JSON does not have, and what `seal` raises.
+        """
         wire: dict[str, Any] = {
             "specversion": "1.0",
             "id": self.id,
@@ -116,36 +133,60 @@ class Envelope(Generic[E]):
             wire["causationid"] = self.causationid
         if self.traceparent is not None:
             wire["traceparent"] = self.traceparent
-        wire["data"] = self.data.model_dump(mode="json")
-        return json.dumps(wire, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        data = wire["data"] = self.data.model_dump(mode="json")
+        if seal is not None:
+            for name in sealed_fields(type(self.data)):
+                data[name] = seal((self.id, self.type, name), data[name])
+        return _to_json(wire).encode()
 
     @classmethod
-    def from_json(cls, raw: bytes) -> Envelope[Any]:
+    def from_json(cls, raw: bytes, unseal: Seal | None = None) -> Envelope[Any]:
         """Read an event from the wire; unknown fields are ignored, known ones are checked.
 
-        Raises `Malformed`, or `UnknownEvent` for a well-formed event of a type not known here.
+        `unseal` gets each sealed text, and returns its value. Raises `Malformed`, `UnknownEvent`
+        for a well-formed event of a type not known here, and what `unseal` raises.
         """
-        value = strict_json.loads(raw)
+        value = strict_json.loads(raw, whole_floats=True)
         if not isinstance(value, dict):
             raise Malformed(f"expected a JSON object, got {type(value).__name__}")
         # Null is the same as not there (CloudEvents JSON format, section 2.1).
         value = {name: given for name, given in value.items() if given is not None}
-        media_type = str(value.get("datacontenttype", "application/json"))
-        if media_type.partition(";")[0].strip().lower() != "application/json":
+        try:
+            return cls._read(value, unseal)
+        except MessagingError as fault:
+            fault.sender = sent_by(value.get("type"), value.get("source"))
+            raise
+
+    @staticmethod
+    def _read(value: dict[str, Any], unseal: Seal | None) -> Envelope[Any]:
+        if not _JSON.fullmatch(str(value.get("datacontenttype", "application/json"))):
             raise Malformed("datacontenttype: expected application/json")
-        attributes = _validated(Attributes, {"correlationid": value.get("subject"), **value})
+        attributes = _validated(Attributes, value)
         event_class = EVENTS.get(attributes.type)
         if event_class is None:
             raise UnknownEvent(f"no event of type {attributes.type!r} is known here")
         if attributes.source != f"/{event_class.producer}":
             raise Malformed(f"source: expected /{event_class.producer} for {attributes.type}")
-        event = _validated(event_class, value.get("data"), at="data.")
-        subject = event.subject
-        # In capitals, a UUID is the same UUID; a text is another text.
-        if subject not in {attributes.subject, attributes.subject.lower()}:
+        data = value.get("data")
+        if unseal is not None and isinstance(data, dict):
+            data = data | {
+                name: unseal((attributes.id, attributes.type, name), data[name])
+                for name in sealed_fields(event_class)
+                if is_sealed(data.get(name))
+            }
+        event = _validated(event_class, data, at="data.")
+        subject, given = event.subject, attributes.subject
+        # A UUID may come in capitals; any other text must match exactly.
+        is_uuid = isinstance(getattr(event, event_class.about), UUID)
+        if subject != (given.lower() if is_uuid else given):
             raise Malformed(f"subject: expected the {event_class.about} of the data")
-        return Envelope(**{**vars(attributes), "subject": subject}, data=event)
+        correlation = attributes.correlationid or given
+        return Envelope(
+            **{**vars(attributes), "subject": subject, "correlationid": correlation}, data=event
+        )
 
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -154,8 +195,14 @@ def _validated(model: type[M], value: Any, at: str = "") -> M:
     try:
         return model.model_validate(value, extra="ignore")
     except ValidationError as error:
-        faults = (
-            f"{at}{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        )
-        raise Malformed("; ".join(faults)) from None
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        texts = (f"{at}{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
+        kinds = (f"{at}{_field(fault['loc'])} {fault['type']}" for fault in faults)
+        raise Malformed(
+            patterns.visible("; ".join(texts)), kind=", ".join(dict.fromkeys(kinds))
+        ) from None
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    """Which field it is, for all entries of a list alike."""
+    return ".".join("*" if isinstance(part, int) else part for part in place)

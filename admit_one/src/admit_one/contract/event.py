@@ -1,7 +1,7 @@
 """The base class of every event.
 
 A published event never changes its meaning; it may gain optional fields.
-Everything else is a successor with a name of its own (`user_subscribed.v2`).
+Any other change needs a new type (`user_subscribed.v2`).
 """
 
 from __future__ import annotations
@@ -15,31 +15,36 @@ from . import registry
 
 
 class Event(BaseModel):
-    """A fact that one service publishes: strict when written, frozen, and silent in errors.
+    """A fact that one service publishes: immutable, strict when written, never quoted in errors.
 
-    A subclass sets `type`, `producer` and `about`, and registers itself. Raises `TypeError` when
-    it is defined with a type that is taken, or names a field that it does not have.
+    A subclass sets `type`, `producer` and `about`, and registers itself. Defining one raises
+    `TypeError` if its type is taken, if it names a field that it does not have, or if no reader
+    would find or could open one of its fields.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     type: ClassVar[str]
-    """The routing key, and the name of the event for ever."""
+    """The routing key; it never changes."""
     producer: ClassVar[str]
     """The only service that may publish it; that service's exchange carries it."""
     about: ClassVar[str]
     """The field that names what the event is about: the subject of its envelope."""
     sensitive: ClassVar[Collection[str]] = frozenset()
     """Fields that no log, list or page shows in clear."""
+    sealed_for: ClassVar[str] = ""
+    """The only service that can read its fields of the type `Sealed`."""
+    signed: ClassVar[bool] = False
+    """Whether it makes its receiver tell, move or accept a secret: then it must be signed."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        if "type" in vars(cls):
+        if "type" in vars(cls) or "type" in cls.model_fields:
             registry.register(cls)
 
     @property
     def subject(self) -> str:
-        """What the event is about: the subject of its envelope."""
+        """The value of the `about` field, as text."""
         return str(getattr(self, self.about))
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:

@@ -6,11 +6,10 @@ import types
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from .envelope import Envelope
 from .errors import ContractError
@@ -55,16 +54,12 @@ def example_of(event_class: type[Event]) -> Envelope[Event]:
 
 def _values(model: type[BaseModel]) -> dict[str, Any]:
     return {
-        name: _value(f"{model.__name__}.{name}", field)
+        name: field.examples[0]
+        if field.examples
+        else _of_type(f"{model.__name__}.{name}", field.annotation)
         for name, field in model.model_fields.items()
         if field.examples or field.is_required()
     }
-
-
-def _value(name: str, field: FieldInfo) -> Any:
-    if field.examples:
-        return field.examples[0]
-    return _of_type(name, field.annotation)
 
 
 def _of_type(name: str, annotation: Any) -> Any:
@@ -80,6 +75,8 @@ def _of_type(name: str, annotation: Any) -> Any:
 def _of_generic(name: str, annotation: Any) -> Any:
     """An example of `Optional[…]`, `list[…]` and their like: of the first type inside."""
     origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _of_type(name, inside[0])
     if origin in {Union, types.UnionType}:
         return _of_type(name, inside[0])
     if origin in {tuple, list, set, frozenset}:

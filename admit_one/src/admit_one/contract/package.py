@@ -14,19 +14,13 @@ from .topology import Topology
 
 @dataclass(frozen=True)
 class ContractPackage:
-    """The contract in the Python package `name`."""
+    """The contract in the Python package `name`, imported with all its events."""
 
     name: str
 
-    @classmethod
-    def load(cls, name: str) -> ContractPackage:
-        """Import the package with its topology, which registers its events.
-
-        Raises `ContractError` if there is no such package, or no `TOPOLOGY` in it.
-        """
-        package = cls(name)
-        _ = package.topology
-        return package
+    def __post_init__(self) -> None:
+        """Raises `ContractError` if there is no such package, or no `TOPOLOGY` in it."""
+        _ = self.topology
 
     @property
     def topology(self) -> Topology:
@@ -62,10 +56,10 @@ class ContractPackage:
         try:
             return self.golden_path(event).read_bytes()
         except FileNotFoundError:
-            mend = f"python -m admit_one.contract write {self.name}"
-            raise ContractError(f"{event.type} has no golden message: {mend}") from None
+            fix = f"python -m admit_one.contract write {self.name}"
+            raise ContractError(f"{event.type} has no golden message: {fix}") from None
 
     @property
     def _folder(self) -> Path:
-        # Of the module, not of the package: that may be a namespace without a folder of its own.
+        # The module's folder: a namespace package has none of its own.
         return Path(str(import_module(f"{self.name}.topology").__file__)).parent

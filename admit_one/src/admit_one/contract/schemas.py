@@ -2,7 +2,7 @@
 
 `schemas/<type>.schema.json` is the JSON Schema (2020-12) of the whole message, and follows the
 class. `golden/<type>.json` is one message as it was first sent, byte for byte. It is written once
-and never again: a consumer that can no longer read it has broken the contract.
+and never changed: a consumer that can no longer read it has broken the contract.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from . import patterns
 from .envelope import Attributes, Envelope
 from .errors import ContractError, Malformed
 from .event import Event
@@ -26,7 +27,9 @@ def schema_of(event_class: type[Event]) -> dict[str, Any]:
     if parts := data.pop("$defs", None):
         message["$defs"] = parts
     message["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    message["$id"] = f"urn:{event_class.__module__.partition('.')[0]}:{event_class.type}"
+    # The namespace is fixed: a package's name may have an underscore, which no URN may have there.
+    package = event_class.__module__.partition(".")[0]
+    message["$id"] = f"urn:event-schema:{package}:{event_class.type}"
     message["title"] = event_class.type
     message["description"] = event_class.__doc__ or ""
     for open_object in (message, data):
@@ -34,15 +37,40 @@ def schema_of(event_class: type[Event]) -> dict[str, Any]:
     properties = message["properties"]
     properties["type"] = {"const": event_class.type}
     properties["source"] = {"const": f"/{event_class.producer}"}
-    properties["datacontenttype"] = {"const": "application/json"}
+    properties["datacontenttype"] = {
+        "anyOf": [{"type": "string", "pattern": patterns.JSON_MEDIA_TYPE}, {"type": "null"}]
+    }
     properties["data"] = data
-    message["required"] = sorted({*message["required"], "specversion", "data"} - {"correlationid"})
+    about = data["properties"].get(event_class.about, {})
+    if "pattern" in about:  # what they have in common; a schema cannot say that both are the same
+        properties["subject"] |= {key: about[key] for key in ("pattern", "format") if key in about}
+    message["required"] = sorted({*message["required"], "data"})
+    _end_with_the_text(message)
     return message
 
 
+def _end_with_the_text(schema: Any) -> None:
+    """Keep a line break off the end of each text: for Python and Java `$` also matches before one.
+
+    Changes `schema`.
+    """
+    if isinstance(schema, list):
+        for part in schema:
+            _end_with_the_text(part)
+    elif isinstance(schema, dict):
+        for part in schema.values():
+            _end_with_the_text(part)
+        if isinstance(schema.get("pattern"), str) and schema["pattern"].endswith("$"):
+            schema.setdefault("not", {"pattern": r"\n$"})
+
+
 def as_text(schema: dict[str, Any]) -> str:
-    """The schema as it is committed: sorted, so that a difference is a difference."""
-    return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """The schema as it is committed: sorted, so that a diff shows only real changes.
+
+    A character that nobody sees is written as its escape.
+    """
+    text = json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False)
+    return "\n".join(patterns.visible(line) for line in text.split("\n")) + "\n"
 
 
 def write(contract: ContractPackage) -> Iterator[Path]:
@@ -61,15 +89,28 @@ def write(contract: ContractPackage) -> Iterator[Path]:
 
 
 def faults(contract: ContractPackage) -> Iterator[str]:
-    """What differs between the classes and the files, a sentence each."""
+    """What differs between the classes and the files, one sentence each."""
     for event in contract.events:
         path = contract.schema_path(event)
         if not path.exists():
             yield f"{event.type} has no schema: expected {path}"
         elif path.read_text(encoding="utf-8") != as_text(schema_of(event)):
             yield f"{path}: differs from the class {event.__name__}"
+        for pattern, fault in _unportable(schema_of(event)):
+            yield f"{event.type}: not every language compiles the pattern {pattern}: {fault}"
         yield from _golden_faults(contract, event)
     yield from _strays(contract)
+
+
+def _unportable(schema: Any) -> Iterator[tuple[str, str]]:
+    """Each pattern that not every language compiles, and what is wrong with it."""
+    parts = schema.values() if isinstance(schema, dict) else schema
+    for part in parts:
+        if isinstance(part, dict | list):
+            yield from _unportable(part)
+    pattern = schema.get("pattern") if isinstance(schema, dict) else None
+    if isinstance(pattern, str) and (fault := patterns.unportable(pattern)):
+        yield pattern, fault
 
 
 def _golden_faults(contract: ContractPackage, event: type[Event]) -> Iterator[str]:
@@ -87,11 +128,11 @@ def _golden_faults(contract: ContractPackage, event: type[Event]) -> Iterator[st
 
 
 def _strays(contract: ContractPackage) -> Iterator[str]:
-    """Files that belong to no event."""
+    """Files that belong to no event. Others, such as __init__.py, are none of ours."""
     for path_of in (contract.schema_path, contract.golden_path):
         expected = {path_of(event) for event in contract.events}
         for folder in {path.parent for path in expected if path.parent.exists()}:
-            for path in sorted(set(folder.iterdir()) - expected):
+            for path in sorted(set(folder.glob("*.json")) - expected):
                 yield f"{path}: no event of {contract.name} has this type"
 
 

@@ -1,1 +1,1 @@
-"""Statements that the ORM cannot express, and how we wait for a database that is away."""
+"""Statements that the ORM cannot express, what a session must be like, and waiting out outages."""

@@ -1,9 +1,8 @@
 """Set-based writes that Django's ORM cannot express, for SQLite and PostgreSQL alike.
 
 Why not the ORM: `bulk_create(ignore_conflicts=True)` does not report which rows were new, which is
-the whole point of an inbox; `bulk_update` writes a CASE for each row, slow for hundreds; and a
-placeholder for each value, written into the statement by the client, costs PostgreSQL and us five
-times as much as one array for each column that is sent in binary.
+the whole point of an inbox; `bulk_update` writes a CASE for each row, which is slow for hundreds;
+and a placeholder per value costs PostgreSQL and us five times as much as a binary array per column.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ NATIVE = {
     "TextField": str,
     "UUIDField": UUID,
 }
-"""What PostgreSQL's driver takes as it is; asking Django of each value would cost far more."""
+"""Types that PostgreSQL's driver takes as they are; Django's conversion would cost far more."""
 
 SQLITE_PARAMETERS = 32_000
 """SQLite takes 32,766 parameters in a statement (SQLITE_MAX_VARIABLE_NUMBER since 3.32)."""
@@ -34,7 +33,7 @@ SQLITE_PARAMETERS = 32_000
 
 def insert(model: type[models.Model], rows: Sequence[Row]) -> None:
     """Insert `rows` (all with the same fields)."""
-    _insert(model, rows, conflict=(), returning=())
+    insert_new(model, rows, conflict=(), returning=())
 
 
 def insert_new(
@@ -44,13 +43,34 @@ def insert_new(
     conflict: Sequence[str],
     returning: Sequence[str],
 ) -> list[tuple[Any, ...]]:
-    """Insert `rows` (all with the same fields), skipping those that conflict with a row there.
+    """Insert `rows` (all with the same fields), skipping those that conflict with an existing row.
 
-    `conflict` names the fields of the unique constraint, `returning` those to give back.
-    Returns a tuple for each row that was really inserted, in no order.
-    Callers sort rows by the conflict fields: two batches in other order would deadlock.
+    `conflict` names the fields of the unique constraint, `returning` those to return.
+    Returns a tuple for each inserted row, in no particular order.
+    Sort `rows` by the conflict fields: two batches in different orders would deadlock.
     """
-    return _insert(model, rows, conflict=conflict, returning=returning)
+    if not rows:
+        return []
+    names = list(rows[0])
+    fields = _fields(model, names)
+    returned = _fields(model, returning)
+    connection = connections[router.db_for_write(model)]
+    table, columns = _table(connection, model), _names(connection, fields)
+    tail = ""
+    if conflict:
+        unique, given_back = (_names(connection, f) for f in (_fields(model, conflict), returned))
+        tail = f"ON CONFLICT ({unique}) DO NOTHING RETURNING {given_back}"
+    inserted: list[tuple[Any, ...]] = []
+    with _cursor(connection) as cursor:
+        for given, values in _given(connection, fields, names, rows):
+            # Without WHERE, SQLite would read ON as the condition of a join.
+            cursor.execute(
+                f"INSERT INTO {table} ({columns}) SELECT * FROM {given} WHERE true {tail}",  # noqa: S608 (model's names)
+                values,
+            )
+            if returned:
+                inserted.extend(_as_python(row, returned) for row in cursor.fetchall())
+    return inserted
 
 
 def update_from(
@@ -60,7 +80,7 @@ def update_from(
 
     With `only_where_null`, the name of a field, only where that field is null: the first writer
     wins and a repeated write changes nothing.
-    Returns the keys of the rows that were changed, in no order.
+    Returns the keys of the rows that were changed, in no particular order.
     """
     if not rows:
         return []
@@ -88,41 +108,10 @@ def update_from(
     return changed
 
 
-def _insert(
-    model: type[models.Model],
-    rows: Sequence[Row],
-    *,
-    conflict: Sequence[str],
-    returning: Sequence[str],
-) -> list[tuple[Any, ...]]:
-    if not rows:
-        return []
-    names = list(rows[0])
-    fields = _fields(model, names)
-    returned = _fields(model, returning)
-    connection = connections[router.db_for_write(model)]
-    table, columns = _table(connection, model), _names(connection, fields)
-    tail = ""
-    if conflict:
-        unique, given_back = (_names(connection, f) for f in (_fields(model, conflict), returned))
-        tail = f"ON CONFLICT ({unique}) DO NOTHING RETURNING {given_back}"
-    inserted: list[tuple[Any, ...]] = []
-    with _cursor(connection) as cursor:
-        for given, values in _given(connection, fields, names, rows):
-            # WHERE true: SQLite would else take ON for the condition of a join.
-            cursor.execute(
-                f"INSERT INTO {table} ({columns}) SELECT * FROM {given} WHERE true {tail}",  # noqa: S608 (model's names)
-                values,
-            )
-            if returned:
-                inserted.extend(_as_python(row, returned) for row in cursor.fetchall())
-    return inserted
-
-
 def _given(
     connection: Any, fields: Sequence[Field], names: Sequence[str], rows: Sequence[Row]
 ) -> Iterator[tuple[str, list[Any]]]:
-    """`rows` as a table `given (column1, column2, …)`: its SQL and parameters, in few parts."""
+    """`rows` as tables `given (column1, column2, …)`: SQL and parameters, in few statements."""
     if connection.vendor == "sqlite":
         step = SQLITE_PARAMETERS // len(fields)
         row_of_values = f"({', '.join(['%s'] * len(fields))})"
@@ -138,16 +127,15 @@ def _given(
 
 
 def _array(values: Sequence[Any], column_type: str | None) -> str:
-    """The placeholder of an array of these values."""
-    # Without the length of a varchar: a cast would cut silently what is too long.
+    # Without the length of a varchar: the cast would silently truncate.
     element = str(column_type).partition("(")[0]
-    # In binary an array must name the type of its elements, and nulls alone do not show it.
+    # A binary array names the type of its elements, which nulls alone do not show.
     form = "%t" if all(value is None for value in values) else "%b"
     return f"{form}::{element}[]"
 
 
 def _cursor(connection: Any) -> Any:
-    """A cursor with Django's errors and log; on PostgreSQL one whose server binds the values."""
+    """A cursor with Django's errors and query log; on PostgreSQL, the server binds the values."""
     if connection.vendor == "sqlite":
         return connection.cursor()
     connection.ensure_connection()

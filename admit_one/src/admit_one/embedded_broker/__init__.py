@@ -1,7 +1,9 @@
 """The embedded broker: a Kombu transport over one SQLite file.
 
-At least once, on one machine, surviving `kill -9`: the same promise as RabbitMQ for what this
-project uses of it, proved by one conformance suite for both; not a replacement for RabbitMQ.
+It delivers at least once, on one machine, and survives `kill -9`. For the features that this
+project uses, one conformance suite tests it and RabbitMQ. It does not replace RabbitMQ: priorities,
+streams, alternate exchanges and bindings between exchanges are refused by name, and Celery offers
+its gossip and mingle to no broker of this kind.
 
 Importing this package makes `sqlite:////absolute/path` a broker URL for kombu and for Celery.
 """

@@ -1,7 +1,7 @@
-"""How a waiting consumer is woken at once: a datagram that means nothing but "look again".
+"""Wakes a waiting consumer at once, with a datagram that means only "look at the rows".
 
-The row is the truth and the bell only the fast path: whoever waits also looks by itself every
-`interval` seconds. Linux's abstract sockets leave no file behind; elsewhere the waiting is short.
+A wake-up may be lost: a waiting consumer also looks every `interval` seconds. On Linux, abstract
+sockets leave no file behind; other systems can wake only their own process, so they poll faster.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import sys
 
 
 class Bell:
-    """The bell of one connection; it rings those of others. `fileno()` is readable once rung."""
+    """The bell of one connection; it rings those of others. `fileno()` is readable once it rang."""
 
     def __init__(self, broker: int, holder: int) -> None:
         self._broker = broker
         if sys.platform == "linux":
             self.interval = 0.05
-            self._ear = self._mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._ear.bind(self._address(holder))
+            self._receiver = self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._receiver.bind(self._address(holder))
         else:
             self.interval = 0.005
-            self._ear, self._mouth = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._ear.setblocking(False)
-        self._mouth.setblocking(False)
+            self._receiver, self._sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
         self._holder = holder
 
     def _address(self, holder: int) -> str:
@@ -33,29 +33,28 @@ class Bell:
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
-        return self._ear.fileno()
+        return self._receiver.fileno()
 
     def ring(self, holder: int) -> None:
-        """Wake `holder`. One who is gone, or has rings enough to wake up, needs no more."""
+        """Wake `holder`, unless it is gone or its socket is full of rings already."""
         with contextlib.suppress(OSError):
-            if self._ear is self._mouth:
-                self._mouth.sendto(b"!", self._address(holder))
+            if self._receiver is self._sender:
+                self._sender.sendto(b"!", self._address(holder))
             elif holder == self._holder:
-                self._mouth.send(b"!")
+                self._sender.send(b"!")
 
     def silence(self) -> None:
-        """Take all rings so far; a look at the rows must follow."""
+        """Discard all rings so far; look at the rows afterwards."""
         with contextlib.suppress(OSError):
-            while self._ear.recv(1):
+            while self._receiver.recv(1):
                 pass
 
     def wait(self, timeout: float) -> None:
         """Return when rung, or after `timeout` seconds or `interval`, whichever is less."""
         waiting = select.poll()
-        waiting.register(self._ear, select.POLLIN)
+        waiting.register(self._receiver, select.POLLIN)
         waiting.poll(min(timeout, self.interval) * 1000)
 
     def close(self) -> None:
-        """No more rings."""
-        self._ear.close()
-        self._mouth.close()
+        self._receiver.close()
+        self._sender.close()

@@ -1,8 +1,7 @@
-"""A channel with py-amqp's face: the same methods, events, errors and tags."""
+"""A channel with py-amqp's interface: the same methods, events, errors and tags."""
 
 from __future__ import annotations
 
-import amqp
 from kombu.transport import pyamqp
 from kombu.transport.base import StdChannel
 
@@ -12,10 +11,9 @@ from .publishing import Publishing
 
 
 class Channel(Declaring, Publishing, Consuming, StdChannel):  # type: ignore[misc]  # read-only
-    """Made by `Connection.channel`. Messages are given in kombu's class for py-amqp's."""
+    """Made by `EmbeddedConnection.channel`, with all that kombu adds to a channel of py-amqp."""
 
     Message = pyamqp.Message
-
-    def message_to_python(self, raw_message: amqp.Message) -> pyamqp.Message:
-        """The message for those who use kombu's consumers."""
-        return self.Message(raw_message, channel=self)
+    prepare_message = pyamqp.Channel.prepare_message
+    prepare_queue_arguments = pyamqp.Channel.prepare_queue_arguments  # type: ignore[assignment]
+    message_to_python = pyamqp.Channel.message_to_python

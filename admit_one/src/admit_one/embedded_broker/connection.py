@@ -13,33 +13,36 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from amqp.exceptions import NotFound, RecoverableConnectionError
+from amqp.exceptions import ChannelError, PreconditionFailed, RecoverableConnectionError
 
 from . import holders
+from .base_channel import BaseChannel
 from .bell import Bell
 from .channel import Channel
 from .consuming import Consumer
 from .file import as_connection_error, open_broker_file, transaction
 from .lock import LockFile
 from .messages import Claimed, Messages
-from .publishing import Publication, Publishing
+from .publishing import BasicPublish, Publishing
 from .routing import Router
 
-CLAIM = 500
-"""Messages taken in one statement where the prefetch count sets no lower limit."""
+MAX_CLAIM = 500
+"""Messages claimed by one statement, unless the prefetch count is lower."""
 
 Event = Callable[[], None]
+Answer = tuple[BaseChannel, Event]
 
-_all: weakref.WeakSet[Connection] = weakref.WeakSet()
+_all: weakref.WeakSet[EmbeddedConnection] = weakref.WeakSet()
 _left_to_the_parent: list[sqlite3.Connection] = []
 
 
-class Connection:
-    """A connection to the embedded broker, with py-amqp's face. Threads may share it."""
+class EmbeddedConnection:
+    """A connection to the embedded broker, with py-amqp's interface. Threads may share it."""
 
-    def __init__(self, path: str, client: Any = None) -> None:
+    def __init__(self, path: str, client: Any = None, *, confirm_publish: bool = False) -> None:
         self.client = client  # kombu remembers its declarations there
         self.path = os.path.realpath(path)
+        self.confirm_publish = confirm_publish
         self.channels: dict[int, Channel] = {}
         self.db = open_broker_file(self.path)
         self.messages = Messages(self.db, Router(self.db))
@@ -48,27 +51,26 @@ class Connection:
             self.holder = holders.register(self.db, self._lock_file)
         self._bell = Bell(self._lock_file.identity, self.holder)
         self._lock = threading.RLock()
-        self._outgoing: list[tuple[Publishing, Publication]] = []
-        self._answers: deque[Event] = deque()
+        self.outgoing: list[tuple[Publishing, BasicPublish]] = []
+        self._answers: deque[Answer] = deque()
         self._deliveries: deque[tuple[Consumer, Claimed]] = deque()
         self._to_ring: set[int] = set()
         self._next_sweep = 0.0
-        self._last_channel = 0
         self.connected = True
         _all.add(self)
 
     def channel(self, channel_id: int | None = None) -> Channel:
-        """A new channel."""
         with self.using():
-            self._last_channel = channel_id or self._last_channel + 1
-            channel = self.channels[self._last_channel] = Channel(self, self._last_channel)
+            number = channel_id or max(self.channels, default=0) + 1
+            channel = self.channels[number] = Channel(self, number)
             return channel
 
     @contextlib.contextmanager
     def using(self) -> Iterator[None]:
-        """This thread's turn. RecoverableConnectionError: closed, forked away, or the file failed.
+        """Lock the connection for this thread.
 
-        After a failure of the file nothing here can be trusted: others shall take what we hold.
+        Raises `RecoverableConnectionError` if it is closed or inherited by a fork, or if the file
+        fails; then it is closed, so that others get the messages that it held.
         """
         with self._lock:
             if not self.connected:
@@ -81,9 +83,9 @@ class Connection:
                 raise
 
     def drain_events(self, timeout: float | None = None) -> None:
-        """Commit what was published, then handle one event; `socket.timeout` if there is none.
+        """Commit what was published, then handle one event. Raises `TimeoutError` if there is none.
 
-        `timeout` is in seconds; None waits for ever, 0 only takes what is there.
+        `timeout` is in seconds; None waits forever, 0 does not wait.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -95,7 +97,7 @@ class Connection:
                 return
             left = self._bell.interval if deadline is None else deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError("timed out")  # socket.timeout by its newer name
+                raise TimeoutError("timed out")
             self._bell.wait(left)
 
     def _next_event(self) -> Event | None:
@@ -106,7 +108,7 @@ class Connection:
                 self.sweep()
             self._claim()
         if self._answers:
-            return self._answers.popleft()
+            return self._answers.popleft()[1]
         if self._deliveries:
             consumer, claimed = self._deliveries.popleft()
             return consumer.delivery(claimed)
@@ -114,32 +116,32 @@ class Connection:
 
     def _claim(self) -> None:
         for consumer in self._consumers():
-            limit = min(CLAIM, consumer.capacity())
+            limit = min(MAX_CLAIM, consumer.capacity())
             if limit <= 0 or not self.messages.has_ready(consumer.queue.id):
                 continue
             with self.write():
                 claimed = self.messages.claim(consumer.queue.id, self.holder, limit)
                 if consumer.no_ack:
                     self.messages.remove([message.id for message in claimed], self.holder)
-            if not consumer.no_ack:
-                consumer.outstanding += len(claimed)
+                else:
+                    consumer.outstanding += len(claimed)
             self._deliveries.extend((consumer, message) for message in claimed)
 
     def _consumers(self) -> list[Consumer]:
         return [c for channel in self.channels.values() for c in channel.consumers.values()]
 
-    def take_back(self, consumers: Iterable[Consumer]) -> None:
-        """Give back, in the caller's transaction, what these consumers were not yet handed."""
-        gone = set(consumers)
-        unseen = [item for item in self._deliveries if item[0] in gone]
-        self._deliveries = deque(item for item in self._deliveries if item[0] not in gone)
+    def release_undelivered(self, consumers: Iterable[Consumer]) -> None:
+        """Undo, in the caller's transaction, the claims that these consumers have not yet seen."""
+        stopped = set(consumers)
+        unseen = [item for item in self._deliveries if item[0] in stopped]
+        self._deliveries = deque(item for item in self._deliveries if item[0] not in stopped)
         for consumer, _ in unseen:
             consumer.outstanding -= 1
         self.messages.undo_claim([claimed.id for _, claimed in unseen], self.holder)
 
     @contextlib.contextmanager
     def write(self, *, durable: bool = False) -> Iterator[None]:
-        """One transaction; whoever got something to deliver is woken once it is committed."""
+        """One transaction; after its commit, wake the consumers of queues that got messages."""
         self._to_ring.clear()
         with transaction(self.db, durable=durable):
             self.messages.begin()
@@ -149,101 +151,136 @@ class Connection:
             self._bell.ring(holder)
 
     def ring_later(self, others: Iterable[int]) -> None:
-        """Wake these holders too once the transaction is committed."""
+        """Wake these holders, too, once the transaction is committed."""
         self._to_ring.update(others)
 
     def look_again(self) -> None:
-        """There may be room for more: the thread that drains shall look, or Celery's loop."""
+        """Wake the thread that drains, or Celery's loop: there may be room for more messages."""
         self._bell.ring(self.holder)
 
-    def post(self, channel: Publishing, publication: Publication) -> None:
-        """Keep a publication until the next `flush`."""
-        self._outgoing.append((channel, publication))
-
     def flush(self) -> None:
-        """Commit all publications in one transaction; only then they are confirmed."""
-        if not self._outgoing:
+        """Commit all `outgoing` messages in one transaction, then queue their confirms."""
+        if not self.outgoing:
             return
-        outgoing, self._outgoing = self._outgoing, []
-        errors: dict[Publishing, NotFound] = {}
+        outgoing, self.outgoing = self.outgoing, []
+        try:
+            self._commit(outgoing)
+        except ChannelError:
+            raise
+        except BaseException:
+            # Nothing will answer for these any more: who waits for it sees a closed connection.
+            self.collect()
+            raise
+
+    def _commit(self, outgoing: list[tuple[Publishing, BasicPublish]]) -> None:
+        """Each publication gets its answer, whatever is wrong with another."""
+        errors: dict[Publishing, ChannelError] = {}
         confirmed: dict[Publishing, int] = {}
-        refused: list[Event] = []
+        refused: list[Answer] = []
         with self.write(durable=not all(publication.is_transient for _, publication in outgoing)):
             for channel, publication in outgoing:
-                if channel in errors:  # RabbitMQ has closed it by now and drops the rest
+                if channel in errors:  # RabbitMQ would have closed it and would drop the rest
                     continue
                 try:
-                    taken = self.messages.publish(publication.letter)
-                except NotFound as error:
+                    taken = self._publish(publication, is_confirmed=channel.confirming)
+                except ChannelError as error:
                     errors[channel] = error
-                    continue
-                confirmed[channel] = publication.tag
-                if taken is None and publication.mandatory:
-                    refused.append(partial(channel.on_return, publication))
-                elif taken is False and channel.confirming:
-                    refused.append(partial(channel.on_nack, publication.tag))
-        self._answers += refused  # before the ack of many, which would cover them
-        self._answers += [partial(c.on_ack, tag) for c, tag in confirmed.items() if c.confirming]
-        for channel, not_found in errors.items():
-            if channel.confirming:
-                self._answers.append(partial(channel.fail, not_found))
-            else:
-                channel.fail(not_found)
+                else:
+                    confirmed[channel] = publication.tag
+                    if taken is None and publication.mandatory:
+                        refused.append((channel, partial(channel.on_return, publication)))
+                    elif taken is False and channel.confirming:
+                        refused.append((channel, partial(channel.on_nack, publication.tag)))
+        self._answers += refused  # before the ack of multiple tags, which would cover them
+        self._answers += [
+            (c, partial(c.on_ack, tag)) for c, tag in confirmed.items() if c.confirming
+        ]
+        self._answers += [(c, partial(c.fail, e)) for c, e in errors.items() if c.confirming]
+        for channel, fault in errors.items():
+            if not channel.confirming:
+                channel.fail(fault)
+
+    def _publish(self, publication: BasicPublish, *, is_confirmed: bool) -> bool | None:
+        """As `Messages.publish`, which leaves no part of a publication if it fails.
+
+        A fault that nobody expects costs this publication only: it is refused, or the channel
+        is closed if nobody waits for confirms.
+        """
+        self.db.execute("SAVEPOINT publication")
+        try:
+            taken = self.messages.publish(publication.packed)
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            self.db.execute("ROLLBACK TO publication")
+            if isinstance(error, ChannelError):
+                raise
+            if not is_confirmed:
+                fault = f"PRECONDITION_FAILED - {type(error).__name__} while it was written"
+                raise PreconditionFailed(fault) from error
+            taken = False
+        finally:
+            if self.db.in_transaction:
+                self.db.execute("RELEASE publication")
+        return taken
+
+    def take_answers(self, channel: Publishing) -> list[Event]:
+        """What the broker has to say to this channel, to be handled by the caller."""
+        taken = [event for to, event in self._answers if to is channel]
+        self._answers = deque(answer for answer in self._answers if answer[0] is not channel)
+        return taken
 
     def sweep(self) -> None:
-        """Bury dead holders, expired messages and unused queues; notice if we lost a consumer."""
+        """Clean up dead holders, expired messages and unused queues; cancel our lost consumers."""
         dead = holders.find_dead(self.db, self._lock_file)
         unused = holders.find_unused_queues(self.db)
         if dead or unused or self.messages.has_expired_or_parked():
             with self.write():
                 for holder in dead:
                     self.ring_later(holders.remove_holder(self.db, self.messages, holder))
-                for queue in unused:
-                    self.ring_later(holders.drop_unused_queue(self.db, queue))
-                self.messages.bury_expired()
-                self.messages.bury_parked()
+                self.ring_later(holders.drop_unused_queues(self.db))
+                self.messages.dead_letter_expired()
+                self.messages.retry_parked()
         alive = holders.find_consumers(self.db, self.holder)
         for consumer in self._consumers():
             if consumer.number not in alive:
                 self._deliveries = deque(d for d in self._deliveries if d[0] is not consumer)
-                self._answers.append(partial(consumer.channel.on_cancel, consumer))
+                on_cancel = partial(consumer.channel.on_cancel, consumer)
+                self._answers.append((consumer.channel, on_cancel))
 
     def close(self) -> None:
-        """Say goodbye: unacknowledged messages go back, exclusive queues and the bell go."""
+        """Close: requeue unacknowledged messages, and delete exclusive queues."""
         with self._lock, contextlib.suppress(RecoverableConnectionError):
             with self.using():
                 self.flush()
                 with self.write():
-                    self.take_back(self._consumers())
+                    self.release_undelivered(self._consumers())
                     self.ring_later(holders.remove_holder(self.db, self.messages, self.holder))
             self.collect()
 
     def collect(self) -> None:
-        """Let go without a goodbye: others find us dead and take what we held."""
+        """Close without writing to the file: others will find us dead and requeue what we held."""
         with self._lock:
             if not self.connected:
                 return
             self.connected = False
             for channel in list(self.channels.values()):
                 channel.collect()
-            self._outgoing.clear()
-            self._answers.clear()
-            self._deliveries.clear()
             self.db.close()
             self._lock_file.leave(self.holder)
             self._bell.close()
 
     def fileno(self) -> int:
-        """Readable when it is time to drain."""
+        """A descriptor that is readable when it is time to drain."""
         return self._bell.fileno()
 
     @property
     def interval(self) -> float:
-        """Seconds after which to drain even if nothing was readable."""
+        """Seconds after which to drain even if `fileno()` is not readable."""
         return self._bell.interval
 
     def leave_to_parent(self) -> None:
-        """In a forked child: the connection is the parent's; SQLite must not even close it here."""
+        """In a forked child: the connection is the parent's, and SQLite must not close it here."""
         self._lock = threading.RLock()
         if self.connected:
             self.connected = False

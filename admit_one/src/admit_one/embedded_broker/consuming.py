@@ -1,4 +1,4 @@
-"""Consumers, deliveries and what becomes of them: the third chapter of a channel's methods."""
+"""A channel's methods for consumers, deliveries and acknowledgements."""
 # ruff: noqa: ARG002, PLR0917  (the signatures are py-amqp's)
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ from functools import partial
 from typing import Any
 
 import amqp
-from amqp.exceptions import AMQPNotImplementedError, ConsumerCancelled, PreconditionFailed
+from amqp.exceptions import (
+    AMQPNotImplementedError,
+    ConsumerCancelled,
+    NotAllowed,
+    PreconditionFailed,
+)
 
 from . import entities, holders
+from .base_channel import BaseChannel
 from .messages import Claimed
-from .plumbing import Plumbing
 from .wire_properties import unpack_properties
 
 BASIC_CANCEL = (60, 30)
@@ -24,7 +29,7 @@ UNLIMITED = 65_535
 
 @dataclass(eq=False)
 class Consumer:
-    """Who takes messages from a queue. `number` is its row, `outstanding` what it has in hand."""
+    """One consumer. `number` is its row, `outstanding` its count of unacknowledged messages."""
 
     channel: Consuming
     tag: str
@@ -39,19 +44,19 @@ class Consumer:
     def capacity(self) -> int:
         """How many more messages it may be given."""
         if self.no_ack:
-            return 1  # they are gone once taken: not one more than can be handed over
+            return 1  # a claim deletes them, so claim no more than is delivered at once
         own = self.prefetch - self.outstanding if self.prefetch else UNLIMITED
         return min(own, self.channel.capacity())
 
     def delivery(self, claimed: Claimed) -> Callable[[], None]:
-        """The claimed message with its tag, ready to be handed over by a call."""
+        """A call that hands the claimed message, with its tag, to the callback."""
         tag = self.channel.next_tag(claimed, self)
         message = self.channel.unpack(claimed, self.queue, delivery_tag=tag, consumer_tag=self.tag)
         return partial(self.callback, message) if self.callback else lambda: None
 
 
-class Consuming(Plumbing):
-    """Takes messages and answers for them."""
+class Consuming(BaseChannel):
+    """Takes messages and acknowledges them."""
 
     auto_decode = True
     """Whether a body that names its encoding is given as text, as py-amqp does."""
@@ -67,19 +72,23 @@ class Consuming(Plumbing):
 
     @property
     def no_ack_consumers(self) -> set[str]:
-        """The tags of consumers whose messages need no ack; kombu asks."""
+        """The tags of consumers whose messages need no ack; kombu reads it."""
         return {tag for tag, consumer in self.consumers.items() if consumer.no_ack}
 
-    def _give_up(self, db: sqlite3.Connection) -> None:
+    def _release(self, db: sqlite3.Connection) -> None:
         connection = self._require_open()
-        connection.take_back(self.consumers.values())
-        connection.messages.give_back(
+        connection.release_undelivered(self.consumers.values())
+        connection.messages.requeue(
             [number for number, _ in self._unacked.values()], connection.holder
         )
         holders.remove_consumers(db, [consumer.number for consumer in self.consumers.values()])
 
     def basic_qos(self, prefetch_size: int, prefetch_count: int, a_global: bool) -> None:
-        """How many unacknowledged messages each consumer to come, or this channel, may have."""
+        """Limit the unacknowledged messages of each future consumer, or of the whole channel."""
+        if prefetch_size:
+            raise AMQPNotImplementedError(f"NOT_IMPLEMENTED - prefetch_size!=0 ({prefetch_size})")
+        if not 0 <= prefetch_count <= UNLIMITED:
+            raise ValueError(f"expected a prefetch count from 0 to 65535, got {prefetch_count}")
         connection = self._require_open()
         with connection.using():
             if a_global:
@@ -106,12 +115,14 @@ class Consuming(Plumbing):
         arguments: dict[str, Any] | None = None,
         on_cancel: Callable[[str], Any] | None = None,
     ) -> str:
-        """Start a consumer; its tag. NotFound: no such queue. 540: an option we do not have."""
+        """Start a consumer; returns its tag. Raises `NotFound` or `AMQPNotImplementedError`."""
         if exclusive or arguments:
             raise AMQPNotImplementedError(
                 "expected a plain consumer, got exclusive or arguments: "
-                "the embedded broker has no other"
+                "the embedded broker supports no others"
             )
+        if consumer_tag in self.consumers:
+            raise NotAllowed(f"NOT_ALLOWED - attempt to reuse consumer tag '{consumer_tag}'")
         with self._method() as (connection, db):
             source = entities.find_queue(db, queue, connection.holder)
             number = holders.add_consumer(db, source.id, connection.holder)
@@ -124,16 +135,16 @@ class Consuming(Plumbing):
             return tag
 
     def basic_cancel(self, consumer_tag: str, nowait: bool = False) -> None:
-        """Stop a consumer. What it has seen stays unacknowledged, what it has not goes back."""
+        """Stop a consumer. What it has seen stays unacknowledged; the rest goes back."""
         if self.connection is None or consumer_tag not in self.consumers:
             return
         with self._method() as (connection, db):
             consumer = self.consumers.pop(consumer_tag)
-            connection.take_back([consumer])
+            connection.release_undelivered([consumer])
             holders.remove_consumers(db, [consumer.number])
 
     def on_cancel(self, consumer: Consumer) -> None:
-        """The broker has stopped a consumer: its queue was deleted."""
+        """Called when a consumer's queue was deleted, which stops it."""
         if self.consumers.get(consumer.tag) is not consumer:
             return
         del self.consumers[consumer.tag]
@@ -142,7 +153,7 @@ class Consuming(Plumbing):
         consumer.on_cancel(consumer.tag)
 
     def next_tag(self, claimed: Claimed, consumer: Consumer | None, *, no_ack: bool = False) -> int:
-        """The next delivery tag, remembered unless nobody will acknowledge it."""
+        """The next delivery tag, remembered unless it needs no ack."""
         self._delivery_tag += 1
         if not (no_ack or (consumer and consumer.no_ack)):
             self._unacked[self._delivery_tag] = (claimed.id, consumer)
@@ -185,29 +196,29 @@ class Consuming(Plumbing):
             return self.unpack(claimed[0], source, delivery_tag=tag, message_count=left)
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        """Done with this delivery, or with all up to it. PreconditionFailed: unknown tag."""
+        """Acknowledge this delivery, or all up to it. Raises `PreconditionFailed`: unknown tag."""
         with self._method() as (connection, _):
-            connection.messages.remove(self._take_off(delivery_tag, multiple), connection.holder)
+            connection.messages.remove(self._pop_unacked(delivery_tag, multiple), connection.holder)
             connection.look_again()
 
     def basic_reject(self, delivery_tag: int, requeue: bool) -> None:
-        """Back to its old place in the queue, or dead. PreconditionFailed: unknown tag."""
+        """Requeue a delivery, or dead-letter it. Raises `PreconditionFailed`: unknown tag."""
         with self._method() as (connection, _):
-            messages = self._take_off(delivery_tag, multiple=False)
+            messages = self._pop_unacked(delivery_tag, multiple=False)
             if requeue:
-                connection.messages.give_back(messages, connection.holder)
+                connection.messages.requeue(messages, connection.holder)
             else:
-                connection.messages.bury(messages, "rejected")
+                connection.messages.dead_letter(messages, "rejected")
             connection.look_again()
 
     def basic_recover(self, requeue: bool = False) -> None:
-        """All that is unacknowledged goes back into its queues (there is no other kind)."""
+        """Requeue everything unacknowledged, whatever `requeue` is."""
         with self._method() as (connection, _):
-            connection.messages.give_back(self._take_off(0, multiple=True), connection.holder)
+            connection.messages.requeue(self._pop_unacked(0, multiple=True), connection.holder)
             connection.look_again()
 
-    def _take_off(self, delivery_tag: int, multiple: bool) -> list[int]:
-        """The messages of this tag, or of all up to it (0: all); they are outstanding no more."""
+    def _pop_unacked(self, delivery_tag: int, multiple: bool) -> list[int]:
+        """Remove this tag, or all up to it (0: all), from the unacked; returns the message ids."""
         if multiple:
             tags = [tag for tag in self._unacked if tag <= delivery_tag or not delivery_tag]
         else:

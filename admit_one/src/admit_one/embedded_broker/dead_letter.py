@@ -1,9 +1,12 @@
-"""What RabbitMQ writes into the headers of a dead letter: why it died, where, and how often."""
+"""The headers that RabbitMQ gives a dead letter: why it died, where, and how often."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+
+MAX_DEATHS = 2**63 - 1
+"""What fits into the header. A publisher may have written that many already."""
 
 
 def dead_letter_properties(
@@ -20,7 +23,7 @@ def dead_letter_properties(
             death["original-expiration"] = properties["expiration"]
     else:
         deaths.remove(death)
-    death["count"] += 1
+    death["count"] = min(death["count"] + 1, MAX_DEATHS)
     headers["x-death"] = [death, *deaths]
     for name, value in (("reason", reason), ("queue", queue), ("exchange", exchange)):
         headers.setdefault(f"x-first-death-{name}", value)
@@ -28,8 +31,21 @@ def dead_letter_properties(
     return {**kept, "application_headers": headers}
 
 
+def would_cycle(properties: dict[str, Any], queue: str) -> bool:
+    """Whether this dead letter has been in `queue` and came back without anybody rejecting it.
+
+    RabbitMQ drops it then: it would go round forever.
+    """
+    for death in properties["application_headers"]["x-death"]:
+        if death["reason"] == "rejected":
+            return False
+        if death["queue"] == queue:
+            return True
+    return False
+
+
 def _earlier_deaths(deaths: Any) -> list[dict[str, Any]]:
-    """The deaths that the header lists; a publisher may have written it, with anything in it."""
+    """The valid deaths in the header; a publisher may have written anything into it."""
     if not isinstance(deaths, list):
         return []
     return [

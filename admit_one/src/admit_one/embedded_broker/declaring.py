@@ -1,20 +1,19 @@
-"""Exchanges and queues: the first chapter of a channel's methods."""
+"""A channel's methods for exchanges, queues and bindings."""
 # ruff: noqa: ARG002, PLR0917  (the signatures are py-amqp's)
 
 from __future__ import annotations
 
 from typing import Any
 
-from amqp.exceptions import PreconditionFailed
+from amqp.exceptions import AMQPNotImplementedError, NotFound, PreconditionFailed
 from amqp.protocol import queue_declare_ok_t
-from kombu.transport.base import to_rabbitmq_queue_arguments  # type: ignore[attr-defined]
 
 from . import entities
-from .plumbing import Plumbing
+from .base_channel import BaseChannel
 
 
-class Declaring(Plumbing):
-    """Declares as RabbitMQ does: equally again is fine, otherwise is PreconditionFailed."""
+class Declaring(BaseChannel):
+    """Declares as RabbitMQ does; declaring again differently raises `PreconditionFailed`."""
 
     def exchange_declare(
         self,
@@ -26,7 +25,7 @@ class Declaring(Plumbing):
         nowait: bool = False,
         arguments: dict[str, Any] | None = None,
     ) -> None:
-        """Declare an exchange; `passive` only asks whether it is there (NotFound)."""
+        """Declare an exchange; `passive` only checks that it exists, or raises `NotFound`."""
         with self._method(durable=True) as (_, db):
             if passive:
                 entities.find_exchange(db, exchange)
@@ -35,7 +34,7 @@ class Declaring(Plumbing):
                 entities.declare_exchange(db, exchange, type, arguments or {}, **flags)
 
     def exchange_delete(self, exchange: str, if_unused: bool = False, nowait: bool = False) -> None:
-        """Delete an exchange and its bindings; one that is not there is no error."""
+        """Delete an exchange and its bindings; a missing one is no error."""
         with self._method(durable=True) as (_, db):
             entities.delete_exchange(db, exchange, if_unused=if_unused)
 
@@ -49,10 +48,10 @@ class Declaring(Plumbing):
         nowait: bool = False,
         arguments: dict[str, Any] | None = None,
     ) -> queue_declare_ok_t:
-        """Declare a queue: its name, and how many ready messages and consumers it has."""
+        """Declare a queue; returns its name and its numbers of ready messages and consumers."""
         connection = self._require_open()
         with connection.using():
-            connection.sweep()  # the dead are no consumers
+            connection.sweep()  # so that dead consumers are not counted
             with self._method(durable=not passive) as (_, db):
                 if passive:
                     declared = entities.find_queue(db, queue, connection.holder)
@@ -77,10 +76,22 @@ class Declaring(Plumbing):
         nowait: bool = False,
         arguments: dict[str, Any] | None = None,
     ) -> None:
-        """Send what matches the key from the exchange to the queue."""
+        """Route messages that match the key from the exchange to the queue."""
+        if arguments:
+            raise AMQPNotImplementedError(
+                "expected a binding without arguments: the embedded broker supports none"
+            )
         with self._method(durable=True) as (connection, db):
             declared = entities.find_queue(db, queue, connection.holder)
             entities.bind(db, declared, exchange, routing_key)
+
+    def exchange_bind(self, *args: Any, **kwargs: Any) -> None:
+        """Raises `AMQPNotImplementedError`: here only queues are bound to exchanges."""
+        raise AMQPNotImplementedError(
+            "expected a queue to bind, got an exchange: the embedded broker binds no exchanges"
+        )
+
+    exchange_unbind = exchange_bind
 
     def queue_unbind(
         self,
@@ -90,7 +101,7 @@ class Declaring(Plumbing):
         nowait: bool = False,
         arguments: dict[str, Any] | None = None,
     ) -> None:
-        """Take a binding back; one that is not there is no error."""
+        """Remove a binding; a missing one is no error."""
         with self._method(durable=True) as (_, db):
             entities.unbind(db, queue, exchange, routing_key)
 
@@ -101,11 +112,12 @@ class Declaring(Plumbing):
         if_empty: bool = False,
         nowait: bool = False,
     ) -> int:
-        """Delete a queue; how many ready messages went with it. None to delete is no error."""
+        """Delete a queue, if it exists; returns how many ready messages it had."""
         with self._method(durable=True) as (connection, db):
-            if not entities.exists(db, queue):
+            try:
+                declared = entities.find_queue(db, queue, connection.holder)
+            except NotFound:
                 return 0
-            declared = entities.find_queue(db, queue, connection.holder)
             messages, consumers = entities.count(db, declared)
             if (if_unused and consumers) or (if_empty and messages):
                 raise PreconditionFailed(
@@ -115,14 +127,7 @@ class Declaring(Plumbing):
             return messages
 
     def queue_purge(self, queue: str = "", nowait: bool = False) -> int:
-        """Drop all ready messages; how many."""
+        """Delete all ready messages; returns how many."""
         with self._method(durable=True) as (connection, db):
             declared = entities.find_queue(db, queue, connection.holder)
             return entities.purge(db, declared)
-
-    def prepare_queue_arguments(
-        self, arguments: dict[str, Any] | None, **options: Any
-    ) -> dict[str, Any]:
-        """Kombu's names for queue arguments as RabbitMQ's."""
-        prepared: dict[str, Any] = to_rabbitmq_queue_arguments(arguments or {}, **options)
-        return prepared

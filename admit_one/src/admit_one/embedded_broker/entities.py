@@ -1,4 +1,4 @@
-"""Exchanges, queues and bindings: declared as RabbitMQ would, or refused as RabbitMQ would."""
+"""Exchanges, queues and bindings, declared or refused as RabbitMQ would."""
 
 from __future__ import annotations
 
@@ -18,27 +18,19 @@ from amqp.exceptions import (
     ResourceLocked,
 )
 
+from . import queue_arguments
+
 EXCHANGE_TYPES = ("direct", "fanout", "topic")
 
-QUEUE_ARGUMENTS = frozenset(
-    {
-        "x-queue-type",
-        "x-delivery-limit",
-        "x-dead-letter-exchange",
-        "x-dead-letter-routing-key",
-        "x-dead-letter-strategy",
-        "x-overflow",
-        "x-max-length",
-        "x-message-ttl",
-        "x-expires",
-    }
-)
-"""What the embedded broker keeps its word on. Anything else is refused, not ignored."""
+BUILT_IN = {"": "direct", "amq.direct": "direct", "amq.fanout": "fanout", "amq.topic": "topic"}
+"""The exchanges that are always there, and their types; the first is the default exchange."""
+
+RESERVED = "amq."
 
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue as the file knows it."""
+    """A row of the queue table."""
 
     id: int
     name: str
@@ -46,46 +38,60 @@ class Queue:
 
     @property
     def is_quorum(self) -> bool:
-        """Whether deliveries are counted, as RabbitMQ does for quorum queues only."""
+        """Whether messages show their delivery count, as only quorum queues do in RabbitMQ."""
         return bool(self.arguments.get("x-queue-type") == "quorum")
 
 
 def declare_exchange(
     db: sqlite3.Connection, name: str, kind: str, arguments: Mapping[str, Any], **flags: bool
 ) -> None:
-    """PreconditionFailed: the exchange is there, but otherwise. 540: not a type we have."""
+    """Raises `PreconditionFailed` if it differs, `AMQPNotImplementedError` for another type."""
     if kind not in EXCHANGE_TYPES:
         raise AMQPNotImplementedError(
             f"expected an exchange of type {', '.join(EXCHANGE_TYPES)}, got {kind!r} for {name!r}: "
-            "the embedded broker has no other"
+            "the embedded broker supports no others"
         )
-    wanted = {"type": kind, **flags, "arguments": dict(arguments)}
+    if arguments:
+        raise AMQPNotImplementedError(
+            f"expected exchange '{name}' without arguments, got {', '.join(sorted(arguments))}: "
+            "the embedded broker supports none"
+        )
+    if not name:
+        raise AccessRefused("ACCESS_REFUSED - operation not permitted on the default exchange")
+    wanted = (flags["durable"], flags["auto_delete"], json.dumps(dict(arguments)))
+    if name in BUILT_IN:
+        built_in = {"type": BUILT_IN[name], "durable": True, "auto_delete": False}
+        _refuse_other(f"exchange '{name}'", {"type": kind, **_declared(*wanted)}, built_in)
+        return
+    if name.startswith(RESERVED):
+        raise _reserved("exchange", name)
     row = db.execute(
         "SELECT type, durable, auto_delete, arguments FROM exchange WHERE name = ?", (name,)
     ).fetchone()
     if row is None:
         db.execute(
             "INSERT INTO exchange (name, type, durable, auto_delete, arguments) VALUES (?,?,?,?,?)",
-            (name, kind, flags["durable"], flags["auto_delete"], json.dumps(dict(arguments))),
+            (name, kind, *wanted),
         )
         return
-    current = {
-        "type": row[0],
-        "durable": bool(row[1]),
-        "auto_delete": bool(row[2]),
-        "arguments": json.loads(row[3]),
-    }
-    _refuse_other(f"exchange '{name}'", wanted, current)
+    current = {"type": row[0], **_declared(*row[1:])}
+    _refuse_other(f"exchange '{name}'", {"type": kind, **_declared(*wanted)}, current)
 
 
-def find_exchange(db: sqlite3.Connection, name: str) -> None:
-    """NotFound: there is no such exchange."""
-    if name and not db.execute("SELECT 1 FROM exchange WHERE name = ?", (name,)).fetchone():
+def find_exchange(db: sqlite3.Connection, name: str) -> str:
+    """The exchange's type. Raises `NotFound`."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    kind = db.execute("SELECT type FROM exchange WHERE name = ?", (name,)).fetchone()
+    if kind is None:
         raise NotFound(f"NOT_FOUND - no exchange '{name}' in vhost '/'")
+    return str(kind[0])
 
 
 def delete_exchange(db: sqlite3.Connection, name: str, *, if_unused: bool) -> None:
-    """PreconditionFailed: it is in use and should not be."""
+    """Raises `PreconditionFailed` if it is in use in spite of `if_unused`."""
+    if name in BUILT_IN or name.startswith(RESERVED):
+        raise _reserved("exchange", name)
     if if_unused and db.execute("SELECT 1 FROM binding WHERE exchange = ?", (name,)).fetchone():
         raise PreconditionFailed(f"PRECONDITION_FAILED - exchange '{name}' in vhost '/' in use")
     db.execute("DELETE FROM binding WHERE exchange = ?", (name,))
@@ -102,47 +108,37 @@ def declare_queue(
     owner: int | None,
     holder: int,
 ) -> Queue:
-    """Declare the queue, or find it equal. PreconditionFailed, ResourceLocked: as RabbitMQ."""
-    name = name or f"amq.gen-{uuid.uuid4().hex}"
+    """Declare the queue. Raises `PreconditionFailed` and `ResourceLocked` as RabbitMQ does."""
+    queue_arguments.check(
+        name, arguments, durable=durable, auto_delete=auto_delete, exclusive=owner is not None
+    )
+    is_ours = not name
+    name = name or f"{RESERVED}gen-{uuid.uuid4().hex}"
+    wanted = (durable, auto_delete, json.dumps(dict(arguments)))
     row = db.execute(
         "SELECT durable, auto_delete, arguments FROM queue WHERE name = ?", (name,)
     ).fetchone()
     if row is None:
-        _check_arguments(name, arguments)
+        if name.startswith(RESERVED) and not is_ours:
+            raise _reserved("queue", name)
         db.execute(
-            "INSERT INTO queue (name, durable, auto_delete, owner, arguments, used_at, expires) "
+            "INSERT INTO queue (name, durable, auto_delete, arguments, owner, used_at, expires) "
             "VALUES (?,?,?,?,?,?,?)",
-            (
-                *(name, durable, auto_delete, owner, json.dumps(dict(arguments))),
-                *(time.time(), arguments.get("x-expires")),
-            ),
+            (name, *wanted, owner, time.time(), arguments.get("x-expires")),
         )
         return find_queue(db, name, holder)
     queue = find_queue(db, name, holder)
-    _refuse_other(
-        f"queue '{name}'",
-        {"durable": durable, "auto_delete": auto_delete, "arguments": dict(arguments)},
-        {
-            "durable": bool(row[0]),
-            "auto_delete": bool(row[1]),
-            "arguments": dict(queue.arguments),
-        },
-    )
+    _refuse_other(f"queue '{name}'", _declared(*wanted), _declared(*row))
     return queue
 
 
 def mark_used(db: sqlite3.Connection, queue: int) -> None:
-    """An unused queue's time to live starts again."""
+    """Restart the time after which the queue expires if it is unused."""
     db.execute("UPDATE queue SET used_at = ? WHERE id = ?", (time.time(), queue))
 
 
-def exists(db: sqlite3.Connection, name: str) -> bool:
-    """Whether there is a queue of that name."""
-    return db.execute("SELECT 1 FROM queue WHERE name = ?", (name,)).fetchone() is not None
-
-
 def find_queue(db: sqlite3.Connection, name: str, holder: int) -> Queue:
-    """NotFound: there is none. ResourceLocked: it is exclusive to another connection."""
+    """Raises `NotFound`, or `ResourceLocked` if it is exclusive to another connection."""
     row = db.execute("SELECT id, owner, arguments FROM queue WHERE name = ?", (name,)).fetchone()
     if row is None:
         raise NotFound(f"NOT_FOUND - no queue '{name}' in vhost '/'")
@@ -165,7 +161,7 @@ def count(db: sqlite3.Connection, queue: Queue) -> tuple[int, int]:
 
 
 def bind(db: sqlite3.Connection, queue: Queue, exchange: str, routing_key: str) -> None:
-    """NotFound: no such exchange. AccessRefused: the default exchange binds by itself."""
+    """Raises `NotFound`, or `AccessRefused` for the default exchange, which takes no bindings."""
     if not exchange:
         raise AccessRefused("ACCESS_REFUSED - operation not permitted on the default exchange")
     find_exchange(db, exchange)
@@ -182,12 +178,12 @@ def unbind(db: sqlite3.Connection, queue: str, exchange: str, routing_key: str) 
 
 
 def purge(db: sqlite3.Connection, queue: Queue) -> int:
-    """Delete what is ready; how many messages that were."""
+    """Delete the ready messages; returns how many."""
     return db.execute("DELETE FROM message WHERE queue = ? AND holder = 0", (queue.id,)).rowcount
 
 
 def drop_queue(db: sqlite3.Connection, queue: int) -> list[int]:
-    """Delete a queue and all that hangs on it; the holders whose consumers lost it."""
+    """Delete a queue with its bindings and messages; returns the holders of its consumers."""
     holders = [
         holder
         for (holder,) in db.execute(
@@ -203,30 +199,21 @@ def drop_queue(db: sqlite3.Connection, queue: int) -> list[int]:
     return holders
 
 
-def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
-    unknown = sorted(set(arguments) - QUEUE_ARGUMENTS)
-    if unknown:
-        raise PreconditionFailed(
-            f"PRECONDITION_FAILED - invalid arg '{unknown[0]}' for queue '{name}': "
-            "the embedded broker does not have it"
-        )
-    if "x-delivery-limit" in arguments and arguments.get("x-queue-type") != "quorum":
-        raise PreconditionFailed(
-            f"PRECONDITION_FAILED - invalid arg 'x-delivery-limit' for queue '{name}' in vhost '/' "
-            "of queue type rabbit_classic_queue"
-        )
+def _reserved(kind: str, name: str) -> AccessRefused:
+    return AccessRefused(
+        f"ACCESS_REFUSED - {kind} name '{name}' contains reserved prefix '{RESERVED}*'"
+    )
+
+
+def _declared(durable: int, auto_delete: int, arguments: str) -> dict[str, Any]:
+    """The properties that a second declaration must repeat."""
+    return {"durable": bool(durable), "auto_delete": bool(auto_delete), **json.loads(arguments)}
 
 
 def _refuse_other(what: str, wanted: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    wanted, current = (_flat(wanted), _flat(current))
     for key in sorted(wanted.keys() | current.keys()):
         if wanted.get(key) != current.get(key):
             raise PreconditionFailed(
                 f"PRECONDITION_FAILED - inequivalent arg '{key}' for {what} in vhost '/': "
                 f"received {wanted.get(key)!r} but current is {current.get(key)!r}"
             )
-
-
-def _flat(declared: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {key: value for key, value in declared.items() if key != "arguments"}
-    return {**flat, **declared["arguments"]}

@@ -20,10 +20,10 @@ _creating = threading.Lock()
 
 
 def open_broker_file(path: str) -> sqlite3.Connection:
-    """Open the broker at the absolute `path`, making it (mode 0600) if there is none.
+    """Open the broker at the absolute `path`, creating it (mode 0600) if there is none.
 
-    InvalidPath: the path is relative, its folder does not exist, or the file is something else.
-    RecoverableConnectionError: the file is locked for longer than ten seconds.
+    Raises `InvalidPath` if the path is relative, its folder is missing, or the file is something
+    else, and `RecoverableConnectionError` if it stays locked for longer than `BUSY_SECONDS`.
     """
     if sqlite3.sqlite_version_info < (3, 35):
         raise InvalidPath(f"expected SQLite 3.35 or newer, got {sqlite3.sqlite_version}")
@@ -46,7 +46,7 @@ def open_broker_file(path: str) -> sqlite3.Connection:
 
 
 def _create(path: str) -> None:
-    """Closed before SQLite opens it: a later close would drop SQLite's own record locks."""
+    """Close it before SQLite opens it: a later close would drop SQLite's own record locks."""
     with _creating, contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
@@ -63,8 +63,8 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
         raise InvalidPath(f"expected an embedded broker at {path}, got another SQLite database")
     for statement in STATEMENTS:
         db.execute(statement)
-    # Holders are never numbered twice, not even when a file is deleted and made again while an
-    # old process still locks its byte of the same lock file.
+    # No holder's number is reused, even if the file is deleted and created again while an old
+    # process still locks its byte of the same lock file.
     db.execute("INSERT INTO sqlite_sequence VALUES ('holder', ?)", (time.time_ns() // 1000,))
     db.execute(f"PRAGMA application_id = {APPLICATION}")
     db.execute(f"PRAGMA user_version = {FORMAT}")
@@ -72,10 +72,11 @@ def _prepare(db: sqlite3.Connection, path: str) -> None:
 
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection, *, durable: bool = False) -> Iterator[None]:
-    """Write in one transaction; `durable` waits until it would survive a power cut.
+    """Write in one transaction; with `durable`, it survives a power cut.
 
-    What is only claimed or acknowledged need not: after a power cut it is delivered again.
-    RecoverableConnectionError: the file is locked too long, full or gone; nothing was written.
+    Claims and acks need not: after a power cut, their messages are delivered again.
+    Raises `RecoverableConnectionError` if the file is locked too long, full or gone; then nothing
+    was written.
     """
     with as_connection_error():
         db.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
@@ -91,7 +92,7 @@ def transaction(db: sqlite3.Connection, *, durable: bool = False) -> Iterator[No
 
 @contextlib.contextmanager
 def as_connection_error() -> Iterator[None]:
-    """What goes wrong with the file is a lost connection to those who know only brokers."""
+    """Report an error of the file as a lost connection, which callers already handle."""
     try:
         yield
     except sqlite3.Error as error:

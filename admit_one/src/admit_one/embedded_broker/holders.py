@@ -1,4 +1,4 @@
-"""Connections as the file knows them: they come, hold consumers and messages, and go or die."""
+"""Connections as rows of the file: they hold consumers and messages, until they close or die."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from .messages import Messages
 
 
 def register(db: sqlite3.Connection, lock_file: LockFile) -> int:
-    """A number for a new connection. Its byte is locked before anybody can see the row."""
+    """The number of a new connection. Its byte is locked before others can see the row."""
     (holder,) = db.execute("INSERT INTO holder DEFAULT VALUES RETURNING id").fetchone()
     lock_file.enter(holder)
     return int(holder)
 
 
 def find_dead(db: sqlite3.Connection, lock_file: LockFile) -> list[int]:
-    """The holders whose process has ended without a goodbye."""
+    """The holders whose process ended without closing its connection."""
     holders = db.execute("SELECT id FROM holder").fetchall()
     return [holder for (holder,) in holders if lock_file.is_dead(holder)]
 
 
 def remove_holder(db: sqlite3.Connection, messages: Messages, holder: int) -> list[int]:
-    """Give back all it held and delete what was its own; the holders who must hear of it."""
+    """Requeue all it held and delete its own queues; returns the holders of their consumers."""
     owned = db.execute("SELECT id FROM queue WHERE owner = ?", (holder,)).fetchall()
     lost = [other for (queue,) in owned for other in drop_queue(db, queue)]
-    messages.give_back_all(holder)
+    messages.requeue_all(holder)
     remove_consumers(db, find_consumers(db, holder))
     db.execute("DELETE FROM holder WHERE id = ?", (holder,))
     return lost
 
 
 def remove_consumers(db: sqlite3.Connection, consumers: Iterable[int]) -> None:
-    """These consume no more; a queue that deletes itself goes with its last consumer."""
+    """Delete these consumers, and each auto-delete queue with its last one."""
     for consumer in consumers:
         rows = db.execute(
             "DELETE FROM consumer WHERE id = ? RETURNING queue", (consumer,)
@@ -52,7 +52,7 @@ def remove_consumers(db: sqlite3.Connection, consumers: Iterable[int]) -> None:
 
 
 def find_unused_queues(db: sqlite3.Connection) -> list[int]:
-    """Queues that nobody has used for as long as their `x-expires` says."""
+    """Queues that have been unused for longer than their `x-expires`."""
     rows = db.execute(
         "SELECT id FROM queue WHERE used_at + expires / 1000 <= ? AND NOT EXISTS"
         " (SELECT 1 FROM consumer WHERE consumer.queue = queue.id)",
@@ -61,13 +61,13 @@ def find_unused_queues(db: sqlite3.Connection) -> list[int]:
     return [queue for (queue,) in rows]
 
 
-def drop_unused_queue(db: sqlite3.Connection, queue: int) -> list[int]:
-    """Delete it, if it is unused still, now that nobody else can write."""
-    return drop_queue(db, queue) if queue in find_unused_queues(db) else []
+def drop_unused_queues(db: sqlite3.Connection) -> list[int]:
+    """Delete the unused queues; returns the holders of their consumers."""
+    return [holder for queue in find_unused_queues(db) for holder in drop_queue(db, queue)]
 
 
 def add_consumer(db: sqlite3.Connection, queue: int, holder: int) -> int:
-    """The number of a new consumer."""
+    """Insert a consumer; returns its number."""
     (number,) = db.execute(
         "INSERT INTO consumer (queue, holder) VALUES (?, ?) RETURNING id", (queue, holder)
     ).fetchone()
@@ -75,7 +75,7 @@ def add_consumer(db: sqlite3.Connection, queue: int, holder: int) -> int:
 
 
 def find_consumers(db: sqlite3.Connection, holder: int) -> set[int]:
-    """The consumers this holder still has: they go with their queue."""
+    """The consumers that this holder still has; deleting a queue deletes its consumers."""
     rows = db.execute("SELECT id FROM consumer WHERE holder = ?", (holder,)).fetchall()
     return {consumer for (consumer,) in rows}
 

@@ -1,9 +1,9 @@
-"""Who is alive: one byte of the lock file for each connection, locked as long as its process lives.
+"""Which connections are alive: each locks one byte of the lock file as long as its process lives.
 
-The kernel drops a record lock when its process ends, however it ends, so a dead holder is known
-at once and there is no lease to tune or to renew. Two rules of POSIX record locks shape this
-module: closing *any* descriptor of a file drops all of the process's locks on it, so the file is
-opened once a process; and a process never conflicts with itself, so its own bytes are remembered.
+The kernel drops a record lock however its process ends, so a dead holder is noticed at once, with
+no lease to tune or renew. Two rules of POSIX record locks shape this module: closing *any*
+descriptor of a file drops all of the process's locks on it, so each process opens the file once;
+and a process never conflicts with itself, so it remembers its own bytes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class LockFile:
 
     @classmethod
     def of(cls, path: str) -> LockFile:
-        """The lock file at `path`, opened if this process does not hold it yet.
+        """The lock file at `path`, opened once per process.
 
-        One that was deleted meanwhile stays open for the connections that use it; a new
-        connection must lock what others see.
+        If it was deleted and created again, existing connections keep the old one; a new
+        connection must lock the one that others see.
         """
         with cls._guard:
             lock = cls._opened.get(path)
@@ -40,27 +40,27 @@ class LockFile:
             return lock
 
     def is_at(self, path: str) -> bool:
-        """Whether `path` still leads to this file."""
+        """Whether `path` is still this file."""
         try:
             return os.path.samestat(Path(path).stat(), os.fstat(self.descriptor))
         except FileNotFoundError:
             return False
 
     def enter(self, holder: int) -> None:
-        """Lock the byte `holder`: others see it alive from now on. BlockingIOError: it is taken."""
+        """Lock the byte `holder`, to show that it is alive. Raises `BlockingIOError` if taken."""
         with self._guard:
             fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, holder)
             self._mine.add(holder)
 
     def leave(self, holder: int) -> None:
-        """Unlock the byte `holder`; the descriptor stays, for the connections to come."""
+        """Unlock the byte `holder`; the descriptor stays open for later connections."""
         with self._guard:
             if holder in self._mine:
                 self._mine.remove(holder)
                 fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, holder)
 
     def is_dead(self, holder: int) -> bool:
-        """Whether the process of `holder` has ended, or has let go of it."""
+        """Whether the process of `holder` has ended, or has released it."""
         with self._guard:
             if holder in self._mine:
                 return False
@@ -73,9 +73,9 @@ class LockFile:
 
     @classmethod
     def forget_after_fork(cls) -> None:
-        """A child holds none of its parent's locks: it starts with an empty register.
+        """In a forked child, which inherits no locks: close the inherited descriptors.
 
-        Closing the inherited descriptors is safe here and only here: the child has no lock yet.
+        That is safe only here, while the child has no locks of its own.
         """
         for lock_file in cls._opened.values():
             os.close(lock_file.descriptor)

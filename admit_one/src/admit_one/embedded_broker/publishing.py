@@ -1,51 +1,44 @@
-"""Publications, their confirms and their returns: the second chapter of a channel's methods."""
+"""A channel's methods for publishing, confirms and returns."""
 # ruff: noqa: ARG002, PLR0917  (the signatures are py-amqp's)
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import amqp
-from amqp.exceptions import ChannelError, error_for_code
+from amqp.exceptions import (
+    AMQPNotImplementedError,
+    ChannelError,
+    MessageNacked,
+    error_for_code,
+)
 
-from .messages import Letter
-from .plumbing import Plumbing
+from .base_channel import BaseChannel
+from .messages import PackedMessage
 from .wire_properties import pack_properties
 
 NO_ROUTE = 312
 TRANSIENT = 1
+SHORT = 255
 BASIC_RETURN = (60, 50)
 
 
 @dataclass(frozen=True)
-class Publication:
-    """A message on its way into the file. `tag` is 0 where nobody waits for a confirm."""
+class BasicPublish:
+    """A message to be written to the file. `tag` is 0 if it needs no confirm."""
 
-    letter: Letter
+    packed: PackedMessage
     mandatory: bool
     tag: int
     message: amqp.Message
 
     @property
     def is_transient(self) -> bool:
-        """Whether the publisher says it need not survive a power cut (delivery mode 1)."""
+        """Whether it need not survive a power cut (delivery mode 1)."""
         return bool(self.message.properties.get("delivery_mode") == TRANSIENT)
 
-    @classmethod
-    def of(
-        cls, message: amqp.Message, exchange: str, routing_key: str, *, mandatory: bool, tag: int
-    ) -> Publication:
-        """Pack the message as py-amqp does; what cannot be packed is the publisher's error."""
-        body = message.body
-        if isinstance(body, str):
-            body = body.encode(message.properties.setdefault("content_encoding", "utf-8"))
-        properties = pack_properties(message.properties)
-        letter = Letter(exchange, routing_key, properties, bytes(body))
-        return cls(letter, mandatory, tag, message)
 
-
-class Publishing(Plumbing):
+class Publishing(BaseChannel):
     """Publishes at once, or after `confirm_select` in one transaction at the next drain."""
 
     def _forget(self) -> None:
@@ -53,27 +46,8 @@ class Publishing(Plumbing):
         self.confirming = False
         self._tag = 0
 
-    def prepare_message(
-        self,
-        body: str | bytes,
-        priority: int | None = None,
-        content_type: str | None = None,
-        content_encoding: str | None = None,
-        headers: dict[str, Any] | None = None,
-        properties: dict[str, Any] | None = None,
-    ) -> amqp.Message:
-        """A message for `basic_publish`."""
-        return amqp.Message(
-            body,
-            priority=priority,
-            content_type=content_type,
-            content_encoding=content_encoding,
-            application_headers=headers,
-            **properties or {},
-        )
-
     def confirm_select(self, nowait: bool = False) -> None:
-        """From now on publications are kept until the next drain, committed and then confirmed."""
+        """From now on, each drain commits and then confirms what was published before it."""
         self._require_open()
         self.confirming = True
 
@@ -87,37 +61,102 @@ class Publishing(Plumbing):
         timeout: float | None = None,
         confirm_timeout: float | None = None,
     ) -> None:
-        """Publish. Without confirms it is committed on return, or NotFound: no such exchange.
+        """Publish. Without confirms, it is committed on return; raises a fault of the message.
 
-        RabbitMQ would say so only with its next answer, which a publisher may never read.
+        RabbitMQ would report that only with its next answer, which a publisher may never read.
         """
         connection = self._require_open()
+        if connection.confirm_publish:
+            self.basic_publish_confirm(msg, exchange, routing_key, mandatory, immediate)
+            return
         with connection.using():
-            tag = self._tag + 1 if self.confirming else 0
-            publication = Publication.of(
-                msg, exchange, routing_key, mandatory=bool(mandatory), tag=tag
-            )
-            self._tag = tag
-            connection.post(self, publication)
+            self._send(msg, exchange, routing_key, mandatory=mandatory, immediate=immediate)
             if not self.confirming:
                 connection.flush()
 
+    def basic_publish_confirm(
+        self,
+        msg: amqp.Message,
+        exchange: str = "",
+        routing_key: str = "",
+        mandatory: bool = False,
+        immediate: bool = False,
+        timeout: float | None = None,
+        confirm_timeout: float | None = None,
+    ) -> None:
+        """Publish, and return once it is confirmed. Raises `MessageNacked` if it is refused.
+
+        With kombu's transport option `confirm_publish`, `basic_publish` is the same.
+        """
+        connection = self._require_open()
+        with connection.using():
+            self.confirming = True
+            self._send(msg, exchange, routing_key, mandatory=mandatory, immediate=immediate)
+            tag = self._tag
+            connection.flush()
+            answers = connection.take_answers(self)
+        nacked: list[int] = []
+
+        def note(tag: int, _: bool) -> None:
+            nacked.append(tag)
+
+        self.events["basic_nack"].add(note)
+        try:
+            for answer in answers:
+                answer()
+        finally:
+            self.events["basic_nack"].discard(note)
+        if tag in nacked:
+            raise MessageNacked
+
+    def _send(
+        self,
+        msg: amqp.Message,
+        exchange: str,
+        routing_key: str,
+        *,
+        mandatory: bool,
+        immediate: bool,
+    ) -> None:
+        if immediate:
+            raise AMQPNotImplementedError("NOT_IMPLEMENTED - immediate=true")
+        tag = self._tag + 1 if self.confirming else 0
+        packed = PackedMessage(_short(exchange), _short(routing_key), *_packed(msg))
+        self._tag = tag
+        publication = BasicPublish(packed, bool(mandatory), tag, msg)
+        self._require_open().outgoing.append((self, publication))
+
     def on_ack(self, tag: int) -> None:
-        """All publications up to `tag` that were not refused are in the file."""
+        """Confirm all publications up to `tag` that were not refused."""
         for callback in list(self.events["basic_ack"]):
             callback(tag, True)
 
     def on_nack(self, tag: int) -> None:
-        """A full queue refused this one."""
+        """Report that this publication was refused, mostly by a full queue."""
         for callback in list(self.events["basic_nack"]):
             callback(tag, False)
 
-    def on_return(self, publication: Publication) -> None:
-        """A mandatory message had no queue to go to."""
-        letter = publication.letter
+    def on_return(self, publication: BasicPublish) -> None:
+        """Return a mandatory message that was routed to no queue."""
+        packed = publication.packed
         error = error_for_code(NO_ROUTE, "NO_ROUTE", BASIC_RETURN, ChannelError)
         callbacks = list(self.events["basic_return"])
         if not callbacks:
             raise error
         for callback in callbacks:
-            callback(error, letter.exchange, letter.routing_key, publication.message)
+            callback(error, packed.exchange, packed.routing_key, publication.message)
+
+
+def _short(text: str | None) -> str:
+    """As AMQP's short strings. Raises `ValueError` for one that does not fit."""
+    if not isinstance(text or "", str) or len((text or "").encode()) > SHORT:
+        raise ValueError(f"expected a text of at most {SHORT} bytes, got {text!r}")
+    return text or ""
+
+
+def _packed(message: amqp.Message) -> tuple[bytes, bytes]:
+    """Properties and body as py-amqp sends them. Raises py-amqp's errors."""
+    body = message.body
+    if isinstance(body, str):
+        body = body.encode(message.properties.setdefault("content_encoding", "utf-8"))
+    return pack_properties(message.properties), bytes(body)

@@ -1,4 +1,4 @@
-"""Which queues a message goes to. Cached, until another process changes the topology."""
+"""Routes messages to queues. Routes are cached until the topology changes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import json
 import re
 import sqlite3
 
-from amqp.exceptions import NotFound
-
-from .entities import Queue
+from .entities import Queue, find_exchange
 
 
 class Router:
-    """Routes by the tables of `db`. Ask `refresh` once in each transaction, then `route`."""
+    """Routes by the tables of `db`. Call `refresh` once in each transaction, then `route`."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -21,7 +19,7 @@ class Router:
         self._queues: dict[int, Queue] = {}
 
     def refresh(self) -> None:
-        """Forget what another process has changed."""
+        """Clear the caches if any process has changed the topology."""
         (version,) = self._db.execute("SELECT version FROM topology").fetchone()
         if version != self._version:
             self._routes.clear()
@@ -29,7 +27,6 @@ class Router:
             self._version = version
 
     def queue(self, number: int) -> Queue:
-        """The queue of this number."""
         if number not in self._queues:
             name, arguments = self._db.execute(
                 "SELECT name, arguments FROM queue WHERE id = ?", (number,)
@@ -38,10 +35,10 @@ class Router:
         return self._queues[number]
 
     def route(self, exchange: str, routing_key: str) -> list[Queue]:
-        """The queues for this key, none twice. NotFound: there is no such exchange."""
+        """The queues for this key, each once. Raises `NotFound` for the exchange."""
         route = (exchange, routing_key)
         if route not in self._routes:
-            if len(self._routes) > 10_000:  # keys are the publishers' choice, memory is ours
+            if len(self._routes) > 10_000:  # publishers choose the keys
                 self._routes.clear()
             self._routes[route] = [self.queue(number) for number in self._numbers(*route)]
         return self._routes[route]
@@ -50,13 +47,11 @@ class Router:
         if not exchange:  # the default exchange: every queue is bound by its name
             queues = self._db.execute("SELECT id FROM queue WHERE name = ?", (routing_key,))
             return [number for (number,) in queues]
-        kind = self._db.execute("SELECT type FROM exchange WHERE name = ?", (exchange,)).fetchone()
-        if kind is None:
-            raise NotFound(f"NOT_FOUND - no exchange '{exchange}' in vhost '/'")
+        kind = find_exchange(self._db, exchange)
         bindings = self._db.execute(
             "SELECT queue, routing_key FROM binding WHERE exchange = ? ORDER BY queue", (exchange,)
         ).fetchall()
-        matching = [number for number, key in bindings if matches(kind[0], key, routing_key)]
+        matching = [number for number, key in bindings if matches(kind, key, routing_key)]
         return list(dict.fromkeys(matching))
 
 
@@ -70,6 +65,6 @@ def matches(kind: str, binding_key: str, routing_key: str) -> bool:
 
 
 def _pattern(binding_key: str) -> str:
-    """A topic's `*` is one word, its `#` any number of them; each word has its dot in front."""
+    """A topic's `*` is one word, its `#` any number of them; each word starts with its dot."""
     words = {"*": r"\.[^.]*", "#": r"(?:\.[^.]*)*"}
     return "".join(words.get(word, re.escape(f".{word}")) for word in binding_key.split("."))

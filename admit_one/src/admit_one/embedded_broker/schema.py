@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 APPLICATION = 0x41444D31
-"""Marks the file as a broker of ours ("ADM1"), in SQLite's own header."""
+"""SQLite's `application_id` ("ADM1"): marks the file as an embedded broker."""
 
 FORMAT = 1
-"""To be raised with every change of the tables; a file of another format is refused."""
+"""Increase it with every change of the tables; a file of another format is refused."""
 
 TABLES = (
     """CREATE TABLE exchange (
@@ -26,8 +26,8 @@ TABLES = (
     """CREATE TABLE consumer (
         id INTEGER PRIMARY KEY AUTOINCREMENT, queue INTEGER NOT NULL, holder INTEGER NOT NULL
     )""",
-    # holder 0: ready; above: delivered to that holder; below: dead, waiting for a way out.
-    # Numbers are never used twice, so that an old ack cannot hit a new message.
+    # holder 0: ready; above: delivered to that holder; below: dead and parked (messages.REASONS).
+    # Ids are never reused, so that an old ack cannot hit a new message.
     """CREATE TABLE message (
         id INTEGER PRIMARY KEY AUTOINCREMENT, queue INTEGER NOT NULL,
         holder INTEGER NOT NULL DEFAULT 0, deliveries INTEGER NOT NULL DEFAULT 0,
@@ -44,12 +44,12 @@ TABLES = (
     END""",
 )
 
-NEWS = tuple(
+VERSION_TRIGGERS = tuple(
     f"CREATE TRIGGER {table}_{event} AFTER {event} ON {table}"  # noqa: S608  (our own names)
     " BEGIN UPDATE topology SET version = version + 1; END"
     for table in ("exchange", "queue", "binding")
     for event in ("insert", "delete")
 )
-"""Routes are cached in every process until this version changes."""
+"""Every process caches routes until this version changes."""
 
-STATEMENTS = TABLES + NEWS
+STATEMENTS = TABLES + VERSION_TRIGGERS

@@ -1,4 +1,4 @@
-"""What kombu asks of a transport, answered by our connections and channels."""
+"""The Kombu transport, built on our connections and channels."""
 
 # ruff: noqa: ARG002  (the signatures are kombu's)
 from __future__ import annotations
@@ -12,7 +12,7 @@ from amqp.exceptions import InvalidPath
 from kombu.transport import base
 
 from .channel import Channel
-from .connection import Connection
+from .connection import EmbeddedConnection
 
 
 class Transport(base.Transport):
@@ -31,55 +31,55 @@ class Transport(base.Transport):
     )
 
     def driver_version(self) -> str:
-        """SQLite's version."""
         return sqlite3.sqlite_version
 
-    def establish_connection(self) -> Connection:
-        """Open the file. InvalidPath: the URL or the file is not a broker's."""
+    def establish_connection(self) -> EmbeddedConnection:
+        """Open the file. Raises `InvalidPath` if the URL or the file is not a broker's."""
         url: Any = self.client and self.client.hostname
-        return Connection(path_of(url), client=self.client)
+        options = (self.client and self.client.transport_options) or {}
+        confirms = bool(options.get("confirm_publish"))
+        return EmbeddedConnection(path_of(url), client=self.client, confirm_publish=confirms)
 
-    def create_channel(self, connection: Connection) -> Channel:
-        """A channel of the connection."""
+    def create_channel(self, connection: EmbeddedConnection) -> Channel:
         return connection.channel()
 
     def drain_events(
-        self, connection: Connection, timeout: float | None = None, **kwargs: Any
+        self, connection: EmbeddedConnection, timeout: float | None = None, **kwargs: Any
     ) -> None:
-        """Handle one event, or raise socket.timeout."""
+        """Handle one event. Raises `TimeoutError` if there is none."""
         connection.drain_events(timeout=timeout)
 
-    def verify_connection(self, connection: Connection) -> bool:
-        """Whether the connection can be used."""
+    def verify_connection(self, connection: EmbeddedConnection) -> bool:
         return connection.connected
 
-    def close_connection(self, connection: Connection) -> None:
-        """Close it, giving back what it held."""
+    def close_connection(self, connection: EmbeddedConnection) -> None:
+        """Close it, and requeue what it held."""
         connection.client = None
         connection.close()
 
-    def _collect(self, connection: Connection | None) -> None:
+    def _collect(self, connection: EmbeddedConnection | None) -> None:
         if connection is not None:
             connection.collect()
 
-    def register_with_event_loop(self, connection: Connection, loop: Any) -> None:
-        """Celery's loop looks when the bell rings, and by its own clock for those who died."""
+    def register_with_event_loop(self, connection: EmbeddedConnection, loop: Any) -> None:
+        """Let Celery's loop drain when the bell rings, and regularly to notice dead holders."""
         loop.add_reader(connection.fileno(), self.on_readable, connection, loop)
         loop.call_repeatedly(connection.interval, self.on_readable, connection, loop)
 
-    def qos_semantics_matches_spec(self, connection: Connection) -> bool:
-        """No: a prefetch count is a consumer's, as with RabbitMQ."""
+    def qos_semantics_matches_spec(self, connection: EmbeddedConnection) -> bool:
+        """No: as with RabbitMQ, a prefetch count applies to each consumer."""
         return False
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
-        """The URL holds no secret."""
+        """The URL as it is: it holds no secret."""
         return uri
 
 
 def path_of(url: str) -> str:
-    """The file of a broker URL. InvalidPath: it is not `sqlite:////absolute/path`."""
+    """The file of a broker URL. Raises `InvalidPath` unless it is `sqlite:////absolute/path`."""
     parts = urlsplit(url)
     path = unquote(parts.path)[1:]
-    if parts.scheme != "sqlite" or parts.netloc or not path.startswith("/"):
+    others = parts.netloc or parts.query or parts.fragment
+    if parts.scheme != "sqlite" or others or not path.startswith("/"):
         raise InvalidPath(f"expected sqlite:////absolute/path, got {url!r}")
     return path

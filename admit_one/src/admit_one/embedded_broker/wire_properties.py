@@ -1,19 +1,23 @@
-"""AMQP properties as bytes: the form they have on RabbitMQ's wire, by py-amqp's own code.
+"""AMQP properties as bytes in their wire format, encoded by py-amqp's own code.
 
-So both brokers take, refuse and give back exactly the same.
+So both brokers accept, refuse and deliver exactly the same properties.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import amqp
+from amqp.exceptions import PreconditionFailed
+
+from .queue_arguments import MAX_TIME
 
 EXPIRATION = 0x0100
 
 
 class _Wire(amqp.Message):
-    """py-amqp keeps the two halves of its codec to subclasses, and from its type stubs."""
+    """Opens py-amqp's codec, which is protected and not in its type stubs."""
 
     def pack(self) -> bytes:
         packed: bytes = self._serialize_properties()  # type: ignore[attr-defined]
@@ -26,7 +30,7 @@ class _Wire(amqp.Message):
 
 
 def pack_properties(properties: dict[str, Any]) -> bytes:
-    """The properties as bytes; py-amqp's errors for what AMQP cannot carry."""
+    """The properties as bytes. Raises py-amqp's errors for what AMQP cannot carry."""
     return _Wire(**properties).pack()
 
 
@@ -35,8 +39,14 @@ def unpack_properties(packed: bytes) -> dict[str, Any]:
     return _Wire().unpack(packed)
 
 
-def expiration(packed: bytes) -> float | None:
-    """The message's own time to live in milliseconds; unpacks only where its flag is set."""
+def expiration(packed: bytes) -> int | None:
+    """The message's own TTL in milliseconds, or None; unpacks only if its flag is set.
+
+    Raises `PreconditionFailed` if it is none.
+    """
     if not int.from_bytes(packed[:2], "big") & EXPIRATION:
         return None
-    return float(unpack_properties(packed)["expiration"])
+    text = str(unpack_properties(packed)["expiration"])
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) > MAX_TIME:
+        raise PreconditionFailed(f"PRECONDITION_FAILED - invalid expiration {text!r}")
+    return int(text)

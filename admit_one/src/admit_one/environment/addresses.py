@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from email.utils import parseaddr
-from pathlib import Path
+from email.utils import getaddresses
+from importlib.util import find_spec
 from typing import Annotated, Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from admit_one.masking import learn
+from admit_one.masking import SHORTEST_SECRET
 
+from . import urls
+from .database_urls import DATABASE, database
 from .reading import Reads, Wrong, development
+from .urls import Url
 
-POSTGRES_SESSION = (
-    # A statement that takes longer than a heartbeat would cost the broker connection.
-    "-c statement_timeout=8000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
-)
-
-DATABASE = "postgres://user:password@host/name or sqlite:////absolute/path"
+POSTGRESQL = "postgres://user:password@host/name"
+REDIS = ("redis://", "rediss://")
+TASKS_BROKER = "amqp://…, amqps://…, redis://…, rediss://… or sqlite:////absolute/path"
 BROKER = "amqp://…, amqps://… or sqlite:////absolute/path"
+MANAGEMENT = "https://user:password@host:port, or http://…"
 MAIL = "smtp://[user:password@]host:port, smtp+tls:// or smtp+ssl://"
 
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where mails are handed over: `tls` begins in clear (STARTTLS), `ssl` does not."""
+    """The SMTP server: `tls` means STARTTLS, `ssl` means TLS from the first byte."""
 
     host: str
     port: int
@@ -36,123 +35,143 @@ class MailServer:
     ssl: bool
 
 
-def database(url: str) -> dict[str, Any]:
-    """An entry of Django's DATABASES for `url`, with the options that several processes need.
-
-    SQLite takes its write lock when a transaction begins; PostgreSQL ends a statement after 8 s.
-    The password is masked in every log from then on. Raises `Wrong` if the URL is none.
-    """
-    learn(passwords(url))
-    parts = _split(url, DATABASE)
-    if parts.scheme == "sqlite":
-        return _sqlite(_absolute_path(parts))
-    if parts.scheme in {"postgres", "postgresql"} and parts.path.strip("/"):
-        return _postgresql(parts)
-    raise Wrong(parts.scheme or "something else")
-
-
-def _postgresql(parts: SplitResult) -> dict[str, Any]:
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.removeprefix("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(parts.hostname or ""),
-        "PORT": parts.port or "",
-        "CONN_MAX_AGE": 60,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            "connect_timeout": 5,
-            "keepalives_idle": 10,
-            "tcp_user_timeout": 15000,
-            "options": POSTGRES_SESSION,
-            **dict(parse_qsl(parts.query)),
-        },
-    }
+def brokers(listed: str) -> tuple[Url, ...]:
+    """The nodes of one broker: `url`, or a list `url;url`. Raises `Wrong` if one is invalid."""
+    nodes = urls.read_all(listed, BROKER)
+    for node, written in zip(nodes, urls.split(listed), strict=True):
+        if ";" in written.rpartition("@")[2] and node.scheme != "sqlite":
+            # More likely a list with one too many than a part of a virtual host's name.
+            raise Wrong(
+                "a ; behind a URL", "url;url, nothing else between or behind (%3B in a name)"
+            )
+        if node.query:
+            raise Wrong(f"the parameter {next(iter(node.query))}", f"{BROKER} without parameters")
+        if node.scheme == "sqlite":
+            urls.absolute_path(node, BROKER)
+        elif node.scheme not in {"amqp", "amqps"}:
+            raise Wrong(node.scheme, BROKER)
+        elif not _is_one_machine(node):
+            raise Wrong("another number of hosts", "one host in each URL (amqp://a//;amqp://b//)")
+    if len(nodes) > 1 and nodes[0].scheme == "sqlite":
+        raise Wrong("a list", "one sqlite:////absolute/path")
+    if len({(node.scheme, node.path or "/") for node in nodes}) > 1:
+        raise Wrong("several", "one scheme and one virtual host for all nodes of a broker")
+    return nodes
 
 
-def _sqlite(path: str) -> dict[str, Any]:
-    return {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": path,
-        "CONN_MAX_AGE": None,
-        "OPTIONS": {
-            # Deferred transactions fail at once when two of them want to write.
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-        },
-    }
+def _database(url: str) -> dict[str, Any]:
+    entry = database(url)
+    _refuse_short_password(urls.read(url, DATABASE))
+    return entry
+
+
+def _listening(url: str) -> dict[str, Any]:
+    entry = _database(url)
+    if urls.read(url, POSTGRESQL).scheme == "sqlite":
+        raise Wrong("sqlite", POSTGRESQL)
+    return {**entry, "TEST": {"MIRROR": "default"}}
 
 
 def _broker(url: str) -> str:
-    parts = _split(url, BROKER)
-    if parts.scheme == "sqlite":
-        _absolute_path(parts)
-        if not development():
+    nodes = brokers(url)
+    for node in nodes:
+        if development():
+            break
+        if node.scheme == "sqlite":
             raise Wrong("sqlite", "amqps://… or amqp://… (or ENVIRONMENT=development)")
-    elif parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
-        raise Wrong(parts.scheme or "something else")
-    elif parts.username in {None, "guest"} and not development():
-        raise Wrong("guest", "a user of its own (or ENVIRONMENT=development)")
+        if node.user in {None, "", "guest"}:
+            raise Wrong("guest", "a user of its own (or ENVIRONMENT=development)")
+        _refuse_short_password(node)
+    return ";".join(map(urls.write, nodes))
+
+
+def _tasks_broker(url: str) -> str:
+    """Also Redis, where losing a message does no harm. Its library is not one of ours."""
+    if not url.startswith(REDIS):
+        return _broker(url)
+    parts = urls.read(url, TASKS_BROKER)
+    if not parts.hosts:
+        raise Wrong("no host", TASKS_BROKER)
+    if find_spec("redis") is None:
+        raise Wrong("none", "the Python package redis to be installed for such a URL")
+    _refuse_short_password(parts)
     return url
 
 
+def _management(url: str) -> str:
+    parts = urls.read(url, MANAGEMENT)
+    if parts.scheme not in {"http", "https"}:
+        raise Wrong(parts.scheme)
+    if parts.query:
+        raise Wrong(f"the parameter {next(iter(parts.query))}")
+    if not _is_one_machine(parts) or not parts.user or not parts.password:
+        raise Wrong("something else")
+    _refuse_short_password(parts)
+    return urls.write(parts)
+
+
 def _mail_server(url: str) -> MailServer:
-    parts = _split(url, MAIL)
-    if parts.scheme not in {"smtp", "smtp+tls", "smtp+ssl"} or not parts.hostname:
-        raise Wrong(parts.scheme or "something else")
+    parts = urls.read(url, MAIL)
+    if parts.scheme not in {"smtp", "smtp+tls", "smtp+ssl"}:
+        raise Wrong(parts.scheme)
+    if parts.query:
+        raise Wrong(f"the parameter {next(iter(parts.query))}")
+    if not _is_one_machine(parts) or parts.path:
+        raise Wrong("something else")
+    _refuse_short_password(parts)
+    [host] = parts.hosts
     return MailServer(
-        host=parts.hostname,
-        port=parts.port or 25,
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
+        host=host.name,
+        port=host.port or 25,
+        user=parts.user or "",
+        password=parts.password or "",
         tls=parts.scheme == "smtp+tls",
         ssl=parts.scheme == "smtp+ssl",
     )
 
 
+def _refuse_short_password(url: Url) -> None:
+    """A password that is an ordinary word cannot be masked in logs, and can be guessed."""
+    given = [value for name, value in url.query.items() if "password" in name]
+    for password in (url.password or "", *given):
+        if 0 < len(password) < SHORTEST_SECRET and not development():
+            raise Wrong(
+                "a shorter one",
+                f"a password of at least {SHORTEST_SECRET} characters (or ENVIRONMENT=development)",
+            )
+
+
 def _sender(text: str) -> str:
-    if "@" not in parseaddr(text)[1] or not text.isascii():
+    addresses = [address for _, address in getaddresses([text])]
+    if not (text.isascii() and text.isprintable() and len(addresses) == 1 and "@" in addresses[0]):
         raise Wrong("something else")
     return text
 
 
-def _split(url: str, expected: str) -> SplitResult:
-    """The parts of `url`. A port that is none may be half of a password with a raw slash in it."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise Wrong(
-            "something that is no such address", f"{expected} (%-encode the password)"
-        ) from None
-    if "://" not in url:  # what then stands before a colon may be secret
+def _host_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[A-Za-z0-9.:]+\]", text):
         raise Wrong("something else")
-    return parts
+    return text
 
 
-def _absolute_path(parts: SplitResult) -> str:
-    path = parts.path.removeprefix("/")
-    if parts.netloc or not Path(path).is_absolute():
-        raise Wrong("another form", "sqlite:////absolute/path (four slashes)")
-    return path
+def _is_one_machine(url: Url) -> bool:
+    return len(url.hosts) == 1 and not url.hosts[0].name.startswith(("/", "@"))
 
 
-def passwords(url: str) -> Iterator[str]:
-    """The password as it stands in `url`, and as it is; also one among the parameters."""
-    rest = url.partition("://")[2]
-    authority = re.split("[/?#]", rest)[0]
-    logins = {text.rpartition("@")[0] for text in (authority, rest)}  # a slash may stand in it
-    written = {login.partition(":")[2] for login in logins}
-    parameters = parse_qsl(url.partition("?")[2])
-    for password in written | {value for name, value in parameters if "password" in name}:
-        yield from (password, unquote(password))
-
-
-DatabaseUrl = Annotated[dict[str, Any], Reads(DATABASE, database, secrets=passwords)]
+DatabaseUrl = Annotated[dict[str, Any], Reads(DATABASE, _database, secrets=urls.passwords)]
 """An entry of Django's DATABASES."""
-BrokerUrl = Annotated[str, Reads(BROKER, _broker, secrets=passwords)]
-"""Outside development, the embedded broker and RabbitMQ's public guest login are refused."""
-MailUrl = Annotated[MailServer, Reads(MAIL, _mail_server, secrets=passwords)]
+ListenDatabaseUrl = Annotated[
+    dict[str, Any] | None, Reads(POSTGRESQL, _listening, secrets=urls.passwords)
+]
+"""The same for a PostgreSQL that is only listened to, or None."""
+BrokerUrl = Annotated[str, Reads(BROKER, _broker, secrets=urls.passwords)]
+"""A URL, or a list `url;url` of a broker's nodes.
+
+Outside development, the embedded broker and RabbitMQ's public guest login are refused."""
+TasksBrokerUrl = Annotated[str, Reads(TASKS_BROKER, _tasks_broker, secrets=urls.passwords)]
+"""The same for Celery's wake-ups, and Redis."""
+ManagementUrl = Annotated[str, Reads(MANAGEMENT, _management, secrets=urls.passwords)]
+"""Where RabbitMQ's management plugin answers."""
+MailUrl = Annotated[MailServer, Reads(MAIL, _mail_server, secrets=urls.passwords)]
+HostName = Annotated[str, Reads("a host name, or an address in brackets", _host_name)]
 Sender = Annotated[str, Reads("an address in ASCII, like Name <a@b.example>", _sender)]

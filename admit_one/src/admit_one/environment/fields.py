@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import base64
 import binascii
+from contextlib import suppress
 from typing import Annotated
 
-from .reading import Reads, Wrong
+from .reading import Reads, Wrong, development
+
+FEWEST_CHARACTERS = 5
+"""Different ones in a SECRET_KEY, as Django's own check wants."""
+
+FEWEST_BYTES = 16
+"""Different ones in a key: of 32 random bytes about 30 differ."""
+
+GUESSED = "one that can be guessed"
+
+LONGEST_KEY_ID = 16
+"""Letters or digits."""
+
+PUBLIC_BYTES = 64
+"""The length of the public half of a wire key (see `admit_one.trust.keys`)."""
 
 
 def whole(minimum: int, maximum: int) -> Reads:
@@ -27,35 +42,65 @@ def _words(text: str) -> list[str]:
 def _secret(text: str) -> str:
     if len(text) < 32:
         raise Wrong(f"{len(text)}")
+    made_up = len(set(text)) < FEWEST_CHARACTERS or text.startswith("django-insecure-")
+    if made_up and not development():
+        raise Wrong(GUESSED, "random characters (or ENVIRONMENT=development)")
     return text
 
 
 def _key(text: str) -> bytes:
+    key = _decoded(text)
+    if len(set(key)) < FEWEST_BYTES and not development():
+        raise Wrong(GUESSED, "32 random bytes (or ENVIRONMENT=development)")
+    return key
+
+
+def _decoded(text: str, length: int = 32) -> bytes:
     try:
         key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
         key = b""
-    if len(key) != 32:
-        raise Wrong("something else", "32 bytes as URL-safe base64")
+    if len(key) != length:
+        raise Wrong("something else", f"{length} bytes as URL-safe base64")
     return key
 
 
-def _sealing_keys(text: str) -> dict[str, bytes]:
+def _keys_by_id(text: str) -> dict[str, bytes]:
     keys: dict[str, bytes] = {}
     for part in _words(text):
         kid, colon, encoded = part.partition(":")
-        if not colon or not kid.isalnum() or len(kid) > 16 or kid in keys:
+        if not colon or not _is_key_id(kid) or kid in keys:
             raise Wrong("something else")
         keys[kid] = _key(encoded)
     return keys
 
 
+def _is_key_id(text: str) -> bool:
+    return text.isascii() and text.isalnum() and len(text) <= LONGEST_KEY_ID
+
+
+def _public(text: str) -> dict[str, dict[str, bytes]]:
+    keys: dict[str, dict[str, bytes]] = {}
+    for part in _words(text):
+        service, kid, encoded = [*part.split(":"), "", ""][:3]
+        of_service = keys.setdefault(service, {})
+        if part.count(":") != 2 or not service or not _is_key_id(kid) or kid in of_service:
+            raise Wrong("something else")
+        of_service[kid] = _decoded(encoded, PUBLIC_BYTES)
+    return keys
+
+
 def _shown(text: str) -> set[str]:
-    """What gives a key away: its text, with and without padding."""
-    return {text, text.rstrip("=")}
+    """The forms of a key to mask: with and without padding, in both alphabets, and its bytes."""
+    forms = {text, text.rstrip("=")}
+    with suppress(Wrong):
+        key = _decoded(text)
+        standard = base64.b64encode(key).decode()
+        forms |= {standard, standard.rstrip("="), key.hex(), repr(key)[2:-1]}
+    return forms
 
 
-def _sealing_secrets(text: str) -> set[str]:
+def _secrets_by_id(text: str) -> set[str]:
     # A part without a colon may be a key whose id was forgotten.
     return {shown for part in _words(text) for shown in _shown(part.partition(":")[2] or part)}
 
@@ -64,12 +109,17 @@ Words = Annotated[list[str], Reads("words, separated by commas", _words)]
 SecretText = Annotated[str, Reads("at least 32 characters", _secret, secrets=_shown)]
 Key = Annotated[bytes, Reads("32 bytes as URL-safe base64", _key, secrets=_shown)]
 OptionalKey = Annotated[bytes | None, Reads("32 bytes as URL-safe base64", _key, secrets=_shown)]
-SealingKeys = Annotated[
+KeysById = Annotated[
     dict[str, bytes],
     Reads(
         "kid:base64[,kid:base64], each kid once, 1-16 letters or digits",
-        _sealing_keys,
-        secrets=_sealing_secrets,
+        _keys_by_id,
+        secrets=_secrets_by_id,
     ),
 ]
-"""Keys by key id. The first one seals, all unseal."""
+"""Keys by key id. The first one is in use, all that was made with the others can be read."""
+PublicKeys = Annotated[
+    dict[str, dict[str, bytes]],
+    Reads("service:kid:base64[,…], as the other service's `manage.py wire_keys` prints", _public),
+]
+"""The public keys of other services, by service and key id."""

@@ -1,4 +1,4 @@
-"""Reads every setting of a process from its environment, and names all that are wrong at once."""
+"""Reads all settings of a process from its environment, and reports all wrong ones at once."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from admit_one.masking import learn
+from admit_one.masking import learn, mask_tracebacks
 
 LONGEST_FILE = 65_536
-"""Characters of a file that are read: a device named by mistake must not fill the memory."""
+"""Characters read from a file: a device named by mistake must not fill the memory."""
 
 
 class Wrong(ValueError):
-    """A setting that cannot be right. `got` is shown to people: never a value that may be secret.
+    """An invalid setting. `got` is shown to people, so it never holds a value that may be secret.
 
-    `expected` is what the field's own kind expects, unless given here.
+    `expected` defaults to what the field's kind expects.
     """
 
     def __init__(self, got: str, expected: str = "") -> None:
-        super().__init__(got)
+        super().__init__(f"expected {expected}, got {got}" if expected else got)
         self.got = got
         self.expected = expected
 
@@ -39,7 +39,7 @@ class Reads:
     expected: str
     parse: Callable[[str], Any]
     secrets: Callable[[str], Iterable[str]] | None = None
-    """The parts of the text that nobody may see. With it, `NAME_FILE` is read as well."""
+    """The parts of the text to mask. With it, `NAME_FILE` is read as well."""
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.parse)
@@ -48,15 +48,16 @@ class Reads:
 class Environment(BaseSettings):
     """The base of a service's settings: each field is the variable of that name.
 
-    A variable that is blank counts as not given. Where a secret is expected, `NAME_FILE` may
-    name a file that holds it. What is secret is masked in every log from then on.
+    A blank variable counts as missing. For a secret, `NAME_FILE` may name a file that holds it.
+    Every secret is masked in all logs from then on.
     """
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, validate_default=False)
 
     @classmethod
     def read(cls) -> Self:
-        """The settings in force. Ends the process if any is wrong, with a line for each."""
+        """The settings in force. Ends the process if any is wrong, with one line for each."""
+        mask_tracebacks()
         try:
             return cls()
         except ValidationError as error:
@@ -119,7 +120,7 @@ def _value_or_file(name: str) -> str | Wrong:
     if value:
         return Wrong("both", f"either {name} or {name}_FILE")
     try:
-        with Path(path).open(encoding="utf-8-sig") as file:  # some editors begin with a mark
+        with Path(path).open(encoding="utf-8-sig") as file:  # some editors write a byte order mark
             text = file.read(LONGEST_FILE + 1)
     except OSError as error:  # not the path: somebody may have put the secret itself there
         return Wrong(str(error.strerror), f"{name}_FILE to name a file that can be read")

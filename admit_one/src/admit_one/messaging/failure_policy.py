@@ -1,41 +1,41 @@
-"""What becomes of a message: one decision, made in one place, without a database or a broker."""
+"""What to do with a message: one pure decision, in one place, without database or broker."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from admit_one.contract.errors import Malformed, Rejected
-from admit_one.database.outage import LetGo
+from admit_one.contract.errors import Malformed, Rejected, Unauthenticated
+from admit_one.database.outage import NotNow
 
-LET_GO_AFTER = 300.0
-"""Seconds that a consumer holds a message; then others may have it."""
+REQUEUE_AFTER = 300.0
+"""Seconds that a consumer holds a message before it returns it to the broker."""
 
 
 class Decision(StrEnum):
     ACK = "ack"
     """It was handled, now or before: the broker may forget it."""
     RETRY_ALONE = "retry alone"
-    """Try it without the neighbours of its batch, one of which may be to blame."""
+    """Try it without the rest of its batch, which may be to blame."""
     SET_ASIDE = "set aside"
-    """Keep it in the database and try it again when due."""
+    """Keep it in the database and retry it when due."""
     DEAD_LETTER = "dead letter"
     """Keep it in the database until an operator decides."""
     HOLD = "hold"
-    """Keep it in hand, unacked, and try it again after a pause."""
-    LET_GO = "let go"
+    """Keep it unacked, and retry it after a pause."""
+    REQUEUE = "requeue"
     """Leave it unacked: the broker delivers it again, here or elsewhere."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What is known about a message when one try has ended."""
+    """What is known about a message after an attempt to handle it."""
 
     raised: bool = False
-    """The handler raised the error; else the inbox returned it as this message's own."""
+    """The handler raised the error; otherwise the inbox returned it for this message."""
     alone: bool = True
-    """The message was tried without neighbours."""
-    last_try: bool = False
+    """The message was the only one of its batch."""
+    last_attempt: bool = False
     """No retry is left after this one."""
     too_many_alike: bool = False
     """More messages in a row have failed with this cause than may be set aside."""
@@ -46,34 +46,35 @@ class History:
 
 
 def decide(error: Exception | None, history: History) -> Decision:
-    """Decide about one message after a try that ended with `error`, or with none.
+    """Decide about one message after an attempt that ended with `error`, or with none.
 
-    The first row that fits holds:
+    The first row that matches applies:
 
     error                     history                              decision
     ------------------------  -----------------------------------  -----------
     none                                                           ACK
-    LetGo                                                          LET_GO
-    raised by a handler       with neighbours                      RETRY_ALONE
+    NotNow                                                         REQUEUE
+    raised by a handler       not alone                            RETRY_ALONE
     raised by a handler       alone, too many alike:
-                                stopping, or held > LET_GO_AFTER   LET_GO
+                                stop, or held > REQUEUE_AFTER      REQUEUE
                                 else                               HOLD
-    Malformed, Rejected       returned by the inbox                DEAD_LETTER
-    any                       the last try                         DEAD_LETTER
+    Malformed, Rejected,
+    Unauthenticated           returned by the inbox                DEAD_LETTER
+    any                       the last attempt                     DEAD_LETTER
     any                                                            SET_ASIDE
 
-    `LetGo` stands for a database or a broker that is away, which is no message's fault. A database
-    error gets here only if the database works: then it is treated like any other error.
+    `NotNow` stands for an unavailable database or broker, which is no message's fault. A database
+    error gets here only if the database works; then it is treated like any other error.
     """
     if error is None:
         return Decision.ACK
-    if isinstance(error, LetGo):
-        return Decision.LET_GO
+    if isinstance(error, NotNow):
+        return Decision.REQUEUE
     if history.raised and not history.alone:
         return Decision.RETRY_ALONE
     if history.raised and history.too_many_alike:
-        gives_up = history.stopping or history.held > LET_GO_AFTER
-        return Decision.LET_GO if gives_up else Decision.HOLD
-    if not history.raised and isinstance(error, (Malformed, Rejected)):
+        gives_up = history.stopping or history.held > REQUEUE_AFTER
+        return Decision.REQUEUE if gives_up else Decision.HOLD
+    if not history.raised and isinstance(error, (Malformed, Rejected, Unauthenticated)):
         return Decision.DEAD_LETTER
-    return Decision.DEAD_LETTER if history.last_try else Decision.SET_ASIDE
+    return Decision.DEAD_LETTER if history.last_attempt else Decision.SET_ASIDE

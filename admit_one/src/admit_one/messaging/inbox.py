@@ -1,6 +1,6 @@
 """Each event reaches its use case once, however often it is delivered.
 
-The inbox row and all that the handler writes are one transaction: either both stay or neither.
+The inbox row and all that the handler writes are one transaction: both are kept, or neither.
 """
 
 from __future__ import annotations
@@ -8,33 +8,48 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from uuid_utils import uuid7
 
 from admit_one.contract import Event
-from admit_one.contract.envelope import Envelope
-from admit_one.contract.errors import Malformed, MessagingError, Rejected, UnknownEvent
+from admit_one.contract.envelope import Envelope, Seal
+from admit_one.contract.errors import (
+    Malformed,
+    MessagingError,
+    Rejected,
+    Unauthenticated,
+    UnknownEvent,
+    UnknownKey,
+    sent_by,
+)
+from admit_one.database import outage
 from admit_one.database.bulk import insert_new
 from admit_one.sealing import cipher
 
+from . import peers
 from .conf import Handler
 from .models import InboxMessage
 
 Identity = tuple[str, str]
-"""(event id, source): what names an event for ever."""
+"""(event id, source): identifies an event forever."""
 
 
 class Result(StrEnum):
-    """What became of a message. The last three are to be set aside."""
+    """What became of a message. The last four are set aside."""
 
     HANDLED = "handled"
     DUPLICATE = "duplicate"
     UNKNOWN = "unknown"
-    """No handler yet: a newer release may have one."""
+    """No handler or no key yet: a newer release or other settings may have it."""
     MALFORMED = "malformed"
+    REFUSED = "refused"
+    """Nothing proves who sent it."""
     REJECTED = "rejected"
 
 
@@ -46,15 +61,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Received:
-    """One message as it came, read as far as it can be."""
+    """One message as it arrived, with its envelope, or the fault that made it unreadable."""
 
     body: bytes
     queue: str
     headers: Mapping[str, Any] = field(default_factory=dict)
+    signature: str = ""
+    received_at: datetime | None = None
+    """When it came first, if that is known; else now."""
     envelope: Envelope[Any] | None = None
-    fault: Malformed | UnknownEvent | None = None
+    fault: Malformed | UnknownEvent | UnknownKey | None = None
     broken: str = ""
-    """The fault, if it is one of the properties: the body does not show it."""
+    """The fault of the AMQP properties, if they are unreadable."""
 
     @classmethod
     def read(
@@ -64,18 +82,20 @@ class Received:
         queue: str,
         headers: Mapping[str, Any] | None = None,
         broken: str = "",
+        signature: str = "",
+        received_at: datetime | None = None,
+        unseal: Seal = peers.unseal,
     ) -> Received:
-        """Read `body`; its fault is kept. `broken` is a fault of the properties around it."""
+        """Read `body`, and keep its fault, if any. `broken` is a fault of its AMQP properties."""
+        read = partial(cls, body, queue, headers or {}, signature, received_at)
         try:
             if broken:
                 raise Malformed(broken)
-            envelope = Envelope.from_json(body)
-        except (Malformed, UnknownEvent) as fault:
-            return cls(body, queue, headers or {}, fault=fault, broken=broken)
-        except Exception as error:  # noqa: BLE001 (a fault of our reader must cost one message only)
-            unread = Malformed(f"reading it failed with {type(error).__name__}")
-            return cls(body, queue, headers or {}, fault=unread)
-        return cls(body, queue, headers or {}, envelope=envelope)
+            return read(Envelope.from_json(body, unseal))
+        except (Malformed, UnknownEvent, UnknownKey) as fault:
+            return read(fault=fault, broken=broken)
+        except Exception as error:  # noqa: BLE001 (a bug of our reader must cost one message only)
+            return read(fault=Malformed(f"reading it failed with {type(error).__name__}"))
 
     @property
     def identity(self) -> Identity | None:
@@ -83,25 +103,27 @@ class Received:
 
 
 def process(batch: Sequence[Received], handlers: Mapping[type[Event], Handler]) -> list[Outcome]:
-    """Handle the new ones of `batch` in one transaction; returns an outcome for each, in order.
+    """Handle the new messages of `batch` in one transaction; returns an outcome for each, in order.
 
     Raises whatever a handler raises; then nothing of the batch is written.
     """
     outcomes: dict[int, Outcome] = {}
     places: dict[Identity, list[int]] = defaultdict(list)
     for position, message in enumerate(batch):
-        outcome = _unfit(message, handlers)
+        outcome = _refusal(message, handlers)
         if outcome is not None:
             outcomes[position] = outcome
         elif message.identity is not None:
             places[message.identity].append(position)
     first = {identity: positions[0] for identity, positions in places.items()}
-    # No savepoint: whoever has a transaction open gives it up too when this raises.
+    # No savepoint: a caller with an open transaction rolls that back, too, when this raises.
     with transaction.atomic(savepoint=False):
         new = remember([batch[position] for position in first.values()])
-        outcomes |= _repetitions(batch, places, new)
+        outcomes |= _repeated(batch, places, new)
         fresh = [batch[p].envelope for i, p in first.items() if i in new]
         rejected = _handle((e for e in fresh if e is not None), handlers)
+        if rejected.keys() - new:
+            raise ValueError("a handler rejected a message that it was not given")
         _forget(rejected)
     for identity, position in first.items():
         if identity in rejected:
@@ -112,7 +134,7 @@ def process(batch: Sequence[Received], handlers: Mapping[type[Event], Handler]) 
 
 
 def forget(message: Received) -> None:
-    """Forget that `message` was handled, so that it can be applied again; another body stays."""
+    """Forget that `message`, with this body, was handled, so that it can be applied again."""
     if message.envelope is None:
         return
     same_id = InboxMessage.objects.filter(
@@ -123,19 +145,55 @@ def forget(message: Received) -> None:
         same_id.delete()
 
 
-def _unfit(message: Received, handlers: Mapping[type[Event], Handler]) -> Outcome | None:
+def database_works() -> bool:
+    """Whether a new connection can write an inbox row, as for every message; it is rolled back."""
+    event_id, probe = str(uuid7()), "probe"
+    outage.forget_connection()
+    try:
+        with transaction.atomic():
+            InboxMessage.objects.create(
+                source=probe, event_id=event_id, type=probe, subject=probe, fingerprint=b""
+            )
+            transaction.set_rollback(True)
+    except outage.DATABASE_ERRORS:
+        outage.forget_connection()
+        return False
+    return True
+
+
+def _refusal(message: Received, handlers: Mapping[type[Event], Handler]) -> Outcome | None:
     if isinstance(message.fault, Malformed):
         return Outcome(Result.MALFORMED, message.fault)
     if message.fault is not None:
         return Outcome(Result.UNKNOWN, message.fault)
     if message.envelope is not None and type(message.envelope.data) not in handlers:
-        fault = UnknownEvent(f"nothing here handles {message.envelope.type}")
+        fault = UnknownEvent(
+            f"nothing here handles {message.envelope.type}", sender=_sender(message)
+        )
         return Outcome(Result.UNKNOWN, fault)
+    return _unproven(message)
+
+
+def _unproven(message: Received) -> Outcome | None:
+    """The outcome of a signed event that its sender has not signed, or long ago; else none."""
+    if message.envelope is None or not message.envelope.data.signed:
+        return None
+    try:
+        peers.check_signature(
+            message.envelope,
+            message.body,
+            message.signature,
+            message.received_at or datetime.now(UTC),
+        )
+    except (Unauthenticated, UnknownKey) as fault:
+        fault.sender = _sender(message)
+        refused = isinstance(fault, Unauthenticated)
+        return Outcome(Result.REFUSED if refused else Result.UNKNOWN, fault)
     return None
 
 
 def remember(messages: Iterable[Received]) -> set[Identity]:
-    """Write the inbox rows; returns the ids that were not there before."""
+    """Write the inbox rows; returns the identities that are new."""
     rows = [
         {
             "event_id": message.envelope.id,
@@ -147,18 +205,18 @@ def remember(messages: Iterable[Received]) -> set[Identity]:
         for message in messages
         if message.envelope is not None
     ]
-    # Sorted, as two consumers with overlapping batches in other orders would deadlock.
+    # Sorted: two consumers with overlapping batches in different orders would deadlock.
     rows.sort(key=lambda row: (row["event_id"], row["source"]))
     unique = ("event_id", "source")
     return {(i, s) for i, s in insert_new(InboxMessage, rows, conflict=unique, returning=unique)}
 
 
-def _repetitions(
+def _repeated(
     batch: Sequence[Received], places: Mapping[Identity, Sequence[int]], new: set[Identity]
 ) -> dict[int, Outcome]:
-    """Those that were handled before, and those that stand behind the first one of their id.
+    """Outcomes of the messages handled before, and of all but the first one of an id in the batch.
 
-    What was handled is what is compared with: in a batch, a forgery may stand before the copy.
+    Each is compared with the handled one: a forgery may precede the true duplicate in a batch.
     """
     known = _fingerprints(places.keys() - new) if len(new) < len(places) else {}
     outcomes: dict[int, Outcome] = {}
@@ -166,12 +224,12 @@ def _repetitions(
         if identity in new:
             handled = batch[positions[0]].body
             for position in positions[1:]:
-                outcomes[position] = _repetition(same=batch[position].body == handled)
+                outcomes[position] = _repetition(batch[position], batch[position].body == handled)
             continue
         for position in positions:
-            # Pruned between the two statements? It was handled long ago all the same.
+            # Not known if it was pruned just now: it was handled all the same.
             same = identity not in known or cipher.matches(known[identity], batch[position].body)
-            outcomes[position] = _repetition(same=same)
+            outcomes[position] = _repetition(batch[position], same)
     return outcomes
 
 
@@ -180,12 +238,16 @@ def _fingerprints(identities: Iterable[Identity]) -> dict[Identity, bytes]:
     return {(i, s): bytes(f) for i, s, f in rows.values_list("event_id", "source", "fingerprint")}
 
 
-def _repetition(*, same: bool) -> Outcome:
+def _repetition(message: Received, same: bool) -> Outcome:
     if same:
         return Outcome(Result.DUPLICATE)
-    return Outcome(
-        Result.MALFORMED, Malformed("its id was seen before with another body: not a repetition")
-    )
+    text = "its id was used before, for another body: not a duplicate"
+    return Outcome(Result.MALFORMED, Malformed(text, sender=_sender(message)))
+
+
+def _sender(message: Received) -> str:
+    envelope = message.envelope
+    return sent_by(envelope.type, envelope.source) if envelope else ""
 
 
 def _handle(
@@ -202,7 +264,7 @@ def _handle(
 
 
 def _forget(rejected: Mapping[Identity, Rejected]) -> None:
-    """A rejected message was not handled: a replay of it is not a repetition."""
+    """A rejected message was not handled, so a replay of it is no duplicate."""
     if not rejected:
         return
     these = Q()

@@ -1,8 +1,8 @@
 """The fast path: wake a process that waits for rows.
 
-The row is the truth and every process looks at its rows anyway, so a wake-up may be lost.
-It must never be in the way: it is sent after the commit (and after the ack, in a consumer),
-to a Celery task seldom, it takes a second at most, and it never raises.
+Every process also looks at its rows at regular intervals, so a wake-up may be lost.
+Sending it must never do harm: it comes after the commit (in a consumer, after the ack), is limited
+for Celery tasks, takes a second at most, and never raises.
 """
 
 from __future__ import annotations
@@ -24,18 +24,27 @@ from . import conf
 
 logger = EventLogger(__name__)
 
-PATIENCE = 0.2
-"""Seconds between two wake-ups of a Celery task. The relay takes each one, in its own rhythm."""
+TASK_INTERVAL = 0.2
+"""Seconds between two wake-ups of a Celery task. Those of the relay are not limited."""
 
-COURTESY = 0.02
-"""Seconds that a task waits for what a consumer's batch has also caused, the reply above all:
-sending a task and doing it would take the processor from processes for which somebody waits."""
+TASK_DELAY = 0.02
+"""Seconds by which a consumer delays a task, so that it does not compete for the processor with the
+reply, for which somebody waits."""
 
 PAUSE = 30.0
-"""Seconds without wake-ups after one has failed: the sweeps do the work meanwhile."""
+"""Seconds without wake-ups of a task after one has failed; meanwhile, sweeps find the rows.
+
+It ends with the first sign that the broker is back: another wake-up that arrives, or `try_again`.
+"""
+
+AT_ONCE = 0.5
+"""Seconds within which a send fails over a connection that has died meanwhile.
+
+A silent broker takes longer, and is not asked twice.
+"""
 
 RELAY = "relay"
-"""The relay's name among those of the tasks."""
+"""The relay's name beside those of the tasks."""
 
 RELAY_CHANNEL = "outbox"
 
@@ -47,6 +56,7 @@ class _Requested(local):
         self.deferred = False
         self.waiting: dict[str, Callable[[], None]] = {}
         self.not_before: dict[str, float] = {}
+        self.failed: set[str] = set()
 
 
 _requested = _Requested()
@@ -60,7 +70,7 @@ def relay() -> None:
 def task(name: str) -> None:
     """Send the Celery task `name`, without arguments, once the current transaction is committed.
 
-    Without a Celery app (MESSAGING CELERY_APP) nothing is sent: the clock starts the work.
+    Without a Celery app (MESSAGING CELERY_APP) nothing is sent.
     """
     if not conf.current().CELERY_APP:
         return
@@ -69,9 +79,9 @@ def task(name: str) -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Hold wake-ups back until the block ends, so that an ack comes first; tasks a little longer.
+    """Defer wake-ups until the block ends, so that an ack comes first; tasks a little longer.
 
-    Whoever uses it calls `send_waiting` again when `next_in` has passed.
+    The caller must call `send_waiting` again after `next_in` seconds.
     """
     _requested.deferred = True
     try:
@@ -84,8 +94,8 @@ def deferred() -> Iterator[None]:
 def _request(name: str, send: Callable[[], None]) -> None:
     def after_commit() -> None:
         if _requested.deferred and name != RELAY and name not in _requested.waiting:
-            courteous = time.monotonic() + COURTESY
-            _requested.not_before[name] = max(_requested.not_before.get(name, 0.0), courteous)
+            delayed = time.monotonic() + TASK_DELAY
+            _requested.not_before[name] = max(_requested.not_before.get(name, 0.0), delayed)
         _requested.waiting[name] = send
         if not _requested.deferred:
             send_waiting()
@@ -94,7 +104,7 @@ def _request(name: str, send: Callable[[], None]) -> None:
 
 
 def next_in() -> float:
-    """Seconds until `send_waiting` has something to send; infinite if nothing waits to be sent."""
+    """Seconds until `send_waiting` has something to send; infinite if nothing waits."""
     if not _requested.waiting:
         return math.inf
     return max(
@@ -102,25 +112,47 @@ def next_in() -> float:
     )
 
 
+def try_again() -> None:
+    """End the pause after failed wake-ups: the broker is back."""
+    for name in _requested.failed:
+        _requested.not_before.pop(name, None)
+    _requested.failed.clear()
+
+
 def send_waiting() -> None:
     """Send the wake-ups whose time has come."""
     now = time.monotonic()
     due = [name for name in _requested.waiting if _requested.not_before.get(name, 0.0) <= now]
-    # The relay first: its wake-up takes no time, and somebody waits for what it carries.
+    # The relay first: its wake-up takes no time, and somebody waits for what it publishes.
     for name in sorted(due, key=lambda name: name != RELAY):
         send = _requested.waiting.pop(name)
-        _requested.not_before[name] = now if name == RELAY else now + PATIENCE
+        _requested.not_before[name] = now if name == RELAY else now + TASK_INTERVAL
         try:
-            send()
-        except Exception as error:  # noqa: BLE001 (whatever it is, it must not undo the commit)
+            _send(send)
+        except Exception as error:  # noqa: BLE001 (the commit has been made)
             _requested.not_before[name] = now + PAUSE
+            _requested.failed.add(name)
             logger.warning(
                 "wake_up_failed",
-                "wake-up of {wakes} failed, next in {pause:.0f} s: {error}",
+                "wake-up of {wakes} failed, next attempt in {pause:.0f} s: {error}",
                 wakes=name,
                 pause=PAUSE,
                 error=mask(str(error)),
             )
+        else:
+            if name != RELAY:  # that one goes through the database
+                try_again()
+
+
+def _send(send: Callable[[], None]) -> None:
+    """Send it, over a new connection if the one of the last wake-up has died since."""
+    began = time.monotonic()
+    try:
+        send()
+    except Exception:
+        if time.monotonic() - began > AT_ONCE:
+            raise
+        send()
 
 
 def _send_task(name: str) -> None:

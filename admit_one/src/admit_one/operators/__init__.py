@@ -1,5 +1,5 @@
-"""The pages for operators: Django's admin, in a web process and at a port of their own.
+"""The pages for operators: Django's admin, in a web process and on a port of its own.
 
-The service's public web process knows nothing of users, sessions and cookies; who runs no pages
-for operators needs none of their tables.
+The service's public web process has no users, sessions or cookies, and a service without these
+pages needs none of their tables.
 """

@@ -1,17 +1,18 @@
 """Set-aside messages in Django's admin: the same groups, stories and verbs as on the command line.
 
-Who may look needs the permission `view_setaside`, who may do something `work_on_setaside` as well.
-Nothing is edited or deleted here; what is done is kept as an `Act`, with the login name.
+To look, a user needs the permission `view_setaside`; to act, `work_on_setaside` as well.
+Nothing is edited or deleted here; every action is kept as an `Act`, with the login name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.db.models.fields.json import KT
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -25,6 +26,7 @@ from admit_one.messaging.set_aside import groups as set_aside_groups
 from admit_one.messaging.set_aside import report
 
 from . import order_page
+from .lists import CappedPaginator, ReadOnly, filter_by
 from .order_page import VERBS, address
 
 if TYPE_CHECKING:
@@ -36,36 +38,16 @@ else:
     SetAsideBase = ActBase = admin.ModelAdmin
 
 
-class NotByHand:
-    """Rows that record what happened: nobody adds, changes or deletes one.
-
-    A list is asked by `lookups` only: else every column could be, by any pattern, the body too.
-    """
-
-    lookups: ClassVar[Collection[str]] = ()
-
-    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:  # noqa: ARG002
-        return lookup in self.lookups and "\0" not in value
-
-    def has_add_permission(self, *_: Any) -> bool:
-        return False
-
-    def has_change_permission(self, *_: Any) -> bool:
-        return False
-
-    def has_delete_permission(self, *_: Any) -> bool:
-        return False
-
-
 @admin.register(SetAside)
-class SetAsideAdmin(NotByHand, SetAsideBase):
+class SetAsideAdmin(ReadOnly, SetAsideBase):
     list_display = ("id", "standing", "event", "about", "why", "attempts", "since")
-    list_filter = ("state", "type", "suspect")
-    search_fields = ("=event_id", "=subject")
+    list_filter = ("state", filter_by("type"), "suspect")
+    search_fields = ("event_id__exact", "subject__exact")
     search_help_text = "An event's id, or its subject"
     ordering = ("-id",)
     list_per_page = 100
     show_full_result_count = False
+    paginator = CappedPaginator
     lookups = ("state__exact", "type", "suspect__exact", "fingerprint__exact")
     actions = ("replay_chosen", "discard_chosen", "restore_chosen")
 
@@ -87,22 +69,22 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
 
     @admin.display(description="since (UTC)", ordering="created_at")
     def since(self, row: SetAside) -> str:
-        return _second(row.created_at)
+        return _utc(row.created_at)
 
-    @admin.action(description="Replay the chosen messages …", permissions=["work"])
+    @admin.action(description="Replay the selected messages …", permissions=["work"])
     def replay_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
         return self._order_of("replay", request, rows)
 
-    @admin.action(description="Discard the chosen messages …", permissions=["work"])
+    @admin.action(description="Discard the selected messages …", permissions=["work"])
     def discard_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
         return self._order_of("discard", request, rows)
 
-    @admin.action(description="Restore the chosen messages …", permissions=["work"])
+    @admin.action(description="Restore the selected messages …", permissions=["work"])
     def restore_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
         return self._order_of("restore", request, rows)
 
     def has_work_permission(self, request: HttpRequest) -> bool:
-        """Whether this operator may do something, not only look."""
+        """Whether this operator may act, not only look."""
         may_work = request.user.has_perm("messaging.work_on_setaside")
         return may_work and self.has_view_permission(request)
 
@@ -125,7 +107,7 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
         dead = any(group.state == SetAside.State.DEAD for group in groups)
         context = {
             "title": "Set-aside messages",
-            "groups": [_shown(group, may_work=may_work) for group in groups],
+            "groups": [_group_row(group, may_work=may_work) for group in groups],
             "replay_all": address("replay", all=1) if dead and may_work else "",
             **(extra_context or {}),
         }
@@ -144,7 +126,7 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
             raise PermissionDenied
         if row is None:
             raise Http404(f"no message {object_id}")
-        verbs = order_page.fitting(row.state) if self.has_work_permission(request) else []
+        verbs = order_page.verbs_for(row.state) if self.has_work_permission(request) else []
         context = {
             **self._context(request),
             "title": f"Message {row.id}",
@@ -157,7 +139,7 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
         return TemplateResponse(request, "admin/messaging/setaside/message.html", context)
 
     def order_view(self, request: HttpRequest, verb: str) -> HttpResponse:
-        """What is to be done with which messages, why; and what came of it."""
+        """The page of an order, and of its result."""
         if not self.has_work_permission(request):
             raise PermissionDenied
         return order_page.answer(request, verb, self._context(request))
@@ -167,7 +149,7 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
     ) -> HttpResponseRedirect:
         ids = list(rows.order_by("id").values_list("id", flat=True)[: self.list_per_page + 1])
         if len(ids) > self.list_per_page:
-            text = "Too many to choose one by one: use the links of their group in the table."
+            text = "Too many to select one by one: use the links of their group in the table."
             messages.warning(request, text)
             return redirect("admin:messaging_setaside_changelist")
         return redirect(address(verb, ids=",".join(map(str, ids))))
@@ -177,21 +159,35 @@ class SetAsideAdmin(NotByHand, SetAsideBase):
 
 
 @admin.register(Act)
-class ActAdmin(NotByHand, ActBase):
-    list_display = ("when", "room", "action", "target", "who", "what", "result", "why")
+class ActAdmin(ReadOnly, ActBase):
+    list_display = ("when", "area", "action", "target", "who", "what", "result", "why")
     fields = list_display
     readonly_fields = fields
-    lookups = ("room", "action", "result")
-    list_filter = ("room", "action", "result")
-    search_fields = ("=facts__event_id", "=subject", "=by")
+    lookups = ("area", "action", "result")
+    list_filter = (filter_by("area"), filter_by("action"), filter_by("result"))
+    search_fields = ("subject", "by")  # shows the field for the search, which is ours
     search_help_text = "An event's id or subject, or who did it"
     ordering = ("-id",)
     list_display_links = None
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002 (Django's)
+        queryset: QuerySet[Act],
+        search_term: str,
+    ) -> tuple[QuerySet[Act], bool]:
+        """Exact matches only: they are found by an index."""
+        if not (term := search_term.strip()):
+            return queryset, False
+        event = queryset.alias(event_id=KT("facts__event_id"))
+        return event.filter(Q(event_id=term) | Q(subject=term) | Q(by=term)), False
+
     show_full_result_count = False
+    paginator = CappedPaginator
 
     @admin.display(description="at (UTC)", ordering="at")
     def when(self, act: Act) -> str:
-        return _second(act.at)
+        return _utc(act.at)
 
     @admin.display(description="to what")
     def what(self, act: Act) -> str:
@@ -207,11 +203,11 @@ class ActAdmin(NotByHand, ActBase):
         return harmless(act.reason)
 
 
-def _second(moment: datetime) -> str:
+def _utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _shown(group: set_aside_groups.Group, *, may_work: bool) -> dict[str, Any]:
+def _group_row(group: set_aside_groups.Group, *, may_work: bool) -> dict[str, Any]:
     """A group as a row of the list."""
     here = {"state__exact": group.state, "fingerprint__exact": group.fingerprint}
     return {

@@ -1,7 +1,9 @@
-"""The page on which an operator gives an order: to which messages, why, and what came of it."""
+"""The page on which an operator orders an action on messages, and reads its result."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -14,13 +16,27 @@ from admit_one.contract.errors import MessagingError
 from admit_one.masking import harmless
 from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import groups
-from admit_one.messaging.set_aside.choice import STATES, Choice
-from admit_one.messaging.set_aside.replay import Order
-
-from . import orders as set_aside_orders
-from .orders import OUTAGE_ERRORS, NotUnderstood, OrderResult, Work, in_words
+from admit_one.messaging.set_aside.groups import STATES, Choice
+from admit_one.messaging.set_aside.operator_actions import (
+    NEED_A_REASON,
+    OUTAGE_ERRORS,
+    OperatorActions,
+    Outcome,
+    in_words,
+)
+from admit_one.messaging.set_aside.replay import ReplayOrder
+from admit_one.processes.stopping import Stop
+from admit_one.sealing.canaries import WrongKey
 
 TEMPLATE = "admin/messaging/setaside/order.html"
+
+PATIENCE = 4.0
+"""Seconds that an order may take; less than a stopping web process waits for a request."""
+
+MOST_IDS = 200
+"""Ids in one URL. More messages than that are chosen by their group."""
+
+_NEVER_STOPS = Stop()
 
 VERBS = {
     "replay": "Replay",
@@ -29,23 +45,24 @@ VERBS = {
     "go-on": "Go on",
 }
 EXPLAINED = {
-    "replay": "Each message is handled once more, in growing batches. "
-    "The replay stops by itself when too many fail again.",
-    "discard": "They are given up: nobody retries them. They stay readable, and Restore undoes it.",
+    "replay": "Each message is handled again, in growing batches. "
+    "The replay stops when too many fail again.",
+    "discard": "They are no longer retried. They are kept, and Restore undoes it.",
     "restore": "They are dead letters again, and wait for an operator.",
-    "go-on": "For an hour, consumers set aside what fails with this cause, instead of holding it.",
+    "go-on": "For an hour, consumers set aside messages with this cause, instead of holding them.",
 }
-NEED_A_REASON = {"discard", "go-on"}
+
+
+class InvalidChoice(MessagingError):
+    """The query of a URL does not choose messages."""
 
 
 class OrderForm(forms.Form):
-    """Why, and how."""
-
     reason = forms.CharField(
         required=False,
         max_length=2000,
         widget=forms.Textarea({"rows": 3, "cols": 60}),
-        help_text="Kept for ever, with your name.",
+        help_text="Kept forever, with your name.",
     )
     rate = forms.IntegerField(
         required=False,
@@ -56,8 +73,8 @@ class OrderForm(forms.Form):
     )
     again = forms.BooleanField(
         required=False,
-        label="Also what was handled before",
-        help_text="It is applied once more, and only once for each reason.",
+        label="Also messages that were handled before",
+        help_text="Each is applied once more, and only once for each reason.",
     )
 
     def __init__(self, verb: str, *data: Any) -> None:
@@ -69,58 +86,81 @@ class OrderForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
         if given.get("again") and not given.get("reason"):
-            self.add_error("reason", "To apply what was handled before, give a reason.")
+            self.add_error("reason", "To apply messages that were handled before, give a reason.")
         return given
 
 
 def address(verb: str, **choice: str | int) -> str:
-    """Where the order `verb` is given to the messages that `choice` names."""
+    """The URL of the order `verb` for the messages that `choice` names."""
     return f"{reverse('admin:messaging_setaside_order', args=[verb])}?{urlencode(choice)}"
 
 
 def orders_of(group: groups.Group) -> list[tuple[str, str]]:
-    """What can be ordered about a group: names and addresses."""
+    """The orders that fit a group: names and URLs."""
     which = {"group": group.fingerprint, "state": group.state}
-    orders = [(VERBS[verb], address(verb, **which)) for verb in fitting(group.state)]
+    orders = [(VERBS[verb], address(verb, **which)) for verb in verbs_for(group.state)]
     if group.state in STATES["discard"]:
         orders.append((VERBS["go-on"], address("go-on", group=group.fingerprint)))
     return orders
 
 
-def fitting(state: str) -> list[str]:
-    """The verbs that can do something with messages in this state."""
+def verbs_for(state: str) -> list[str]:
+    """The verbs that apply to messages in this state."""
     return [verb for verb, states in STATES.items() if state in states]
 
 
 def answer(request: HttpRequest, verb: str, context: dict[str, Any]) -> TemplateResponse:
-    """The page of a verb; if it was sent, with what came of it."""
+    """The page of a verb; after a POST, with its result."""
     if verb not in VERBS:
         raise Http404(f"no verb {verb}")
     context |= {"verb": verb, "title": VERBS[verb], "explained": EXPLAINED[verb]}
     try:
-        choice = set_aside_orders.chosen(request.GET)
+        choice = _parse_choice(request.GET)
         if verb == "go-on" and choice.group is None:
-            raise NotUnderstood("expected a group")
-    except NotUnderstood as error:
+            raise InvalidChoice("expected a group")
+    except InvalidChoice as error:
         return TemplateResponse(request, TEMPLATE, {**context, "none": str(error)}, status=400)
     form = OrderForm(verb, *([request.POST] if request.method == "POST" else []))
-    outcome, finished = None, False
+    outcome, rehearsed = None, verb == "replay" and "rehearse" in request.POST
     if form.is_valid():
-        what = "rehearse" if verb == "replay" and "rehearse" in request.POST else verb
-        outcome = set_aside_orders.done(what, _work(request, choice, form.cleaned_data))
-        finished = what != "rehearse" and not (outcome.left or outcome.problem)
-    context |= {"form": form, "outcome": outcome, "finished": finished}
-    return TemplateResponse(request, TEMPLATE, context | _meant(verb, choice, outcome))
+        who = f"{request.user.get_username()} (admin)"
+        outcome = _carry_out("rehearse" if rehearsed else verb, choice, who, form.cleaned_data)
+    context |= {"form": form, "outcome": outcome, "rehearsed": rehearsed}
+    return TemplateResponse(request, TEMPLATE, context | _selection(verb, choice, outcome))
 
 
-def _work(request: HttpRequest, choice: Choice, given: dict[str, Any]) -> Work:
-    who = f"{request.user.get_username()} (admin)"
-    order = Order(who, given["reason"], given.get("again", False))
-    return Work(choice, order, given.get("rate") or 0)
+def _parse_choice(query: Mapping[str, str]) -> Choice:
+    """The messages that a query names: `ids=1,2`, `group=3f9a12` or `all=1`, and a `state`.
+
+    Raises `InvalidChoice`.
+    """
+    ids, group, everything = (query.get(name, "") for name in ("ids", "group", "all"))
+    if sum(map(bool, (ids, group, everything))) != 1:
+        raise InvalidChoice("expected one of: ids, group, all")
+    numbers = ids.split(",") if ids else []
+    if len(numbers) > MOST_IDS or not all(n.isdecimal() and len(n) < 19 for n in numbers):
+        raise InvalidChoice(f"expected {MOST_IDS} ids at most, with commas between them")
+    state = query.get("state") or None
+    if state not in {None, *SetAside.State.values}:
+        raise InvalidChoice(f"expected one of {', '.join(SetAside.State.values)}")
+    return Choice([int(number) for number in numbers], group or None, bool(everything), state)
 
 
-def _meant(verb: str, choice: Choice, outcome: OrderResult | None) -> dict[str, Any]:
-    """How many messages an order is for, and which, in words; or why there are none."""
+def _carry_out(verb: str, choice: Choice, who: str, given: dict[str, Any]) -> Outcome:
+    """The result of an order, which ends after `PATIENCE`."""
+    order = ReplayOrder(who, given["reason"], given.get("again", False))
+    end = time.monotonic() + PATIENCE
+    actions = OperatorActions(
+        order, lambda *_: time.monotonic() < end, _NEVER_STOPS, rate=given.get("rate") or 0
+    )
+    try:
+        return actions.do(verb, choice)
+    except (MessagingError, WrongKey, *OUTAGE_ERRORS) as error:
+        return Outcome(problem=in_words(error))
+
+
+def _selection(verb: str, choice: Choice, outcome: Outcome | None) -> dict[str, Any]:
+    """How many messages an order is for, and which; or why there are none."""
     try:
         if verb == "go-on":
             cause = groups.named(choice.group or "")
@@ -129,7 +169,7 @@ def _meant(verb: str, choice: Choice, outcome: OrderResult | None) -> dict[str, 
             rows = choice.rows(verb).filter(state__in=STATES[verb])
         count, example = rows.count(), rows.first()
     except (MessagingError, *OUTAGE_ERRORS) as error:
-        # After an outcome, a group that is not there any more is what was wanted.
+        # After an order, it is no error that its group is gone.
         return {"count": 0, "none": "" if outcome else in_words(error)}
     of = f" with the cause {choice.group}" if choice.group else ""
     return {"count": count, "cause": harmless(of), "example": example}

@@ -1,4 +1,4 @@
-"""What the pages for operators need beside a service's own settings, the same for both services."""
+"""What the pages for operators need beside a service's own settings."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "admit_one.web.health.OwnHosts",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -59,26 +59,27 @@ AUTH_PASSWORD_VALIDATORS = [
         "CommonPasswordValidator": {},
     }.items()
 ]
-# Guessing passwords ends after five.
+# Five failed logins lock a name and address for an hour.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(hours=1)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username", "ip_address"]
+AXES_HANDLER = "admit_one.operators.logins.LoginLimits"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False
-AXES_DISABLE_ACCESS_LOG = True
+AXES_DISABLE_ACCESS_LOG = False
 
 SESSION_COOKIE_AGE = 8 * 3_600
 """Seconds: a working day."""
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-# A link to a group in somebody's chat opens it; orders are forms with a token.
+# Lax, so that a link to a group opens from a chat; orders are forms with a token.
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not development()
-"""Browsers send such cookies by https, and to this machine's own addresses."""
+"""Browsers send secure cookies only over https and to localhost."""
 X_FRAME_OPTIONS = "DENY"
 SECURE_HSTS_SECONDS = 0
 SILENCED_SYSTEM_CHECKS = [
-    "security.W004",  # HSTS is for who terminates TLS in front of this internal port
+    "security.W004",  # HSTS is the job of the proxy that terminates TLS
     "security.W008",  # so is the redirect to https
 ]

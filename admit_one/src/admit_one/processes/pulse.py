@@ -1,6 +1,6 @@
-"""What a process knows of its own work: its loop writes it down, whoever asks reads it.
+"""The state of a process's work: its loop records it, the health port reads it.
 
-Writing costs an assignment, so that a loop does it at every turn.
+Recording costs one assignment, so a loop can do it at every turn.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 
 STILL_ALIVE = 60.0
-"""Seconds without a beat after which a loop hangs.
+"""Seconds without a beat after which a loop counts as hanging.
 
-Its longest wait is for a database that takes a query and does not answer: 15 s until the system
-gives the connection up, twice, and for a new connection.
+Its longest wait is for a database that takes a query and never answers: twice the 15 s after which
+the system gives up the connection, plus the time for a new one.
 """
 
 RECENT = 30.0
-"""Seconds after which a contact with broker or database is none any more."""
+"""Seconds after which the last contact with broker or database is too old."""
 
 NEVER = float("-inf")
 
@@ -31,56 +31,67 @@ class Pulse:
         self._connected = False
         self._why = "it is starting"
         self.trouble = ""
-        """What keeps the work from going on just now."""
+        """What blocks the work now; empty if nothing does."""
         self.checks: list[Callable[[], str]] = []
-        """Further questions about readiness: each answers with what is wrong, or nothing."""
+        """More readiness checks: each returns what is wrong, or an empty text."""
 
     def beat(self) -> None:
-        """The loop has come round."""
+        """Record a turn of the loop."""
         self._beat_at = time.monotonic()
 
     def rest(self) -> None:
-        """No beat is to be missed until the next one."""
+        """Expect no beats until the next one."""
         self._beat_at = -NEVER
 
     def connected(self) -> None:
-        """The work can be done: connected, and everything that is needed was found."""
+        """Record that the process is connected and has all that its work needs."""
         self._connected = True
         self._heard_at = time.monotonic()
+
+    def needs_no_broker(self) -> None:
+        """Record that the process can work without a broker: nothing is to be heard from one."""
+        self._connected, self._heard_at = True, -NEVER
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the last that was reported is a connection."""
+        return self._connected
 
     def disconnected(self, why: str) -> None:
         self._connected, self._why = False, why
 
     def heard(self, frames: int) -> None:
-        """So many frames have come from the broker over this connection."""
+        """Record the number of frames that the broker has sent over this connection."""
         if frames != self._frames:
             self._frames, self._heard_at = frames, time.monotonic()
 
     def worked(self, frames: int) -> None:
-        """A turn of a loop is done that asks the database at every turn; `frames` as in `heard`."""
+        """Record a turn of the loop that has used the database; `frames` as in `heard`."""
         self._beat_at = self._reached_at = time.monotonic()
         self.trouble = ""
         self.heard(frames)
 
     def hangs(self) -> str:
-        """Why this process is to be restarted, or nothing."""
+        """Why this process should be restarted; empty if it need not be."""
         silent = time.monotonic() - self._beat_at
-        return f"its loop has not come round for {silent:.0f} s" if silent > STILL_ALIVE else ""
+        return f"its loop has made no progress for {silent:.0f} s" if silent > STILL_ALIVE else ""
 
     def why_not_ready(self) -> list[str]:
-        """All that keeps this process from its work; empty if it does it."""
+        """Everything that keeps this process from its work; empty if nothing does."""
         reasons = [self.hangs(), self.trouble]
         reasons += self._silence() if self._connected else [self._why]
-        reasons += [check() for check in self.checks]
-        return [reason for reason in dict.fromkeys(reasons) if reason]
+        return [reason for reason in dict.fromkeys(reasons + self.complaints()) if reason]
+
+    def complaints(self) -> list[str]:
+        """What the further checks find wrong."""
+        return [reason for reason in (check() for check in self.checks) if reason]
 
     def _silence(self) -> Iterator[str]:
         contacts = (("the broker", self._heard_at), ("the database", self._reached_at))
         for whom, at in contacts:
             silent = time.monotonic() - at
-            if RECENT < silent < -NEVER:  # who never was asked is not missed
-                yield f"nothing was heard of {whom} for {silent:.0f} s"
+            if RECENT < silent < -NEVER:  # not one that was never used
+                yield f"nothing was heard from {whom} for {silent:.0f} s"
 
 
 pulse = Pulse()
-"""This process's own."""

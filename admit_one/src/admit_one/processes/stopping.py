@@ -1,26 +1,27 @@
-"""One way to be asked to stop, and one way to wait.
+"""How every process is asked to stop, and how it waits.
 
-The contract of stopping: safe before the start, safe twice, and the work in hand is finished.
-A second signal ends the process at once.
+A stop is safe at any time, and the current work is finished. A second signal ends the process at
+once.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import random
 import select
 import signal
 import time
 from types import FrameType
 
 GRACE = 4.0
-"""Seconds for the work in hand once asked to stop."""
+"""Seconds to finish the current work once asked to stop."""
 
 LAST_RESORT = 9.0
-"""Seconds after which a process that was asked to stop ends wherever it stands.
+"""Seconds after which a process that was asked to stop exits wherever it is.
 
-A server that takes a query and never answers can hold it for ever. Ending there is as safe as
-anywhere: what is not committed comes again.
+A server that takes a query and never answers can block it forever. Exiting there is as safe as
+anywhere: what was not committed is done again.
 """
 
 
@@ -29,12 +30,17 @@ class Stop:
 
     def __init__(self) -> None:
         self._stop_at: float | None = None
+        self._exit_code = 0
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
 
-    def on_signals(self) -> Stop:
-        """Listen to SIGTERM and SIGINT; only the main thread of a process may."""
+    def on_signals(self, *, exit_code: int = 0) -> Stop:
+        """Handle SIGTERM and SIGINT; only the main thread of a process may.
+
+        `exit_code` is for an exit after `LAST_RESORT`: 0 if unfinished work is no failure.
+        """
+        self._exit_code = exit_code
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
         signal.signal(signal.SIGALRM, self._out_of_time)
@@ -47,12 +53,12 @@ class Stop:
         signal.setitimer(signal.ITIMER_REAL, LAST_RESORT)
 
     def _out_of_time(self, *_: object) -> None:
-        # Not by the logger: the signal may have come while it was writing.
-        os.write(2, b"asked to stop, and something does not answer: ending here\n")
-        os._exit(0)
+        # Not with the logger, which the signal may have interrupted.
+        os.write(2, b"asked to stop, but something does not answer: exiting now\n")
+        os._exit(self._exit_code)
 
     def done(self) -> None:
-        """The work is finished: what is left is the interpreter's own end, which needs no alarm."""
+        """The work is finished: only the interpreter's exit is left, which needs no alarm."""
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def ask(self) -> None:
@@ -64,12 +70,21 @@ class Stop:
 
     @property
     def overdue(self) -> bool:
-        """Whether it was asked `GRACE` seconds ago: what can be given back is given back."""
+        """Whether it was asked more than `GRACE` seconds ago: time to return unfinished work."""
         return self._stop_at is not None and time.monotonic() - self._stop_at > GRACE
 
     def wait(self, seconds: float, *others: int) -> None:
-        """Wait so long, or until asked to stop, or until one of the `others` (fds) is readable."""
+        """Wait for `seconds`, a stop, or until one of `others` (file descriptors) is readable."""
         ready = select.poll()  # not select(), which fails at the 1,024th descriptor
         for descriptor in (self._reader, *others):
             ready.register(descriptor, select.POLLIN)
         ready.poll(math.ceil(max(0.0, seconds) * 1000))
+
+
+def next_delay(attempt: int, *, first: float, most: float) -> float:
+    """Seconds to wait after attempt number `attempt` (from 1): doubled, at most `most`, jittered.
+
+    The jitter subtracts up to half, so that clients that failed together do not retry together.
+    """
+    doubled = first * 2.0 ** min(attempt - 1, 30)
+    return min(doubled, most) * random.uniform(0.5, 1.0)  # noqa: S311 (no secret depends on it)

@@ -1,6 +1,6 @@
-"""Re-sealing: every row is brought to the keys in force, a few at a time, while all goes on.
+"""Reseals all rows with the current keys, in small batches, while the service keeps working.
 
-It can be ended and begun again at any time: a row either is as it should be, or it is renewed.
+It can be stopped and repeated at any time: it renews only the rows that need it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.management.base import CommandError
 from django.db import models, transaction
 
-from admit_one.database.bulk import insert_new, update_from
+from admit_one.database.bulk import update_from
 
-from . import cipher
-from .canaries import canary, check, compare
-from .keyring import NEXT, SEALING, Keyring, Sealed, keyring, lookup_keys
+from . import cipher, holders
+from .canaries import canaries_of, canary, check, compare, write
+from .keyring import (
+    NEXT,
+    SEALING,
+    Keyring,
+    OtherKeys,
+    Sealed,
+    keyring,
+    lookup_keys,
+    other_keys,
+    sealing_keys,
+)
 from .models import KeyCanary
 
 WINDOW = 500
-"""Rows that are looked at together. Those of them that are renewed are locked for milliseconds."""
+"""Rows that are read together. Those to renew are locked for milliseconds."""
 
 PASSES = 3
-"""A row that somebody else holds is passed by, and looked for again; so often at most."""
+"""Passes over a column, at most: each skips rows that are locked by others."""
 
 Progress = Callable[[Sealed, int], None]
 """Called after each window with the rows looked at so far."""
@@ -31,34 +42,50 @@ Progress = Callable[[Sealed, int], None]
 
 @dataclass
 class Column:
-    """What was found in one sealed column."""
+    """What a pass found and did in one sealed column."""
 
     sealed: Sealed
     by_key: Counter[str] = field(default_factory=Counter)
-    """Rows by the id of the key that seals them, before anything was renewed."""
+    """Rows by the id of the key that seals them, before any was renewed."""
+    first_format: int = 0
+    """Readable rows of the first format, before any was renewed."""
     hashes: int = 0
     """Rows whose keyed hashes are not those of the keys in force."""
     unreadable: Counter[str] = field(default_factory=Counter)
-    """Rows by key id that do not open: left as they are."""
+    """Rows by key id that cannot be unsealed, and stay as they are."""
     renewed: int = 0
     held: Counter[str] = field(default_factory=Counter)
-    """Rows by key id that somebody else held at each pass."""
-
-    @property
-    def stale(self) -> int:
-        """Rows to be sealed again."""
-        active = cipher.active_key_id()
-        return sum(n for kid, n in self.by_key.items() if kid != active) - sum(
-            n for kid, n in self.unreadable.items() if kid != active
-        )
+    """Rows by key id that were locked by others in every pass."""
 
     def left(self, kid: str) -> int:
-        """Rows that need this key after a rotation."""
+        """How many rows still need this key after a rotation."""
         return self.unreadable[kid] + self.held[kid]
 
 
+class KeysDiffer(CommandError):
+    """A running process cannot read what a rotation would write. It ends a command with code 1."""
+
+
+def prepare() -> None:
+    """Raises `WrongKey`, or `KeysDiffer` before anything is sealed with a key that others lack."""
+    require_our_keys()
+    check()
+
+
+def require_our_keys() -> None:
+    """Raises `KeysDiffer` if a running process does not have the keys that are in force here."""
+    if lacking := holders.without_our_keys():
+        raise KeysDiffer(
+            "expected the keys of this command in every running process of the service, got\n  "
+            + "\n  ".join(lacking)
+            + "\nRestart them with these keys first. A process that was killed counts as running "
+            f"for {holders.STALE.seconds // 60} minutes."
+        )
+
+
 def survey(progress: Progress) -> list[Column]:
-    """Count the rows by their keys, and change nothing. Raises `WrongKey`."""
+    """Count the rows by their keys, and change nothing. Raises `WrongKey` or `KeysDiffer`."""
+    require_our_keys()
     compare()
     return [_pass(Column(each), progress, renew=False) for each in keyring().sealed]
 
@@ -66,20 +93,15 @@ def survey(progress: Progress) -> list[Column]:
 def rotate(progress: Progress) -> list[Column]:
     """Renew every row that the keys in force have not made; returns what was found and done.
 
-    When nothing needs a key any more, its canary goes: a start without that key is fine then.
-    Raises `WrongKey`, before anything is sealed with a key that no other process has.
+    Deletes the canaries of keys that nothing needs any more, so that processes start without them.
+    Raises as `prepare` does.
     """
-    check()
+    prepare()
     ring = keyring()
-    _announce_nothing(ring)
+    _withdraw_replaced_next_key(ring)
     columns = [_renewed(each, progress) for each in ring.sealed]
     _finish_canaries(ring, columns)
     return columns
-
-
-def complete(columns: Sequence[Column]) -> bool:
-    """Whether every row that can be read is now as the keys in force would make it."""
-    return not any(column.held.total() for column in columns)
 
 
 def _renewed(each: Sealed, progress: Progress) -> Column:
@@ -107,7 +129,7 @@ def _pass(column: Column, progress: Progress, *, renew: bool) -> Column:
 
 
 def _windows(each: Sealed) -> Iterator[list[dict[str, Any]]]:
-    """All rows with something sealed, by primary key, in windows that are read without a lock."""
+    """All rows with a sealed value, by primary key, in windows that are read without a lock."""
     rows = _rows(each).order_by("pk")
     window = list(rows[:WINDOW])
     while window:
@@ -117,12 +139,12 @@ def _windows(each: Sealed) -> Iterator[list[dict[str, Any]]]:
 
 def _rows(each: Sealed) -> models.QuerySet[Any, dict[str, Any]]:
     manager = each.model._default_manager  # noqa: SLF001
-    names = ("pk", each.column, *each.hashes)
+    names = dict.fromkeys(("pk", each.row, each.column, *each.hashes))
     return manager.filter(**{f"{each.column}__isnull": False}).values(*names)
 
 
 def _note(column: Column, row: Mapping[str, Any]) -> str | None:
-    """Count a row; returns the id of its key if it is to be renewed."""
+    """Count a row; returns the id of its key if it must be renewed."""
     each, kid = column.sealed, cipher.key_id(row[column.sealed.column])
     column.by_key[kid] += 1
     try:
@@ -130,18 +152,21 @@ def _note(column: Column, row: Mapping[str, Any]) -> str | None:
     except cipher.Unsealable:
         column.unreadable[kid] += 1
         return None
+    column.first_format += cipher.is_first_format(row[each.column])
     column.hashes += bool(changes.keys() - {each.column})
     return kid if changes else None
 
 
 def _changes(each: Sealed, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `row` that the keys in force would make otherwise. Raises `Unsealable`."""
-    sealed = row[each.column]
-    is_old = cipher.key_id(sealed) != cipher.active_key_id()
+    """The new values of fields that were made with old keys. Raises `Unsealable`."""
+    sealed, row_id = row[each.column], row[each.row]
+    is_old = cipher.key_id(sealed) != cipher.active_key_id() or cipher.is_first_format(sealed)
     if not is_old and not each.hashes:
         return {}
-    value = cipher.unseal(sealed, each.purpose)
-    changes: dict[str, Any] = {each.column: cipher.seal(value, each.purpose)} if is_old else {}
+    value = cipher.unseal(sealed, each.purpose, row_id)
+    changes: dict[str, Any] = {}
+    if is_old:
+        changes[each.column] = cipher.seal(value, each.purpose, row_id)
     for name, hashed in each.hashes.items():
         if row[name] != (expected := hashed(value.decode())):
             changes[name] = expected
@@ -149,24 +174,24 @@ def _changes(each: Sealed, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _renew(each: Sealed, keys: Sequence[Any]) -> set[Any]:
-    """Renew these rows, without those that somebody else has locked; returns which."""
+    """Renew these rows, except those that are locked by others; returns the keys of the renewed."""
     with transaction.atomic():
         rows = _rows(each).filter(pk__in=keys).order_by("pk").select_for_update(skip_locked=True)
         key = each.model._meta.pk.name  # noqa: SLF001
         locked = list(rows)
+        names = (each.column, *each.hashes)
         whole = [
-            {key: row["pk"], **{n: row[n] for n in row if n != "pk"}, **_changes(each, row)}
-            for row in locked
+            {key: row["pk"], **{n: row[n] for n in names}, **_changes(each, row)} for row in locked
         ]
         update_from(each.model, whole, key=key)
     return {row["pk"] for row in locked}
 
 
-def _announce_nothing(ring: Keyring) -> None:
-    """Another key to come than the one that was announced: it cannot take over yet.
+def _withdraw_replaced_next_key(ring: Keyring) -> None:
+    """Delete the canary of a next look-up key that the settings have replaced by another.
 
-    Where the one announced has taken over, and no rotation recorded it, its canary takes the place
-    of the old key's: it is in force, and if we end here it must not be refused.
+    If it has become the present key since the last rotation, its canary first replaces the old
+    key's: it is in force, and must not be refused if this process ends now.
     """
     if not ring.lookup:
         return
@@ -174,28 +199,41 @@ def _announce_nothing(ring: Keyring) -> None:
     if to_come is None:
         return
     canaries = KeyCanary.objects.filter(setting=ring.lookup)
-    announced = canaries.filter(key_id=NEXT).exclude(value=canary(to_come))
+    announced = canaries.filter(key_id=NEXT).exclude(value__in=canaries_of(to_come))
     with transaction.atomic():
-        if announced.filter(value=canary(present)).exists():
+        if announced.filter(value__in=canaries_of(present)).exists():
             canaries.filter(key_id="").update(value=canary(present))
         announced.delete()
 
 
+def is_needed(kid: str, columns: Sequence[Column]) -> bool:
+    """Whether rows still need this key after a rotation, or will: a process seals with it."""
+    return any(column.left(kid) for column in columns) or bool(holders.sealing_with(kid))
+
+
 def _finish_canaries(ring: Keyring, columns: Sequence[Column]) -> None:
     active = cipher.active_key_id()
+    KeyCanary.objects.filter(setting=SEALING, key_id=active).update(
+        value=canary(sealing_keys()[active])  # it may be of the first format
+    )
     for kid in KeyCanary.objects.filter(setting=SEALING).values_list("key_id", flat=True):
-        if kid != active and not any(column.left(kid) for column in columns):
+        if kid != active and not is_needed(kid, columns):
             KeyCanary.objects.filter(setting=SEALING, key_id=kid).delete()
+    for other in other_keys:
+        _forget_unneeded(other)
     hashed = [column for column in columns if column.sealed.hashes]
-    if not ring.lookup or not complete(hashed) or any(c.unreadable for c in hashed):
+    if not ring.lookup or any(c.held or c.unreadable for c in hashed):
         return
     present, to_come = lookup_keys(ring.lookup)
     with transaction.atomic():
         KeyCanary.objects.filter(setting=ring.lookup).delete()
         made = {"": present, NEXT: to_come}
-        rows = [
-            {"setting": ring.lookup, "key_id": kid, "value": canary(key)}
-            for kid, key in sorted(made.items())
-            if key is not None
-        ]
-        insert_new(KeyCanary, rows, conflict=("setting", "key_id"), returning=("id",))
+        write({(ring.lookup, kid): canary(key) for kid, key in made.items() if key is not None})
+
+
+def _forget_unneeded(other: OtherKeys) -> None:
+    in_use = next(iter(other.listed()), None)
+    canaries = KeyCanary.objects.filter(setting=other.setting).exclude(key_id=in_use or "")
+    for kid in canaries.values_list("key_id", flat=True):
+        if not other.needs(kid):
+            canaries.filter(key_id=kid).delete()

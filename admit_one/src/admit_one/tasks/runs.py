@@ -1,4 +1,4 @@
-"""How long a task goes on: none blocks the worker for long, and none outlasts it."""
+"""Limits how long a task runs: none blocks the worker for long, and none outlives it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 
 RUN_SECONDS = 30.0
-"""A task ends after this, and another run goes on."""
+"""A task returns after this; another run continues."""
 
 stopping = threading.Event()
-"""Set once the worker was asked to stop: a task finishes what it has in hand and returns."""
+"""Set once the worker was asked to stop: a task finishes its current row and returns."""
 
 
 def for_a_run(seconds: float | None = None) -> Callable[[], bool]:
-    """True until the run's `seconds` are up or the worker is asked to stop."""
+    """A function that is true until `seconds` have passed or the worker is asked to stop."""
     end = time.monotonic() + (RUN_SECONDS if seconds is None else seconds)
     return lambda: time.monotonic() < end and not stopping.is_set()

@@ -1,1 +1,30 @@
-"""A Django app: what every HTTP answer of ours has in common. It knows nothing of messages."""
+"""A Django app: what all HTTP responses share. It does not use messaging.
+
+A service uses the names below, and three modules as they are: `idempotency` (a repeated POST
+changes nothing), `paging` (lists come in pages) and `openapi` (how the API page shows it).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from admit_one.front_page import lazily
+
+if TYPE_CHECKING:
+    from .api_keys import client_of as client_of
+    from .models import ApiKey as ApiKey
+    from .serializers import MailAddress as MailAddress
+    from .serializers import StrictSerializer as StrictSerializer
+    from .serializers import VisibleText as VisibleText
+    from .serializers import WholeNumber as WholeNumber
+    from .views import StrictView as StrictView
+
+__getattr__ = lazily(
+    __name__,
+    {
+        ".api_keys": ["client_of"],
+        ".models": ["ApiKey"],
+        ".serializers": ["MailAddress", "StrictSerializer", "VisibleText", "WholeNumber"],
+        ".views": ["StrictView"],
+    },
+)

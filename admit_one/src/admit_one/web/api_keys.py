@@ -1,4 +1,4 @@
-"""`Authorization: Bearer <API key>`: who is calling."""
+"""Authenticates `Authorization: Bearer <API key>`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     """The request's user is the API key; what it creates belongs to the key's client."""
 
     def authenticate(self, request: Request) -> tuple[ApiKey, ApiKey]:
-        """Raises `AuthenticationFailed`, with the same words whatever is wrong."""
+        """Raises `AuthenticationFailed`, with the same text whatever is wrong."""
         scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         key = ApiKey.objects.holding(token) if scheme.lower() == "bearer" else None
         if key is None:
@@ -28,5 +28,5 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 def client_of(request: Request) -> str:
-    """The name of the client whose key an authenticated request brought."""
-    return cast("ApiKey", request.user).client
+    """The name of the client whose key authenticated the request."""
+    return cast("ApiKey", request.auth).client

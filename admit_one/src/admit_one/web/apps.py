@@ -1,10 +1,10 @@
-"""The Django app of what all HTTP answers share."""
+"""The Django app of what all HTTP responses share."""
 
 from django.apps import AppConfig
 
 
-class ApiConfig(AppConfig):
+class WebConfig(AppConfig):
     name = "admit_one.web"
-    label = "api"
+    label = "web"
     verbose_name = "API"
     default_auto_field = "django.db.models.BigAutoField"

@@ -1,8 +1,8 @@
-"""`Idempotency-Key`: a repeated POST is answered with the first result and changes nothing.
+"""`Idempotency-Key`: a repeated POST gets the first response and changes nothing.
 
-The key's row is written in the transaction of the change itself, so that neither is there
-without the other. A second request with the same key that comes meanwhile waits for the first:
-PostgreSQL's ON CONFLICT waits for the other transaction, SQLite lets only one write at a time.
+The key's row is written in the transaction of the change, so that neither exists without the
+other. A concurrent request with the same key waits for the first: PostgreSQL's ON CONFLICT waits
+for the other transaction, and SQLite has only one writer at a time.
 """
 
 from __future__ import annotations
@@ -13,35 +13,39 @@ import json
 import re
 from collections.abc import Callable
 
-from django.db import connection, transaction
+from django.db import transaction
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from admit_one.database.bulk import insert_new
+
 from .api_keys import client_of
 from .models import IdempotencyKey
 
-KEY = re.compile(r"[\x21-\x7e]{1,255}")
+LONGEST_KEY = 255
+KEY = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}")
 
 
 class KeyUsedForAnother(APIException):
-    """The same key came with another request: a fault of the client, nothing was done."""
+    """The key was used for another request: the client's fault; nothing was changed."""
 
     status_code = 422
     default_code = "idempotency_key_reused"
 
 
 def once(request: Request, act: Callable[[], Response]) -> Response:
-    """What `act` answers, or answered to the first request with this client and key.
+    """The response of `act`, or the one to the first request with this client and key.
 
-    `act` must change nothing but the database, and that in this transaction.
-    Raises 400 for an unusable key, 422 for a key that was used with another body.
+    `act` may change only the database, in this transaction: if it raises, nothing has changed.
+    Raises 400 for an invalid key, 422 for a key that was used for another request.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return act()
+        with transaction.atomic():
+            return act()
     if not KEY.fullmatch(key):
-        expected = "expected 1 to 255 visible ASCII characters"
+        expected = f"expected 1 to {LONGEST_KEY} visible ASCII characters"
         raise ValidationError({"Idempotency-Key": [expected]})
     client, fingerprint = client_of(request), _fingerprint(request)
     with transaction.atomic():
@@ -62,22 +66,17 @@ def _fingerprint(request: Request) -> bytes:
 
 
 def _claim(client: str, key: str, fingerprint: bytes) -> bool:
-    """Whether we are the first. Not the ORM: `ignore_conflicts` does not report it."""
-    table = connection.ops.quote_name(IdempotencyKey._meta.db_table)  # noqa: SLF001
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (client, key, fingerprint) VALUES (%s, %s, %s) "  # noqa: S608
-            "ON CONFLICT (client, key) DO NOTHING RETURNING id",
-            [client, key, fingerprint],
-        )
-        return bool(cursor.fetchall())
+    """Store the key; returns whether it is new."""
+    row = {"client": client, "key": key, "fingerprint": fingerprint}
+    new = insert_new(IdempotencyKey, [row], conflict=("client", "key"), returning=("id",))
+    return bool(new)
 
 
 def _first_answer(client: str, key: str, fingerprint: bytes) -> Response:
     first = IdempotencyKey.objects.get(client=client, key=key)
     if not hmac.compare_digest(bytes(first.fingerprint), fingerprint):
         known = bytes(first.fingerprint).hex()[:16]
-        raise KeyUsedForAnother(f"this Idempotency-Key came first with another request ({known}…)")
+        raise KeyUsedForAnother(f"this Idempotency-Key was used for another request ({known}…)")
     headers = {"Idempotency-Replayed": "true"}
     if first.location:
         headers["Location"] = first.location

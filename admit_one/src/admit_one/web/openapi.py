@@ -1,42 +1,59 @@
-"""What the API page shows about things that all our endpoints share."""
+"""What the API page shows about things that all endpoints share."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from django.conf import settings
+from django.urls import URLPattern, path
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 from rest_framework import serializers
 
+from admit_one.contract import patterns
+
+from . import paging
+from .idempotency import KEY, LONGEST_KEY
+
 WHEN = {
-    400: "The request is wrong; `errors` names each field.",
+    400: "The request is invalid; `errors` names each field, header or query parameter.",
     401: "There is no valid API key.",
-    404: "There is no such thing, or it belongs to another client.",
+    404: "It does not exist, or belongs to another client.",
     413: "The body is too large.",
     415: "The body is not plain JSON in UTF-8.",
-    422: "The Idempotency-Key came first with another request.",
-    503: "The database does not answer; try again, and repeat a POST with its key.",
+    422: "The Idempotency-Key was used for another request.",
+    503: "The database is unavailable; retry (a POST with the same Idempotency-Key).",
 }
 
 
 class FaultSchema(serializers.Serializer[Any]):
-    field = serializers.CharField()
-    pointer = serializers.CharField()
-    code = serializers.CharField()
-    detail = serializers.CharField()
+    """One fault of a request."""
+
+    field = serializers.CharField(
+        help_text="the field, header or query parameter; empty for the whole body"
+    )
+    pointer = serializers.CharField(help_text="a JSON pointer (RFC 6901) to the field")
+    code = serializers.CharField(help_text="for programs; does not change")
+    detail = serializers.CharField(help_text="for people")
 
 
 class ProblemSchema(serializers.Serializer[Any]):
-    """RFC 9457."""
+    """An error (RFC 9457)."""
 
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    code = serializers.CharField()
-    detail = serializers.CharField()
-    instance = serializers.CharField()
-    errors = FaultSchema(many=True, required=False)  # type: ignore[assignment]
+    type = serializers.CharField(help_text="`about:blank`")
+    title = serializers.CharField(help_text="the status in words")
+    status = serializers.IntegerField(help_text="the HTTP status", min_value=400, max_value=599)
+    code = serializers.CharField(help_text="for programs; does not change")
+    detail = serializers.CharField(help_text="for people")
+    instance = serializers.CharField(help_text="the path of the request", required=False)
+    errors = FaultSchema(  # type: ignore[assignment]
+        many=True, required=False, help_text="each fault of an invalid request"
+    )
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
@@ -47,9 +64,89 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     }
 
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": f"^{KEY.pattern}$"},
+    OpenApiParameter.HEADER,
+    description="Visible ASCII characters, new for each thing that is to be done. A repeated "
+    "request with the same key and body does nothing: for 30 days it is answered with the first "
+    "response, word for word. That shows how things were then; `Location` shows how they are now.",
+)
+
+REPLAYED = OpenApiParameter(
+    "Idempotency-Replayed",
+    {"type": "string", "enum": ["true"]},
+    OpenApiParameter.HEADER,
+    response=[202],
+    description="Only if this repeats the first response.",
+)
+
+PAGE = (
+    OpenApiParameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": paging.MAX_LIMIT, "default": paging.LIMIT},
+        description="How many a page holds at most.",
+    ),
+    OpenApiParameter(
+        "cursor",
+        {"type": "string", "pattern": paging.CURSOR_PATTERN},
+        description="Where the page begins: the opaque cursor from `next`.",
+    ),
+)
+"""The parameters of every list."""
+
+
+@extend_schema_field({"type": "string", "format": "uri-reference"})
+class NextPage(serializers.CharField):
+    """Where the next page is, as `paging` gives it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            allow_null=True,
+            help_text="the next page, as a path with a query, relative to this API's host; "
+            "null at the end",
+        )
+
+
+def addresses() -> list[URLPattern]:
+    """The API's description, and the page that shows it; none with `API_DOCS = False`."""
+    if not getattr(settings, "API_DOCS", True):
+        return []
+    methods = ["get", "head"]
+    description = SpectacularJSONAPIView.as_view(http_method_names=methods)
+    page = SpectacularSwaggerView.as_view(url_name="schema", http_method_names=methods)
+    return [
+        path("v1/schema", description, name="schema"),
+        path("v1/docs", page, name="docs"),
+    ]
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "admit_one.web.api_keys.ApiKeyAuthentication"
     name = "api_key"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:  # noqa: ARG002
-        return {"type": "http", "scheme": "bearer", "description": "manage.py api_key create"}
+        description = "A key that the operators of this installation have given to you."
+        return {"type": "http", "scheme": "bearer", "description": description}
+
+
+class VisibleTextSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """A field may narrow its pattern: `PATTERN`, and `FORMAT` beside it."""
+
+    target_class = "admit_one.web.serializers.VisibleText"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:  # noqa: ARG002
+        field = self.target
+        schema = {
+            "type": "string",
+            "minLength": 1,
+            "pattern": getattr(field, "PATTERN", patterns.WORD),
+        }
+        if field.max_length is not None:
+            schema["maxLength"] = field.max_length
+        if given := getattr(field, "FORMAT", ""):
+            schema["format"] = given
+        if getattr(field, "READS_INTEGERS", False):
+            return {"oneOf": [schema, {"type": "integer"}]}
+        return schema

@@ -1,6 +1,6 @@
 """Lists come in pages, newest first; a cursor marks where the next one begins.
 
-Not page numbers: rows that are added meanwhile would shift them, and far pages grow slow.
+Page numbers would shift when rows are added, and later pages would be slow.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from rest_framework.request import Request
 
 LIMIT = 50
 MAX_LIMIT = 100
+CURSOR_PATTERN = "^[A-Za-z0-9_-]{22}$"
 
 M = TypeVar("M", bound=models.Model)
 
 
 def page_of(rows: models.QuerySet[M], request: Request) -> tuple[list[M], str | None]:
-    """The page of `rows` (with UUIDv7 keys) that `limit` and `cursor` ask for, and the next URL.
+    """The page of `rows` (with UUIDv7 keys) for the query's `limit` and `cursor`, and the next one.
 
-    Raises 400 for a limit that is no number from 1 to 100, and for a cursor that is not ours.
+    The next one is a path with a query: only the client knows which host and scheme it uses.
+
+    Raises 400 for a limit that is not a number from 1 to 100, or a cursor that we did not make.
     """
     limit = _limit(request.query_params.get("limit", str(LIMIT)))
     cursor = request.query_params.get("cursor")
@@ -49,7 +52,7 @@ def _cursor(position: UUID) -> str:
 
 
 def _position(cursor: str) -> UUID:
-    if re.fullmatch(r"[A-Za-z0-9_-]{22}", cursor):
+    if re.fullmatch(CURSOR_PATTERN, cursor):
         position = UUID(bytes=base64.urlsafe_b64decode(f"{cursor}=="))
         if _cursor(position) == cursor:
             return position

@@ -1,4 +1,4 @@
-"""Every error is answered as `application/problem+json` (RFC 9457), from every place it may arise.
+"""Every error response is `application/problem+json` (RFC 9457), wherever the error arises.
 
     {"type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid",
      "detail": "email: expected one address", "instance": "/v1/subscriptions",
@@ -20,20 +20,18 @@ from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions
 from rest_framework.request import Request
 
-from admit_one.logs import EventLogger
 from admit_one.masking import mask
+from admit_one.processes.announcer import Announcer
 
-logger = EventLogger(__name__)
+announcer = Announcer()
 
 RETRY_AFTER = "2"
-"""Seconds after which a call is worth repeating that found the database away."""
+"""Seconds after which to retry a request that failed because the database was unavailable."""
 
 Fault = dict[str, str]
 
 
 class TooLarge(exceptions.APIException):
-    """The body has more bytes than any request of ours needs."""
-
     status_code = 413
     default_detail = "the body is too large"
     default_code = "too_large"
@@ -48,7 +46,7 @@ def problem(
     errors: Sequence[Fault] = (),
     headers: dict[str, str] | None = None,
 ) -> JsonResponse:
-    """The answer for an error with this HTTP status."""
+    """The response for an error with this HTTP status."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -65,18 +63,18 @@ def problem(
 
 
 def answer(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
-    """DRF's EXCEPTION_HANDLER. None for what is our own fault: that ends in `server_error`."""
+    """DRF's EXCEPTION_HANDLER. None for a bug of ours, which `server_error` answers."""
     request = context["request"]
     match error:
         case OperationalError() | InterfaceError() | InternalError():
-            # A fail-over to a read-only server is an InternalError. Whether a commit that got no
-            # answer was made, nobody knows: only a repetition with its key is safe.
-            logger.warning(
-                "database_away_from_request",
-                "a request found the database away: {error}",
+            # A fail-over to a read-only server is an InternalError. The change may have been
+            # committed, so only a retry with the same key is safe.
+            announcer.trouble(
+                "request_without_database",
+                "requests fail, because the database is unavailable: {error}",
                 error=mask(str(error)).strip(),
             )
-            detail = "the database does not answer; try again, and repeat a POST with its key"
+            detail = "the database is unavailable; retry (a POST with the same Idempotency-Key)"
             return problem(
                 request, 503, "unavailable", detail, headers={"Retry-After": RETRY_AFTER}
             )
@@ -117,7 +115,7 @@ def _faults(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Fault]:
 
 def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
     """Django's handler400: what the framework itself refuses, such as a wrong host."""
-    return problem(request, 400, "bad_request", "the request cannot be understood")
+    return problem(request, 400, "bad_request", "the request is malformed")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
@@ -127,9 +125,9 @@ def permission_denied(request: HttpRequest, exception: Exception) -> JsonRespons
 
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001
     """Django's handler404."""
-    return problem(request, 404, "not_found", "there is nothing here")
+    return problem(request, 404, "not_found", "there is nothing at this address")
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
-    """Django's handler500. The reason is in the log, under the request's id."""
-    return problem(request, 500, "error", "the server failed; the log knows why")
+    """Django's handler500. The log has the reason, with the request's id."""
+    return problem(request, 500, "error", "the server failed; its log says why")

@@ -1,19 +1,26 @@
-"""Serializers that take a value as it is written or not at all: nothing is trimmed or converted."""
+"""Serializers that accept a value as it is, or refuse it; they convert nothing."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from django.core.exceptions import ValidationError as Invalid
+from django.core.validators import EmailValidator
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
+
+from admit_one.contract.fields import EMAIL_PATTERN, LONGEST_ADDRESS, MAX_AMOUNT, mailable
+
+is_mailable = EmailValidator(allowlist=[])
 
 NAMED_AT_MOST = 64
 """Characters of an unknown field's name that an error repeats."""
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses fields that it does not know: a misspelt one would be lost without a word."""
+    """Refuses unknown fields: a misspelt one would be ignored silently."""
 
     def to_internal_value(self, data: Any) -> Any:
         """The validated fields. Raises `ValidationError` naming all faults at once."""
@@ -33,7 +40,7 @@ class VisibleText(serializers.CharField):
     """A text of visible characters, without spaces."""
 
     default_error_messages = {  # noqa: RUF012 (DRF's way)
-        "invalid": "expected a text",
+        "invalid": "expected a string",
         "invisible": "expected visible characters only, no spaces",
         "max_length": "expected at most {max_length} characters",
         "blank": "expected at least one character",
@@ -53,8 +60,32 @@ class VisibleText(serializers.CharField):
         return data
 
 
+class MailAddress(VisibleText):
+    """One mail address, kept as it is written."""
+
+    PATTERN, FORMAT = EMAIL_PATTERN, "email"
+
+    default_error_messages = {"email": "expected one mail address, such as ada@example.com"}  # noqa: RUF012
+
+    def to_internal_value(self, data: Any) -> str:
+        """The address. Not every server can mail beyond ASCII, and look-alikes may be a trap."""
+        address = super().to_internal_value(data)
+        if not address.isascii() or not re.fullmatch(EMAIL_PATTERN, address):
+            self.fail("email")
+        try:
+            is_mailable(address)
+            if len(address) <= LONGEST_ADDRESS:  # else `max_length` says more
+                mailable(address)
+        except (Invalid, ValueError):
+            self.fail("email")
+        return address
+
+
 class WholeNumber(serializers.IntegerField):
-    """A JSON integer: no float, no boolean, no text that looks like one."""
+    """A JSON integer: no float, no boolean, no text that looks like one.
+
+    By default it is at most the largest that every JSON reader keeps exactly.
+    """
 
     default_error_messages = {  # noqa: RUF012
         "invalid": "expected an integer",
@@ -63,6 +94,9 @@ class WholeNumber(serializers.IntegerField):
         "required": "expected a value, got none",
         "null": "expected a value, got null",
     }
+
+    def __init__(self, *, max_value: int = MAX_AMOUNT, **options: Any) -> None:
+        super().__init__(max_value=max_value, **options)
 
     def to_internal_value(self, data: Any) -> int:
         """`data`, if it is an integer."""

@@ -1,6 +1,22 @@
-"""A REST API for a service: `from admit_one.web.settings import *`, then `API_APPS` installed."""
+"""A REST API for a service: `from admit_one.web.settings import *`, then `API_APPS` installed.
 
-from admit_one.environment import development
+Its environment inherits from `ApiEnvironment` as well, and says `SECURE_HSTS_SECONDS` and
+`API_DOCS`.
+"""
+
+from typing import Annotated, Literal
+
+from admit_one.environment import Environment, development, whole
+
+
+class ApiEnvironment(Environment):
+    """What a service with a REST API reads from its environment, beside the settings of all."""
+
+    API_DOCS: Literal["on", "off"] = "on"
+    """Whether the API describes itself at /v1/docs and /v1/schema."""
+    HSTS_SECONDS: Annotated[int, whole(0, 63_072_000)] = 0 if development() else 31_536_000
+    """How long a browser that came by https stays with https; 0 says nothing to it."""
+
 
 API_APPS = [
     "django.contrib.staticfiles",
@@ -8,12 +24,12 @@ API_APPS = [
     "drf_spectacular_sidecar",
     "admit_one.web",
 ]
-# No sessions and no cookies: a call brings its key, so there is nothing to forge (CSRF).
+# No sessions and no cookies: a request carries its key, so there is nothing to forge (CSRF).
 MIDDLEWARE = [
     "admit_one.web.request_ids.request_ids",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "admit_one.web.health.OwnHosts",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536
@@ -24,20 +40,19 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 
 X_FRAME_OPTIONS = "DENY"
-SECURE_HSTS_SECONDS = 0 if development() else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SILENCED_SYSTEM_CHECKS = [
     "security.W003",  # no CSRF middleware: there are no cookies
-    "security.W008",  # no redirect to https: the key would have been sent in clear already
+    "security.W008",  # no redirect to https: the key would already have been sent in clear
     "security.W021",  # preloading HSTS is the domain owner's choice
 ]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["admit_one.web.api_keys.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["admit_one.web.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["admit_one.web.json_bodies.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "admit_one.web.negotiation.AlwaysJSON",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "admit_one.web.json_bodies.AlwaysJSON",
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "admit_one.web.problems.answer",
@@ -48,6 +63,8 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
+    # Relative: whoever reads the schema knows where it came from.
+    "SERVERS": [{"url": "/", "description": "This installation"}],
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_INCLUDE_SCHEMA": False,

@@ -1,1 +1,1 @@
-"""A Django app: the web process, which serves a service's addresses. It knows none of them."""
+"""A Django app: the web process, which serves the URLs of a service."""

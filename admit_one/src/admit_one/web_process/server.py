@@ -1,29 +1,33 @@
 """The HTTP server of a web process: waitress, with deadlines for a request's headers and body.
 
-Waitress reads requests in one loop and gives a thread only those that are complete. So a slow
-client holds its connection and nothing else. Each thread keeps its database connection.
+Waitress reads requests in one loop, and passes only complete ones to a thread. So a slow client
+holds its connection and nothing else. Each thread keeps its database connection.
 """
 
 from __future__ import annotations
 
-import json
+import socket
 import time
 from typing import Any
 
+from prometheus_client import Gauge
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import Error
 
 from admit_one.processes.announcer import Announcer
+from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
 
-from .framing import Request
+from . import proxy
+from .problem import CONTENT_TYPE, Problem
+from .request import Request
 
 CONNECTIONS = 256
-"""Clients at a time. Others wait in the kernel's queue."""
+"""Concurrent connections. Other clients wait in the kernel's queue."""
 
 HEADER_SECONDS = 10.0
 """From the first byte of a request to the end of its headers."""
@@ -32,58 +36,71 @@ BODY_SECONDS = 20.0
 """From the first byte of a request to its last."""
 
 IDLE_SECONDS = 60
-"""A connection without any request is closed after this time."""
+"""A connection without a request is closed after this time."""
 
 HEADER_BYTES = 32_768
+
+TAKEN = Gauge("web_connections", "Connections of clients now; when all are taken, others wait.")
 
 LIVE = "/health/live"
 
 TURN = 0.25
-"""Seconds that the loop waits for clients before it looks at deadlines and for a stop."""
+"""Seconds that the loop waits for clients before it checks deadlines and `stop`."""
 
 REFUSALS = {
-    400: ("bad_request", "the request cannot be understood"),
+    400: ("bad_request", "the request is malformed"),
     408: ("timeout", "the request took too long to arrive"),
     413: ("too_large", "the body is too large"),
     431: ("headers_too_large", f"the headers have more than {HEADER_BYTES:,} bytes"),
-    500: ("error", "the server failed; the log knows why"),
+    500: ("error", "the server failed; its log says why"),
     501: ("not_implemented", "expected Transfer-Encoding: chunked, or none"),
 }
-"""What the server answers by itself: code and detail of the problem, by status."""
+"""The problems that the server itself answers: code and detail, by status."""
 
 
 class RequestTimeout(Error):  # type: ignore[misc]  # waitress is not typed
-    """The request did not arrive in time."""
-
     code = 408
     reason = "Request Timeout"
 
 
-class Refusal(ErrorTask):  # type: ignore[misc]
-    """Answers what the server refuses as `application/problem+json`, like every other error."""
+class HeadersOnly(Task):  # type: ignore[misc]
+    """A response to HEAD ends with its headers (RFC 9112, 6.3).
+
+    A body would be read as the next response of the connection.
+    """
+
+    def write(self, data: bytes) -> None:
+        if self.request.command != "HEAD":
+            super().write(data)
+            return
+        super().write(b"")
+        self.chunked_response = False
+
+
+class Response(HeadersOnly, WSGITask):  # type: ignore[misc]
+    """What the application answers."""
+
+
+class Refusal(HeadersOnly, ErrorTask):  # type: ignore[misc]
+    """Answers a refused request with `application/problem+json`, like every other error."""
 
     def execute(self) -> None:
         error = self.request.error
         code, detail = REFUSALS[error.code]
-        problem = {
-            "type": "about:blank",
-            "title": error.reason,
-            "status": error.code,
-            "code": code,
-            "detail": detail,
-        }
-        body = json.dumps(problem).encode()
+        detail = getattr(self.request, "fault", "") or detail
+        problem = Problem(error.code, error.reason, code, detail)
         self.status = f"{error.code} {error.reason}"
-        self.response_headers.append(("Content-Type", "application/problem+json"))
-        self.content_length = len(body)
+        self.response_headers.append(("Content-Type", CONTENT_TYPE))
+        self.content_length = len(problem.body)
         self.set_close_on_finish()
-        self.write(body)
+        self.write(problem.body)
 
 
-class Connection(HTTPChannel):  # type: ignore[misc]
-    """One client's connection, and since when it has been sending its present request."""
+class ClientConnection(HTTPChannel):  # type: ignore[misc]
+    """One client's connection, with the time at which its current request began."""
 
     parser_class = Request
+    task_class = Response
     error_task_class = Refusal
     request: Any
     _began = 0.0
@@ -96,10 +113,10 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         return went_well
 
     def enforce_deadline(self, now: float) -> None:
-        """Answer 408 to a request that is overdue, and close."""
+        """Answer an overdue request with 408, and close the connection."""
         with self.requests_lock:
             request = self.request
-            # While an earlier request is being answered, nothing is read: that is not the client.
+            # While an earlier request is being answered, nothing is read: not the client's fault.
             if request is None or self.requests:
                 return
             allowed = BODY_SECONDS if request.headers_finished else HEADER_SECONDS
@@ -114,20 +131,19 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         return bool(self.requests or (patient and (self.request or self.total_outbufs_len)))
 
 
-class Server(TcpWSGIServer):  # type: ignore[misc]
-    """Serves a WSGI application at one port. Raises `OSError` if the port cannot be had.
+class WebServer(TcpWSGIServer):  # type: ignore[misc]
+    """Serves a WSGI application on a listening socket.
 
-    `body_bytes` is the largest body that the application is given, `trusted_proxy` the address
-    whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    `body_bytes` is the largest body that reaches the application, `trusted_proxy` the address
+    whose X-Forwarded-For and X-Forwarded-Proto are trusted.
     """
 
-    channel_class = Connection
+    channel_class = ClientConnection
 
     def __init__(
         self,
         application: Any,
-        host: str,
-        port: int,
+        listener: socket.socket,
         *,
         threads: int,
         body_bytes: int,
@@ -137,36 +153,46 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self._liveness = ThreadedTaskDispatcher()
         self._liveness.set_thread_count(1)
         adjustments = Adjustments(
-            host=host,
-            port=port,
+            sockets=[listener],
             threads=threads,
             max_request_header_size=HEADER_BYTES,
             max_request_body_size=body_bytes + 1,  # waitress refuses a body of this size
-            connection_limit=CONNECTIONS * 2,  # never reached: `readable` has the bound
-            send_bytes=16_384,  # an answer goes out whole, not its headers first
+            connection_limit=CONNECTIONS * 2,  # never reached: `readable` enforces CONNECTIONS
+            send_bytes=16_384,  # a response goes out whole, not its headers first
             channel_timeout=IDLE_SECONDS,
             cleanup_interval=1,
-            trusted_proxy=trusted_proxy,
-            trusted_proxy_headers={"x-forwarded-for", "x-forwarded-proto"},
-            clear_untrusted_proxy_headers=True,
+            clear_untrusted_proxy_headers=False,  # `proxy` does it
             ident=None,
         )
-        super().__init__(application, map={}, adj=adjustments)
+        super().__init__(
+            proxy.behind(trusted_proxy, application),
+            map={},
+            _sock=listener,
+            adj=adjustments,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+            bind_socket=False,
+        )
+        TAKEN.set_function(lambda: len(self.active_channels))
 
-    def add_task(self, connection: Connection) -> None:
-        """Liveness has a thread of its own, so that it never waits behind work."""
-        is_probe = getattr(connection.requests[0], "path", "") == LIVE
+    def fix_addr(self, address: tuple[Any, ...]) -> tuple[str, int]:
+        """A client's address, in IPv4's own form if it came by IPv4 to a socket of both."""
+        return address[0].removeprefix("::ffff:"), address[1]
+
+    def add_task(self, connection: ClientConnection) -> None:
+        """Give liveness probes a thread of their own, so that they wait for no other request."""
+        path = getattr(connection.requests[0], "path", "")
+        is_probe = f"/{path.lstrip('/')}" == LIVE  # as waitress gives it to the application
         (self._liveness if is_probe else self.task_dispatcher).add_task(connection)
 
     def readable(self) -> bool:
-        """Whether another connection may be accepted; the loop asks every turn."""
+        """Whether another connection may be accepted; the loop calls it every turn."""
         super().readable()  # does the maintenance when it is due
         taken = len(self.active_channels)
         if taken >= CONNECTIONS:
-            taken_all = "all {connections} connections are taken; other clients wait"
-            self._announcer.trouble("connections_taken", taken_all, connections=taken)
+            all_taken = "all {connections} connections are taken; other clients wait"
+            self._announcer.trouble("connections_taken", all_taken, connections=taken)
         elif taken < CONNECTIONS // 2:
-            self._announcer.over("connections_free", "other clients wait no longer")
+            self._announcer.over("connections_free", "new connections are accepted again")
         return taken < CONNECTIONS
 
     def maintenance(self, now: float) -> None:
@@ -175,7 +201,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             connection.enforce_deadline(time.monotonic())
 
     def serve(self, stop: Stop) -> None:
-        """Serve until asked to stop, then answer the requests that are here."""
+        """Serve until asked to stop, then answer the requests that have arrived."""
         while not stop:
             self._turn()
         wasyncore.dispatcher.close(self)  # the listening socket alone
@@ -184,10 +210,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.task_dispatcher.shutdown()
 
     def _turn(self) -> None:
+        pulse.beat()
         wasyncore.loop(TURN, use_poll=True, map=self._map, count=1)
 
     def _is_finishing(self, stop: Stop) -> bool:
-        """Close connections that have no work. Whether others are left."""
+        """Close idle connections; returns whether others are left."""
         for connection in list(self.active_channels.values()):
             if not connection.has_work(patient=not stop.overdue):
                 connection.will_close = True

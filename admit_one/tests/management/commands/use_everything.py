@@ -1,4 +1,4 @@
-"""Import each module of the machinery, publish an event and handle one."""
+"""Import each module of the library, publish an event and handle one."""
 
 import sys
 from importlib import import_module
@@ -8,15 +8,16 @@ from admit_one.messaging import outbox
 from admit_one.messaging.testing import an_envelope, an_event, deliver
 from django.core.management.base import BaseCommand
 from django.db import transaction
-from shared_contracts.events import AccessCodeCreated, UserSubscribed
 
-ROOMS = ("acts", "contract", "database", "embedded_broker", "messaging", "processes", "sealing")
+from tests.contract.events import AccessCodeCreated, UserSubscribed
+
+PACKAGES = ("acts", "contract", "database", "embedded_broker", "messaging", "processes", "sealing")
 
 
 class Command(BaseCommand):
     def handle(self, **_):
-        for room in ROOMS:
-            package = import_module(f"admit_one.{room}")
+        for name in PACKAGES:
+            package = import_module(f"admit_one.{name}")
             for module in walk_packages(package.__path__, f"{package.__name__}."):
                 import_module(module.name)
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""`manage.py reconcile`: do both sides agree, and what repairs it if they do not."""
+"""`manage.py reconcile`: compare both sides, and repair what differs."""
 
 from __future__ import annotations
 
@@ -10,56 +10,53 @@ from typing import Any
 from uuid import UUID
 
 from admit_one.acts.models import Act
-from admit_one.acts.who import login
-from admit_one.processes.service_command import ServiceCommand
-from admit_one.processes.stopping import Stop
+from admit_one.processes import ServiceCommand, Stop
 from admit_one.sealing import canaries
 from django.core.management.base import CommandError
 from django.db import transaction
 
 from subscriptions.models import ReconciliationRun
 from subscriptions.reconciliation import runs
-from subscriptions.reconciliation.adoption import RECOVERED, NoSuchClient, adopt
+from subscriptions.reconciliation.grants import RECOVERED, NoSuchClient, adopt
 from subscriptions.reconciliation.report import headline, report
 from subscriptions.reconciliation.window import WrongWindow
 
 EXAMPLES = """
 examples:
   manage.py reconcile                            compare the last days, change nothing
-  manage.py reconcile --repair                   compare them, and repair what differs
+  manage.py reconcile --repair                   the same, and repair what differs
   manage.py reconcile --from 2026-01-01 --wait 600
-  manage.py reconcile list                       the latest runs
-  manage.py reconcile show RUN                   what one found
-  manage.py reconcile adopt --client shop ID ID  hand over what was recorded again
+  manage.py reconcile list                       list the latest runs
+  manage.py reconcile show RUN                   show what one run found
+  manage.py reconcile adopt --client shop ID ID  assign restored subscriptions to their client
   manage.py reconcile adopt --client shop --all
 
-exit codes: 0 both sides agree (again), 1 they differ, 2 wrong usage or keys, 3 no answer in time
+exit codes: 0 both sides agree, 1 they differ, 2 wrong usage or keys, 3 no result in time
 """
 EXITS = {
     ReconciliationRun.State.CLEAN: 0,
     ReconciliationRun.State.REPAIRED: 0,
     ReconciliationRun.State.DRIFT: 1,
 }
-NO_ANSWER = 3
+NO_RESULT = 3
 LATEST = 20
 LOOK_EVERY = 0.5
 REPORT_EVERY = 5.0
-"""Seconds, while it waits for the run."""
 
 
 def utc(text: str) -> datetime:
-    """A date or a date and time; in UTC unless it has an offset."""
+    """A date, or a date and time; UTC unless it has an offset."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # an offset may leave the years 1 to 9999
         raise ArgumentTypeError(
             f"expected a date or time such as 2026-01-31T08:00, got {text!r}"
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Command(ServiceCommand):
-    help = "Compare what was paid with the codes that the student side has, by events."
+    help = "Compare paid subscriptions with the codes of the student side, through events."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.formatter_class = RawDescriptionHelpFormatter
@@ -74,16 +71,16 @@ class Command(ServiceCommand):
             type=float,
             default=60.0,
             metavar="SECONDS",
-            help="for the result (default 60)",
+            help="how long to wait for the result (default 60)",
         )
         actions = parser.add_subparsers(dest="action")
-        actions.add_parser("list", help="the latest runs")
-        actions.add_parser("show", help="what a run found").add_argument("run", type=UUID)
-        adoption = actions.add_parser("adopt", help="hand over what was recorded again")
-        adoption.add_argument("--client", required=True, help="the API client who sold it")
+        actions.add_parser("list", help="list the latest runs")
+        actions.add_parser("show", help="show what a run found").add_argument("run", type=UUID)
+        adoption = actions.add_parser("adopt", help="assign restored subscriptions to a client")
+        adoption.add_argument("--client", required=True, help="the API client that gets them")
         which = adoption.add_mutually_exclusive_group(required=True)
-        which.add_argument("--all", action="store_true", help="all that were recorded again")
-        which.add_argument("id", nargs="*", type=UUID, default=[], help="subscriptions")
+        which.add_argument("--all", action="store_true", help="all restored subscriptions")
+        which.add_argument("id", nargs="*", type=UUID, default=[], help="ids of subscriptions")
 
     def handle(self, *, action: str | None, **options: Any) -> None:
         if action == "list":
@@ -103,19 +100,19 @@ class Command(ServiceCommand):
             with transaction.atomic():
                 run = runs.start(since=since, until=until, repair=repair)
                 action = "repair" if repair else "compare"
-                Act.draft("reconciliation", action, by=login(), reason="", target=run.id).save()
+                Act.draft("reconciliation", action, target=run.id).save()
         except (canaries.WrongKey, WrongWindow) as error:
             raise CommandError(str(error), returncode=2) from None
         self._wait(run, wait)
         self._end(run.id)
 
     def _wait(self, run: ReconciliationRun, wait: float) -> None:
-        """Until the run is over, the time is up, or a signal comes."""
-        stop, begun = Stop().on_signals(), time.monotonic()
+        """Wait until the run ends, the time is up, or a signal arrives."""
+        stop, begun = Stop().on_signals(exit_code=NO_RESULT), time.monotonic()
         next_report = begun + REPORT_EVERY
         while not stop and run.ended_at is None and time.monotonic() < begun + wait:
             stop.wait(LOOK_EVERY)
-            run = runs.look(run.id) or run
+            run = runs.refresh(run.id) or run
             if time.monotonic() > next_report:
                 next_report += REPORT_EVERY
                 self.stdout.write(f"{run.state}, {run.compared:,} subscriptions compared so far")
@@ -123,28 +120,26 @@ class Command(ServiceCommand):
         stop.done()
 
     def _end(self, run_id: UUID) -> None:
-        run = runs.look(run_id)
+        run = runs.refresh(run_id)
         if run is None:
             raise CommandError(f"no run {run_id}; see manage.py reconcile list", returncode=2)
         for line in report(run):
             self.stdout.write(line)
-        sys.exit(EXITS.get(ReconciliationRun.State(run.state), NO_ANSWER))
+        sys.exit(EXITS.get(ReconciliationRun.State(run.state), NO_RESULT))
 
     def _list(self) -> None:
         latest = ReconciliationRun.objects.order_by("-started_at")[:LATEST]
         for run in latest:
             self.stdout.write(headline(run))
         if not latest:
-            self.stdout.write("nothing was compared yet")
+            self.stdout.write("no runs yet")
 
     def _adopt(self, client: str, ids: list[UUID] | None) -> None:
         try:
             with transaction.atomic():
                 adopted = adopt(client, ids)
                 facts = {"subscriptions": " ".join(map(str, ids)) if ids else "all"}
-                Act.draft(
-                    "reconciliation", "adopt", by=login(), reason="", target=client, facts=facts
-                ).save()
+                Act.draft("reconciliation", "adopt", target=client, facts=facts).save()
         except NoSuchClient as error:
             raise CommandError(str(error), returncode=2) from None
         self.stdout.write(f"{adopted:,} subscriptions now belong to {client}")

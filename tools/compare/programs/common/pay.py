@@ -1,8 +1,8 @@
-"""The shop's web process: pays orders FIRST to LAST, each once, whatever comes of it.
+"""The shop's web process: pays the orders FIRST to LAST, each once, even if that fails.
 
     python -m pay FIRST LAST TRIED
 
-TRIED names a file that remembers which orders were begun: a client does not pay twice.
+TRIED is a file that lists the orders already tried: a client does not pay twice.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ def main() -> None:
                 result = pay(order_id, f"student-{order_id}@example.com")
                 if inspect.isawaitable(result):
                     runner.run(_wait(result))
-            except Exception as error:  # noqa: BLE001 - a web process answers 500 and goes on
+            except Exception as error:  # noqa: BLE001 - a web process answers 500 and continues
                 print(f"order {order_id}: {type(error).__name__}: {error}", flush=True)
 
 

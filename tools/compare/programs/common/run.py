@@ -1,10 +1,10 @@
-"""Run a module of the program, and die by `kill -9` where and when the comparison says.
+"""Run a module of the program, and kill it where and when the comparison says.
 
     python run.py MODULE ARGUMENTS…
 
-KILL_AT is "module:Class.function:before" (or after): as soon as the file TRAP is there, the whole
-process group dies at that place. While the file POISON is there, no code can be made for the
-orders that it lists. Only functions of the libraries, and `new_code`, are replaced.
+KILL_AT is "module:Class.function:before" (or after): if the file TRAP exists, the whole process
+group is killed there. `new_code` fails for the orders that the file POISON lists.
+Only functions of the libraries, and `new_code`, are patched.
 """
 
 import functools
@@ -18,8 +18,7 @@ import time
 from pathlib import Path
 
 IN_THE_HANDLER = 0.3
-"""Seconds that a handler has worked when it dies: acknowledged before its work means acknowledged
-by now."""
+"""Seconds that a handler runs before it is killed, so that an early ack has been sent by then."""
 HANDLER = ("access.codes", "django.db.models.query")
 
 

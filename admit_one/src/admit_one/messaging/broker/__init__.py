@@ -1,1 +1,1 @@
-"""The broker itself: connections, topology, and whether all is as it should be."""
+"""The broker itself: connections, topology, and diagnosis."""

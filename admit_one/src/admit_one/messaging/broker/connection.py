@@ -1,27 +1,31 @@
-"""How we are connected to the broker, and how we wait for it. What is sent: `publisher.py`.
+"""Connections to the broker, and waiting for it. Publishing is in `publisher.py`.
 
-Bounds: every wait on the broker ends. py-amqp has no heartbeats and no read timeout of its own,
-and gives a connection up after one second of silence while data is in flight.
+Every wait on the broker is bounded. By default, py-amqp has no heartbeats and no read timeout,
+and gives up a connection after one second of silence while data is in flight.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import socket
 import ssl
 import struct
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 import amqp.spec
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from kombu import Connection
 from kombu.exceptions import KombuError
 
 from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
+from admit_one.environment import urls
+from admit_one.environment.addresses import REDIS
 from admit_one.logs import EventLogger
+from admit_one.masking import mask
 from admit_one.messaging import conf
 from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
@@ -31,29 +35,47 @@ from . import amqp_patches
 logger = EventLogger(__name__)
 
 BROKER_ERRORS = (AMQPError, KombuError, OSError, UnicodeError, struct.error)
-"""What a broker that is away, silent or babbling raises. A handler's errors never get here."""
+"""What an unavailable or silent broker, or one that sends garbage, raises; never a handler."""
 
 HEARTBEAT = 10
 CONNECT_TIMEOUT = 2
 IO_TIMEOUT = 3
-"""Seconds for one answer of the broker. An idle process awaits one, at most, before it stops."""
+"""Seconds for one answer of the broker. An idle process awaits at most one before it stops."""
+ROUND = 6.0
+"""Seconds after which no further node is tried at once, so that a signal to stop is noticed."""
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
-def connect(role: str) -> Connection:
-    """A live connection, shown as `role` on the broker's pages. Raises one of `BROKER_ERRORS`."""
-    current = conf.current()
+def connect(role: str, nodes: Sequence[urls.Url] = ()) -> Connection:
+    """Open a connection that the management UI shows as `role`. Raises one of `BROKER_ERRORS`.
+
+    Tries `nodes`, by default those of BROKER_URL, in random order until one accepts.
+    """
+    nodes, errors = list(nodes or conf.current().nodes), []
+    random.shuffle(nodes)
+    began = time.monotonic()
+    for node in nodes:
+        try:
+            return _connect(urls.write(node), role)
+        except BROKER_ERRORS as error:
+            errors.append(error)
+        if time.monotonic() - began > ROUND:
+            break
+    # The answer of a node that refuses us says more than that another one is down.
+    raise next((error for error in errors if not isinstance(error, OSError)), errors[-1])
+
+
+def _connect(url: str, role: str) -> Connection:
+    service = conf.current().service.name
     connection = Connection(
-        current.BROKER_URL,
+        url,
         heartbeat=HEARTBEAT,
         connect_timeout=CONNECT_TIMEOUT,
-        ssl=tls(current.BROKER_URL),
-        transport_options=transport_options(
-            current.BROKER_URL, f"{current.service.name} {role} {os.getpid()}"
-        ),
+        ssl=tls(url),
+        transport_options=transport_options(url, f"{service} {role} {os.getpid()}"),
     )
     try:
-        # Once: kombu's own connect() sleeps and tries again, deaf to a signal to stop.
+        # Once: kombu's own connect() sleeps and retries, and a signal to stop does not end it.
         connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
     except BaseException:
         drop(connection)
@@ -61,10 +83,38 @@ def connect(role: str) -> Connection:
     return connection
 
 
+def shuffled(listed: str) -> str:
+    """A list of nodes in random order, for a library that tries them in turn."""
+    nodes = urls.split(listed)
+    random.shuffle(nodes)
+    return ";".join(nodes)
+
+
+@contextmanager
+def connected(role: str, nodes: Sequence[urls.Url] = ()) -> Iterator[Connection]:
+    """A connection from `connect` for the duration of a block."""
+    connection = connect(role, nodes)
+    try:
+        yield connection
+    except BaseException:
+        drop(connection)
+        raise
+    close(connection)
+
+
+def in_words(error: Exception) -> str:
+    """One of `BROKER_ERRORS`, in words for operators, without a secret."""
+    refused = isinstance(error, AccessRefused | NotAllowed)
+    what = "refuses this user or virtual host" if refused else "does not answer"
+    return f"the broker {what}: {mask(str(error)) or type(error).__name__}"
+
+
 def transport_options(url: str, name: str) -> dict[str, Any]:
-    """Kombu's options that bound every wait on the broker; `name` is shown on its pages."""
+    """Kombu's options that bound every wait on the broker; the management UI shows `name`."""
     if url.startswith("sqlite:"):
         return {}
+    if url.startswith(REDIS):  # for Celery's wake-ups only, which are lost without harm
+        return {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_timeout": 5 * IO_TIMEOUT}
     settings = {} if TCP_USER_TIMEOUT is None else {TCP_USER_TIMEOUT: 15_000}
     return {
         "read_timeout": IO_TIMEOUT,
@@ -77,40 +127,42 @@ def transport_options(url: str, name: str) -> dict[str, Any]:
 
 
 def _blocked(*_: object) -> None:
-    pulse.trouble = "the broker takes no messages now (alarm)"
+    pulse.trouble = "the broker accepts no messages now (memory or disk alarm)"
     logger.warning("broker_blocked", pulse.trouble)
 
 
 def _unblocked(*_: object) -> None:
     pulse.trouble = ""
-    logger.warning("broker_unblocked", "the broker takes messages again")
+    logger.warning("broker_unblocked", "the broker accepts messages again")
 
 
-def tls(url: str) -> dict[str, Any] | bool:
-    """Kombu's `ssl` for the broker at `url`: with amqps, its certificate must be for its name.
+def tls(listed: str) -> dict[str, Any] | bool:
+    """Kombu's `ssl` for a URL or a list of nodes: with amqps, a certificate must match its host.
 
-    The authorities are the system's; SSL_CERT_FILE names others.
+    It trusts the system's certificate authorities, or those in SSL_CERT_FILE.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "amqps":
+    if not listed.startswith("amqps:"):
         return False
+    nodes = urls.read_all(listed, "")
+    # Without the name, py-amqp accepts any certificate that a trusted authority has signed. Each
+    # node of several has its own name, which `amqp_patches` fills in.
+    name = {"server_hostname": nodes[0].hosts[0].name} if len(nodes) == 1 else {}
     return {
-        # Without the name, py-amqp takes any certificate that one of the authorities has signed.
-        "server_hostname": parts.hostname,
+        **name,
         "cert_reqs": ssl.CERT_REQUIRED,
         "tls_minimum_version": ssl.TLSVersion.TLSv1_2,
     }
 
 
 def drop(connection: Connection | None) -> None:
-    """Let go of a connection without a word to the other side, which may not be listening."""
+    """Drop a connection without telling the broker, which may not be listening."""
     if connection is not None:
         with suppress(*BROKER_ERRORS, AttributeError):
             connection.collect()
 
 
 def close(connection: Connection) -> None:
-    """Say goodbye and let go, without waiting for an answer that may never come."""
+    """Close a connection without waiting for the broker's answer, which may never come."""
     with suppress(*BROKER_ERRORS, AttributeError):
         if connection.transport.driver_type == "amqp":
             amqp_connection = connection.connection
@@ -119,14 +171,14 @@ def close(connection: Connection) -> None:
 
 
 def channel_of(connection: Connection) -> Any:
-    """A new channel that hands out bodies as the bytes they are."""
+    """A new channel that delivers bodies as undecoded bytes."""
     channel: Any = connection.channel()
     channel.auto_decode = False
     return channel
 
 
 def arrived(connection: Connection) -> bool:
-    """Handle one thing that has arrived, if there is one; never waits."""
+    """Handle one event that has arrived; returns whether there was one. Never waits."""
     try:
         connection.drain_events(timeout=0)
     except (TimeoutError, BlockingIOError):
@@ -135,15 +187,18 @@ def arrived(connection: Connection) -> bool:
 
 
 def frames(connection: Connection) -> int:
-    """A number that changes whenever something has come from the broker, a heartbeat included."""
+    """A number that changes whenever the broker has sent something, heartbeats included."""
     if connection.transport.driver_type == "amqp":
-        received: int = connection.connection.bytes_recv  # frames, whatever its name
+        received: int = connection.connection.bytes_recv  # it counts frames, despite its name
         return received
-    return time.monotonic_ns()  # the embedded broker is a file, which is read at every turn
+    return time.monotonic_ns()  # the embedded broker is a file and never silent
 
 
 def wait(connection: Connection, seconds: float, stop: Stop, *others: int) -> None:
-    """Wait until something may have arrived, `others` are readable, stop is asked, or the time."""
+    """Wait for data from the broker, for one of `others` (descriptors), or for `stop`.
+
+    Returns after `seconds` at the latest. Raises `ConnectionError` if the connection is closed.
+    """
     wire: Any = connection.connection
     if connection.transport.driver_type == "amqp":
         sock = wire.transport.sock
@@ -153,7 +208,7 @@ def wait(connection: Connection, seconds: float, stop: Stop, *others: int) -> No
             return
         stop.wait(seconds, sock.fileno(), *others)
         return
-    # Whoever consumes from the embedded broker also looks by its own clock for those who died.
+    # A consumer of the embedded broker also looks at regular intervals for holders that died.
     consumes = any(channel.consumers for channel in wire.channels.values())
     patience = min(seconds, wire.interval) if consumes else seconds
     stop.wait(patience, wire.fileno(), *others)

@@ -1,4 +1,4 @@
-"""What relay and consumer have in common as processes: they stay connected until asked to stop."""
+"""What relay and consumer share as processes: they stay connected until asked to stop."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from collections.abc import Callable
 from kombu import Connection
 
 from admit_one.database import outage
+from admit_one.database import session as database_session
 from admit_one.logs import EventLogger
 from admit_one.masking import mask
-from admit_one.messaging import conf, metrics
+from admit_one.messaging import conf, metrics, peers
 from admit_one.processes import health_port
-from admit_one.processes.announcer import Announcer
-from admit_one.processes.description import STARTED, description
+from admit_one.processes.announcer import STARTED, Announcer, description
 from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
-from admit_one.sealing import canaries
+from admit_one.processes.unsafe_settings import warn_of_unsafe_settings
+from admit_one.sealing import canaries, key_watch
 
 from . import connection as broker
 from . import topology
-from .declaring import declare
 
 logger = EventLogger(__name__)
 
-OUTAGES = (*broker.BROKER_ERRORS, *outage.DATABASE_ERRORS, outage.LetGo)
+OUTAGES = (*broker.BROKER_ERRORS, *outage.DATABASE_ERRORS, outage.NotNow)
 
 STEADY = 10.0
-"""Seconds after which a connection counts as one that held: a new outage begins when it breaks.
+"""Seconds after which a connection counts as stable, so that its end begins a new outage.
 
-One that breaks as soon as it is made is one long outage, not many.
+Connections that break as soon as they are made are one long outage, not many.
 """
 
 Work = Callable[[Connection, Callable[[], None]], None]
-"""Works over one connection until stop, and calls its second argument once it is ready."""
+"""Works over one connection until asked to stop; calls its second argument once it is ready."""
 
 
 def start(role: str, does: str) -> None:
@@ -42,19 +42,27 @@ def start(role: str, does: str) -> None:
     health_port.serve(name, role, address=current.HEALTH_ADDRESS, port=current.HEALTH_PORT)
     described = description(f"{name} {role}", does, current.BROKER_URL)
     logger.info("process_started", STARTED, **described)
+    warn_of_unsafe_settings()
+    if missing := peers.missing_keys():
+        logger.warning(
+            "wire_keys_missing",
+            "no key in {settings}: events go unsigned, and codes and addresses in clear",
+            settings=", ".join(missing),
+        )
 
 
 def run_connected(role: str, work: Work, stop: Stop) -> None:
-    """Run `work`, again and again over new connections, until asked to stop.
+    """Run `work` over one connection after another, until asked to stop.
 
-    A broker or database that is away is logged once and tried again with growing pauses.
-    Raises `TopologyDiffers`: the broker holds something of another kind by our name; and
-    `WrongKey`: our keys are not those of the database.
+    It logs when the broker or the database is unavailable, and reconnects with growing pauses.
+    Raises `TopologyDiffers` if the broker has something of our name with other arguments,
+    `WrongKey` if our keys are not those of the database, and `UnfitSession` if its sessions lack
+    what we need.
     """
     session = Session(role, work, stop)
     try:
         while not stop:
-            outage.outlast(session.run, session.wait, away=OUTAGES, steady=STEADY)
+            outage.outlast(session.run, session.wait, outage_errors=OUTAGES, steady=STEADY)
     except Stopped as reason:
         logger.warning(
             "process_stops", "{process} stops: {reason}", process=session.process, reason=reason
@@ -74,23 +82,18 @@ class Session:
         self._work = work
         self._stop = stop
         self._announcer = Announcer()
-        self._keys_checked = False
+        self._checked = False
 
     def run(self) -> None:
         """Connect and work. Raises one of `OUTAGES`."""
         if self._stop:
             return
         pulse.beat()
-        connection = None
-        try:
-            self._check_keys()
-            connection = broker.connect(self._role)
-            self._declare(connection)
+        self._check_database()
+        with broker.connected(self._role) as connection:
+            if conf.current().DECLARE_TOPOLOGY:
+                topology.declare(connection, topology.ours())
             self._work(connection, self._ready)
-            broker.close(connection)
-        except OUTAGES:
-            broker.drop(connection)
-            raise
 
     def wait(self, seconds: float, error: Exception) -> None:
         """Report the outage, and wait before the next connection. Raises `Stopped`."""
@@ -108,14 +111,12 @@ class Session:
         )
         self._stop.wait(seconds)
 
-    def _check_keys(self) -> None:
-        if not self._keys_checked:
+    def _check_database(self) -> None:
+        if not self._checked:
+            database_session.check()
             canaries.check()
-            self._keys_checked = True
-
-    def _declare(self, connection: Connection) -> None:
-        if conf.current().DECLARE_TOPOLOGY:
-            declare(connection, topology.ours())
+            key_watch.start(self.process)
+            self._checked = True
 
     def _ready(self) -> None:
         pulse.connected()

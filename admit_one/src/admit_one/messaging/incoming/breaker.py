@@ -1,4 +1,4 @@
-"""Many messages that fail alike, one after the other, are a bad release and not bad messages."""
+"""Many messages in a row that fail with one cause mean a bad release, not bad messages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from admit_one.messaging.set_aside.error_record import fingerprint_of
 from admit_one.messaging.set_aside.groups import short
 
 MOST_ALIKE = 50
-"""Messages set aside in a row with one cause; the next one is held until something changes."""
+"""Messages with one cause that are set aside in a row; the next one is held."""
 
 GO_ON_FOR = 3600.0
-"""Seconds that an operator's "go on" lasts: a cause that is accepted today is not for ever."""
+"""Seconds that an operator's `go-on` lasts: no cause is accepted forever."""
 
 
 class Breaker:
@@ -24,11 +24,11 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether a message is held now, because more than enough failed alike before it."""
+        """Whether a message is held, because too many have failed with its cause."""
         return self._count > MOST_ALIKE
 
     def opens(self, error: BaseException) -> bool:
-        """Count `error`; whether there were more like it in a row than may be set aside."""
+        """Count `error`; returns whether more in a row have its cause than may be set aside."""
         cause = fingerprint_of(error)
         self._count = self._count + 1 if cause == self.cause else 1
         self.cause = cause
@@ -46,19 +46,19 @@ class Breaker:
         """What an operator does about it, on one line."""
         group = short(self.cause)
         return (
-            f"it goes on by itself once they work; see `manage.py set_aside list`, group {group}, "
-            f"then mend or roll back the release; if the messages are bad indeed, "
+            f"it continues by itself once they work; see `manage.py set_aside list`, group "
+            f"{group}, then fix or roll back the release; if the messages are at fault, "
             f"`manage.py set_aside go-on --group {group} --reason ...`"
         )
 
     def _may_go_on(self) -> bool:
         return Act.objects.filter(
-            room=acts.ROOM,
+            area=acts.AREA,
             action=acts.Action.GO_ON,
             group=self.cause,
             at__gt=now_plus(-GO_ON_FOR),
         ).exists()
 
     def close(self) -> None:
-        """Something worked."""
+        """Start counting again after a success."""
         self._count = 0

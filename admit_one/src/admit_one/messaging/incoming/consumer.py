@@ -1,7 +1,7 @@
-"""Broker → inbox → handlers, in batches: collect what has arrived, handle it, ack it once.
+"""Broker → inbox → handlers, in batches: collect the arrived messages, handle them, ack once.
 
-If the process dies before the commit, the broker delivers everything again; if it dies between
-commit and ack, too, and the inbox knows them. The consumer only acks; it never publishes.
+If the process dies before the ack, the broker delivers everything again, and the inbox recognises
+what was committed. The consumer only acks; it never publishes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from kombu import Connection
 from admit_one.contract import Event
 from admit_one.contract.errors import Transient
 from admit_one.database import outage
-from admit_one.database.outage import LetGo
+from admit_one.database.outage import NotNow
 from admit_one.logs import EventLogger
-from admit_one.messaging import conf, metrics, probe, wake
+from admit_one.messaging import conf, inbox, metrics, peers, wake
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker.declaring import require
+from admit_one.messaging.broker.topology import require
 from admit_one.messaging.conf import Handler
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.set_aside.retrying import retry_one
@@ -35,10 +35,15 @@ from .queue_watch import QueueWatch
 logger = EventLogger(__name__)
 
 RETRIES_A_TURN = 20
-"""Set-aside messages that are tried before the next look at the queue."""
+"""Set-aside messages that are retried before the next look at the queue."""
 
 SUSPECTS = 10
-"""Prefetch of the queue of suspects."""
+"""Prefetch count of the dead queue."""
+
+TOO_OFTEN = "delivered too often without an ack: it may have killed its consumer"
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Bytes of bodies held, not counting the last: what others send must not fill the memory."""
 
 
 class BatchConsumer:
@@ -62,12 +67,14 @@ class BatchConsumer:
         self._handling = Handling(handlers, breaker, self._holding, stop)
         self._arrived: list[Any] = []
         self._suspects: list[Any] = []
+        self._bytes = 0
         self._tag = ""
 
     def run(self, on_ready: Callable[[], None]) -> None:
-        """Consume until asked to stop. Raises one of `BROKER_ERRORS`, or `LetGo`."""
+        """Consume until asked to stop. Raises one of `BROKER_ERRORS`, or `NotNow`."""
         self._begin()
         on_ready()
+        wake.try_again()
         next_turn = time.monotonic()
         while not self._stop:
             pulse.beat()
@@ -83,46 +90,46 @@ class BatchConsumer:
 
     def collect(self) -> None:
         """Take what has arrived, without waiting for more."""
-        while len(self._arrived) < self._full_prefetch and broker.arrived(self._connection):
+        while self._has_room() and broker.arrived(self._connection):
             pass
 
     def flush(self) -> None:
         """Handle what was collected, ack it at once, then wake others."""
         self._keep_suspects()
-        batch, self._arrived[:] = list(self._arrived), []
+        batch, self._arrived[:], self._bytes = list(self._arrived), [], 0
         if not batch:
             return
         with wake.deferred():
             self.handle(batch)
             self.ack(batch)
-        self._watch.taken()
+        self._watch.delivered()
         metrics.CONSUMED_BATCH.observe(len(batch))
         self._widen_prefetch(batch[-1])
 
     def handle(self, batch: Sequence[Any]) -> None:
-        """Handle deliveries; when this returns, what became of each is committed."""
+        """Handle deliveries; when this returns, the result of each is committed."""
         outage.refresh_connection()
         self._handling.handle([self._read(delivery) for delivery in batch])
 
     def ack(self, batch: Sequence[Any]) -> None:
-        """Acknowledge deliveries: the broker forgets them."""
+        """Acknowledge everything up to the last of `batch`."""
         self._channel.basic_ack(batch[-1].delivery_tag, multiple=True)
 
     def _begin(self) -> None:
-        if not probe.database_works():
-            raise LetGo("the database is away")
+        if not inbox.database_works():
+            raise NotNow("the database is unavailable")
         require(self._connection, queues=[self._inbox, self._dead])
         self._channel = broker.channel_of(self._connection)
         self._suspect_channel = broker.channel_of(self._connection)
-        # A process killed in its work remembers nothing, but what it held comes back first. One
-        # at a time, only the message that killed it can die of it again, and no neighbour.
+        # What a killed process held is redelivered first. One at a time, a message that kills its
+        # consumer uses up no other message's delivery limit.
         self._subscribe(prefetch=1)
         self._suspect_channel.basic_qos(0, SUSPECTS, False)
-        self._suspect_channel.basic_consume(self._dead, callback=self._suspects.append)
+        self._suspect_channel.basic_consume(self._dead, callback=self._take_suspect)
         self._watch = QueueWatch(self._channel, self._inbox)
 
     def _turn(self) -> None:
-        """Do what is not a message: heartbeats, due retries, the look at the queue."""
+        """Do the regular work: heartbeats, due retries, the look at the queue."""
         self._connection.heartbeat_check()
         with wake.deferred():
             for _ in range(RETRIES_A_TURN):
@@ -140,29 +147,43 @@ class BatchConsumer:
         self._prefetch = prefetch
         self._channel.basic_qos(0, prefetch, False)
         self._tag = f"prefetch-{prefetch}"
-        self._channel.basic_consume(self._inbox, self._tag, callback=self._arrived.append)
+        self._channel.basic_consume(self._inbox, self._tag, callback=self._take)
+
+    def _take(self, delivery: Any) -> None:
+        self._arrived.append(delivery)
+        self._bytes += len(delivery.body)
+
+    def _take_suspect(self, delivery: Any) -> None:
+        self._suspects.append(delivery)
+        self._bytes += len(delivery.body)
+
+    def _has_room(self) -> bool:
+        return len(self._arrived) < self._full_prefetch and self._bytes < MOST_BYTES
 
     def _widen_prefetch(self, latest: Any) -> None:
-        """Take many at a time once the broker delivers what nobody has held before."""
-        if self._prefetch == 1 and not self._stop and not _returned(latest):
+        """Take many at a time once the broker delivers a message for the first time."""
+        if self._prefetch == 1 and not self._stop and not _redelivered(latest):
             self._subscribe(prefetch=self._full_prefetch)
 
     def _read(self, delivery: Any) -> Received:
+        headers = delivery.properties.get("application_headers") or {}
         return Received.read(
-            bytes(delivery.body or b""),  # py-amqp makes a text of an empty body
+            bytes(delivery.body or b""),  # py-amqp gives an empty body as text
             queue=self._inbox,
-            headers=delivery.properties.get("application_headers") or {},
+            headers=headers,
+            signature=peers.signature_in(headers),
             broken=message_properties.fault_of(delivery.properties),
         )
 
     def _keep_suspects(self) -> None:
-        """The broker gave these up after too many deliveries: perhaps they kill their consumer."""
+        """Set aside what the broker dead-lettered: it may have killed its consumer."""
         if not self._suspects:
             return
         suspects, self._suspects[:] = list(self._suspects), []
         for delivery in suspects:
-            error = Transient("delivered too often without an ack: it may have ended its consumer")
-            self._handling.keep(self._read(delivery), error, suspect=True)
+            other_reason = message_properties.dead_lettered_by_others(delivery.properties)
+            error = Transient(other_reason or TOO_OFTEN)
+            self._handling.keep(self._read(delivery), error, suspect=not other_reason)
         self._suspect_channel.basic_ack(suspects[-1].delivery_tag, multiple=True)
 
     def _finish(self) -> None:
@@ -170,15 +191,15 @@ class BatchConsumer:
         self._channel.basic_cancel(self._tag)
         try:
             self.flush()
-        except LetGo as reason:
+        except NotNow as reason:
             logger.warning(
-                "messages_left",
-                "{reason}: the broker keeps the messages that are left",
+                "messages_requeued",
+                "{reason}: the remaining messages go back to the broker",
                 reason=reason,
             )
 
 
-def _returned(delivery: Any) -> bool:
-    """Whether this message was delivered before, to somebody who did not answer."""
+def _redelivered(delivery: Any) -> bool:
+    """Whether this message was delivered before, and not acknowledged."""
     headers = delivery.properties.get("application_headers") or {}
     return bool(delivery.delivery_info["redelivered"] or headers.get("x-delivery-count"))

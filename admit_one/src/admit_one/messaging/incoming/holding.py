@@ -1,4 +1,4 @@
-"""Waiting with messages in hand: the connection to the broker is kept alive meanwhile."""
+"""Keeps the broker connection alive while unacknowledged messages wait."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TypeVar
 from kombu import Connection
 
 from admit_one.database import outage
-from admit_one.database.outage import LetGo
-from admit_one.messaging import probe
+from admit_one.database.outage import NotNow
+from admit_one.messaging import inbox
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.failure_policy import LET_GO_AFTER
+from admit_one.messaging.failure_policy import REQUEUE_AFTER
 from admit_one.processes.announcer import Announcer
 from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
 
 TURN = 1.0
-"""Seconds between two looks at heartbeats, at most."""
+"""Seconds between two checks of the heartbeats, at most."""
 
-NO_DATABASE = "the database is away"
+NO_DATABASE = "the database is unavailable"
 
 T = TypeVar("T")
 
@@ -34,31 +34,31 @@ class Holding:
         self._announcer = Announcer()
 
     def outlast_outage(self, step: Callable[[], T]) -> T:
-        """Do `step`, as soon as the database is back if it is away.
+        """Do `step`; if the database is unavailable, wait and repeat it.
 
-        Raises its error if the database works, and `LetGo` if it stays away.
+        Raises the step's error if the database works, and `NotNow` if it stays unavailable.
         """
         done = outage.outlast(
-            step, self._wait_for_database, works=probe.database_works, at_most=LET_GO_AFTER
+            step, self._wait_for_database, works=inbox.database_works, at_most=REQUEUE_AFTER
         )
         self._announcer.over("database_back", "the database is back")
         return done
 
     def hold(self, seconds: float, why: str) -> None:
-        """Keep the connection alive for so long.
+        """Wait for `seconds`, and keep the connection alive.
 
-        Raises `LetGo` if the process was asked to stop before, or when the broker leaves, too.
+        Raises `NotNow` if the process was asked to stop before, or if the broker fails, too.
         """
         if self._stop:
-            raise LetGo(why)
+            raise NotNow(why)
         pulse.trouble = why
         until = time.monotonic() + seconds
         while not self._stop and (left := until - time.monotonic()) > 0:
             try:
                 broker.wait(self._connection, min(left, TURN), self._stop)
                 self.stay_alive()
-            except broker.BROKER_ERRORS as error:  # not to be taken for a fault of the handler
-                raise LetGo(f"{why}, and the broker is away, too") from error
+            except broker.BROKER_ERRORS as error:  # not a fault of the handler
+                raise NotNow(f"{why}, and the broker is unavailable, too") from error
 
     def stay_alive(self) -> None:
         """Long work must not cost the connection: read and answer the broker's heartbeats."""
@@ -68,8 +68,8 @@ class Holding:
 
     def _wait_for_database(self, seconds: float, error: Exception) -> None:
         self._announcer.trouble(
-            "database_away",
-            "the database is away ({error}): waiting for it",
+            "database_unavailable",
+            "the database is unavailable ({error}): waiting for it",
             error=type(error).__name__,
         )
         self.hold(seconds, NO_DATABASE)

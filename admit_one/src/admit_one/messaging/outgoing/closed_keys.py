@@ -1,4 +1,4 @@
-"""Routing keys to which nobody is bound: their rows wait, and one at a time is tried."""
+"""Routing keys to which no queue is bound: their rows wait, and one at a time probes the key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 FIRST_PROBE, LAST_PROBE = 1.0, 5.0
-"""Seconds between two looks whether anybody is bound to a closed routing key by now."""
+"""Seconds between two probes of a closed routing key."""
 
 
 @dataclass
@@ -17,7 +17,7 @@ class ClosedKey:
 
 
 class ClosedKeys:
-    """What one relay knows of them. A wait for a binding is no fault of a row: none is counted."""
+    """The closed keys that one relay knows. Rows are not to blame, so no attempt is counted."""
 
     def __init__(self) -> None:
         self._closed: dict[str, ClosedKey] = {}
@@ -29,18 +29,18 @@ class ClosedKeys:
         return len(self._closed)
 
     def close(self, key: str) -> bool:
-        """Nobody is bound to `key`; returns whether that is new."""
+        """Note that no queue is bound to `key`; returns whether that is new."""
         if key in self._closed:
             return False
         self._closed[key] = ClosedKey(FIRST_PROBE, time.monotonic() + FIRST_PROBE)
         return True
 
     def open(self, key: str) -> bool:
-        """Somebody is bound to `key`; returns whether that is new."""
+        """Note that a queue is bound to `key`; returns whether that is new."""
         return self._closed.pop(key, None) is not None
 
     def to_probe(self) -> Iterator[str]:
-        """The keys for which it is time to try a row. Each look sets the time of the next one."""
+        """The keys that are due for a probe. Each call schedules the next one."""
         now = time.monotonic()
         for key, closed in self._closed.items():
             if closed.probe_at <= now:

@@ -1,4 +1,4 @@
-"""Batches of messages to the broker, and its answer for each. What they mean is unknown here."""
+"""Publishes batches of messages, and collects the broker's answer for each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from kombu import Connection
 from admit_one.contract.envelope import CONTENT_TYPE
 from admit_one.messaging.broker import amqp_patches
 from admit_one.messaging.broker.connection import channel_of
+from admit_one.messaging.peers import SIGNATURE
+
+SHORTSTR = 255
+"""Bytes of an AMQP short string. An envelope's names may have as many characters."""
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One message to be sent: a key of the sender's own to tell it apart, and its wire form."""
+    """One message to publish. `key` identifies it to the caller; `timestamp` is Unix time."""
 
     key: int
     message_id: str
@@ -27,15 +31,16 @@ class Outgoing:
     subject: str
     timestamp: int
     body: bytes
+    signature: str = ""
 
 
 @dataclass
-class Report:
+class BrokerAnswers:
     """What the broker answered for each message of a batch, by key."""
 
     confirmed: set[int] = field(default_factory=set)
     returned: dict[int, str] = field(default_factory=dict)
-    """Nobody is bound to its routing key; the text is the broker's reason."""
+    """Messages that reached no queue, with the broker's reason."""
     refused: set[int] = field(default_factory=set)
 
 
@@ -44,10 +49,9 @@ class ConfirmsMissing(AMQPError):
 
 
 class Publisher:
-    """Sends batches to one exchange: all in flight at once, every confirm and return awaited.
+    """Publishes batches to one exchange: all in flight at once, every confirm and return awaited.
 
-    After any error the connection is useless (confirms of lost messages would be taken for
-    those of later ones): drop it and make a new one.
+    After any error, drop the connection: late confirms would be taken for those of later messages.
     """
 
     def __init__(self, connection: Connection, exchange: str, app_id: str) -> None:
@@ -62,9 +66,9 @@ class Publisher:
         self._last_tag = 0
         self._waiting: dict[int, Outgoing] = {}
         self._keys: dict[str, int] = {}
-        self._report = Report()
+        self._answers = BrokerAnswers()
 
-    def publish(self, batch: Sequence[Outgoing], timeout: float) -> Report:
+    def publish(self, batch: Sequence[Outgoing], timeout: float) -> BrokerAnswers:
         """Send `batch`; returns when the broker has answered for each message.
 
         Raises `ConfirmsMissing` after `timeout` seconds, or one of `BROKER_ERRORS`.
@@ -78,19 +82,19 @@ class Publisher:
                 raise ConfirmsMissing(f"{missing} of {len(batch)} messages not confirmed in time")
             with suppress(TimeoutError):
                 self._connection.drain_events(timeout=min(left, 1.0))
-        return self._report
+        return self._answers
 
     def send(self, batch: Sequence[Outgoing]) -> None:
         """Write `batch` to the broker, and await no answer. Raises one of `BROKER_ERRORS`."""
-        self._report = Report()
-        self._keys = {message.message_id: message.key for message in batch}
+        self._answers = BrokerAnswers()
+        self._keys = {_short(message.message_id): message.key for message in batch}
         with self._gathered():
             for message in batch:
                 self._send(message)
 
     def _gathered(self) -> AbstractContextManager[None]:
         if self._connection.transport.driver_type != "amqp":
-            return nullcontext()  # the embedded broker gathers by itself
+            return nullcontext()  # the embedded broker batches by itself
         return amqp_patches.gathered_writes(self._connection.connection.transport)
 
     def _send(self, message: Outgoing) -> None:
@@ -98,12 +102,13 @@ class Publisher:
             message.body,
             content_type=CONTENT_TYPE,
             content_encoding="utf-8",
+            headers={SIGNATURE: message.signature} if message.signature else None,
             properties={
-                "message_id": message.message_id,
+                "message_id": _short(message.message_id),
                 "type": message.type,
                 "app_id": self._app_id,
                 "timestamp": message.timestamp,
-                "correlation_id": message.subject,
+                "correlation_id": _short(message.subject),
                 "delivery_mode": 2,
             },
         )
@@ -116,16 +121,16 @@ class Publisher:
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         for message in self._answered(tag, multiple):
-            if message.key not in self._report.returned:
-                self._report.confirmed.add(message.key)
+            if message.key not in self._answers.returned:
+                self._answers.confirmed.add(message.key)
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
-        self._report.refused.update(m.key for m in self._answered(tag, multiple))
+        self._answers.refused.update(m.key for m in self._answered(tag, multiple))
 
     def _on_return(self, error: Exception, _exchange: str, _key: str, message: Any) -> None:
         key = self._keys.get(message.properties.get("message_id", ""))
         if key is not None:
-            self._report.returned[key] = str(error)
+            self._answers.returned[key] = str(error)
 
     def _answered(self, tag: int, multiple: bool) -> Iterator[Outgoing]:
         tags = list(takewhile(lambda t: t <= tag, self._waiting)) if multiple else [tag]
@@ -133,3 +138,8 @@ class Publisher:
             message = self._waiting.pop(answered, None)
             if message is not None:
                 yield message
+
+
+def _short(text: str) -> str:
+    """As much of `text` as a property takes; the body has all of it."""
+    return text.encode()[:SHORTSTR].decode(errors="ignore")

@@ -1,1 +1,1 @@
-"""Messages that could not be handled: kept, tried again, replayed, closed."""
+"""Messages that could not be handled: kept, retried, replayed, closed."""

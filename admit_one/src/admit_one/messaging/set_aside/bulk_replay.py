@@ -1,7 +1,7 @@
-"""Many messages replayed, carefully: in growing batches, at a limited rate, with an end of its own.
+"""Replays many messages: in growing batches, at a limited rate, until too many fail again.
 
-What is done and what is not stands in the rows. So a bulk replay that was stopped or killed is
-continued by the same command: what was applied is closed, what was not tried yet comes first.
+The rows record its progress, so the same command continues a replay that was stopped or killed:
+applied messages are closed, and those not tried yet come first.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from admit_one.contract.errors import MessagingError
 from admit_one.messaging.models import SetAside
 from admit_one.processes.stopping import Stop
 
-from .replay import Order, ReplayResult, replay
+from .replay import ReplayOrder, ReplayResult, replay
 
 SIZES = (1, 2, 5, 10, 20, 50)
 """Messages in each of the first batches."""
 
 LARGEST = 100
-"""Messages in each batch after those: at most so many are risked before somebody judges."""
+"""Messages in each batch after those: at most so many are risked before the next check."""
 
 TOO_MANY = 0.2
-"""The share of a batch that may come back; with more, what follows would most likely, too."""
+"""The share of a batch that may fail again; with more, the rest would most likely fail, too."""
 
 
-class TooManyCameBack(MessagingError):
-    """The replay has stopped itself: what was to be mended is not mended."""
+class TooManyFailed(MessagingError):
+    """The replay has stopped itself: the cause is not fixed."""
 
 
 def least_tried_first(rows: QuerySet[SetAside]) -> list[int]:
@@ -38,27 +38,27 @@ def least_tried_first(rows: QuerySet[SetAside]) -> list[int]:
 
 
 def replayed(
-    ids: Sequence[int], order: Order, stop: Stop, *, rate: float = 0
+    ids: Sequence[int], order: ReplayOrder, stop: Stop, *, rate: float = 0
 ) -> Iterator[ReplayResult]:
-    """Replay each of `ids`, at most `rate` a second (0: as fast as it goes); yields each answer.
+    """Replay each of `ids`, at most `rate` a second (0: no limit); yields each result.
 
-    Ends early when asked to stop. Raises `TooManyCameBack` after a batch of which more than
-    `TOO_MANY` did, and `outage.LetGo` if the database is away; both leave the rest as it was.
+    Ends early when asked to stop. Raises `TooManyFailed` after a batch of which more than
+    `TOO_MANY` did, and `outage.NotNow` in an outage of the database; both leave the rest unchanged.
     """
     next_at = time.monotonic()
     left = list(ids)
     for size in chain(SIZES, repeat(LARGEST)):
         batch, left = left[:size], left[size:]
-        came_back = 0
+        failed = 0
         for row_id in batch:
             stop.wait(next_at - time.monotonic())
             if stop:
                 return
             next_at = max(next_at, time.monotonic() - 1.0) + (1.0 / rate if rate else 0.0)
             answer = replay(row_id, order)
-            came_back += answer.came_back
+            failed += answer.failed
             yield answer
-        if left and came_back > TOO_MANY * len(batch):
-            raise TooManyCameBack(f"{came_back} of a batch of {len(batch)} came back")
+        if left and failed > TOO_MANY * len(batch):
+            raise TooManyFailed(f"{failed} of a batch of {len(batch)} failed again")
         if not left:
             return

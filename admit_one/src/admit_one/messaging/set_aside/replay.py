@@ -1,8 +1,8 @@
-"""A set-aside message tried again because somebody asked: for good, or only to see what would be.
+"""Replays a set-aside message for an operator, or rehearses that.
 
-Both go the way of every message, through the inbox into its handler. A trial is rolled back, so
-its result is what the handler really did. For good, the try is counted and committed before it
-is made: one that kills the process leaves an act without a result, and its row as it was.
+Both pass it through the inbox to its handler, like every message. A rehearsal is rolled back
+afterwards, so its result is what the handler really did. A replay is counted, and that is
+committed, before it begins: one that kills the process leaves an act without a result.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from admit_one.acts.models import Act
 from admit_one.contract.errors import MessagingError
 from admit_one.database import outage
 from admit_one.database.clock import now_plus
-from admit_one.masking import mask
-from admit_one.messaging import conf, inbox, probe
+from admit_one.masking import hiding, mask
+from admit_one.messaging import conf, inbox
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.models import SetAside, SetAsideQuerySet
 
@@ -31,59 +31,62 @@ from .acts import Action
 T = TypeVar("T")
 
 
-class Verdict(StrEnum):
-    """What became of a message, or would become of it."""
+class ReplayVerdict(StrEnum):
+    """The result of a replay, or of a rehearsal."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
-    """It was handled before: nothing is done, and it is closed."""
+    """It was handled before, so it is only closed."""
     UNREADABLE = "unreadable"
     NO_HANDLER = "no handler"
     CONTRADICTS = "contradicts"
     """Its id was handled with another body."""
+    REFUSED = "refused"
+    """Nothing proves who sent it."""
     REJECTED = "rejected"
-    """The use case refuses it: things have moved on."""
+    """The use case refuses it."""
     FAILED = "failed"
     SKIPPED = "skipped"
     """It was not tried: it is closed, or so old that a second effect cannot be ruled out."""
 
 
 VERDICTS = {
-    Result.HANDLED: Verdict.APPLIED,
-    Result.DUPLICATE: Verdict.DUPLICATE,
-    Result.UNKNOWN: Verdict.NO_HANDLER,
-    Result.MALFORMED: Verdict.UNREADABLE,
-    Result.REJECTED: Verdict.REJECTED,
+    Result.HANDLED: ReplayVerdict.APPLIED,
+    Result.DUPLICATE: ReplayVerdict.DUPLICATE,
+    Result.UNKNOWN: ReplayVerdict.NO_HANDLER,
+    Result.MALFORMED: ReplayVerdict.UNREADABLE,
+    Result.REFUSED: ReplayVerdict.REFUSED,
+    Result.REJECTED: ReplayVerdict.REJECTED,
 }
 NOT_THERE = "there is no such message"
-CLOSES = {Verdict.APPLIED, Verdict.DUPLICATE}
+CLOSES = {ReplayVerdict.APPLIED, ReplayVerdict.DUPLICATE}
 
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What one replay came to; `reason` and `fingerprint` are why it was not applied."""
+    """The result of one replay; `reason` and `fingerprint` are why it was not applied."""
 
     id: int
-    verdict: Verdict
+    verdict: ReplayVerdict
     reason: str = ""
     fingerprint: str = ""
 
     @property
     def closes(self) -> bool:
-        """Whether this closes the row: nothing is left to do about it."""
+        """Whether this closes the row."""
         return self.verdict in CLOSES
 
     @property
-    def came_back(self) -> bool:
-        """Whether it was tried and failed."""
-        return not self.closes and self.verdict is not Verdict.SKIPPED
+    def failed(self) -> bool:
+        """Whether it was tried and not applied."""
+        return not self.closes and self.verdict is not ReplayVerdict.SKIPPED
 
 
 @dataclass(frozen=True)
-class Order:
-    """Who wants messages tried, and why. `again`: although they were handled.
+class ReplayOrder:
+    """Who orders a replay, and why. `again` also applies messages that were handled.
 
-    Such an order is done once: the same order, repeated after it was stopped, goes on.
+    Such an order applies each message once: repeated after it was stopped, it continues.
     """
 
     by: str
@@ -91,57 +94,65 @@ class Order:
     again: bool = False
 
 
-def trial(row_id: int, order: Order) -> ReplayResult:
-    """What `replay` would do with this message now: it is done, and rolled back.
+def rehearse(row_id: int, order: ReplayOrder) -> ReplayResult:
+    """What `replay` would do with this message now; everything is rolled back.
 
-    Call it outside a transaction. Raises `outage.LetGo` if the database is away.
+    Call it outside a transaction. Raises `outage.NotNow` if the database is unavailable.
     """
-    try:
-        return _unless_away(lambda: _rehearsed(row_id, order))
-    except outage.LetGo:
-        raise
-    except Exception as error:  # noqa: BLE001 (a handler may raise anything)
-        return _failed(row_id, error)
+    row = _or_not_now(lambda: SetAside.objects.filter(id=row_id).first())
+    with hiding(keeping.sensitive_values(row) if row else ()):
+        try:
+            return _or_not_now(lambda: _rehearsed(row_id, order))
+        except outage.NotNow:
+            raise
+        except Exception as error:  # noqa: BLE001 (a handler may raise anything)
+            return _failure(row_id, ReplayVerdict.FAILED, error)
 
 
-def replay(row_id: int, order: Order) -> ReplayResult:
-    """Try this message now, and keep what came of it.
+def replay(row_id: int, order: ReplayOrder) -> ReplayResult:
+    """Try to handle this message now, and record the result.
 
-    Safe to repeat, and beside other operators and the consumer. Call it outside a transaction.
-    Raises `outage.LetGo` if the database is away: what is not answered for was rolled back.
+    Safe to repeat, and to run beside other operators and the consumer. Call it outside a
+    transaction. Raises `outage.NotNow` if the database is unavailable; the attempt is rolled back.
     """
-    claimed = _unless_away(lambda: _claim(row_id, order))
+    claimed = _or_not_now(lambda: _claim(row_id, order))
     if isinstance(claimed, ReplayResult):
         return claimed
     row, act = claimed
+    with hiding(keeping.sensitive_values(row)):
+        return _replayed(row, act, order)
+
+
+def _replayed(row: SetAside, act: Act, order: ReplayOrder) -> ReplayResult:
     try:
-        answer = _unless_away(lambda: _applied(row, act, order))
-    except outage.LetGo:
+        _or_not_now(lambda: keeping.identify(row))
+        answer = _or_not_now(lambda: _applied(row, act, order))
+    except outage.NotNow:
         raise
-    except Exception as error:  # noqa: BLE001 (a handler may raise anything; it is kept, not lost)
+    except Exception as error:  # noqa: BLE001 (a handler may raise anything)
         fault = error  # the name `error` ends with this block
-        answer = _failed(row_id, fault)
-        _unless_away(lambda: _keep(row, act, answer, fault))
+        answer = _failure(row.id, ReplayVerdict.FAILED, fault)
+        _or_not_now(lambda: _record(row, act, answer, fault))
     return answer
 
 
-def _rehearsed(row_id: int, order: Order) -> ReplayResult:
+def _rehearsed(row_id: int, order: ReplayOrder) -> ReplayResult:
     with transaction.atomic():
         row = SetAside.objects.filter(id=row_id).first()
-        if row is None or (unfit := _unfit(row, order)):
-            return ReplayResult(row_id, Verdict.SKIPPED, unfit if row else NOT_THERE)
+        if row is None or (why_not := _why_not_tried(row, order)):
+            return ReplayResult(row_id, ReplayVerdict.SKIPPED, why_not if row else NOT_THERE)
         answer, _ = _through_the_inbox(row, order)
-        connection.check_constraints()  # some are else checked at the commit only
+        connection.check_constraints()  # some are deferred to the commit
         transaction.set_rollback(True)
     return answer
 
 
-def _claim(row_id: int, order: Order) -> tuple[SetAside, Act] | ReplayResult:
-    """Count the coming try, and write down who wants it."""
+def _claim(row_id: int, order: ReplayOrder) -> tuple[SetAside, Act] | ReplayResult:
+    """Count the attempt, and record who ordered it."""
     with transaction.atomic():
         row = SetAside.objects.select_for_update().filter(id=row_id).first()
-        if row is None or (unfit := _unfit(row, order)):
-            return ReplayResult(row_id, Verdict.SKIPPED, unfit if row else NOT_THERE)
+        if row is None or (why_not := _why_not_tried(row, order)):
+            return ReplayResult(row_id, ReplayVerdict.SKIPPED, why_not if row else NOT_THERE)
         SetAside.objects.filter(id=row_id).update(replays=F("replays") + 1)
         action = Action.AGAIN if order.again else Action.REPLAY
         act = acts.draft(row, action, by=order.by, reason=order.reason)
@@ -149,24 +160,26 @@ def _claim(row_id: int, order: Order) -> tuple[SetAside, Act] | ReplayResult:
         return row, act
 
 
-def _applied(row: SetAside, act: Act, order: Order) -> ReplayResult:
-    """Try it, and write the answer in the same transaction: neither is there without the other."""
+def _applied(row: SetAside, act: Act, order: ReplayOrder) -> ReplayResult:
+    """Handle it, and record the result in the same transaction."""
     with transaction.atomic():
-        # Two operators at once: the second one waits here, and finds it closed.
+        # A second operator waits here, and then finds it closed.
         row = SetAside.objects.select_for_update().get(id=row.id)
         before = Act.objects.get(id=act.id)
-        if before.result:  # it was committed, and the answer to that was lost on the way
-            return ReplayResult(row.id, Verdict(before.result), before.detail)
-        if unfit := _unfit(row, order):
-            answer, error = ReplayResult(row.id, Verdict.SKIPPED, unfit), None
+        if before.result:  # it was committed, but the connection failed before we knew
+            return ReplayResult(row.id, ReplayVerdict(before.result), before.detail)
+        if why_not := _why_not_tried(row, order):
+            answer, error = ReplayResult(row.id, ReplayVerdict.SKIPPED, why_not), None
         else:
             answer, error = _through_the_inbox(row, order)
-        _keep(row, act, answer, error)
+        _record(row, act, answer, error)
     return answer
 
 
-def _through_the_inbox(row: SetAside, order: Order) -> tuple[ReplayResult, MessagingError | None]:
-    """Handle it; what was not applied leaves nothing, the memory of an earlier time included."""
+def _through_the_inbox(
+    row: SetAside, order: ReplayOrder
+) -> tuple[ReplayResult, MessagingError | None]:
+    """Handle it; unless it is applied, everything is rolled back, `inbox.forget` included."""
     message = keeping.read(row)
     with transaction.atomic():
         if order.again:
@@ -177,11 +190,11 @@ def _through_the_inbox(row: SetAside, order: Order) -> tuple[ReplayResult, Messa
     if outcome.error is None:
         return ReplayResult(row.id, VERDICTS[outcome.result]), None
     contradicts = outcome.result is Result.MALFORMED and message.fault is None
-    verdict = Verdict.CONTRADICTS if contradicts else VERDICTS[outcome.result]
-    return _unhappy(row.id, verdict, outcome.error), outcome.error
+    verdict = ReplayVerdict.CONTRADICTS if contradicts else VERDICTS[outcome.result]
+    return _failure(row.id, verdict, outcome.error), outcome.error
 
 
-def _keep(row: SetAside, act: Act, answer: ReplayResult, error: BaseException | None) -> None:
+def _record(row: SetAside, act: Act, answer: ReplayResult, error: BaseException | None) -> None:
     rows = SetAside.objects.filter(id=row.id)
     with transaction.atomic():
         if answer.closes:
@@ -189,21 +202,21 @@ def _keep(row: SetAside, act: Act, answer: ReplayResult, error: BaseException | 
                 state=SetAside.State.REPLAYED, closed_at=Now(), next_attempt_at=None, unanswered=0
             )
         elif error is not None:
-            # What was handled once and is not again stays handled.
+            # A closed row stays as it is: the message was handled before.
             rows.open().update(**error_record.described(error))
         Act.objects.filter(id=act.id).update(result=answer.verdict, detail=answer.reason)
 
 
-def worth_a_try(rows: SetAsideQuerySet, order: Order) -> SetAsideQuerySet:
-    """`rows` without those that are known, all at once, to be not tried; see `_unfit`."""
+def worth_a_try(rows: SetAsideQuerySet, order: ReplayOrder) -> SetAsideQuerySet:
+    """`rows` without those that `_why_not_tried` would refuse anyway, by one query."""
     if order.again:
         return rows.exclude(state=SetAside.State.DISCARDED)
     days = conf.current().INBOX_DAYS
     return rows.open().filter(created_at__gte=now_plus(-days * 86_400.0))
 
 
-def _unfit(row: SetAside, order: Order) -> str:
-    """Why it must not be tried, in words; empty if it may."""
+def _why_not_tried(row: SetAside, order: ReplayOrder) -> str:
+    """Why it must not be tried, for people; empty if it may be."""
     if row.state == SetAside.State.DISCARDED:
         return "it was discarded: restore it first"
     if order.again:
@@ -211,32 +224,28 @@ def _unfit(row: SetAside, order: Order) -> str:
             action=Action.AGAIN,
             by=order.by,
             reason=mask(order.reason),
-            result=Verdict.APPLIED,
+            result=ReplayVerdict.APPLIED,
         )
         return "it was applied again for this reason already" if done.exists() else ""
     if row.state == SetAside.State.REPLAYED:
         return "it was handled already; --again --reason applies it once more"
-    # A copy of it may have been handled after it was set aside; the inbox knows, for so long.
+    # A duplicate may have been handled since it was set aside; the inbox forgets after so long.
     days = conf.current().INBOX_DAYS
     if SetAside.objects.filter(id=row.id, created_at__lt=now_plus(-days * 86_400.0)).exists():
-        return f"it is older than {days} days, the memory of what was handled; see --again"
+        return f"it is older than the {days} days that the inbox remembers; see --again"
     return ""
 
 
-def _failed(row_id: int, error: BaseException) -> ReplayResult:
-    return _unhappy(row_id, Verdict.FAILED, error)
-
-
-def _unhappy(row_id: int, verdict: Verdict, error: BaseException) -> ReplayResult:
+def _failure(row_id: int, verdict: ReplayVerdict, error: BaseException) -> ReplayResult:
     return ReplayResult(
         row_id, verdict, error_record.reason_of(error), error_record.fingerprint_of(error)
     )
 
 
-def _unless_away(step: Callable[[], T]) -> T:
-    """Do `step`. A person waits for the answer, so an outage is not waited out but reported."""
-    return outage.outlast(step, _never_wait, works=probe.database_works, at_most=0)
+def _or_not_now(step: Callable[[], T]) -> T:
+    """Do `step`. An operator waits for the result, so an outage raises `NotNow` at once."""
+    return outage.outlast(step, _never_wait, works=inbox.database_works, at_most=0)
 
 
 def _never_wait(seconds: float, error: Exception) -> None:
-    """There is no pause before the end."""
+    """No pause: `at_most=0` ends the loop."""

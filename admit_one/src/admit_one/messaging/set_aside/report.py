@@ -1,52 +1,52 @@
-"""What operators read about set-aside messages, as lines of text. No body, no address, no code."""
+"""What operators read about set-aside messages, in lines without bodies, addresses or codes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
 from admit_one.messaging.models import SetAside
 
 from . import acts
 from .groups import Group, short
-from .replay import ReplayResult, Verdict
+from .replay import ReplayResult, ReplayVerdict
 
 EXAMPLES = 3
-"""Messages of one kind that are named in a summary."""
+"""Messages of one kind that a summary names."""
 
 WIDEST = 100
-"""Characters of a reason in a list; `show` has all of it."""
+"""Characters of a reason in a list; `show` prints all of it."""
 
 WOULD = {
-    Verdict.APPLIED: "would be applied",
-    Verdict.DUPLICATE: "handled already: would only be closed",
-    Verdict.UNREADABLE: "still unreadable",
-    Verdict.NO_HANDLER: "no handler knows this type",
-    Verdict.CONTRADICTS: "its id was handled with another body",
-    Verdict.REJECTED: "would be rejected",
-    Verdict.FAILED: "would fail again",
-    Verdict.SKIPPED: "would not be tried",
+    ReplayVerdict.APPLIED: "would be applied",
+    ReplayVerdict.DUPLICATE: "handled already: would only be closed",
+    ReplayVerdict.UNREADABLE: "still unreadable",
+    ReplayVerdict.NO_HANDLER: "no handler or no key for it",
+    ReplayVerdict.CONTRADICTS: "its id was handled with another body",
+    ReplayVerdict.REFUSED: "nothing proves who sent it",
+    ReplayVerdict.REJECTED: "would be rejected",
+    ReplayVerdict.FAILED: "would fail again",
+    ReplayVerdict.SKIPPED: "would not be tried",
 }
 HAS = {
     **WOULD,
-    Verdict.APPLIED: "applied",
-    Verdict.DUPLICATE: "handled already: only closed",
-    Verdict.NO_HANDLER: "still no handler for this type",
-    Verdict.REJECTED: "rejected",
-    Verdict.FAILED: "failed again",
-    Verdict.SKIPPED: "not tried",
+    ReplayVerdict.APPLIED: "applied",
+    ReplayVerdict.DUPLICATE: "handled already: only closed",
+    ReplayVerdict.NO_HANDLER: "still no handler or no key for it",
+    ReplayVerdict.REJECTED: "rejected",
+    ReplayVerdict.FAILED: "failed again",
+    ReplayVerdict.SKIPPED: "not tried",
 }
 
 
 def listed(groups: Iterable[Group]) -> Iterator[str]:
-    """Two lines for each group: how many and since when; and one of them."""
-    yield "group   state       count  came back  oldest (UTC)      cause"
+    """Two lines for each group: its numbers and cause, and an example."""
+    yield "group   state       count  failed again  oldest (UTC)      cause"
     for group in groups:
-        back = f"{group.came_back:,}" if group.came_back else "-"
+        failed = f"{group.failed_again:,}" if group.failed_again else "-"
         yield (
-            f"{group.name:6}  {group.state:9}  {group.count:>6,}  {back:>9}  "
-            f"{_minute(group.oldest)}  {group.fingerprint}"
+            f"{group.name:6}  {group.state:9}  {group.count:>6,}  {failed:>12}  "
+            f"{group.oldest:%Y-%m-%d %H:%M}  {group.fingerprint}"
         )
         row = group.example
         yield f"        such as {row.id}, {row.type or 'unreadable'}: {cut(row.reason)}"
@@ -63,11 +63,11 @@ def shown(row: SetAside) -> Iterator[str]:
 
 
 def facts(row: SetAside) -> dict[str, str]:
-    """What one message is, where it stands and why, by name."""
-    due = f"{row.next_attempt_at:%Y-%m-%d %H:%M:%S}" if row.next_attempt_at else "not by itself"
+    """What one message is, its state and why, by name."""
+    due = f"{row.next_attempt_at:%Y-%m-%d %H:%M:%S}" if row.next_attempt_at else "none"
     notes = [
-        "may have ended its consumer" if row.suspect else "",
-        f"came back, replayed {row.replays} x" if row.came_back else "",
+        "may have killed its consumer" if row.suspect else "",
+        f"replayed {row.replays} x and failed again" if row.failed_again else "",
     ]
     noted = ", ".join(filter(None, notes))
     return {
@@ -78,13 +78,13 @@ def facts(row: SetAside) -> dict[str, str]:
         "queue": row.queue,
         "reason": f"{row.error}: {row.reason}",
         "attempts": str(row.attempts),
-        "next try": due,
+        "retry at": due,
         "headers": str(row.headers),
     }
 
 
 def story(row: SetAside) -> list[tuple[str, str]]:
-    """Each try and each act of an operator: when (ISO 8601, UTC) and what came of it, in order."""
+    """Each attempt and each act of an operator: when (ISO 8601, UTC) and its result, in order."""
     return sorted([*_tries(row), *_acts(row)])
 
 
@@ -97,18 +97,18 @@ def _tries(row: SetAside) -> Iterator[tuple[str, str]]:
 def _acts(row: SetAside) -> Iterator[tuple[str, str]]:
     for act in acts.on(row.id):
         why = f", because: {act.reason}" if act.reason else ""
-        what = act.result or "no answer: its process ended, or its database went away"
+        what = act.result or "no result: its process died, or lost its database"
         detail = f": {act.detail}" if act.detail else ""
         at = act.at.isoformat(timespec="milliseconds").partition("+")[0]
         yield at, f"{act.action} by {act.by}{why}: {what}{detail}"
 
 
-def summed_up(answers: Iterable[ReplayResult], words: dict[Verdict, str]) -> Iterator[str]:
-    """How many of each kind, and examples with the reason of those that were not applied."""
-    kinds: dict[tuple[Verdict, str], list[ReplayResult]] = defaultdict(list)
+def summed_up(answers: Iterable[ReplayResult], words: dict[ReplayVerdict, str]) -> Iterator[str]:
+    """How many of each result, and examples with reasons of those that were not applied."""
+    kinds: dict[tuple[ReplayVerdict, str], list[ReplayResult]] = defaultdict(list)
     for answer in answers:
         kinds[answer.verdict, answer.fingerprint].append(answer)
-    order = list(Verdict)
+    order = list(ReplayVerdict)
     for (verdict, cause), same in sorted(kinds.items(), key=lambda kind: order.index(kind[0][0])):
         yield f"{len(same):>9,}  {words[verdict]}{f'  ({cause})' if cause else ''}"
         if same[0].closes:
@@ -119,7 +119,7 @@ def summed_up(answers: Iterable[ReplayResult], words: dict[Verdict, str]) -> Ite
             yield f"           and {len(same) - EXAMPLES:,} more"
 
 
-def each(answers: Iterable[ReplayResult], words: dict[Verdict, str]) -> Iterator[str]:
+def each(answers: Iterable[ReplayResult], words: dict[ReplayVerdict, str]) -> Iterator[str]:
     """A line for each message."""
     for answer in answers:
         reason = f": {cut(answer.reason)}" if answer.reason else ""
@@ -130,7 +130,3 @@ def cut(text: str) -> str:
     """`text` as one line of at most `WIDEST` characters."""
     line = " ".join(text.split())
     return line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…"
-
-
-def _minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"

@@ -1,6 +1,7 @@
-"""Set-aside messages are tried again when due, until they work or no retry is left.
+"""Retries set-aside messages when due, until they are handled or no retry is left.
 
-Each try is counted and committed *before* it is made: one that kills the process is counted too.
+Each attempt is counted, and that is committed, *before* it begins: so one that kills the process
+is counted, too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from admit_one.contract import Event
 from admit_one.contract.errors import Transient
 from admit_one.database.clock import now_plus
 from admit_one.logs import EventLogger
-from admit_one.masking import mask
+from admit_one.masking import hiding, mask
 from admit_one.messaging import conf, inbox
 from admit_one.messaging.conf import Handler
 from admit_one.messaging.failure_policy import Decision, History, decide
@@ -25,32 +26,34 @@ from admit_one.sealing.cipher import Unsealable
 
 from . import error_record, keeping
 from .groups import short
-from .on_dead import call_on_dead
 
 logger = EventLogger(__name__)
 
 DEADLY = 2
-"""Tries in a row that may end without an answer; with more, the message is dead."""
+"""Attempts in a row that may end without a result; with more, the message is dead."""
 
 T = TypeVar("T")
 
 
 class Persist(Protocol):
-    """Does a step, and does it again as long as the database is away."""
+    """Does a step, and repeats it while the database is unavailable."""
 
     def __call__(self, step: Callable[[], T], /) -> T: ...
 
 
 def retry_one(handlers: Mapping[type[Event], Handler], persist: Persist) -> bool:
-    """Try the message that is due longest, alone; returns whether there was one.
+    """Retry the message that has been due longest, alone; returns whether there was one.
 
-    A database that is away is nobody's fault and must not use up the message's tries, so `persist`
-    repeats each step. What it raises to end that is passed on.
+    An outage of the database must not use up retries, so `persist` repeats each step. Raises what
+    `persist` raises to end that.
     """
     row = persist(_claim)
     if row is None:
         return False
-    with logs.about(event_id=row.event_id, event_type=row.type, subject=row.subject):
+    with (
+        logs.about(event_id=row.event_id, event_type=row.type, subject=row.subject),
+        hiding(keeping.sensitive_values(row)),
+    ):
         _retry(row, handlers, persist)
     return True
 
@@ -59,16 +62,16 @@ def _retry(row: SetAside, handlers: Mapping[type[Event], Handler], persist: Pers
     last = row.attempts >= len(conf.current().RETRY_DELAYS)
     error: Exception | None
     if last and row.unanswered > DEADLY:
-        # One try may stay without an answer because the process was stopped or its database was
-        # away, which cannot be written down just then. Two in a row are the message's doing.
+        # One attempt may have no result because the process was stopped or lost its database, and
+        # could not record that. Two in a row are the message's fault.
         made = row.attempts - 1
-        error = Transient(f"the process ended during try {made - 1}, and during try {made}")
+        error = Transient(f"the process ended during attempts {made - 1} and {made}")
     else:
         error = _tried(row, handlers, persist, last=last)
-    match decide(error, History(raised=True, last_try=last)):
+    match decide(error, History(raised=True, last_attempt=last)):
         case Decision.ACK:
             return
-        case Decision.LET_GO if error is not None:
+        case Decision.REQUEUE if error is not None:
             raise error
         case decision if error is not None:
             fault = error
@@ -76,7 +79,7 @@ def _retry(row: SetAside, handlers: Mapping[type[Event], Handler], persist: Pers
 
 
 def _claim() -> SetAside | None:
-    """The next due row, with the coming try counted and the time of the one after it set."""
+    """The next due row, with this attempt counted and the next one scheduled."""
     delays = conf.current().RETRY_DELAYS
     with transaction.atomic():
         row = SetAside.objects.due().select_for_update(skip_locked=True).first()
@@ -94,7 +97,7 @@ def _claim() -> SetAside | None:
 def _tried(
     row: SetAside, handlers: Mapping[type[Event], Handler], persist: Persist, *, last: bool
 ) -> Exception | None:
-    """Try it, and write down what came of it; returns what was raised instead."""
+    """Try to handle it, and record the result; returns an error that was raised instead."""
     try:
         persist(lambda: _try(row, handlers, last=last))
     except Exception as error:  # noqa: BLE001 (a handler may raise anything)
@@ -103,13 +106,14 @@ def _tried(
 
 
 def _try(row: SetAside, handlers: Mapping[type[Event], Handler], *, last: bool) -> None:
+    keeping.identify(row)
     message = keeping.read(row)
     with transaction.atomic():
         [outcome] = inbox.process([message], handlers)
         if outcome.error is None:
             _handled(row, str(outcome.result))
         else:
-            decision = decide(outcome.error, History(last_try=last))
+            decision = decide(outcome.error, History(last_attempt=last))
             _failed(row, outcome.error, dead=decision is Decision.DEAD_LETTER)
 
 
@@ -123,7 +127,7 @@ def _handled(row: SetAside, result: str) -> None:
     )
     logger.warning(
         "message_handled_after_all",
-        "handled after all: {type} {event_id}, try {attempt}",
+        "handled after all: {type} {event_id}, attempt {attempt}",
         type=row.type,
         event_id=mask(row.event_id),
         attempt=row.attempts,
@@ -139,14 +143,14 @@ def _failed(row: SetAside, error: Exception, *, dead: bool) -> None:
     if dead:
         changes |= {"state": SetAside.State.DEAD, "next_attempt_at": None}
     with transaction.atomic():
-        # An operator may have closed it while it was tried: that stays.
+        # An operator may have closed it meanwhile; then it stays closed.
         if not SetAside.objects.open().filter(id=row.id).update(**changes):
             return
         if dead:
             _call_on_dead(row, changes["reason"])
     logger.warning(
         "message_dead" if dead else "message_failed_again",
-        "{state} after try {attempt}: {type} {event_id}: {reason}",
+        "{state} after attempt {attempt}: {type} {event_id}: {reason}",
         state="dead" if dead else "still failing",
         attempt=row.attempts,
         type=row.type,
@@ -158,10 +162,10 @@ def _failed(row: SetAside, error: Exception, *, dead: bool) -> None:
 
 def _call_on_dead(row: SetAside, reason: str) -> None:
     if row.unanswered > 2 * DEADLY:
-        # What ended the process before may be ON_DEAD itself; the message must die some time.
+        # ON_DEAD itself may have killed the process; the message must die at some point.
         logger.error(
-            "on_dead_left_out",
-            "ON_DEAD is left out: the process has ended {times} times",
+            "on_dead_skipped",
+            "ON_DEAD is not called: the process has died in it {times} times",
             times=row.unanswered - 1,
         )
         return
@@ -169,4 +173,4 @@ def _call_on_dead(row: SetAside, reason: str) -> None:
         message = keeping.read(row)
     except Unsealable:  # nobody can read it now
         return
-    call_on_dead(message, reason)
+    keeping.call_on_dead(message, reason)

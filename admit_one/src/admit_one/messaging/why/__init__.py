@@ -1,1 +1,1 @@
-"""What happened to one thing, and why it takes so long."""
+"""What happened to one subject, and what it is waiting for."""

@@ -1,26 +1,27 @@
-"""What happened to one subject here, where it stands, and what will happen by itself.
+"""What happened to one subject here, what it waits for, and what happens next.
 
-Read from the three tables of messaging; the service's own rows are added by its `TIMELINE`.
-Nothing here shows a code or an address.
+It reads the three tables of messaging; the service's `TIMELINE` adds its own rows.
+It shows no code and no address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 
-from admit_one.masking import mask
+from admit_one.masking import mask, one_line
 from admit_one.messaging import conf
-from admit_one.messaging.models import NOBODY_BOUND, InboxMessage, OutboxMessage, SetAside
+from admit_one.messaging.models import NO_QUEUE, InboxMessage, OutboxMessage, SetAside
+from admit_one.messaging.set_aside.groups import short
 from admit_one.wiring import wired
 
 SOON = timedelta(seconds=5)
-"""An unsent event is not late before this."""
+"""The age after which an unsent event is late."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Step:
     at: datetime
     what: str
 
+    def __post_init__(self) -> None:
+        # Parts of these texts are from third parties, and operators read them in a terminal.
+        object.__setattr__(self, "what", one_line(self.what))
+
 
 @dataclass(frozen=True)
 class Wait:
@@ -37,13 +42,21 @@ class Wait:
 
     why: str
     then: str
-    """What happens next by itself, and when; or what somebody has to do."""
+    """What happens next automatically, and when; or what somebody has to do."""
     stuck: bool = False
-    """Nothing will happen by itself."""
+    """Whether nothing happens automatically."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "why", one_line(self.why))
+        object.__setattr__(self, "then", one_line(self.then))
+
+
+Parts = Iterable[Step | Wait | str]
+"""What has happened, what has not, and sentences on what cannot be seen from here."""
 
 
 @dataclass
-class Report:
+class Timeline:
     """All that is known here of one subject."""
 
     steps: list[Step] = field(default_factory=list)
@@ -51,14 +64,19 @@ class Report:
     unseen: list[str] = field(default_factory=list)
     """What cannot be seen from here, and where to look."""
 
-    def add(self, other: Report) -> None:
-        self.steps += other.steps
-        self.waits += other.waits
-        self.unseen += other.unseen
+    @classmethod
+    def of(cls, parts: Parts) -> Timeline:
+        """The timeline of these parts, its steps with the oldest first."""
+        parts = list(parts)
+        return cls(
+            sorted((part for part in parts if isinstance(part, Step)), key=lambda step: step.at),
+            [part for part in parts if isinstance(part, Wait)],
+            [part for part in parts if isinstance(part, str)],
+        )
 
 
 def subject_of(given: str) -> str:
-    """The subject that `given` means: itself, or that of the event with this id."""
+    """The subject that `given` stands for: itself, or that of the event with this id."""
     given = given.strip()
     subject = _as_written(given)
     if OutboxMessage.objects.filter(subject=subject).exists():  # by an index
@@ -71,34 +89,31 @@ def subject_of(given: str) -> str:
 
 
 def _as_written(given: str) -> str:
-    """A UUID as events write it, in small letters; every other text as it is."""
+    """A UUID in lower case, as events write it; any other text as it is."""
     try:
         return str(UUID(given))
     except ValueError:
         return given
 
 
-def report(subject: str, broker_away: str = "") -> Report:
-    """Everything about `subject`, oldest first. `broker_away` is why the broker did not answer."""
-    report = Report()
-    report.add(_outbox(subject, broker_away))
-    report.add(_inbox(subject))
-    report.add(_set_aside(subject))
-    own: Callable[[str], Report] | None = wired("TIMELINE")
-    if own is not None:
-        report.add(own(subject))
-    report.steps.sort(key=lambda step: step.at)
-    return report
+def of(subject: str, broker_error: str = "") -> Timeline:
+    """Everything about `subject`, oldest first. `broker_error` is why the broker did not answer."""
+    if not subject:  # it would match every unreadable message
+        return Timeline()
+    own: Callable[[str], Parts] = wired("TIMELINE", lambda _: ())
+    return Timeline.of(
+        chain(_outbox(subject, broker_error), _inbox(subject), _set_aside(subject), own(subject))
+    )
 
 
 def clock(moment: datetime) -> str:
-    """A time that is to come, with its date unless that is today's."""
+    """A time of day in UTC, with its date unless that is today's."""
     today = moment.astimezone(UTC).date() == timezone.now().date()
     return f"{moment.astimezone(UTC):{'%H:%M:%S' if today else '%Y-%m-%d %H:%M:%S'}} UTC"
 
 
 def age(since: datetime) -> str:
-    """How long ago, in the largest unit of which it has two."""
+    """How long ago, in the largest unit of which it has at least two."""
     seconds = max(0, int((timezone.now() - since).total_seconds()))
     for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
@@ -106,22 +121,21 @@ def age(since: datetime) -> str:
     return f"{seconds} s"
 
 
-def _outbox(subject: str, broker_away: str) -> Report:
-    report = Report()
+def _outbox(subject: str, broker_error: str) -> Iterator[Step | Wait]:
     for row in OutboxMessage.objects.filter(subject=subject).order_by("id"):
-        report.steps.append(Step(row.created_at, f"{row.type} written to the outbox"))
+        yield Step(row.created_at, f"{row.type} written to the outbox")
         if row.published_at is not None:
-            report.steps.append(Step(row.published_at, f"{row.type} confirmed by the broker"))
+            yield Step(row.published_at, f"{row.type} confirmed by the broker")
         else:
-            report.waits.append(_unsent(row, broker_away))
-    return report
+            yield _unsent(row, broker_error)
 
 
-def _unsent(row: OutboxMessage, broker_away: str) -> Wait:
+def _unsent(row: OutboxMessage, broker_error: str) -> Wait:
     since = f"{clock(row.created_at)} ({age(row.created_at)})"
-    if broker_away:
+    if broker_error:
         return Wait(
-            f"{row.type} has waited in the outbox since {since}: the broker is away: {broker_away}",
+            f"{row.type} has waited in the outbox since {since}: "
+            f"the broker is unavailable: {broker_error}",
             "The relay publishes it once the broker is back; it retries at least every 10 s.",
         )
     if row.attempts:
@@ -129,12 +143,10 @@ def _unsent(row: OutboxMessage, broker_away: str) -> Wait:
             f"{row.type} is not published after {row.attempts} attempts: {mask(row.last_error)}",
             f"The relay tries again at {clock(row.next_attempt_at)}.",
         )
-    closed = OutboxMessage.objects.unsent().filter(
-        type=row.type, last_error__startswith=NOBODY_BOUND
-    )
-    if (spokesman := closed.first()) is not None:
+    closed = OutboxMessage.objects.unsent().filter(type=row.type, last_error__startswith=NO_QUEUE)
+    if (marked := closed.first()) is not None:
         return Wait(
-            f"{row.type} has waited in the outbox since {since}: {spokesman.last_error}, "
+            f"{row.type} has waited in the outbox since {since}: {marked.last_error}, "
             "when the relay last tried",
             "The relay checks every 5 s, and publishes it once a queue is bound: run "
             "`manage.py declare_topology` of the service that handles it.",
@@ -145,53 +157,45 @@ def _unsent(row: OutboxMessage, broker_away: str) -> Wait:
         )
     return Wait(
         f"{row.type} has waited in the outbox since {since}, although the broker answers: "
-        "the relay does not run, or has a backlog",
+        "the relay is not running, or has a backlog",
         "Start `manage.py relay_outbox`, or look at its log.",
     )
 
 
-def _inbox(subject: str) -> Report:
-    rows = InboxMessage.objects.filter(subject=subject)
-    return Report([Step(row.received_at, f"{row.type} handled") for row in rows])
+def _inbox(subject: str) -> Iterator[Step]:
+    for row in InboxMessage.objects.filter(subject=subject):
+        yield Step(row.received_at, f"{row.type} handled")
 
 
-def _set_aside(subject: str) -> Report:
-    report = Report()
-    about = Q(subject=subject)
-    for row in SetAside.objects.filter(about).order_by("id"):
+def _set_aside(subject: str) -> Iterator[Step | Wait]:
+    for row in SetAside.objects.filter(subject=subject).order_by("id"):
         name = row.type or "a message"
         for n, entry in enumerate(row.history):
-            # The first is why it was set aside, the others are tries.
+            # The first is why it was set aside, the others are retries.
             verb = "failed again" if n else "set aside"
             what = (
                 f"{name} {verb}: {entry['reason']}"
                 if "reason" in entry
                 else f"{name} " + (" ".join(value for key, value in entry.items() if key != "at"))
             )
-            report.steps.append(Step(datetime.fromisoformat(entry["at"]), mask(what)))
-        report.waits += _not_handled(row, name)
-    return report
+            yield Step(datetime.fromisoformat(entry["at"]), mask(what))
+        yield from _not_handled(row, name)
 
 
-def _not_handled(row: SetAside, name: str) -> list[Wait]:
+def _not_handled(row: SetAside, name: str) -> Iterator[Wait]:
     if row.state == SetAside.State.RETRYING and row.next_attempt_at is not None:
-        tries = len(conf.current().RETRY_DELAYS)
-        coming = min(row.attempts + 1, tries)
-        return [
-            Wait(
-                f"{name} could not be handled: {row.error}: {row.reason}",
-                f"Retry {coming} of {tries} is due at {clock(row.next_attempt_at)}; "
-                "the consumer makes it.",
-            )
-        ]
+        retries = len(conf.current().RETRY_DELAYS)
+        due = min(row.attempts + 1, retries)
+        yield Wait(
+            f"{name} could not be handled: {row.error}: {row.reason}",
+            f"Retry {due} of {retries} is due at {clock(row.next_attempt_at)}; "
+            "the consumer makes it.",
+        )
     if row.state == SetAside.State.DEAD:
-        return [
-            Wait(
-                f"{name} is a dead letter in group {row.fingerprint}: {row.reason}",
-                f"Nothing happens by itself. Fix the cause, then "
-                f"`manage.py set_aside replay {row.id}`; "
-                f"`manage.py set_aside show {row.id}` has the details.",
-                stuck=True,
-            )
-        ]
-    return []
+        yield Wait(
+            f"{name} is a dead letter in group {short(row.fingerprint)}: {row.reason}",
+            f"Nothing happens automatically. Fix the cause, then "
+            f"`manage.py set_aside replay {row.id}`; "
+            f"`manage.py set_aside show {row.id}` has the details.",
+            stuck=True,
+        )

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('setting', models.CharField(max_length=64)),
-                ('key_id', models.CharField(help_text='of several keys in one setting, which', max_length=16)),
+                ('key_id', models.CharField(help_text="which of the setting's keys", max_length=16)),
                 ('value', models.BinaryField(max_length=32)),
             ],
             options={

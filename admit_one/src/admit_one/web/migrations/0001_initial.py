@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('client', models.CharField(help_text='owns what its keys create', max_length=64)),
-                ('prefix', models.CharField(help_text='names the key, no secret', max_length=12, unique=True)),
+                ('prefix', models.CharField(help_text='identifies the key, not secret', max_length=12, unique=True)),
                 ('digest', models.BinaryField(help_text='SHA-256 of the secret', max_length=32)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('revoked_at', models.DateTimeField(blank=True, null=True)),
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('client', 'key'), name='api_idempotency_once')],
+                'constraints': [models.UniqueConstraint(fields=('client', 'key'), name='web_idempotency_once')],
             },
         ),
     ]

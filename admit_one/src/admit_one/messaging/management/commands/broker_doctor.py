@@ -1,4 +1,4 @@
-"""A look at the broker with the eyes of this service."""
+"""`manage.py broker_doctor`: does the broker have what this service needs?"""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from admit_one.masking import mask
 from admit_one.messaging import conf
+from admit_one.messaging.broker import cluster
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker.doctor import Condition, Finding, examine
-from admit_one.processes.description import describe
+from admit_one.messaging.broker.doctor import (
+    Condition,
+    Finding,
+    examine,
+    examine_tasks,
+    quorum_queues,
+)
+from admit_one.processes.announcer import describe
 from admit_one.processes.service_command import ServiceCommand
 
 
@@ -19,28 +25,26 @@ class Command(ServiceCommand):
     help = (
         "Compare what this service needs on the broker with what is there, and report how to "
         "fix each difference. It changes nothing. "
-        "Exit code: 0 if all is fine, 1 if something needs fixing, 2 if the broker is away."
+        "Exit code: 0 if all is fine, 1 if something needs fixing, 2 if the broker is unavailable."
     )
 
     def handle(self, **_: Any) -> None:
         current = conf.current()
         process = f"{current.service.name} broker doctor"
         self.stdout.write(
-            f"{describe(process, 'looks and changes nothing', current.BROKER_URL)}\n\n"
+            f"{describe(process, 'only reads, and changes nothing', current.BROKER_URL)}\n\n"
         )
         try:
-            connection = broker.connect("broker_doctor")
-            conditions = []
-            for finding in examine(connection):
-                conditions.append(finding.condition)
-                self._show(finding)
-            broker.close(connection)
+            with broker.connected("broker_doctor") as connection:
+                findings = [*examine(connection), *examine_tasks()]
+                findings += [*cluster.listed_nodes(), *cluster.examine(list(quorum_queues()))]
         except broker.BROKER_ERRORS as error:
-            raise CommandError(
-                f"the broker does not answer: {mask(str(error))}", returncode=2
-            ) from None
-        wrong = conditions.count(Condition.WRONG)
-        self.stdout.write(f"\n{wrong} to fix" if wrong else "\neverything that can be seen is fine")
+            raise CommandError(broker.in_words(error), returncode=2) from None
+        # Printed afterwards: an error of the terminal must not be taken for one of the broker.
+        for finding in findings:
+            self._show(finding)
+        wrong = sum(finding.condition is Condition.WRONG for finding in findings)
+        self.stdout.write(f"\n{wrong} to fix" if wrong else "\neverything that it sees is fine")
         if wrong:
             sys.exit(1)
 
@@ -48,5 +52,5 @@ class Command(ServiceCommand):
         style = {Condition.FINE: self.style.SUCCESS, Condition.WRONG: self.style.ERROR}
         mark = style.get(finding.condition, self.style.WARNING)(f"{finding.condition:7}")
         self.stdout.write(f"{mark} {finding.what}: {finding.result}")
-        if finding.mend and finding.condition is not Condition.FINE:
-            self.stdout.write(f"        → {finding.mend}")
+        if finding.fix and finding.condition is not Condition.FINE:
+            self.stdout.write(f"        → {finding.fix}")

@@ -20,4 +20,5 @@ class Command(ServiceCommand):
 
     def handle(self, *, dry_run: bool, **_: Any) -> None:
         for table, count in retention.prune(dry_run=dry_run).items():
-            self.stdout.write(f"{table:10} {count:>9,} {'would go' if dry_run else 'deleted'}")
+            done = "would be deleted" if dry_run else "deleted"
+            self.stdout.write(f"{table:10} {count:>9,} {done}")

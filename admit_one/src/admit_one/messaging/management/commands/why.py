@@ -8,7 +8,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
-from admit_one.messaging.why.answer import answer
+from admit_one.messaging.why.explanation import explain
 from admit_one.processes.service_command import ServiceCommand
 
 EXAMPLES = """
@@ -16,7 +16,7 @@ examples:
   manage.py why 019b7c5e-29f8-7b52-8a41-0c9d3e7f2a10
   manage.py why ID --json           for programs
 
-ID is what events are about (such as a subscription), or the id of one such event.
+ID is the id of what events are about (such as a subscription), or of one such event.
 Exit code: 0 finished, 1 something waits or is stuck, 2 not known here.
 """
 
@@ -24,18 +24,18 @@ WIDEST = 80
 
 
 class Command(ServiceCommand):
-    help = "Report what happened to one subject here, what it waits for, and what happens next."
+    help = "Show what happened to one subject here, what it is waiting for, and what happens next."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
-        parser.add_argument("id", help="what the events are about, or the id of one of them")
+        parser.add_argument("id", help="the id of what events are about, or of one such event")
         parser.add_argument(
             "--json", action="store_true", help="print one JSON object, for programs"
         )
 
     def handle(self, *, id: str, json: bool, **_: Any) -> None:  # noqa: A002 (the argument's name)
-        known = answer(id)
+        known = explain(id)
         if json:
             self.stdout.write(_as_text(known.as_json()))
         else:
@@ -52,4 +52,4 @@ class Command(ServiceCommand):
 
 
 def _as_text(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2)  # in ASCII: a subject may contain control characters

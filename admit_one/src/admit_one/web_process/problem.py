@@ -1,0 +1,25 @@
+"""An error that the server itself answers, like those of the application (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Problem(NamedTuple):
+    status: int
+    title: str
+    code: str
+    detail: str
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps({"type": "about:blank", **self._asdict()}).encode()
+
+    def wsgi(self, start_response: Callable[..., Any]) -> list[bytes]:
+        headers = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(self.body)))]
+        start_response(f"{self.status} {self.title}", headers)
+        return [self.body]

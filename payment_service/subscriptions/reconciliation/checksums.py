@@ -1,0 +1,68 @@
+"""Compares one checksum of each page: pages that agree need no entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from admit_one.messaging import Envelope
+from admit_one.sealing import cipher
+from shared_contracts.events import (
+    MAX_CHECKED,
+    REVOKED,
+    AccessChecksum,
+    Position,
+    codes_checksum,
+)
+
+from subscriptions.models import CODE_PURPOSE, ReconciliationRun, Subscription
+
+from . import runs
+
+Row = tuple[datetime, UUID, bytes | memoryview | None, datetime | None]
+"""When it was paid, its id, its sealed code and when it was cancelled."""
+
+
+def compare_checksums(messages: Sequence[Envelope[AccessChecksum]]) -> None:
+    """Continue each run behind a page that agrees; request the entries of one that does not."""
+    for message in messages:
+        run = runs.lock_comparing(message.data.run_id, message.data.after)
+        if run is not None:
+            _continue(run, message.data)
+
+
+def _continue(run: ReconciliationRun, theirs: AccessChecksum) -> None:
+    """What may be in transit makes a page differ, too; the comparison of its entries knows that."""
+    ours = list(_ours(run, theirs.next))
+    if len(ours) <= MAX_CHECKED and codes_checksum(_codes(ours)) == theirs.checksum:
+        run.compared += len(ours)
+        runs.advance(run, theirs.next)
+    else:
+        runs.request_entries(run)
+
+
+def _ours(run: ReconciliationRun, end: Position | None) -> Iterator[Row]:
+    """Our subscriptions from the run's position up to `end`; of more than a page, one too many."""
+    paid = Subscription.objects.paid_between(run.since, run.until, run.after)
+    # Tuples, not models: these are all subscriptions of the window.
+    rows = paid.values_list("created_at", "id", "access_code", "cancelled_at")
+    for row in rows[: MAX_CHECKED + 1]:
+        if end and row[:2] > (end.occurred_at, end.subscription_id):
+            return
+        yield row
+
+
+def _codes(rows: Sequence[Row]) -> Iterator[tuple[UUID, str]]:
+    for _, subscription_id, sealed, cancelled_at in rows:
+        yield subscription_id, _code(sealed, subscription_id) if cancelled_at is None else REVOKED
+
+
+def _code(sealed: bytes | memoryview | None, subscription_id: UUID) -> str:
+    """Empty if there is none that can be read: no checksum of theirs has that."""
+    try:
+        if sealed is None:
+            return ""
+        return cipher.unseal(sealed, CODE_PURPOSE, subscription_id).decode()
+    except cipher.Unsealable:
+        return ""

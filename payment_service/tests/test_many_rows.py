@@ -1,0 +1,151 @@
+"""What the API, commands and tasks ask reads the same few rows after 200,000 subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from io import StringIO
+from typing import Any
+from uuid import UUID
+
+import pytest
+from admit_one.messaging.why import timeline
+from admit_one.web.models import IdempotencyKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.utils import timezone
+from shared_contracts.events import Position
+from subscriptions import code_requests, metrics
+from subscriptions.models import CODE_PURPOSE, Subscription
+from subscriptions.reconciliation import runs
+
+from tests.conftest import Api
+from tools.system.plans import ROWS, TIMEOUT, fill, large_reads, the_uuid, uuid_of
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(TIMEOUT),
+    pytest.mark.skipif(
+        connection.vendor != "postgresql", reason="only PostgreSQL says how many rows it reads"
+    ),
+]
+
+PAID, RUN = 1, 2
+RUNS = 2_000
+MIDDLE = ROWS // 2
+AGED = f"now() - ({ROWS} - n) * interval '40 days' / {ROWS}"
+
+
+def make() -> None:
+    # In the first format, which names no row: one value for all rows.
+    key, nonce = settings.SEALING_KEYS["test"], bytes(12)
+    code = AESGCM(key).encrypt(nonce, b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE.encode())
+    sealed = (b"\x04test" + nonce + code).hex()
+    fill(
+        "subscriptions_subscription",
+        {
+            "id": f"({uuid_of(PAID)})::uuid",
+            "client": "CASE n % 1000 WHEN 0 THEN 'other shop' ELSE 'shop' END",
+            "user_id": "'user-' || n",
+            "email": "'ada@example.com'",
+            "plan": "'gold'",
+            "amount": "4900",
+            "currency": "'EUR'",
+            "created_at": AGED,
+            "access_code": f"CASE WHEN n < {ROWS - 50} THEN '\\x{sealed}'::bytea END",
+            "code_issued_at": AGED,
+            "first_request_id": uuid_of(PAID),
+            "last_request_id": uuid_of(PAID),
+            "requests": "1",
+            "next_request_at": AGED,
+        },
+    )
+    fill(
+        "subscriptions_reconciliationrun",
+        {
+            "id": f"({uuid_of(RUN)})::uuid",
+            "state": "'drift'",
+            "since": AGED,
+            "until": AGED,
+            "repair": "false",
+            "scheduled_for": f"current_date - ({RUNS} - n)",
+            "requests": "0",
+            "requested_at": AGED,
+            "compared": "100",
+            "started_at": f"now() - ({RUNS} - n) * interval '1 day'",
+            "ended_at": f"now() - ({RUNS} - n) * interval '1 day'",
+        },
+        rows=RUNS,
+    )
+    fill(
+        "subscriptions_drift",
+        {
+            "run_id": f"({uuid_of(RUN).replace('to_hex(n)', f'to_hex(n % {RUNS} + 1)')})::uuid",
+            "subscription_id": f"({uuid_of(PAID)})::uuid",
+            "kind": "'code_lost'",
+            "state": "CASE n % 3 WHEN 0 THEN 'open' ELSE 'repaired' END",
+            "ours": "''",
+            "theirs": "''",
+            "tries": "0",
+            "found_at": AGED,
+            "closed_at": AGED,
+        },
+    )
+    fill(
+        "web_idempotencykey",
+        {
+            "client": "'shop'",
+            "key": "'key ' || n",
+            "fingerprint": "'\\x00'::bytea",
+            "created_at": f"now() - ({ROWS} - n) * interval '30 days 1 hour' / {ROWS}",
+        },
+    )
+
+
+def reconcile(*arguments: str) -> None:
+    with suppress(SystemExit):
+        call_command("reconcile", *arguments, stdout=StringIO())
+
+
+def a_page() -> None:
+    at = Subscription.objects.get(pk=the_uuid(PAID, MIDDLE))
+    after = Position(occurred_at=at.created_at, subscription_id=at.id)
+    now = timezone.now()
+    list(Subscription.objects.paid_between(now - timedelta(days=90), now, after)[:1_000])
+
+
+def request_again() -> None:
+    with transaction.atomic():
+        code_requests.request_at_once([UUID(the_uuid(PAID, ROWS))])
+
+
+QUESTIONS: dict[str, Callable[[], Any]] = {
+    "why": partial(timeline.of, the_uuid(PAID, MIDDLE)),
+    "metrics of subscriptions": lambda: list(metrics.open_subscriptions()),
+    "metrics of drift": lambda: list(metrics.drift()),
+    "reconcile list": partial(reconcile, "list"),
+    "reconcile show": partial(reconcile, "show", the_uuid(RUN, RUNS)),
+    "a page of a comparison": a_page,
+    "the daily run": runs.start_daily,
+    "unfinished runs": runs.continue_unfinished,
+    "requests that are due": lambda: list(Subscription.objects.waiting_too_long()[:100]),
+    "a request again": request_again,
+    "keys to prune": IdempotencyKey.objects.prune,
+}
+
+
+def test_no_question_reads_more_for_rows_that_are_done(shop: Api, other_shop: Api) -> None:
+    make()
+    subscription_id = the_uuid(PAID, MIDDLE)
+    api: dict[str, Callable[[], Any]] = {
+        "a page of the API": partial(shop.get, "/v1/subscriptions"),
+        "the next page": lambda: shop.get(shop.get("/v1/subscriptions").json()["next"]),
+        "the few of another client": partial(other_shop.get, "/v1/subscriptions"),
+        "one subscription": partial(shop.get, f"/v1/subscriptions/{subscription_id}"),
+    }
+
+    assert large_reads({**QUESTIONS, **api}) == {}

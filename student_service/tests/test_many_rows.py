@@ -1,0 +1,112 @@
+"""What commands, loops and events ask reads the same few rows after 200,000 codes and mails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from io import StringIO
+from typing import Any
+
+import pytest
+from access_codes import codes, metrics
+from access_codes.models import AccessCode, MailIntent
+from access_codes.reconciliation import digests
+from admit_one.messaging.why import timeline
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.utils import timezone
+from shared_contracts.events import AccessChecksumRequested, AccessDigestRequested, Position
+from uuid_utils.compat import uuid7
+
+from tools.system.plans import ROWS, TIMEOUT, fill, large_reads, the_uuid, uuid_of
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(TIMEOUT),
+    pytest.mark.skipif(
+        connection.vendor != "postgresql", reason="only PostgreSQL says how many rows it reads"
+    ),
+]
+
+PAID, MAIL = 1, 2
+MIDDLE = ROWS // 2
+AGED = f"now() - ({ROWS} - n) * interval '40 days' / {ROWS}"
+UNUSUAL = ("unknown", "failed", "suppressed", "withdrawn", "pending", "sending")
+
+
+def make() -> None:
+    fill(
+        "access_codes_accesscode",
+        {
+            "subscription_id": f"({uuid_of(PAID)})::uuid",
+            "user_id": "'user-' || n",
+            "plan": "'gold'",
+            "lookup_hash": "decode(md5(n::text), 'hex')",
+            "sealed_code": "'\\x00'::bytea",
+            "issued_at": AGED,
+            "amount": "4900",
+            "currency": "'EUR'",
+            "occurred_at": AGED,
+        },
+    )
+    state = "".join(f" WHEN n % 1000 = {n} THEN '{state}'" for n, state in enumerate(UNUSUAL))
+    fill(
+        "access_codes_mailintent",
+        {
+            "id": f"({uuid_of(MAIL)})::uuid",
+            "access_code_id": f"({uuid_of(PAID)})::uuid",
+            "message_id": "'<' || n || '@admit-one.example>'",
+            "recipient": "'\\x00'::bytea",
+            "recipient_hash": "decode(md5((n % 100000)::text), 'hex')",
+            "state": f"CASE{state} ELSE 'sent' END",
+            "created_at": AGED,
+            "next_attempt_at": "CASE WHEN n % 1000 IN (4, 5) THEN now() END",
+            "tried_at": AGED,
+            "sent_at": AGED,
+        },
+    )
+
+
+def take() -> None:
+    with transaction.atomic():
+        MailIntent.objects.take(cap=20)
+
+
+def a_page(event: type[AccessChecksumRequested | AccessDigestRequested]) -> Any:
+    """A request for a page in the middle."""
+    at = AccessCode.objects.get(pk=the_uuid(PAID, MIDDLE))
+    now = timezone.now()
+    return event(
+        run_id=uuid7(),
+        since=now - timedelta(days=90),
+        until=now,
+        after=Position(occurred_at=at.occurred_at, subscription_id=at.pk),
+        limit=1_000,
+    )
+
+
+def mails(*arguments: str) -> None:
+    call_command("mails", *arguments, stdout=StringIO())
+
+
+QUESTIONS: dict[str, Callable[[], Any]] = {
+    "why": partial(timeline.of, the_uuid(PAID, MIDDLE)),
+    "mails list": partial(mails, "list"),
+    **{
+        f"mails list --state {state}": partial(mails, "list", "--state", state)
+        for state in MailIntent.State.values
+    },
+    "metrics": lambda: list(metrics.open_mails()),
+    "the next mail": take,
+    "whether a mail is due": MailIntent.objects.due().exists,
+    "a page of digests": lambda: digests._page(a_page(AccessDigestRequested)),
+    "a checksum of a page": lambda: digests._checksum(a_page(AccessChecksumRequested)),
+    "whose a code is": partial(codes.owners, ["7K3M-Q9TX-2WBD-H5RN"]),
+}
+
+
+def test_no_question_reads_more_for_rows_that_are_done() -> None:
+    make()
+
+    assert large_reads(QUESTIONS) == {}
