@@ -56,7 +56,7 @@ def show(console: Console, result: ChaosResult) -> None:
     for what in result.findings()[:MAX_FINDINGS]:
         console.print(Text.assemble(("✗ ", "red"), what), soft_wrap=True)
     if result.is_clean:
-        console.print(Text("✓ nothing lost, nothing doubled, nothing unaccounted for", "green"))
+        console.print(Text("✓ nothing lost, doubled, unaccounted for or leaked", "green"))
 
 
 def rows(result: ChaosResult) -> list[tuple[str | Text, str | Text]]:
@@ -84,6 +84,7 @@ def rows(result: ChaosResult) -> list[tuple[str | Text, str | Text]]:
         *_lost_by_broker(result),
         _found("  doubled", len(verdict.doubled)),
         _found("  unaccounted for", len(verdict.unaccounted)),
+        _found("  leaked", len(verdict.leaked)),
         (
             f"  duplicate mails, of {result.mails_in_doubt} allowed",
             f"{verdict.duplicate_mails:,}",

@@ -16,6 +16,7 @@ from tests_integration.chaos.load.third_parties import ThirdParties
 from tests_integration.chaos.stage.stage import Stage
 from tests_integration.chaos.verdict.checker import verify
 from tests_integration.chaos.verdict.evidence import gather, is_idle
+from tests_integration.harness import leaks
 from tools.system.system import PROCESSES, CommandFailed
 
 from .result import ChaosOptions, ChaosResult, Progress
@@ -42,6 +43,7 @@ def run(
     running.recover()
     running.wait_until_idle()
     running.judge()
+    running.search()
     running.count()
     return running.result
 
@@ -160,6 +162,15 @@ class ChaosRun:
         result.mails_in_doubt, result.mails = in_doubt, len(evidence.mails)
         result.recovered_after = time.monotonic() - self.faults_ended_at
         return "" if result.verdict.is_clean else "the checker still finds something"
+
+    def search(self) -> None:
+        """Search all that was written for secrets, codes and addresses."""
+        try:
+            hidden = leaks.hidden_in(self.deployment)
+        except NOT_READY as error:
+            self.result.problems.append(f"what may not leak is unknown: {error}")
+            return
+        self.result.verdict.leaked = leaks.found(hidden, self.stage.written())
 
     def count(self) -> None:
         """Add the final counts, and findings about processes, to the result."""

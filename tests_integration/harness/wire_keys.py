@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from admit_one.contract.registry import EVENTS
-from admit_one.contract.sealed import is_sealed
+from admit_one.contract.sealed import is_sealed, sealed_fields
 from admit_one.trust import base64url, sealing
 from admit_one.trust.keys import Own, Peer, PublicKey, WireKey
 from shared_contracts.topology import TOPOLOGY
@@ -36,8 +36,24 @@ class WireKeys:
         }
         return {**event, "data": {**data, **values}}
 
+    def sealed(self, event: Event) -> Event:
+        """The event as it travels, sealed by its sender."""
+        kind = EVENTS[event["type"]]
+        values = {
+            name: sealing.seal(
+                (event["id"], event["type"], name),
+                event["data"][name],
+                self._own[kind.producer],
+                self._peer(kind.sealed_for),
+            )
+            for name in sealed_fields(kind)
+        }
+        return {**event, "data": {**event["data"], **values}}
+
     def _sender(self, event: Event) -> Peer:
-        service = event["source"].lstrip("/")
+        return self._peer(event["source"].lstrip("/"))
+
+    def _peer(self, service: str) -> Peer:
         keys = self._own[service].keys.items()
         return Peer(service, {key_id: PublicKey(key.public) for key_id, key in keys})
 

@@ -10,7 +10,7 @@ from typing import Self
 
 from tools import command_line
 
-PARTS = ("drain", "drain-mailing", "drain-history", "latency", "posts", "mails")
+PARTS = ("drain", "drain-mailing", "drain-history", "latency", "posts", "mails", "reconcile")
 TEXTBOOK_SHARE = 20
 """The textbook way drains only 1/20 of the backlog, because it is slow."""
 
@@ -22,6 +22,7 @@ class BenchOptions:
     subscriptions: int
     rounds: int
     history: int
+    compared: int
     samples: int
     seconds: int
 
@@ -41,6 +42,7 @@ class BenchOptions:
             "subscriptions": self.subscriptions,
             "textbook": self.textbook_subscriptions,
             "old rows": self.history,
+            "compared": self.compared,
             "rounds": self.rounds,
             "samples": self.samples,
         }
@@ -58,6 +60,7 @@ class BenchOptions:
             ("subscriptions", 300, 20_000, "size of the backlog"),
             ("rounds", 1, 3, "how often each contender drains it"),
             ("history", 1, 1_000_000, "old rows in each outbox and inbox"),
+            ("compared", 1, 1_000_000, "subscriptions that a reconciliation compares"),
             ("samples", 20, 300, "POSTs that are timed individually"),
             ("seconds", 1, 10, "how long clients send POSTs to the web process"),
         ):

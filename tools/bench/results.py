@@ -62,8 +62,25 @@ MAILS = Figure(
     "/s",
     "waiting mails, sent to a local SMTP server that accepts each at once.",
 )
+RECONCILED = Figure(
+    "reconciled",
+    "Reconciliation of codes that agree",
+    "s",
+    "`manage.py reconcile` of all subscriptions, each with the same code on both sides, from the "
+    "start of the command to its end.",
+)
+ALONE_P50 = Figure(
+    "reconciled-alone-p50",
+    "POST to code, p50, before it",
+    "ms",
+    "one subscription at a time on the same databases, before the reconciliation.",
+)
+BESIDE_P50 = Figure(
+    "reconciled-beside-p50", "POST to code, p50, beside it", "ms", "the same while it runs."
+)
 FIGURES = (
     DRAIN, DRAIN_MAILING, DRAIN_HISTORY, LATENCY_P50, LATENCY_P99, ANSWER_P50, POSTS, MAILS,
+    RECONCILED, ALONE_P50, BESIDE_P50,
 )  # fmt: skip
 
 
@@ -110,6 +127,9 @@ class Results:
         if wait := _ratio(self.of(LATENCY_P50, PRODUCT), self.of(LATENCY_P50, TEXTBOOK)):
             title = "POST to code p50, of the textbook way"
             targets.append(Target(title, 100 * wait, "%", "< 100 %", wait < 1))
+        if slower := _ratio(self.of(BESIDE_P50, PRODUCT), self.of(ALONE_P50, PRODUCT)):
+            title = "POST to code p50 beside a reconciliation"
+            targets.append(Target(title, 100 * slower, "%", "≤ 150 %", slower <= 1.5))
         return targets
 
     def as_json(self) -> Mapping[str, object]:

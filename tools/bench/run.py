@@ -42,6 +42,8 @@ class BenchRun:
             self._posts()
         if wants("mails"):
             self._mails()
+        if wants("reconcile"):
+            self._reconcile()
 
     def _prepare(self) -> None:
         wants, options = self._options.wants, self._options
@@ -60,6 +62,9 @@ class BenchRun:
         if wants("drain-history"):
             with self._shown(f"{options.history:,} old rows in each outbox and inbox"):
                 self.product.prepare_history(options.history)
+        if wants("reconcile"):
+            with self._shown(f"{options.compared:,} subscriptions with their codes"):
+                self.product.prepare_reconciliation(options.compared)
 
     def _drains(self, which: str) -> None:
         """One drain of each kind, in turn."""
@@ -119,6 +124,18 @@ class BenchRun:
             sent = self.product.mails(count, progress)
         self.results.add(results.MAILS, name, sent.rate)
         self._print(f"{name}: {sent.rate:,.0f} mails/s")
+
+    def _reconcile(self) -> None:
+        name = self.product.name
+        with self._shown(f"{name}: a reconciliation") as progress:
+            done = self.product.reconciled(self._options.samples // 3, progress)
+        self.results.add(results.RECONCILED, name, done.seconds)
+        for figure, seconds in (
+            (results.ALONE_P50, done.alone),
+            (results.BESIDE_P50, done.beside),
+        ):
+            self.results.add(figure, name, 1_000 * percentile(seconds, 50))
+        self._print(f"{name}: a reconciliation of {self._options.compared:,}, {done.seconds:.1f} s")
 
     @contextmanager
     def _shown(self, what: str, total: int | None = None) -> Iterator[Progress]:

@@ -155,11 +155,23 @@ class Process:
             self._kill_group()
 
     def _kill_group(self) -> None:
+        if self.exit_code is not None and _exists(self.pid):
+            return  # it was reaped before, and its id is another process's by now
         try:
             os.killpg(self._popen.pid, SIGKILL)
         except ProcessLookupError:
             return
         self._popen.wait()
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def wait_ready(processes: Iterable[Process], timeout: float) -> Iterator[Process]:

@@ -82,6 +82,17 @@ def test_a_process_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     assert ready(tmp_path, IGNORES_SIGTERM).end(0.2) == -signal.SIGKILL
 
 
+def test_a_process_that_got_the_id_of_an_ended_one_is_not_killed_for_it(tmp_path: Path) -> None:
+    ended, stranger = started(tmp_path, ""), ready(tmp_path, SLEEPS)
+    ended.wait()
+    ended._popen.pid = stranger.pid
+
+    assert ended.end(10) == 0
+    assert stranger.exit_code is None
+
+    stranger.kill()
+
+
 def test_a_process_is_not_in_the_process_group_of_the_terminal(tmp_path: Path) -> None:
     process = ready(tmp_path, SLEEPS)
 

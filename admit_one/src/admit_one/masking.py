@@ -26,7 +26,7 @@ Settings refuse shorter ones outside development.
 # Each pattern is bounded, or matches only at the start of a run of its characters, so that a long
 # hostile text takes linear time.
 _ADDRESS = re.compile(
-    r"(?<![^\s@<>\"'(),:;=*/\[\]{}])[^\s@<>\"'(),:;=*/\[\]{}]+@[^\s@<>\"'(),:;\[\]{}]+"
+    r"(?<![^\s@<>\"'(),:;=*/\[\]{}])[^\s@<>\"'(),:;=*/\[\]{}]+(?:@|%40)[^\s@<>\"'(),:;\[\]{}]+"
 )
 _MESSAGE_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}@[^>]+")
 """What our mails are called, between angle brackets: mail servers' logs are searched for it."""
@@ -99,8 +99,11 @@ def one_line(text: str) -> str:
 
 
 def mask_address(address: str) -> str:
-    """`ada@example.com` as `a…@e….com`: enough to recognise, not enough to write to."""
-    local, _, domain = address.rpartition("@")
+    """`ada@example.com`, or `ada%40example.com`, as `a…@e….com`.
+
+    It is enough to recognise the address, not enough to write to it.
+    """
+    local, _, domain = address.replace("%40", "@").rpartition("@")
     name, dot, top = domain.rpartition(".")
     return f"{local[:1]}…@{(name or top)[:1]}…{dot + top if dot else ''}"
 

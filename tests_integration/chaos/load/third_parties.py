@@ -121,7 +121,7 @@ class ThirdParties:
     def _repeated_request(self) -> Publication | None:
         if not self._answered:
             return None
-        again = requested_again(self._draw.choice(self._answered))
+        again = self._keys.sealed(requested_again(self._draw.choice(self._answered)))
         return Publication(
             "repeated requests", "payment_service", encoded(again), event_id=again["id"]
         )

@@ -9,10 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psycopg
-
-from tests_integration.harness import places
+from tests_integration.harness import leaks, places
 from tests_integration.harness.deployment import COMPARE_AT_ONCE, Deployment
+from tests_integration.harness.leaks import Written
 from tests_integration.harness.places import Place
 from tools.servers import postgresql
 from tools.servers.postgresql_cluster import Cluster
@@ -73,23 +72,26 @@ class Stage:
 
     def save_databases(self, folder: Path) -> None:
         """Write each PostgreSQL table to a file; SQLite's files are in the folder already."""
-        tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-        for service, url in self.place.database_urls.items():
-            if url.startswith("sqlite"):
-                continue
-            with psycopg.connect(url) as connection:
-                for (table,) in connection.execute(tables).fetchall():
-                    copied = f'COPY "{table}" TO STDOUT (FORMAT csv, HEADER)'.encode()
-                    with (
-                        (folder / f"{service}.{table}.csv").open("wb") as file,
-                        connection.cursor().copy(copied) as rows,
-                    ):
-                        file.writelines(rows)
+        for name, text in self._tables():
+            (folder / f"{name}.csv").write_bytes(text)
 
     def save_logs(self, folder: Path) -> None:
         if self.servers is not None:
             shutil.copy(self.servers.node.folder / "rabbitmq.log", folder / "rabbitmq.log")
             shutil.copy(self.servers.cluster.folder / "log", folder / "postgresql.log")
+
+    def written(self) -> Iterator[Written]:
+        """All that the system has written: logs, tables, and the servers' own files."""
+        yield from leaks.files(self.system.folder, "files")
+        yield from self._tables()
+        if self.servers is not None:
+            yield from leaks.files(self.servers.node.folder, "rabbitmq")
+            yield from leaks.files(self.servers.cluster.folder, "postgresql")
+
+    def _tables(self) -> Iterator[Written]:
+        for service, url in self.place.database_urls.items():
+            if not url.startswith("sqlite"):
+                yield from leaks.tables(url, service)
 
     def hold_databases(self) -> None:
         """Take the write lock of every SQLite database, or of none.

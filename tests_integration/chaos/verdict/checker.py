@@ -34,6 +34,8 @@ class Verdict:
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     unaccounted: list[str] = field(default_factory=list)
+    leaked: list[str] = field(default_factory=list)
+    """Secrets, codes and addresses where none may stand."""
     duplicate_mails: int = 0
     """Mails that arrived more than once."""
     lost_by_broker: int = 0
@@ -41,11 +43,11 @@ class Verdict:
 
     @property
     def is_clean(self) -> bool:
-        return not (self.lost or self.doubled or self.unaccounted)
+        return not (self.lost or self.doubled or self.unaccounted or self.leaked)
 
     def findings(self) -> Iterator[str]:
         """At most `SHOWN_AT_MOST` of each kind."""
-        for kind in ("lost", "doubled", "unaccounted"):
+        for kind in ("lost", "doubled", "unaccounted", "leaked"):
             findings: list[str] = getattr(self, kind)
             yield from (f"{kind}: {what}" for what in findings[:SHOWN_AT_MOST])
             if len(findings) > SHOWN_AT_MOST:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import LiteralString
 
-from tools.bench import memory
+from tools.bench import memory, reconciliation
 from tools.bench.contender import Drained, Progress, RunningContender
 from tools.bench.drain import mails_sent, until_active
+from tools.bench.latency import LatencyClient
+from tools.bench.reconciliation import Reconciled
 from tools.bench.results import PRODUCT
 from tools.bench.stage import BenchStage, Connection, fill
 from tools.system import broker
 from tools.system.backends import Backends
 from tools.system.keys import new_keys
-from tools.system.system import PROCESSES, System
+from tools.system.system import PROCESSES, SERVICES, System
 
 WAITING = """
 SELECT count(*) FROM subscriptions_subscription
@@ -96,6 +99,19 @@ class AdmitOne:
         for url in (self._old_backlog, self._old_student):
             fill(url, lambda c: _add_history(c, count), "messaging_outbox", "messaging_inbox")
 
+    def prepare_reconciliation(self, count: int) -> None:
+        """Copy both databases, and add `count` subscriptions and their codes."""
+        self._compared = {
+            "payment": self._stage.database("payment_compared", self._payment),
+            "student": self._stage.database("student_compared", self._student),
+        }
+        with self._system(**self._compared) as system:
+            for service in SERVICES:
+                script = reconciliation.script(service, count)
+                system.manage(service, "shell", "-v0", "--no-imports", "-c", script)
+        fill(self._compared["payment"], lambda _: None, "subscriptions_subscription")
+        fill(self._compared["student"], lambda _: None, "access_codes_accesscode")
+
     def drain(self, progress: Progress) -> Drained:
         return self._drain(progress, self._backlog, self._student, {FIRST, MAIL_WORKER})
 
@@ -113,6 +129,15 @@ class AdmitOne:
             system.start(MAIL_WORKER)
             system.wait_ready(MAIL_WORKER)
             return mails_sent(system.backends.student_database_url, count, progress)
+
+    def reconciled(self, samples: int, progress: Progress) -> Reconciled:
+        command = ["reconcile", "--from", reconciliation.FIRST_PAID, "--wait", "3600"]
+        with (
+            self._system_on(**self._compared) as system,
+            closing(LatencyClient(self._running(system))) as client,
+        ):
+            compare = partial(system.manage, "payment_service", *command)
+            return reconciliation.reconciled(client, compare, samples, progress)
 
     @contextmanager
     def running(self) -> Iterator[RunningContender]:

@@ -49,7 +49,7 @@ class Act(models.Model):
             models.Index(fields=["action", "id"], name="acts_act_action"),
             models.Index(fields=["result", "id"], name="acts_act_result"),
             models.Index(fields=["subject"], name="acts_act_subject"),
-            models.Index(fields=["by"], name="acts_act_by"),
+            models.Index(fields=["by", "id"], name="acts_act_by"),
             models.Index(KT("facts__event_id"), name="acts_act_event"),
         ]
 

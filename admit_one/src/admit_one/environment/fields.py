@@ -101,8 +101,9 @@ def _shown(text: str) -> set[str]:
 
 
 def _secrets_by_id(text: str) -> set[str]:
-    # A part without a colon may be a key whose id was forgotten.
-    return {shown for part in _words(text) for shown in _shown(part.partition(":")[2] or part)}
+    """Whatever is too long to be an id: the id may be forgotten, or stand in the wrong place."""
+    parts = [*_words(text), *(part for word in _words(text) for part in word.split(":"))]
+    return {shown for part in parts if len(part) > LONGEST_KEY_ID for shown in _shown(part)}
 
 
 Words = Annotated[list[str], Reads("words, separated by commas", _words)]

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from admit_one.masking import learn, mask_tracebacks
+from admit_one.masking import learn, mask, mask_tracebacks
 
 LONGEST_FILE = 65_536
 """Characters read from a file: a device named by mistake must not fill the memory."""
@@ -144,7 +144,8 @@ def _faults(settings: type[Environment], wrong: ValidationError) -> Iterator[str
                 cause = error.get("ctx", {}).get("error")
                 got = getattr(cause, "got", "something else")
                 expected = getattr(cause, "expected", "") or expected
-        yield f"{name}: expected {expected}, got {got}"
+        # Masked: somebody may have put a secret into a setting that is none.
+        yield f"{name}: expected {expected}, got {mask(got)}"
 
 
 def _expected(field: FieldInfo) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
 from django.db.models.fields.json import KT
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -176,11 +175,14 @@ class ActAdmin(ReadOnly, ActBase):
         queryset: QuerySet[Act],
         search_term: str,
     ) -> tuple[QuerySet[Act], bool]:
-        """Exact matches only: they are found by an index."""
+        """Exact matches only, of one kind: each is found by an index of its own."""
         if not (term := search_term.strip()):
             return queryset, False
-        event = queryset.alias(event_id=KT("facts__event_id"))
-        return event.filter(Q(event_id=term) | Q(subject=term) | Q(by=term)), False
+        found = queryset.alias(event_id=KT("facts__event_id"))
+        for column in ("event_id", "subject"):
+            if (of_it := found.filter(**{column: term})).exists():
+                return of_it, False
+        return found.filter(by=term), False
 
     show_full_result_count = False
     paginator = CappedPaginator

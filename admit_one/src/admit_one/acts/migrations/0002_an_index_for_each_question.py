@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex("act", models.Index(fields=["action", "id"], name="acts_act_action")),
         migrations.AddIndex("act", models.Index(fields=["result", "id"], name="acts_act_result")),
         migrations.AddIndex("act", models.Index(fields=["subject"], name="acts_act_subject")),
-        migrations.AddIndex("act", models.Index(fields=["by"], name="acts_act_by")),
+        migrations.AddIndex("act", models.Index(fields=["by", "id"], name="acts_act_by")),
         migrations.AddIndex(
             "act",
             models.Index(

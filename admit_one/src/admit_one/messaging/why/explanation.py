@@ -9,7 +9,7 @@ from datetime import UTC
 from enum import IntEnum
 from typing import Any
 
-from admit_one.masking import one_line
+from admit_one.masking import harmless, mask
 from admit_one.messaging import conf
 from admit_one.messaging.broker import doctor
 
@@ -41,7 +41,7 @@ class Explanation:
         """For programs; `make why` merges it with the other side's."""
         return {
             "service": conf.current().SERVICE,
-            "subject": self.subject,
+            "subject": mask(self.subject),  # somebody may ask with an address
             "standing": self.standing.name.lower(),
             "steps": [{"at": s.at.isoformat(), "what": s.what} for s in self.timeline.steps],
             "waits": [
@@ -54,7 +54,7 @@ class Explanation:
     def lines(self, width: int) -> Iterator[str]:
         """For a terminal of this width; readable from 40 columns."""
         yield conf.current().SERVICE
-        yield from _wrapped(one_line(self.subject), width)
+        yield from _wrapped(harmless(self.subject), width)
         if self.standing is Standing.UNKNOWN:
             yield ""
             yield from _wrapped("Nothing is known about it here.", width)
