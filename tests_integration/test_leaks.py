@@ -51,7 +51,7 @@ PASSWORDS = {
 
 
 class RudeMailServer:
-    """Wants a login, and repeats in its refusals all that it was told."""
+    """Wants a login, and repeats in its refusals all that was sent to it."""
 
     def __init__(self) -> None:
         self.codes_seen = 0
@@ -154,10 +154,12 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
             cluster = postgresql.private(stack)
             with psycopg.connect(cluster.url, autocommit=True) as connection:
                 connection.execute(f'CREATE ROLE "{USER}" SUPERUSER LOGIN')
-            broker = node.url.replace("guest:guest", login("broker password"))
-            database = cluster.url.replace("postgres@", f"{login('database password')}@")
-            gates = [stack.enter_context(Gate(url)) for url in (broker, database)]
-            place = stack.enter_context(places.behind(*gates, tmp_path))
+            broker_url = node.url.replace("guest:guest", login("broker password"))
+            database_url = cluster.url.replace("postgres@", f"{login('database password')}@")
+            broker, databases = (
+                stack.enter_context(Gate(url)) for url in (broker_url, database_url)
+            )
+            place = stack.enter_context(places.behind(broker, databases, tmp_path))
             servers = partial(written_by, node, cluster, place)
         system = stack.enter_context(System(tmp_path, place.backends, settings=settings))
         system.migrate("operators.settings")

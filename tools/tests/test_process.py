@@ -83,14 +83,14 @@ def test_a_process_that_does_not_stop_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_process_that_got_the_id_of_an_ended_one_is_not_killed_for_it(tmp_path: Path) -> None:
-    ended, stranger = started(tmp_path, ""), ready(tmp_path, SLEEPS)
+    ended, other = started(tmp_path, ""), ready(tmp_path, SLEEPS)
     ended.wait()
-    ended._popen.pid = stranger.pid
+    ended._popen.pid = other.pid
 
     assert ended.end(10) == 0
-    assert stranger.exit_code is None
+    assert other.exit_code is None
 
-    stranger.kill()
+    other.kill()
 
 
 def test_a_process_is_not_in_the_process_group_of_the_terminal(tmp_path: Path) -> None:

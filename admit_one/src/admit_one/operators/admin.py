@@ -178,11 +178,11 @@ class ActAdmin(ReadOnly, ActBase):
         """Exact matches only, of one kind: each is found by an index of its own."""
         if not (term := search_term.strip()):
             return queryset, False
-        found = queryset.alias(event_id=KT("facts__event_id"))
+        acts = queryset.alias(event_id=KT("facts__event_id"))
         for column in ("event_id", "subject"):
-            if (of_it := found.filter(**{column: term})).exists():
-                return of_it, False
-        return found.filter(by=term), False
+            if (matches := acts.filter(**{column: term})).exists():
+                return matches, False
+        return acts.filter(by=term), False
 
     show_full_result_count = False
     paginator = CappedPaginator
