@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from access_codes.reconciliation import answered, reporting
 from admit_one.messaging import wake
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import an_envelope, deliver, published
+from django.db import connections
 from django.utils import timezone
 from prometheus_client import REGISTRY
 from pytest_django import Settings
@@ -199,6 +201,34 @@ def test_a_crash_before_the_commit_tells_nothing_and_uses_no_share(
 
     assert before == []
     assert report() == ids
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_report_at_once_share_one_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporting, "BATCH", 1)
+    ids = issued(12)
+    ask(a_run(), ids)
+    start = threading.Barrier(4)
+    errors: list[Exception] = []
+
+    def worker() -> None:
+        start.wait(10)
+        try:
+            tasks.report_grants()
+        except Exception as error:  # noqa: BLE001 (reported below)
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=worker) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert errors == []
+    assert sorted(grant.subscription_id for grant in reported()) == sorted(ids[:3])
+    assert HourOfGrants.objects.get().reported == 3
 
 
 def test_asking_wakes_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
