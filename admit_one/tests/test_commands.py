@@ -7,7 +7,9 @@ import dataclasses
 import pika
 import pytest
 from admit_one.messaging import conf
+from admit_one.processes.database_errors import UNAVAILABLE, explained
 from django.core.management import CommandError, call_command, execute_from_command_line
+from django.db import Error, connection, transaction
 
 from tests import rabbit
 from tests.contract import topology
@@ -79,3 +81,31 @@ def test_a_refused_argument_is_not_repeated_if_it_is_secret(
     printed = capsys.readouterr()
     assert "set_aside" in printed.err
     assert argument not in printed.out + printed.err
+
+
+NOWHERE = "postgres://nobody:hunter2hunter2@127.0.0.1:1/none"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (NOWHERE, "the database cannot answer: "),
+        ("sqlite:////{folder}/empty.sqlite3", "run manage.py migrate (no such table: "),
+    ],
+    ids=["down", "not migrated"],
+)
+def test_a_database_that_cannot_answer_is_one_line(run, tmp_path, url, said):
+    command = run("prune_messages", DATABASE_URL=url.format(folder=tmp_path))
+
+    assert command.wait() == UNAVAILABLE
+    [line] = command.lines
+    assert said in line
+    assert "hunter2hunter2" not in line
+
+
+@pytest.mark.django_db
+def test_an_error_of_ours_keeps_its_traceback():
+    with pytest.raises(Error) as ours, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("INSERT INTO messaging_inbox (source) VALUES (NULL)")
+
+    assert explained(ours.value) == ""

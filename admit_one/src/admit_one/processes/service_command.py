@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import Error
 
 from admit_one.logs import configuration
 from admit_one.masking import mask, mask_tracebacks
 
 from . import terminal
 from .command_line import end_on_signals
+from .database_errors import UNAVAILABLE, explained
 
 
 class MaskingParser(CommandParser):
@@ -53,6 +55,11 @@ class ServiceCommand(BaseCommand):
             super().run_from_argv(list(argv))
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
+        except Error as error:
+            if "--traceback" in argv or not (why := explained(error)):
+                raise
+            self.stderr.write(why)
+            sys.exit(UNAVAILABLE)
         finally:
             self.stdout.flush()
 
