@@ -36,6 +36,7 @@ class TestEnvironment(Environment):
 environment = TestEnvironment.read()
 
 SECRET_KEY = "only-for-tests-" + "x" * 32
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes a second
 USE_TZ = True
 INSTALLED_APPS = [
     *OPERATORS_APPS,

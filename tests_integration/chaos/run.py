@@ -56,6 +56,7 @@ class ChaosRun:
         self.options = options
         self.progress = progress
         self.result = ChaosResult(options)
+        self.started_at = time.time()
         self.deployment = stage.deploy()
         self.driver = Driver(stage)
         self.clients = Clients(self.deployment.payments, options.rate, options.seed)
@@ -164,13 +165,18 @@ class ChaosRun:
         return "" if result.verdict.is_clean else "the checker still finds something"
 
     def search(self) -> None:
-        """Search all that was written for secrets, codes and addresses."""
+        """Search all that was written for secrets, codes and addresses.
+
+        It takes a while, so not for a run that has findings without it.
+        """
+        if not self.result.is_clean:
+            return
         try:
             hidden = leaks.hidden_in(self.deployment)
         except NOT_READY as error:
             self.result.problems.append(f"what may not leak is unknown: {error}")
             return
-        self.result.verdict.leaked = leaks.found(hidden, self.stage.written())
+        self.result.verdict.leaked = leaks.found(hidden, self.stage.written(self.started_at))
 
     def count(self) -> None:
         """Add the final counts, and findings about processes, to the result."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
@@ -59,13 +60,12 @@ class Hidden:
         yield from self.addresses_in(text)
 
     def secrets_in(self, text: bytes) -> Iterator[str]:
-        for name, secret in self.secrets.items():
-            for form in forms(secret):
-                if (at := text.find(form)) >= 0:
-                    yield f"{name}: {_around(text, at, at + len(form))}"
+        for name, form in self._forms:
+            if (at := text.find(form)) >= 0:
+                yield f"{name}: {_around(text, at, at + len(form))}"
 
     def codes_in(self, text: bytes) -> Iterator[str]:
-        bare = {code.replace("-", "").encode() for code in self.codes}
+        bare = self._bare
         for run in GROUPED.finditer(text):
             groups = BETWEEN_GROUPS.split(run[0].upper())
             if any(b"".join(groups[i : i + 4]) in bare for i in range(len(groups) - 3)):
@@ -76,16 +76,28 @@ class Hidden:
                 yield f"code: {_around(text, *run.span())}"
 
     def addresses_in(self, text: bytes) -> Iterator[str]:
+        lengths = {len(local) for locals_ in self._by_domain.values() for local in locals_}
+        for at in AT.finditer(text):
+            for domain, locals_ in self._by_domain.items():
+                before = (text[max(0, at.start() - length) : at.start()] for length in lengths)
+                if text.startswith(domain, at.end()) and not locals_.isdisjoint(before):
+                    yield f"address: {_around(text, at.start(), at.end())}"
+
+    @cached_property
+    def _forms(self) -> list[tuple[str, bytes]]:
+        return [(name, form) for name, secret in self.secrets.items() for form in forms(secret)]
+
+    @cached_property
+    def _bare(self) -> set[bytes]:
+        return {code.replace("-", "").encode() for code in self.codes}
+
+    @cached_property
+    def _by_domain(self) -> dict[bytes, set[bytes]]:
         by_domain: dict[bytes, set[bytes]] = {}
         for address in self.addresses:
             local, _, domain = address.encode().rpartition(b"@")
             by_domain.setdefault(domain, set()).add(local)
-        lengths = {len(local) for locals_ in by_domain.values() for local in locals_}
-        for at in AT.finditer(text):
-            for domain, locals_ in by_domain.items():
-                before = (text[max(0, at.start() - length) : at.start()] for length in lengths)
-                if text.startswith(domain, at.end()) and not locals_.isdisjoint(before):
-                    yield f"address: {_around(text, at.start(), at.end())}"
+        return by_domain
 
 
 def hidden_in(deployment: Deployment, secrets: Mapping[str, str] = {}) -> Hidden:
@@ -124,13 +136,14 @@ def forms(secret: str) -> Iterator[bytes]:
         yield base64.b64encode(key).rstrip(b"=")
 
 
-def files(folder: Path, title: str) -> Iterator[Written]:
-    """Each file of a folder; servers that run may delete some meanwhile."""
+def files(folder: Path, title: str, since: float = 0.0) -> Iterator[Written]:
+    """Each file of a folder that was written `since`; servers may delete some meanwhile."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if path.is_file() and not KEPT_BY_US.intersection(inside.parts):
             with suppress(FileNotFoundError):
-                yield f"{title}/{inside}", path.read_bytes()
+                if path.stat().st_mtime >= since:
+                    yield f"{title}/{inside}", path.read_bytes()
 
 
 def tables(url: str, title: str) -> Iterator[Written]:

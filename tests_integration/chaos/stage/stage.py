@@ -80,13 +80,13 @@ class Stage:
             shutil.copy(self.servers.node.folder / "rabbitmq.log", folder / "rabbitmq.log")
             shutil.copy(self.servers.cluster.folder / "log", folder / "postgresql.log")
 
-    def written(self) -> Iterator[Written]:
-        """All that the system has written: logs, tables, and the servers' own files."""
-        yield from leaks.files(self.system.folder, "files")
+    def written(self, since: float) -> Iterator[Written]:
+        """All that was written since a time: logs, tables, and the servers' own files."""
+        yield from leaks.files(self.system.folder, "files", since)
         yield from self._tables()
         if self.servers is not None:
-            yield from leaks.files(self.servers.node.folder, "rabbitmq")
-            yield from leaks.files(self.servers.cluster.folder, "postgresql")
+            yield from leaks.files(self.servers.node.folder, "rabbitmq", since)
+            yield from leaks.files(self.servers.cluster.folder, "postgresql", since)
 
     def _tables(self) -> Iterator[Written]:
         for service, url in self.place.database_urls.items():

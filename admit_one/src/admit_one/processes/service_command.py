@@ -43,6 +43,7 @@ class ServiceCommand(BaseCommand):
         """
         end_on_signals()
         mask_tracebacks()
+        terminal.prepare()  # as `manage.py` does: a project's own may not
         style_of_errors = self.stderr.style_func
         self.stdout, self.stderr = terminal.output(), terminal.complaints()
         self.stderr.style_func = style_of_errors

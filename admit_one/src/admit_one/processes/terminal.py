@@ -80,7 +80,8 @@ def prepare() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
-    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+    ours = isinstance(sys.stdout, Stdout)
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper) and not ours:
         given = sys.stdout
         encoding, by_line, at_once = given.encoding, given.line_buffering, given.write_through
         stdout = Stdout(
