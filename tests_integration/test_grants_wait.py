@@ -15,6 +15,7 @@ from tests_integration.harness.deployment import (
     Deployment,
     deployed,
 )
+from tests_integration.harness.kinds import on_servers
 from tests_integration.harness.payments import order
 from tools.system.eventually import eventually
 from tools.system.system import PROCESSES, CommandFailed
@@ -42,6 +43,7 @@ def restored(deployment: Deployment, run: str) -> int:
     return int(match[1]) if match else 0
 
 
+@on_servers
 def test_a_restored_database_gets_its_subscriptions_in_shares_unless_the_cap_is_lifted(
     deployment: Deployment,
 ) -> None:
@@ -55,7 +57,7 @@ def test_a_restored_database_gets_its_subscriptions_in_shares_unless_the_cap_is_
     deployment.reset()
 
     with pytest.raises(CommandFailed) as unfinished:
-        deployment.system.manage("payment_service", "reconcile", "--repair", "--wait", "20")
+        deployment.system.manage("payment_service", "reconcile", "--repair", "--wait", "10")
     [run] = re.findall(r"manage[.]py grants lift (\S+)", str(unfinished.value))
     in_first_hour = restored(deployment, run)
     deployment.system.manage("student_service", "grants", "lift", run, "--reason", "a restore")

@@ -53,6 +53,8 @@ WITHOUT_A_DATABASE = (
 )  # fmt: skip
 """Tests of `admit_one` that do not depend on the database, and run only once."""
 
+ONCE = ("test_a_thousand_set_aside.py", "mails/test_dialogues.py")
+
 FAILURES = ("failures", "faults")
 HARMFUL = ("chaos", "health", "reconcile")
 """Integration tests that inject faults, which take the most time."""
@@ -93,8 +95,12 @@ SUITES = (
     Suite("payment_service", "SQLite"),
     Suite("payment_service", "PostgreSQL"),
     Suite("student_service", "SQLite"),
-    # This test is slow, and once is enough.
-    Suite("student_service", "PostgreSQL", ["--ignore=tests/test_a_thousand_set_aside.py"]),
+    Suite(
+        "student_service",
+        "PostgreSQL",
+        # One is slow, and the other speaks to a mail server: once is enough.
+        [f"--ignore=tests/{name}" for name in ONCE],
+    ),
 )
 
 

@@ -11,7 +11,6 @@ import amqp
 import pytest
 from admit_one.messaging import conf
 from admit_one.messaging.broker import connection as broker
-from admit_one.messaging.broker.topology import ServiceTopology, declare
 from admit_one.messaging.models import InboxMessage, SetAside
 from admit_one.messaging.set_aside import keeping
 from admit_one.messaging.set_aside.keeping import LONGEST_BODY
@@ -20,7 +19,6 @@ from admit_one.messaging.testing import an_envelope
 from tests.bad_input import ADDRESS, CODE, KINDS, bad_messages
 from tests.brokers import Confirms
 from tests.contract.events import UserSubscribed
-from tests.contract.topology import STUDENT
 from tests.models import Effect
 from tools.system.eventually import eventually
 
@@ -32,20 +30,11 @@ ONE_GOOD_IN = 40
 IN_FLIGHT = 100
 
 
-@pytest.fixture(params=["embedded", "rabbitmq"])
-def consumer(request, run, messaging, tmp_path):
-    """A running consumer of the student service, on each of the brokers."""
-    environment = {"TEST_RETRY_DELAYS": "3600"}  # what is tried again is not part of this
-    if request.param == "embedded":
-        url = f"sqlite:///{tmp_path}/broker.sqlite3"
-        messaging(BROKER_URL=url)
-        environment["TEST_BROKER_URL"] = url
-        connection = broker.connect("test")
-        declare(connection, ServiceTopology(STUDENT))
-        broker.close(connection)
-    else:
-        request.getfixturevalue("prefix")
-    return run("consume_events", **environment).until_ready()
+@pytest.fixture
+def consumer(start):
+    """A running consumer of the student service."""
+    # What is tried again is not part of this.
+    return start("consume_events", TEST_RETRY_DELAYS="3600").until_ready()
 
 
 class Publisher(Confirms):

@@ -218,12 +218,13 @@ def test_a_private_rabbitmq_that_is_killed_keeps_its_messages() -> None:
     with ExitStack() as stack:
         node = Node(stack)
         with Connection(node.url) as connection:
-            connection.channel().queue_declare("kept", durable=True)
+            channel: Any = connection.channel()
+            channel.queue_declare("kept", durable=True)
         # RabbitMQ confirms a message once it is on disk, but a queue before it is.
         node.ctl("stop_app")
         node.ctl("start_app")
         with Connection(node.url) as connection:
-            channel: Any = connection.channel()
+            channel = connection.channel()
             channel.confirm_select()
             kept = channel.prepare_message(b"kept", properties={"delivery_mode": 2})
             channel.basic_publish_confirm(kept, routing_key="kept")
