@@ -119,3 +119,24 @@ def test_each_process_reports_an_outage_of_its_database_once(deployment: Deploym
 
     assert (each_said(0), each_said(1)) == ([1, 1, 1, 1], [1, 1, 1, 1])
     assert [name for name in SAID_ONCE if "Traceback" in "".join(since(name))] == []
+
+
+@on_servers
+def test_a_worker_reports_an_outage_of_the_broker_once_and_without_tracebacks(
+    deployment: Deployment,
+) -> None:
+    broker, worker = deployment.place.broker, deployment.system.process("student-tasks")
+    assert broker is not None
+    before = len(worker.lines)
+
+    def said(event: str) -> int:
+        return sum(f"event={event}" in line for line in worker.lines[before:])
+
+    broker.close()
+    eventually(lambda: said("tasks_not_scheduled"))
+    broker.open()
+    deployment.accounts(deployment.subscribe([order()]))
+    eventually(lambda: said("tasks_scheduled_again"))
+
+    assert (said("tasks_not_scheduled"), said("tasks_scheduled_again")) == (1, 1)
+    assert [line for line in worker.lines[before:] if "Traceback" in line] == []

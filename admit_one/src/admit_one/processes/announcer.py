@@ -5,6 +5,7 @@ A trouble is logged when it begins, then once a minute, not at every attempt, an
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -23,26 +24,29 @@ REMINDER = 60.0
 
 
 class Announcer:
-    """Logs one kind of trouble."""
+    """Logs one kind of trouble, which several threads may meet at once."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._since: float | None = None
         self._logged_at = 0.0
 
     def trouble(self, event: str, sentence: str, **fields: Any) -> None:
         now = time.monotonic()
-        if self._since is None:
-            self._since = now
-        elif now - self._logged_at < REMINDER:
-            return
-        self._logged_at = now
+        with self._lock:
+            is_new = self._since is None
+            if not is_new and now - self._logged_at < REMINDER:
+                return
+            self._since = now if is_new else self._since
+            self._logged_at = now
         logger.warning(event, sentence, **fields)
 
     def over(self, event: str, sentence: str, **fields: Any) -> None:
-        if self._since is not None:
-            seconds = time.monotonic() - self._since
+        with self._lock:
+            since, self._since = self._since, None
+        if since is not None:
+            seconds = time.monotonic() - since
             logger.warning(event, sentence + " after {seconds:.0f} s", seconds=seconds, **fields)
-            self._since = None
 
 
 def description(process: str, does: str, broker_url: str) -> dict[str, str]:

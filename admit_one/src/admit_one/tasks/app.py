@@ -26,6 +26,7 @@ from admit_one.messaging.broker import connection as broker
 from admit_one.processes.stopping import LAST_RESORT
 
 from . import schedule
+from .beat import PatientScheduler
 from .runs import stopping
 from .worker_consumer import PatientConsumer
 from .worker_pulse import Pulsing, watch_tasks
@@ -133,8 +134,7 @@ def _configuration(service: str) -> dict[str, Any]:
         # Our tasks end by themselves, and running one twice does no harm.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": 8.0,
-        # In memory: the schedule is code, and every entry runs at the start anyway.
-        "beat_scheduler": "celery.beat:Scheduler",
+        "beat_scheduler": f"{PatientScheduler.__module__}:{PatientScheduler.__name__}",
         "timezone": "UTC",
     }
 
