@@ -111,8 +111,11 @@ def test_a_consumer_out_of_time_requeues_the_rest(start, prefix):
     process = start("consume_events").until_ready()
     rabbit.send(prefix, an_envelope(UserSubscribed).to_json())  # from now on with full prefetch
     eventually(lambda: Effect.objects.count() == 1)
-    messages = [an_envelope(UserSubscribed, user_id="slow-0.2") for _ in range(60)]
-    messages[50] = an_envelope(UserSubscribed, user_id="fail")
+    # While it is busy, all the others arrive: they are one batch.
+    rabbit.send(prefix, an_envelope(UserSubscribed, user_id="slow-3").to_json())
+    eventually(lambda: rabbit.depth(inbox) == 0)
+    messages = [an_envelope(UserSubscribed, user_id="slow-0.3") for _ in range(60)]
+    messages[2] = an_envelope(UserSubscribed, user_id="fail")
     rabbit.send(prefix, *(m.to_json() for m in messages))
     process.until("one by one", 60)
 
