@@ -16,7 +16,7 @@ test: setup ## Run all tests against a real RabbitMQ and PostgreSQL (ARGS="-k re
 	@$(RUN) tools.test $(ARGS)
 
 test-all: setup ## The same with what takes hours: 5,000,000 rows, 20,000 dialogues of mail, clusters
-	@TEST_ROWS=5000000 SMTP_DIALOGUES=20000 TEST_CLUSTERS=1 $(RUN) tools.test $(ARGS)
+	@TEST_ROWS=5000000 TEST_BAD_MESSAGES=10000 SMTP_DIALOGUES=20000 TEST_CLUSTERS=1 $(RUN) tools.test $(ARGS)
 
 test-anywhere: setup ## Run demo, checks and some tests on bare Debians (root; ARGS="uv --whole")
 	@$(RUN) tools.anywhere $(ARGS)

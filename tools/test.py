@@ -46,10 +46,12 @@ NO_TESTS = 5
 """pytest's exit code if its options select no test."""
 
 WITHOUT_A_DATABASE = (
-    "broker_conformance", "test_amqp_patches.py", "test_backoff.py", "test_bad_input.py",
-    "test_embedded.py", "test_environment.py", "test_health.py", "test_logs.py", "test_masking.py",
-    "test_patterns.py", "test_sqlite_transport.py", "test_stopping.py", "test_strict_json.py",
-    "test_topology.py", "test_urls.py", "wire",
+    "broker_conformance", "consumer/test_hostile_messages.py", "contract", "test_amqp_patches.py",
+    "test_backoff.py", "test_bad_input.py", "test_embedded.py", "test_environment.py",
+    "test_health.py", "test_logs.py", "test_masking.py", "test_own_contract.py", "test_patterns.py",
+    "test_sqlite_transport.py", "test_stopping.py", "test_strict_json.py", "test_terminal.py",
+    "test_topology.py", "test_unsafe_settings.py", "test_urls.py", "test_without_extras.py",
+    "trust", "wire",
 )  # fmt: skip
 """Tests of `admit_one` that do not depend on the database, and run only once."""
 

@@ -1,8 +1,12 @@
-"""Ten thousand bad messages: each is set aside, and none has any other effect."""
+"""Thousands of bad messages: each is set aside, and none has any other effect.
+
+`TEST_BAD_MESSAGES=10000` makes them ten thousand.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +29,7 @@ from tools.system.eventually import eventually
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SEED = 20261121
-NUMBER = 10_000
+NUMBER = int(os.environ.get("TEST_BAD_MESSAGES", "2000"))
 ONE_GOOD_IN = 40
 IN_FLIGHT = 100
 
@@ -76,8 +80,8 @@ def about(bodies: list[bytes]) -> set[str]:
     return {json.loads(body)["subject"] for body in bodies}
 
 
-@pytest.mark.timeout(400)  # a minute on a free machine
-def test_ten_thousand_bad_messages_are_each_set_aside_once_with_a_reason(consumer):
+@pytest.mark.timeout(400)  # ten thousand take a minute on a free machine
+def test_bad_messages_are_each_set_aside_once_with_a_reason(consumer):
     handled, neighbours = [*good(40), *with_telling_ids(10)], good(NUMBER // ONE_GOOD_IN)
     send((body, {}) for body in handled)
     eventually(lambda: InboxMessage.objects.count() == len(handled))
@@ -122,9 +126,9 @@ def leaks(text: str) -> bool:
     return ADDRESS in text or CODE in text
 
 
-def test_the_ten_thousand_contain_every_kind_of_bad_input():
+def test_they_contain_every_kind_of_bad_input():
     kinds = Counter(message.kind for message in bad_messages(SEED, NUMBER, good(50)))
 
     assert sum(kinds.values()) == NUMBER
     assert len(kinds) == len(set(KINDS))
-    assert min(kinds.values()) > 10
+    assert min(kinds.values()) >= 5
