@@ -270,3 +270,17 @@ def test_a_task_with_a_fault_of_its_own_fails_as_ever():
 
     with pytest.raises(OperationalError):
         task()
+
+
+def test_the_last_error_of_an_outage_that_has_just_ended_fails_no_task(monkeypatch):
+    monkeypatch.setattr(inbox, "database_works", lambda: True)
+    faults = [OperationalError("the server closed the connection"), None]
+
+    @outages.outlived
+    def task():
+        if fault := faults.pop(0):
+            raise fault
+
+    task()
+
+    assert faults == []

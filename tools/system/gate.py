@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from .eventually import eventually
 from .ports import LOCAL
 
+LAST_TURNS = 3
+"""Turns of the loop in which an accepted connection is made."""
+
 
 class Gate:
     """Passes bytes between clients and the server at `server_url`.
@@ -103,6 +106,11 @@ class Gate:
 
     async def _close(self) -> None:
         if self._server is not None:
+            for listening in self._server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            # asyncio leaves a connection half made that it has just accepted from a closed server.
+            for _ in range(LAST_TURNS):
+                await asyncio.sleep(0)
             self._server.close()
             self._server = None
         await self._cut()
@@ -133,10 +141,13 @@ class Gate:
             return
         parts = urlsplit(self.server_url)
         ends = [to_client]
+        self._connections.add(to_client.transport)
         try:
             server, to_server = await asyncio.open_connection(parts.hostname, parts.port)
             ends.append(to_server)
-            self._connections.update(end.transport for end in ends)
+            if to_client.is_closing():
+                raise ConnectionResetError
+            self._connections.add(to_server.transport)
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump(client, to_server, self._asking))
                 pumps.create_task(self._pump(server, to_client, self._answering))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from admit_one.masking import hiding
 from admit_one.sealing import cipher
 from django.conf import settings
 from django.db import transaction
@@ -103,10 +104,12 @@ def _claim(intent: MailIntent) -> bool:
 
 def _attempt(session: smtp.SmtpSession, intent: MailIntent) -> Attempt:
     try:
-        letter = access_code_mail.letter(intent.access_code.code, intent.access_code.plan)
+        code = intent.access_code.code
+        letter = access_code_mail.letter(code, intent.access_code.plan)
         mail = compose(letter, address=intent.address, message_id=intent.message_id)
     except ValueError:
         return Attempt(Ending.REFUSED, "its address is not valid in a mail")
     except cipher.Unsealable as error:
         return Attempt(Ending.DEFERRED, str(error))
-    return session.send(mail, Lease(intent))
+    with hiding([code]):  # a server may repeat what it has read
+        return session.send(mail, Lease(intent))
