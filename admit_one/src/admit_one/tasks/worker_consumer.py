@@ -15,6 +15,7 @@ from typing import Any
 
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer
+from celery.worker.request import Request
 from celery.worker.state import maybe_shutdown
 
 from admit_one.processes.stopping import next_delay
@@ -74,9 +75,14 @@ class PatientConsumer(Consumer):
             runs.stopping.wait(min(left, LOOK_EVERY))
 
 
+SAID_BY_US = ("%s (%r)", "Couldn't ack ", "Couldn't reject ")
+"""How Celery's lines about a lost connection begin: `disconnected` says it once, and why. A wake-up
+that could not be acknowledged comes again."""
+
+
 def _is_news(record: logging.LogRecord) -> bool:
-    """False for Celery's line about a lost connection: `disconnected` says it once, and why."""
-    return not str(record.msg).startswith("%s (%r)")
+    return not str(record.msg).startswith(SAID_BY_US)
 
 
-logging.getLogger(Consumer.__module__).addFilter(_is_news)
+for module in (Consumer.__module__, Request.__module__):
+    logging.getLogger(module).addFilter(_is_news)
