@@ -40,10 +40,11 @@ from subscriptions.models import CODE_PURPOSE
 copy(
     "subscriptions_subscription",
     ["id", "client", "user_id", "email", "plan", "amount", "currency", "created_at",
-     "access_code", "code_issued_at", "first_request_id", "last_request_id", "requests"],
+     "access_code", "code_issued_at", "first_request_id", "last_request_id", "requests",
+     "next_request_at"],
     (
         (row, "bench", f"user-{n}", f"student-{n}@example.com", "gold", 1990, "EUR", at,
-         cipher.seal(code.encode(), CODE_PURPOSE, row), at, str(row), str(row), 1)
+         cipher.seal(code.encode(), CODE_PURPOSE, row), at, str(row), str(row), 1, at)
         for n, row, code, at in facts()
     ),
 )
