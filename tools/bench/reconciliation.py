@@ -29,6 +29,7 @@ def facts():
 
 def copy(table, columns, rows):
     with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
         with cursor.copy(f"COPY {{table}} ({{', '.join(columns)}}) FROM STDIN") as out:
             for row in rows:
                 out.write_row(row)
