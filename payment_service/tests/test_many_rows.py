@@ -20,8 +20,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 from shared_contracts.events import Position
 from subscriptions import code_requests, metrics
-from subscriptions.models import CODE_PURPOSE, Subscription
-from subscriptions.reconciliation import runs
+from subscriptions.models import CODE_PURPOSE, ReconciliationRun, Subscription
+from subscriptions.reconciliation import checksums, runs
 
 from tests.conftest import Api
 from tools.system.plans import ROWS, TIMEOUT, fill, large_reads, the_uuid, uuid_of
@@ -112,10 +112,11 @@ def reconcile(*arguments: str) -> None:
 
 
 def a_page() -> None:
-    at = Subscription.objects.get(pk=the_uuid(PAID, MIDDLE))
-    after = Position(occurred_at=at.created_at, subscription_id=at.id)
+    begin, end = (Subscription.objects.get(pk=the_uuid(PAID, n)) for n in (MIDDLE, MIDDLE + 1_000))
     now = timezone.now()
-    list(Subscription.objects.paid_between(now - timedelta(days=90), now, after)[:1_000])
+    run = ReconciliationRun(since=now - timedelta(days=90), until=now)
+    run.after_paid_at, run.after_id = begin.created_at, begin.id
+    checksums._ours(run, Position(occurred_at=end.created_at, subscription_id=end.id))
 
 
 def request_again() -> None:

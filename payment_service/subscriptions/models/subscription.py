@@ -62,18 +62,28 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         due = self.filter(UNANSWERED, next_request_at__lte=timezone.now())
         return due.order_by("next_request_at")
 
-    def paid_between(self, since: datetime, until: datetime, after: Position | None = None) -> Self:
+    def paid_between(
+        self,
+        since: datetime,
+        until: datetime,
+        after: Position | None = None,
+        last: Position | None = None,
+    ) -> Self:
         """Those paid from `since` until before `until`, ordered by payment time and id.
 
-        With `after`, only those that follow it in that order.
+        With `after`, only those that follow it in that order; with `last`, none that follow it.
         """
         paid = self.filter(created_at__gte=since, created_at__lt=until).order_by("created_at", "id")
-        if after is None:
-            return paid
-        # The first condition lets the database use an index; the second is exact.
-        return paid.filter(created_at__gte=after.occurred_at).filter(
-            models.Q(created_at__gt=after.occurred_at) | models.Q(id__gt=after.subscription_id)
-        )
+        # Of two conditions, the first lets the database use an index, and the second is exact.
+        if after is not None:
+            paid = paid.filter(created_at__gte=after.occurred_at).filter(
+                models.Q(created_at__gt=after.occurred_at) | models.Q(id__gt=after.subscription_id)
+            )
+        if last is not None:
+            paid = paid.filter(created_at__lte=last.occurred_at).filter(
+                models.Q(created_at__lt=last.occurred_at) | models.Q(id__lte=last.subscription_id)
+            )
+        return paid
 
 
 class Subscription(models.Model):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from admit_one.messaging import Envelope
 from admit_one.sealing import cipher
+from django.db.models import Q
 from shared_contracts.events import (
     MAX_CHECKED,
     REVOKED,
@@ -20,8 +20,8 @@ from subscriptions.models import CODE_PURPOSE, ReconciliationRun, Subscription
 
 from . import runs
 
-Row = tuple[datetime, UUID, bytes | memoryview | None, datetime | None]
-"""When it was paid, its id, its sealed code and when it was cancelled."""
+Row = tuple[UUID, bytes | memoryview | None, bool]
+"""The subscription, its sealed code, and whether it was cancelled."""
 
 
 def compare_checksums(messages: Sequence[Envelope[AccessChecksum]]) -> None:
@@ -34,7 +34,7 @@ def compare_checksums(messages: Sequence[Envelope[AccessChecksum]]) -> None:
 
 def _continue(run: ReconciliationRun, theirs: AccessChecksum) -> None:
     """What may be in transit makes a page differ, too; the comparison of its entries knows that."""
-    ours = list(_ours(run, theirs.next))
+    ours = _ours(run, theirs.next)
     if len(ours) <= MAX_CHECKED and codes_checksum(_codes(ours)) == theirs.checksum:
         run.compared += len(ours)
         runs.advance(run, theirs.next)
@@ -42,20 +42,19 @@ def _continue(run: ReconciliationRun, theirs: AccessChecksum) -> None:
         runs.request_entries(run)
 
 
-def _ours(run: ReconciliationRun, end: Position | None) -> Iterator[Row]:
+def _ours(run: ReconciliationRun, end: Position | None) -> list[Row]:
     """Our subscriptions from the run's position up to `end`; of more than a page, one too many."""
-    paid = Subscription.objects.paid_between(run.since, run.until, run.after)
-    # Tuples, not models: these are all subscriptions of the window.
-    rows = paid.values_list("created_at", "id", "access_code", "cancelled_at")
-    for row in rows[: MAX_CHECKED + 1]:
-        if end and row[:2] > (end.occurred_at, end.subscription_id):
-            return
-        yield row
+    paid = Subscription.objects.paid_between(run.since, run.until, run.after, end)
+    # These are all subscriptions of the window, so each column and each object of Python counts.
+    rows = paid.annotate(cancelled=Q(cancelled_at__isnull=False)).values_list(
+        "id", "access_code", "cancelled"
+    )
+    return list(rows[: MAX_CHECKED + 1].iterator(chunk_size=MAX_CHECKED + 1))
 
 
 def _codes(rows: Sequence[Row]) -> Iterator[tuple[UUID, str]]:
-    for _, subscription_id, sealed, cancelled_at in rows:
-        yield subscription_id, _code(sealed, subscription_id) if cancelled_at is None else REVOKED
+    for subscription_id, sealed, cancelled in rows:
+        yield subscription_id, REVOKED if cancelled else _code(sealed, subscription_id)
 
 
 def _code(sealed: bytes | memoryview | None, subscription_id: UUID) -> str:

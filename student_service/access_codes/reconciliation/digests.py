@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from admit_one.messaging import Envelope, Rejected, publish
@@ -25,7 +24,8 @@ from access_codes.models import CODE_PURPOSE, AccessCode
 
 from . import answered
 
-Row = tuple[datetime, UUID, bytes | memoryview, UUID | None]
+Row = tuple[UUID, bytes | memoryview, UUID | None]
+"""The subscription, its sealed code, and itself again if the code was revoked."""
 
 UNREADABLE = "0" * 32
 """The digest of a code that cannot be unsealed; the payment side then sees a difference."""
@@ -55,21 +55,27 @@ def report_checksums(messages: Sequence[Envelope[AccessChecksumRequested]]) -> l
 
 def _checksum(request: AccessChecksumRequested) -> AccessChecksum:
     paid = AccessCode.objects.paid_between(request.since, request.until, request.after)
-    # Tuples, not models: these are all codes of the window.
-    rows = paid.values_list("occurred_at", "subscription_id", "sealed_code", "revocation")
-    page = list(rows[: request.limit + 1])
+    # These are all codes of the window, so each column and each object of Python counts.
+    rows = paid.values_list("subscription_id", "sealed_code", "revocation")
+    rows = rows[: request.limit + 1]
+    page: list[Row] = list(rows.iterator(chunk_size=request.limit + 1))
     more = len(page) > request.limit
     page = page[: request.limit]
     return AccessChecksum(
         run_id=request.run_id,
         after=request.after,
         checksum=codes_checksum(_codes(page)),
-        next=Position(occurred_at=page[-1][0], subscription_id=page[-1][1]) if more else None,
+        next=_position(page[-1][0]) if more else None,
     )
 
 
+def _position(subscription_id: UUID) -> Position:
+    paid = AccessCode.objects.values_list("occurred_at", flat=True).get(pk=subscription_id)
+    return Position(occurred_at=paid, subscription_id=subscription_id)
+
+
 def _codes(page: Sequence[Row]) -> Iterator[tuple[UUID, str]]:
-    for _, subscription_id, sealed, revocation in page:
+    for subscription_id, sealed, revocation in page:
         yield subscription_id, _code(sealed, subscription_id) if revocation is None else REVOKED
 
 

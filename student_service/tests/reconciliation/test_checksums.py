@@ -81,10 +81,10 @@ def test_identical_requests_in_one_batch_are_answered_once() -> None:
     assert len(published()) == 1
 
 
-def test_a_checksum_costs_one_query_however_many_codes_there_are() -> None:
+def test_a_checksum_reads_the_codes_once_however_many_there_are() -> None:
     issued(50)
     with CaptureQueriesContext(connection) as captured:
         checksums(limit=10)
 
-    reads = [q["sql"] for q in captured if "access_codes_accesscode" in q["sql"]]
+    reads = [q["sql"] for q in captured if '"sealed_code"' in q["sql"]]
     assert len(reads) == 1
