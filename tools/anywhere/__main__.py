@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from tools import command_line
 from tools.system.commands import ROOT
@@ -55,7 +56,8 @@ def main() -> None:
 def install_what_is_missing() -> None:
     if not shutil.which("pasta"):
         subprocess.run([*AS_ROOT, "apt-get", "-qq", "update"], check=True)
-        subprocess.run([*AS_ROOT, "apt-get", "-qq", "--yes", "install", "passt"], check=True)
+        install = ["apt-get", "-qq", "--yes", "--no-install-recommends", "install", "passt"]
+        subprocess.run([*AS_ROOT, *install], stdout=subprocess.DEVNULL, check=True)
 
 
 def passes(name: str, *, whole: bool) -> bool:
@@ -67,27 +69,33 @@ def passes(name: str, *, whole: bool) -> bool:
     log = FOLDER / f"{name}.log"
     with log.open("wb") as output:
         try:
-            make(root, place)
-            for step in steps:
-                began = time.monotonic()
-                done = subprocess.run(
-                    [*inside(place), *shell(f"{root.beside}\n{as_user(root, step)}")],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    check=False,
-                )
-                result = "FAILED" if done.returncode else "ok"
-                print(f"{result:<7}{time.monotonic() - began:5.0f} s  {step}", flush=True)
-                if done.returncode:
-                    print(*log.read_text(errors="replace").splitlines()[-60:], sep="\n")
-                    return False
+            make(root, place, output)
+            passed = all(succeeds(root, place, step, output) for step in steps)
+        except subprocess.CalledProcessError as error:
+            print(f"The root could not be made: {error}", flush=True)
+            passed = False
         finally:
             subprocess.run([*AS_ROOT, "rm", "-rf", str(place)], check=True)
-    return True
+    if not passed:
+        print(*log.read_text(errors="replace").splitlines()[-60:], sep="\n")
+    return passed
 
 
-def make(root: Root, place: Path) -> None:
+def succeeds(root: Root, place: Path, step: str, output: IO[bytes]) -> bool:
+    began = time.monotonic()
+    done = subprocess.run(
+        [*inside(place), *shell(f"{root.beside}\n{as_user(root, step)}")],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    result = "FAILED" if done.returncode else "ok"
+    print(f"{result:<7}{time.monotonic() - began:5.0f} s  {step}", flush=True)
+    return done.returncode == 0
+
+
+def make(root: Root, place: Path, output: IO[bytes]) -> None:
     """A copy of its Debian, with what this machine says of indexes, and with the project."""
     base = FOLDER / f"debian-{root.suite}"
     subprocess.run(["bash", ".ci/debian", root.suite, str(base), *BASE], cwd=ROOT, check=True)
@@ -97,10 +105,10 @@ def make(root: Root, place: Path) -> None:
         write(place, path, text.encode())
     if root.has_uv:
         write(place, "/usr/local/bin/uv", Path(sys.executable).with_name("uv").read_bytes(), "755")
-    run(place, "\n".join(preparations(root)))
+    run(place, "\n".join(preparations(root)), output)
     copy_project(Path(f"{place}{root.folder}"))
     folder = shlex.quote(root.folder)
-    run(place, f"git init --quiet {folder}\nchown -R {root.user} {folder}")
+    run(place, f"git init --quiet {folder}\nchown -R {root.user} {folder}", output)
 
 
 def preparations(root: Root) -> Iterator[str]:
@@ -136,9 +144,12 @@ def write(place: Path, path: str, content: bytes, mode: str = "644") -> None:
     subprocess.run(command, input=content, check=True)
 
 
-def run(place: Path, script: str) -> None:
+def run(place: Path, script: str, output: IO[bytes]) -> None:
     """Run a script of root's in the root."""
-    subprocess.run([*inside(place), *shell(script)], stdin=subprocess.DEVNULL, check=True)
+    command = [*inside(place), *shell(script)]
+    subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=True
+    )
 
 
 def inside(place: Path) -> list[str]:
