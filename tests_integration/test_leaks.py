@@ -20,6 +20,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests_integration.harness import leaks, places
+from tests_integration.harness.browser import Browser
 from tests_integration.harness.deployment import SETTINGS, Deployment
 from tests_integration.harness.leaks import KEYS, Written
 from tests_integration.harness.payments import Subscription, order
@@ -309,6 +310,17 @@ def operators(scene: Scene, known: Subscription) -> None:
         scene.run("payment_service", *arguments)
 
 
+def pages(scene: Scene) -> None:
+    """Every page for operators that a link leads to, and those of a few rows."""
+    browser = Browser()
+    for url in scene.deployment.system.operators_urls.values():
+        password = PASSWORDS["operator password"]
+        browser.send(f"{url}/login/?next=/", username="ada", password=password)
+        shown = [(each, page.encode()) for each, page in browser.walk(f"{url}/", at_most=40)]
+        assert len(shown) > 10, "these pages have links to others"
+        scene.said += shown
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 def test_a_run_with_every_kind_of_error_leaves_no_secret_code_or_address(scene: Scene) -> None:
@@ -326,6 +338,7 @@ def test_a_run_with_every_kind_of_error_leaves_no_secret_code_or_address(scene: 
     hidden = leaks.hidden_in(deployment, PASSWORDS)
     if deployment.place.broker is not None:  # once is enough: commands do not know the broker
         operators(scene, known)
+        pages(scene)
 
     assert len(hidden.codes) >= len(paid) + 5
     # What third parties published in clear lies on the broker as it came.

@@ -4,41 +4,19 @@ from __future__ import annotations
 
 import re
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from http.cookiejar import CookieJar
-from urllib.parse import urlencode
 
 import pytest
 from kombu import Connection
 
 from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
+from tests_integration.harness.browser import Browser
 from tools.system.backends import Backends
 from tools.system.commands import OPERATORS, SERVICES
 from tools.system.eventually import eventually
 from tools.system.system import System
 
 PASSWORD = "correct horse battery"
-
-
-class Browser:
-    """Keeps cookies and follows redirections."""
-
-    def __init__(self) -> None:
-        self._open = urllib.request.build_opener(
-            urllib.request.HTTPCookieProcessor(CookieJar())
-        ).open
-
-    def get(self, url: str) -> str:
-        with self._open(url, timeout=20) as page:
-            return str(page.read().decode())
-
-    def send(self, url: str, **fields: str) -> str:
-        """Fill in the form that is at `url`, and send it."""
-        [token] = set(re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get(url))[-1:])
-        data = urlencode({"csrfmiddlewaretoken": token, **fields}).encode()
-        with self._open(url, data=data, timeout=20) as page:
-            return str(page.read().decode())
 
 
 @pytest.fixture(scope="module")

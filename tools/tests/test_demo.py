@@ -74,6 +74,8 @@ def test_the_journey_ends_with_one_code_in_mail_and_api(folder: Path) -> None:
     assert re.search(r"✓ [0-9A-Z-]{19} is in the mail and in the payment API", shown)
     assert max(map(len, shown.splitlines())) <= 100  # database URLs may be long
     assert "\x1b" not in shown
+    readable = [file for file in (folder, *folder.rglob("*")) if file.stat().st_mode & 0o077]
+    assert readable == [], "only their owner may read codes, keys and addresses"
 
 
 @pytest.mark.parametrize(
