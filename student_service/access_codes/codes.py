@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
 from admit_one.database import bulk
@@ -14,9 +15,10 @@ from admit_one.messaging.their_clock import believed
 from admit_one.sealing import cipher
 from django.conf import settings
 from django.db.models import Q
+from django.utils import timezone
 from shared_contracts.events import AccessCodeRestored, UserSubscribed
 
-from .models import CODE_PURPOSE, PAID, AccessCode
+from .models import CODE_PURPOSE, PAID, AccessCode, ReplacedCode
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32: without I, L and O, which look like digits, and without U."""
@@ -35,7 +37,8 @@ def normalise(typed: str) -> str:
 
     Raises `ValueError`, whose message does not contain the input.
     """
-    characters = typed.upper().translate(_AS_TYPED)
+    # NFKC makes full-width characters, as some keyboards type them, into the usual ones.
+    characters = normalize("NFKC", typed).upper().translate(_AS_TYPED)
     if len(characters) != 16 or not set(characters) <= set(ALPHABET):
         raise ValueError("expected 16 letters and digits without U, in any grouping")
     return _in_groups(characters)
@@ -52,16 +55,9 @@ def lookup_next(code: str) -> bytes | None:
     return None if key is None else cipher.lookup_hash(code, key)
 
 
-def find(typed: str) -> AccessCode | None:
-    """The valid code that a person typed; none if it is unknown or revoked.
-
-    Also works while the lookup key is being replaced. Raises `ValueError`, as `normalise` does.
-    """
-    code = normalise(typed)
-    hashes = [value for value in (lookup(code), lookup_next(code)) if value is not None]
-    return AccessCode.objects.filter(
-        Q(lookup_hash__in=hashes) | Q(lookup_hash_next__in=hashes), revocation__isnull=True
-    ).first()
+def hashes(code: str) -> list[bytes]:
+    """The hashes by which a normalised code may be stored, also while the key is replaced."""
+    return [value for value in (lookup(code), lookup_next(code)) if value is not None]
 
 
 def owners(codes: Iterable[str]) -> dict[str, UUID]:
@@ -94,6 +90,25 @@ def keep(new: Iterable[tuple[UserSubscribed | AccessCodeRestored, str, datetime]
     }
 
 
+def replace(row: AccessCode, code: str, generation: int, issued_at: datetime) -> None:
+    """Put the code of a later generation in place of the one in this row, which is locked."""
+    ReplacedCode.objects.create(
+        subscription_id=row.pk,
+        generation=row.generation,
+        lookup_hash=row.lookup_hash,
+        lookup_hash_next=row.lookup_hash_next,
+        replaced_at=timezone.now(),
+    )
+    row.generation, row.issued_at = generation, issued_at
+    row.lookup_hash, row.lookup_hash_next = lookup(code), lookup_next(code)
+    row.sealed_code = cipher.seal(code.encode(), CODE_PURPOSE, row.pk)
+    row.save(
+        update_fields=[
+            "generation", "issued_at", "lookup_hash", "lookup_hash_next", "sealed_code"
+        ]
+    )  # fmt: skip
+
+
 def _row(
     event: UserSubscribed | AccessCodeRestored, code: str, issued_at: datetime
 ) -> dict[str, Any]:
@@ -104,6 +119,15 @@ def _row(
         "lookup_hash_next": lookup_next(code),
         "sealed_code": cipher.seal(code.encode(), CODE_PURPOSE, event.subscription_id),
         "issued_at": believed(issued_at),
+        **(_restored(event) if isinstance(event, AccessCodeRestored) else {}),
+    }
+
+
+def _restored(event: AccessCodeRestored) -> dict[str, int]:
+    return {
+        "generation": event.generation,
+        "uses": event.uses_made,
+        "suspension_version": event.suspension_version,
     }
 
 

@@ -13,12 +13,13 @@ from admit_one.messaging.their_clock import believed
 from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeCreated,
+    AccessCodeReplaced,
     AccessCodeRevoked,
     SubscriptionCancelled,
     UserSubscribed,
 )
 
-from . import codes
+from . import codes, terms
 from .mails import access_code_mail
 from .models import AccessCode, Revocation
 
@@ -29,6 +30,23 @@ class Issued(NamedTuple):
     code: str
     user_id: str
     issued_at: datetime
+    generation: int = 1
+
+    def reply(self, subscription_id: UUID) -> AccessCodeCreated | AccessCodeReplaced:
+        """What reports this code to the payment side."""
+        if self.generation > 1:
+            return AccessCodeReplaced(
+                subscription_id=subscription_id,
+                generation=self.generation,
+                access_code=self.code,
+                issued_at=self.issued_at,
+            )
+        return AccessCodeCreated(
+            subscription_id=subscription_id,
+            user_id=self.user_id,
+            access_code=self.code,
+            issued_at=self.issued_at,
+        )
 
 
 def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rejected]:
@@ -41,23 +59,26 @@ def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rej
     for message in messages:
         requests.setdefault(message.data.subscription_id, message.data)
     issued = _issue(requests)
-    replies, rejected = [], []
+    entitled, rejected = [], []
     for message in messages:
         event = message.data
-        code, user_id, issued_at = issued[event.subscription_id]
-        if event.user_id != user_id:
+        if event.user_id == issued[event.subscription_id].user_id:
+            entitled.append(message)
+        else:
             reason = f"subscription {event.subscription_id} has its code for another user"
             rejected.append(Rejected(message, reason))
-            continue
-        reply = AccessCodeCreated(
-            subscription_id=event.subscription_id,
-            user_id=user_id,
-            access_code=code,
-            issued_at=issued_at,
-        )
-        replies.append(message.follow(reply))
-    publish(*replies)
+    publish(
+        *(m.follow(issued[m.data.subscription_id].reply(m.data.subscription_id)) for m in entitled)
+    )
+    _keep_terms([message for message in entitled if message.data.version])
     return rejected
+
+
+def _keep_terms(messages: Sequence[Envelope[UserSubscribed]]) -> None:
+    """Keep the terms that came with the requests, and confirm them."""
+    if messages:
+        versions = terms.keep(message.data for message in messages)
+        publish(*(m.follow(terms.applied(m.data, versions)) for m in messages))
 
 
 def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> None:
@@ -69,7 +90,7 @@ def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> 
     cancelled = {
         message.data.subscription_id: believed(message.data.cancelled_at) for message in messages
     }
-    bulk.insert_new(
+    new = bulk.insert_new(
         Revocation,
         [
             {"access_code_id": subscription, "cancelled_at": cancelled_at, "revoked_at": now}
@@ -78,6 +99,13 @@ def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> 
         conflict=["access_code_id"],
         returning=["access_code_id"],
     )
+    if len(new) < len(cancelled):  # those that an operator revoked here before have no time
+        bulk.update_from(
+            Revocation,
+            [{"access_code_id": pk, "cancelled_at": at} for pk, at in sorted(cancelled.items())],
+            key="access_code_id",
+            only_where_null="cancelled_at",
+        )
     revoked = Revocation.objects.in_bulk(list(cancelled))
     replies = (
         message.follow(
@@ -104,6 +132,6 @@ def _issue(requests: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
         for subscription, code in drafts.items()
         if subscription in new
     } | {
-        subscription: Issued(row.code, row.user_id, row.issued_at)
+        subscription: Issued(row.code, row.user_id, row.issued_at, row.generation)
         for subscription, row in known.items()
     }

@@ -25,7 +25,8 @@ def of(subject: str) -> Iterator[Step | Wait | str]:
     except ValueError:
         return
     for revocation in Revocation.objects.filter(pk=subscription):
-        yield Step(revocation.revoked_at, "code revoked: its subscription was cancelled")
+        by = "its subscription was cancelled" if revocation.cancelled_at else "by an operator"
+        yield Step(revocation.revoked_at, f"code revoked: {by}")
     code = AccessCode.objects.filter(pk=subscription).first()
     if code is None:
         return

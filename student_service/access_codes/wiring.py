@@ -4,7 +4,7 @@ from admit_one.sealing import Keyring, Sealed
 
 from shared_contracts import events
 
-from . import codes, metrics, services, tasks, timeline
+from . import codes, metrics, services, tasks, terms, timeline
 from .mails import mailboxes
 from .models import CODE_PURPOSE, RECIPIENT_PURPOSE, AccessCode, MailIntent
 from .reconciliation import digests, grants, restoring
@@ -12,6 +12,7 @@ from .reconciliation import digests, grants, restoring
 HANDLERS = {
     events.UserSubscribed: services.issue_access_codes,
     events.SubscriptionCancelled: services.revoke_access_codes,
+    events.AccessTermsChanged: terms.apply_terms,
     events.AccessChecksumRequested: digests.report_checksums,
     events.AccessDigestRequested: digests.report_digests,
     events.AccessGrantsRequested: grants.queue,

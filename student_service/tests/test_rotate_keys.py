@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from access_codes import codes
+from access_codes import admission
 from access_codes.models import AccessCode, MailIntent
 from admit_one.messaging.testing import an_envelope, deliver
 from admit_one.sealing import canaries, cipher, rotation
@@ -54,7 +54,7 @@ def rotate_keys() -> str:
 
 
 def found(every: list[str]) -> list[str | None]:
-    rows = [codes.find(code.lower()) for code in every]
+    rows = [admission.look_up(code.lower()).row for code in every]
     return [None if row is None else row.code for row in rows]
 
 

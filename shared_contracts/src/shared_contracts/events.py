@@ -11,7 +11,16 @@ from typing import Annotated
 from uuid import UUID
 
 from admit_one.contract import Event
-from admit_one.contract.fields import Amount, Currency, Email, Moment, UserId, Uuid, Visible
+from admit_one.contract.fields import (
+    MAX_AMOUNT,
+    Amount,
+    Currency,
+    Email,
+    Moment,
+    UserId,
+    Uuid,
+    Visible,
+)
 from admit_one.contract.sealed import Sealed
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,6 +43,41 @@ ACTIVE, REVOKED = "active", "revoked"
 """States of a code in an `access_digest`; `REVOKED` also stands for the code in a checksum."""
 
 
+MAX_USES = 1_000_000
+
+Generation = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
+"""1 for the first code of a subscription; each code that replaces another counts one more."""
+
+
+def _is_absent(value: object) -> bool:
+    return value is None or value is False or value == 0
+
+
+def _is_first(generation: int) -> bool:
+    return generation == 1
+
+
+class Terms(Event):
+    """Base of the events that carry the terms of an access: all that can be changed and undone.
+
+    The payment side raises `version` with each change. A reader keeps the terms with the highest
+    version, so their order does not matter. Without terms (`version` 0) a code is valid for good.
+    """
+
+    about = "subscription_id"
+
+    version: int = Field(
+        default=0, ge=0, le=MAX_AMOUNT, strict=True, exclude_if=_is_absent, examples=[0]
+    )
+    valid_from: Moment | None = Field(default=None, exclude_if=_is_absent)
+    valid_until: Moment | None = Field(default=None, exclude_if=_is_absent)
+    """When the code stops working; this moment is no longer included."""
+    uses: int | None = Field(default=None, ge=1, le=MAX_USES, strict=True, exclude_if=_is_absent)
+    """How often the code may be redeemed; none for any number."""
+    suspended: bool = Field(default=False, strict=True, exclude_if=_is_absent, examples=[False])
+    """Whether the payment side suspends the access, such as for a payment that is long due."""
+
+
 class Paid(Event):
     """Base of the events that carry what was paid. `amount` is in minor units of `currency`.
 
@@ -52,7 +96,19 @@ class Paid(Event):
     occurred_at: Moment
 
 
-class UserSubscribed(Paid):
+class AccessState(Terms):
+    """Base of the events by which one side gives back to the other what it has lost."""
+
+    generation: Generation = Field(default=1, exclude_if=_is_first)
+    uses_made: int = Field(default=0, ge=0, le=MAX_AMOUNT, strict=True, exclude_if=_is_absent)
+    suspension_version: int = Field(
+        default=0, ge=0, le=MAX_AMOUNT, strict=True, exclude_if=_is_absent
+    )
+    suspended_by_operator: bool = Field(default=False, strict=True, exclude_if=_is_absent)
+    """As in `access_suspension_changed`."""
+
+
+class UserSubscribed(Paid, Terms):
     """A subscription was paid. `amount` is in minor units of `currency` (ISO 4217)."""
 
     type = "user_subscribed"
@@ -73,6 +129,29 @@ class SubscriptionCancelled(Event):
     cancelled_at: Moment
 
 
+class AccessTermsChanged(Terms):
+    """The terms of an access have changed: its time, its uses, or whether it is suspended."""
+
+    type = "access_terms_changed"
+    producer = "payment_service"
+    signed = False
+
+    subscription_id: Uuid
+    version: int = Field(ge=1, le=MAX_AMOUNT, strict=True, examples=[2])
+
+
+class AccessTermsApplied(Event):
+    """The student side has the terms of this version, or later ones."""
+
+    type = "access_terms_applied"
+    producer = "student_service"
+    signed = False
+    about = "subscription_id"
+
+    subscription_id: Uuid
+    version: int = Field(ge=1, le=MAX_AMOUNT, strict=True, examples=[2])
+
+
 class AccessCodeCreated(Event):
     """A subscription has an access code. If this is sent again, the code is the same."""
 
@@ -89,8 +168,59 @@ class AccessCodeCreated(Event):
     issued_at: Moment
 
 
+class AccessCodeReplaced(Event):
+    """A subscription has another code, and the codes before it no longer work.
+
+    The reader keeps the code with the highest generation. `access_code_created` has the first.
+    """
+
+    type = "access_code_replaced"
+    producer = "student_service"
+    about = "subscription_id"
+    signed = False
+    sealed_for = "payment_service"
+    sensitive = frozenset({"access_code"})
+
+    subscription_id: Uuid
+    generation: Annotated[Generation, Field(ge=2, examples=[2])]
+    access_code: Sealed[Code]
+    issued_at: Moment
+
+
+class AccessCodeRedeemed(Event):
+    """A code was redeemed. `uses` counts all of its subscription, so the highest is the latest."""
+
+    type = "access_code_redeemed"
+    producer = "student_service"
+    signed = False
+    about = "subscription_id"
+
+    subscription_id: Uuid
+    uses: int = Field(ge=1, le=MAX_AMOUNT, strict=True, examples=[1])
+    redeemed_at: Moment
+
+
+class AccessSuspensionChanged(Event):
+    """An operator of the student side has suspended an access, or lifted that again.
+
+    The reader keeps the highest `version`.
+    """
+
+    type = "access_suspension_changed"
+    producer = "student_service"
+    signed = False
+    about = "subscription_id"
+
+    subscription_id: Uuid
+    version: int = Field(ge=1, le=MAX_AMOUNT, strict=True, examples=[1])
+    suspended: bool = Field(strict=True, examples=[True])
+
+
 class AccessCodeRevoked(Event):
-    """The code of a cancelled subscription no longer works, even if it is only issued later."""
+    """A code no longer works, even if it is only issued later.
+
+    Its subscription was cancelled, or an operator of the student side has revoked it.
+    """
 
     type = "access_code_revoked"
     producer = "student_service"
@@ -134,6 +264,10 @@ class DigestEntry(BaseModel):
     """`ACTIVE` or `REVOKED`; other states may follow."""
     digest: str = Field(pattern=r"^[0-9a-f]{32}$")
     """The `code_digest` of the code."""
+    generation: Generation = Field(default=1, exclude_if=_is_first)
+    """Of two codes that differ, the one of the higher generation works."""
+    version: int = Field(default=0, ge=0, le=MAX_AMOUNT, strict=True, exclude_if=_is_absent)
+    """The version of the terms; 0 if there are none."""
 
 
 def code_digest(subscription_id: UUID, access_code: str) -> str:
@@ -144,12 +278,16 @@ def code_digest(subscription_id: UUID, access_code: str) -> str:
     return hashlib.sha256(f"{subscription_id}:{access_code}".encode()).hexdigest()[:32]
 
 
-def codes_checksum(codes: Iterable[tuple[UUID, str]]) -> str:
+def codes_checksum(codes: Iterable[tuple[UUID, str, int]]) -> str:
     """The first 16 bytes of SHA-256 over a line `subscription id:code` for each, in hex.
 
-    Sorted as in a page of digests; `REVOKED` in place of a revoked code.
+    Where there are terms, `:` and their version follow. Sorted as in a page of digests. A revoked
+    code is `REVOKED`, without a version.
     """
-    lines = "".join(f"{subscription_id}:{code}\n" for subscription_id, code in codes)
+    lines = "".join(
+        f"{subscription_id}:{code}:{version}\n" if version else f"{subscription_id}:{code}\n"
+        for subscription_id, code, version in codes
+    )
     return hashlib.sha256(lines.encode()).hexdigest()[:32]
 
 
@@ -233,7 +371,7 @@ class AccessGrantsRequested(Event):
     subscription_ids: tuple[Uuid, ...] = Field(min_length=1, max_length=MAX_GRANTS)
 
 
-class AccessGrantReported(Paid):
+class AccessGrantReported(Paid, AccessState):
     """All that the student side knows about a subscription and its code."""
 
     type = "access_grant_reported"
@@ -245,8 +383,10 @@ class AccessGrantReported(Paid):
     run_id: Uuid
     access_code: Sealed[Code]
     issued_at: Moment
-    cancelled_at: Moment | None = Field(default=None, exclude_if=lambda value: value is None)
+    cancelled_at: Moment | None = Field(default=None, exclude_if=_is_absent)
     """When the subscription was cancelled, if it was; its code is then revoked."""
+    revoked_at: Moment | None = Field(default=None, exclude_if=_is_absent)
+    """When an operator of the student side revoked the code, if it is not cancelled."""
 
 
 class AccessGrantsDelayed(Event):
@@ -262,7 +402,7 @@ class AccessGrantsDelayed(Event):
     """When the next ones are reported, at the earliest."""
 
 
-class AccessCodeRestored(Paid):
+class AccessCodeRestored(Paid, AccessState):
     """The code of a subscription that the student side has lost."""
 
     type = "access_code_restored"

@@ -13,6 +13,10 @@ PAYMENT = Service(
     "payment_service",
     handles=(
         events.AccessCodeCreated,
+        events.AccessCodeReplaced,
+        events.AccessCodeRedeemed,
+        events.AccessTermsApplied,
+        events.AccessSuspensionChanged,
         events.AccessCodeRevoked,
         events.AccessCodeUndeliverable,
         events.AccessChecksum,
@@ -26,6 +30,7 @@ STUDENT = Service(
     handles=(
         events.UserSubscribed,
         events.SubscriptionCancelled,
+        events.AccessTermsChanged,
         events.AccessChecksumRequested,
         events.AccessDigestRequested,
         events.AccessGrantsRequested,

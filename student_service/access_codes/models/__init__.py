@@ -1,7 +1,12 @@
 from .access_code import CODE_PURPOSE as CODE_PURPOSE
 from .access_code import PAID as PAID
 from .access_code import AccessCode as AccessCode
-from .access_code import Revocation as Revocation
+from .access_code import ReplacedCode as ReplacedCode
+from .access_code import access_id as access_id
+from .admission import Redemption as Redemption
+from .admission import Revocation as Revocation
+from .admission import Suspension as Suspension
+from .admission import Terms as Terms
 from .grants import AnsweredRun as AnsweredRun
 from .grants import HourOfGrants as HourOfGrants
 from .grants import WaitingGrant as WaitingGrant

@@ -1,9 +1,10 @@
-"""Codes, sealed, and their revocations."""
+"""Codes, sealed; of each subscription the one that works, and hashes of those before it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from admit_one.sealing import cipher
 from django.db import models
@@ -13,6 +14,11 @@ CODE_PURPOSE = "access-code"
 
 PAID = ("user_id", "plan", "amount", "currency", "occurred_at")
 """The fields of what was paid that the events and the columns share."""
+
+
+def access_id(subscription_id: UUID, generation: int) -> str:
+    """What names one code: its subscription and its generation."""
+    return f"{subscription_id}.{generation}"
 
 
 class AccessCodeQuerySet(models.QuerySet["AccessCode"]):
@@ -34,7 +40,10 @@ class AccessCodeQuerySet(models.QuerySet["AccessCode"]):
 
 
 class AccessCode(models.Model):
-    """The code of a subscription. The primary key ensures that there is only one."""
+    """The code of a subscription. The primary key ensures that there is only one.
+
+    A code that is replaced becomes a `ReplacedCode`, and its successor stands in this row.
+    """
 
     subscription_id = models.UUIDField(primary_key=True)
     user_id = models.CharField(max_length=64)
@@ -45,10 +54,26 @@ class AccessCode(models.Model):
     )
     sealed_code = models.BinaryField(help_text="the code, sealed")
     issued_at = models.DateTimeField()
+    generation = models.PositiveIntegerField(
+        default=1, db_default=1, help_text="1, and one more for each code that replaces another"
+    )
+    uses = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="redemptions of all generations"
+    )
+    suspension_version = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="how often an operator suspended it, or lifted that"
+    )
     # Kept so that the payment side can restore lost subscriptions.
     amount = models.BigIntegerField(help_text="in minor units of the currency")
     currency = models.CharField(max_length=3, help_text="ISO 4217")
     occurred_at = models.DateTimeField(help_text="when it was paid")
+
+    # Only of rows that `admission.with_state` reads:
+    is_suspended: bool
+    checked_at: datetime
+    # Only of rows that `reconciliation.access_state.with_suspensions` reads:
+    by_payment: bool
+    by_operator: bool
 
     objects = AccessCodeQuerySet.as_manager()
 
@@ -68,6 +93,11 @@ class AccessCode(models.Model):
         return f"code of {self.subscription_id}"
 
     @property
+    def access_id(self) -> str:
+        """The code's id, which shows nothing of the code."""
+        return access_id(self.subscription_id, self.generation)
+
+    @property
     def code(self) -> str:
         """The code in clear. Raises `Unsealable` if its key is gone."""
         return cipher.unseal(self.sealed_code, CODE_PURPOSE, self.subscription_id).decode()
@@ -77,24 +107,28 @@ class AccessCode(models.Model):
         """Takes one query, unless `revocation` was selected."""
         return hasattr(self, "revocation")
 
+    @property
+    def has_terms(self) -> bool:
+        """Takes one query, unless `terms` was selected."""
+        return hasattr(self, "terms")
 
-class Revocation(models.Model):
-    """The code of a cancelled subscription no longer works.
 
-    A separate row without a foreign key constraint, because the cancellation may be handled before
-    the code is issued.
-    """
+class ReplacedCode(models.Model):
+    """A code that another one has replaced. Only its hashes are kept, so that it is recognised."""
 
-    access_code = models.OneToOneField(
-        AccessCode,
-        primary_key=True,
-        db_column="subscription_id",
-        db_constraint=False,
-        on_delete=models.DO_NOTHING,
-        related_name="revocation",
-    )
-    cancelled_at = models.DateTimeField(help_text="as the payment side reports it")
-    revoked_at = models.DateTimeField()
+    id = models.BigAutoField(primary_key=True)
+    subscription_id = models.UUIDField()
+    generation = models.PositiveIntegerField()
+    lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="keyed hash of the code")
+    lookup_hash_next = models.BinaryField(max_length=32, null=True, unique=True)
+    replaced_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["subscription_id", "generation"], name="replaced_code_once"
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"revocation of {self.access_code_id}"
+        return f"code {access_id(self.subscription_id, self.generation)}"

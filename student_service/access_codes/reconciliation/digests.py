@@ -24,8 +24,8 @@ from access_codes.models import CODE_PURPOSE, AccessCode
 
 from . import answered
 
-Row = tuple[UUID, bytes | memoryview, UUID | None]
-"""The subscription, its sealed code, and itself again if the code was revoked."""
+Row = tuple[UUID, bytes | memoryview, UUID | None, int | None]
+"""The subscription, its sealed code, itself again if the code was revoked, the terms' version."""
 
 UNREADABLE = "0" * 32
 """The digest of a code that cannot be unsealed; the payment side then sees a difference."""
@@ -56,7 +56,7 @@ def report_checksums(messages: Sequence[Envelope[AccessChecksumRequested]]) -> l
 def _checksum(request: AccessChecksumRequested) -> AccessChecksum:
     paid = AccessCode.objects.paid_between(request.since, request.until, request.after)
     # These are all codes of the window, so each column and each object of Python counts.
-    rows = paid.values_list("subscription_id", "sealed_code", "revocation")
+    rows = paid.values_list("subscription_id", "sealed_code", "revocation", "terms__version")
     rows = rows[: request.limit + 1]
     page: list[Row] = list(rows.iterator(chunk_size=request.limit + 1))
     more = len(page) > request.limit
@@ -74,9 +74,12 @@ def _position(subscription_id: UUID) -> Position:
     return Position(occurred_at=paid, subscription_id=subscription_id)
 
 
-def _codes(page: Sequence[Row]) -> Iterator[tuple[UUID, str]]:
-    for subscription_id, sealed, revocation in page:
-        yield subscription_id, _code(sealed, subscription_id) if revocation is None else REVOKED
+def _codes(page: Sequence[Row]) -> Iterator[tuple[UUID, str, int]]:
+    for subscription_id, sealed, revocation, version in page:
+        if revocation is None:
+            yield subscription_id, _code(sealed, subscription_id), version or 0
+        else:
+            yield subscription_id, REVOKED, 0
 
 
 def _code(sealed: bytes | memoryview, subscription_id: UUID) -> str:
@@ -88,7 +91,7 @@ def _code(sealed: bytes | memoryview, subscription_id: UUID) -> str:
 
 def _page(request: AccessDigestRequested) -> AccessDigest:
     paid = AccessCode.objects.paid_between(request.since, request.until, request.after)
-    rows = list(paid.select_related("revocation")[: request.limit + 1])
+    rows = list(paid.select_related("revocation", "terms")[: request.limit + 1])
     page, more = rows[: request.limit], rows[request.limit :]
     return AccessDigest(
         run_id=request.run_id,
@@ -104,4 +107,10 @@ def _entry(row: AccessCode) -> DigestEntry:
     except cipher.Unsealable:
         digest = UNREADABLE
     state = REVOKED if row.is_revoked else ACTIVE
-    return DigestEntry(subscription_id=row.subscription_id, state=state, digest=digest)
+    return DigestEntry(
+        subscription_id=row.subscription_id,
+        state=state,
+        digest=digest,
+        generation=row.generation,
+        version=row.terms.version if row.has_terms else 0,
+    )

@@ -19,7 +19,7 @@ from shared_contracts.events import AccessCodeRestored, AccessGrantReported, Acc
 
 from access_codes.models import PAID, AccessCode, AnsweredRun, WaitingGrant
 
-from . import answered
+from . import access_state, answered
 
 logger = EventLogger(__name__)
 
@@ -99,7 +99,8 @@ def _rows(message: Cause, subscriptions: Collection[UUID]) -> Iterable[dict[str,
 def with_codes(subscriptions: Iterable[UUID]) -> dict[UUID, AccessCode]:
     """Those of these subscriptions that have codes, with all that a grant needs."""
     rows = AccessCode.objects.filter(pk__in=set(subscriptions))
-    return rows.select_related("revocation").prefetch_related("mails").in_bulk()
+    related = rows.select_related("revocation", "terms").prefetch_related("mails")
+    return access_state.with_suspensions(related).in_bulk()
 
 
 def grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
@@ -120,5 +121,7 @@ def grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
         access_code=code,
         issued_at=row.issued_at,
         cancelled_at=row.revocation.cancelled_at if row.is_revoked else None,
+        revoked_at=row.revocation.revoked_at if row.is_revoked else None,
+        **access_state.of(row),
         **{name: getattr(row, name) for name in PAID},
     )

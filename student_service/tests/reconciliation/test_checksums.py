@@ -36,7 +36,7 @@ def checksums(**changes: Any) -> list[AccessChecksum]:
 
 def of(ids: Sequence[UUID]) -> str:
     codes = AccessCode.objects.in_bulk(list(ids))
-    return codes_checksum((i, codes[i].code) for i in ids)
+    return codes_checksum((i, codes[i].code, 0) for i in ids)
 
 
 def test_the_pages_cover_each_code_once_in_the_order_of_payment() -> None:
@@ -64,7 +64,7 @@ def test_a_revoked_and_an_unreadable_code_have_words_of_their_own() -> None:
     [page] = checksums(limit=3)
 
     code = AccessCode.objects.get(pk=fine).code
-    words = zip(ids, [REVOKED, "0" * 32, code], strict=True)
+    words = zip(ids, [REVOKED, "0" * 32, code], [0] * 3, strict=True)
     assert (page.checksum, page.next) == (codes_checksum(words), None)
 
 

@@ -1,0 +1,143 @@
+"""What operators do about one code: suspend it, lift that, revoke it, or replace it.
+
+Each act names the code by its generation, so that a repeated request does not act on the next code.
+Each is on record, and is idempotent: done again, it changes nothing and records nothing.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from admit_one.acts.models import Act
+from admit_one.logs import EventLogger
+from admit_one.messaging import Envelope, publish
+from django.db import transaction
+from django.utils import timezone
+from shared_contracts.events import (
+    AccessCodeReplaced,
+    AccessCodeRevoked,
+    AccessSuspensionChanged,
+)
+
+from . import codes
+from .mails import access_code_mail
+from .models import AccessCode, Revocation, Suspension
+
+logger = EventLogger(__name__)
+
+OPERATOR = Suspension.Maker.OPERATOR
+
+
+class NotPossible(Exception):
+    """There is no such code, or what it has become does not allow this."""
+
+
+@transaction.atomic
+def suspend(subscription_id: UUID, generation: int, *, by: str | None, reason: str) -> AccessCode:
+    """Let the code let in nobody until `reinstate`. Raises `NotPossible`."""
+    row = _locked(subscription_id, generation, "suspended")
+    _, is_new = Suspension.objects.get_or_create(
+        subscription_id=row.pk, maker=OPERATOR, defaults={"since": timezone.now()}
+    )
+    if is_new:
+        _report_suspension(row, suspended=True)
+        _record(row, "suspend", by, reason)
+    return row
+
+
+@transaction.atomic
+def reinstate(subscription_id: UUID, generation: int, *, by: str | None, reason: str) -> AccessCode:
+    """Lift what `suspend` did; a suspension by the payment side stays. Raises `NotPossible`."""
+    row = _locked(subscription_id, generation, "reinstated")
+    lifted, _ = Suspension.objects.filter(subscription_id=row.pk, maker=OPERATOR).delete()
+    if lifted:
+        _report_suspension(row, suspended=False)
+        _record(row, "reinstate", by, reason)
+    return row
+
+
+@transaction.atomic
+def revoke(subscription_id: UUID, generation: int, *, by: str | None, reason: str) -> AccessCode:
+    """Let the code let in nobody any more, for good. Raises `NotPossible`."""
+    row = _locked(subscription_id, generation, "revoked")
+    revocation, is_new = Revocation.objects.get_or_create(
+        access_code_id=row.pk, defaults={"revoked_at": timezone.now()}
+    )
+    if is_new:
+        revoked = AccessCodeRevoked(subscription_id=row.pk, revoked_at=revocation.revoked_at)
+        publish(Envelope.of(revoked))
+        _record(row, "revoke", by, reason)
+    return row
+
+
+@transaction.atomic
+def replace(subscription_id: UUID, generation: int, *, by: str | None, reason: str) -> AccessCode:
+    """Issue the next code of a subscription, mail it, and let this one let in nobody any more.
+
+    Uses, terms and suspensions stay as they are. Raises `NotPossible`.
+    """
+    row = _row(subscription_id, generation)
+    if generation < row.generation:
+        return row  # it is replaced already
+    if Revocation.objects.filter(pk=row.pk).exists():
+        raise NotPossible(f"the code of {row.pk} is revoked, so it cannot be replaced")
+    now, code = timezone.now(), codes.make()
+    codes.replace(row, code, row.generation + 1, now)
+    access_code_mail.write_again(row)
+    publish(
+        Envelope.of(
+            AccessCodeReplaced(
+                subscription_id=row.pk,
+                generation=row.generation,
+                access_code=code,
+                issued_at=now,
+            )
+        )
+    )
+    _record(row, "replace", by, reason)
+    return row
+
+
+def _row(subscription_id: UUID, generation: int) -> AccessCode:
+    """The current code of the subscription, locked. Raises `NotPossible`."""
+    row = AccessCode.objects.select_for_update().filter(pk=subscription_id).first()
+    if row is None or generation > row.generation:
+        raise NotPossible(f"there is no code {subscription_id}.{generation}")
+    return row
+
+
+def _locked(subscription_id: UUID, generation: int, what: str) -> AccessCode:
+    row = _row(subscription_id, generation)
+    if generation < row.generation:
+        raise NotPossible(
+            f"code {subscription_id}.{generation} was replaced, so it cannot be {what}; "
+            f"the code that works now is {row.access_id}"
+        )
+    return row
+
+
+def _report_suspension(row: AccessCode, *, suspended: bool) -> None:
+    row.suspension_version += 1
+    row.save(update_fields=["suspension_version"])
+    changed = AccessSuspensionChanged(
+        subscription_id=row.pk, version=row.suspension_version, suspended=suspended
+    )
+    publish(Envelope.of(changed))
+
+
+def _record(row: AccessCode, action: str, by: str | None, reason: str) -> None:
+    act = Act.draft(
+        "access_codes",
+        action,
+        by=by,
+        reason=reason,
+        target=row.access_id,
+        subject=str(row.pk),
+        facts={"generation": row.generation, "uses": row.uses},
+        result="done",
+    )
+    act.save()
+    logger.warning(
+        "code_operated", "{action} {code} by {by}: {reason}",
+        action=action, code=row, by=act.by, reason=act.reason,
+    )  # fmt: skip
