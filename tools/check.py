@@ -24,7 +24,8 @@ from .system.backends import Backends
 from .system.commands import ROOT, SERVICES
 from .system.system import System
 
-UV = [sys.executable, "-m", "uv"]
+# A cache of our own: a home may be one that nobody can write to.
+UV = [sys.executable, "-m", "uv", "--cache-dir", str(ROOT / "var" / "uv")]
 MYPY = [sys.executable, "-m", "mypy", "--strict"]
 EXPORT = ["export", "--frozen", "--all-packages", "--no-emit-workspace", "--no-header", "--quiet"]
 REQUIREMENTS = ROOT / "requirements.txt"

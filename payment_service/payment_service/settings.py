@@ -13,6 +13,9 @@ class PaymentEnvironment(ServiceEnvironment, ApiEnvironment):
     RECONCILE_AFTER: Annotated[int, whole(0 if development() else 900, 86_400)] = 900
     """Seconds within which a paid subscription must get its code; newer ones are not compared."""
 
+    GRACE_DAYS: Annotated[int, whole(0, 365)] = 7
+    """Days for which the code of a subscription that is past due still works."""
+
 
 environment = PaymentEnvironment.read()
 
@@ -43,3 +46,4 @@ TASKS_BROKER_URL = environment.TASKS_BROKER_URL
 
 RECONCILE_DAYS = environment.RECONCILE_DAYS
 RECONCILE_AFTER = environment.RECONCILE_AFTER
+GRACE_DAYS = environment.GRACE_DAYS

@@ -12,10 +12,9 @@ urlpatterns = [
         views.SubscriptionDetail.as_view(),
         name="subscription",
     ),
-    path(
-        "v1/subscriptions/<str:subscription_id>/cancel",
-        views.Cancellation.as_view(),
-        name="cancel",
+    *(
+        path(f"v1/subscriptions/<str:subscription_id>/{name}", view.as_view(), name=name)
+        for name, view in views.CHANGES.items()
     ),
 ]
 

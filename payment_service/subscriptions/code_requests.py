@@ -81,6 +81,14 @@ def revoke_at_once(subscriptions: Collection[UUID]) -> None:
     request_at_once(locked)
 
 
+def apply_at_once(subscriptions: Collection[UUID]) -> None:
+    """Request again that the terms be applied, even those confirmed before, in a transaction."""
+    living = Subscription.objects.filter(id__in=subscriptions, cancelled_at__isnull=True)
+    locked = list(living.order_by("id").select_for_update().values_list("id", flat=True))
+    Subscription.objects.filter(id__in=locked).update(terms_applied=0)
+    request_at_once(locked)
+
+
 def _update(subscriptions: Sequence[Subscription], columns: Sequence[str]) -> None:
     bulk.update_from(
         Subscription,

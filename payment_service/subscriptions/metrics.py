@@ -42,7 +42,12 @@ def open_subscriptions() -> Iterator[Metric]:
     yield counted(
         "subscriptions_without_code",
         "Subscriptions that wait for their access code",
-        waiting.filter(cancelled_at__isnull=True),
+        waiting.filter(cancelled_at__isnull=True, access_code__isnull=True),
+    )
+    yield counted(
+        "subscriptions_terms_not_applied",
+        "Subscriptions whose code does not work by their latest terms yet",
+        waiting.filter(cancelled_at__isnull=True, access_code__isnull=False),
     )
     oldest = waiting.filter(cancelled_at__isnull=False).aggregate(at=Min("cancelled_at"))["at"]
     yield GaugeMetricFamily(

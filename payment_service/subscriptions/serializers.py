@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from admit_one.contract import patterns
 from admit_one.logs import EventLogger
 from admit_one.web import MailAddress, StrictSerializer, VisibleText, WholeNumber, openapi
 from rest_framework import serializers
-from shared_contracts.events import CODE_PATTERN
+from rest_framework.exceptions import ErrorDetail
+from shared_contracts.events import CODE_PATTERN, MAX_USES
 
 from . import metrics
 from .currencies import AS_OF, CURRENCIES
@@ -61,6 +62,55 @@ class CurrencyField(VisibleText):
         return code
 
 
+class Time(serializers.CharField):
+    """A date, time and offset as in RFC 3339."""
+
+    default_error_messages = {  # noqa: RUF012
+        "time": "expected a date, time and offset as in RFC 3339, such as 2026-01-02T03:04:05Z"
+    }
+
+    def to_internal_value(self, data: Any) -> datetime:  # type: ignore[override]
+        if not isinstance(data, str) or not re.fullmatch(patterns.TIMESTAMP, data):
+            self.fail("time")
+        try:
+            return datetime.fromisoformat(data.upper().replace("Z", "+00:00")).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail("time")
+
+
+class ReasonField(serializers.CharField):
+    """Why something is done, in one line."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            required=False,
+            max_length=300,
+            trim_whitespace=False,
+            help_text="why; kept and shown as `reason`",
+        )
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        reason = super().to_internal_value(data)
+        if not reason.isprintable():
+            self.fail("invalid")
+        return reason
+
+
+class Ending(StrictSerializer):
+    """Why a subscription is cancelled, refunded or past due."""
+
+    reason = ReasonField()
+
+
+class Renewal(StrictSerializer):
+    """Until when a subscription is paid now."""
+
+    valid_until = Time(allow_null=True, help_text="exclusive; null if the subscription has no end")
+    reason = ReasonField()
+
+
 class NewSubscription(StrictSerializer):
     """A paid subscription to record."""
 
@@ -74,6 +124,26 @@ class NewSubscription(StrictSerializer):
         help_text=f"ISO 4217, list one as of {AS_OF}, without metals, units of account and codes "
         "for tests and for none"
     )
+    valid_from = Time(
+        required=False, allow_null=True, help_text="when the code begins to work; null: at once"
+    )
+    valid_until = Time(
+        required=False, allow_null=True, help_text="when it stops to, exclusive; null: never"
+    )
+    uses = WholeNumber(
+        min_value=1,
+        max_value=MAX_USES,
+        required=False,
+        allow_null=True,
+        help_text="how often it can be redeemed; null: any number of times",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        begin, end = attrs.get("valid_from"), attrs.get("valid_until")
+        if begin is not None and end is not None and end <= begin:
+            expected = ErrorDetail("expected a time after valid_from", code="invalid")
+            raise serializers.ValidationError({"valid_until": [expected]})
+        return attrs
 
 
 new_subscription = NewSubscription()
@@ -104,8 +174,12 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     amount = WholeNumber(min_value=0, help_text="in minor units of the currency")
     currency = CurrencyField(help_text="as it was reported; the list may have changed since")
     status = serializers.ChoiceField(
-        choices=["pending", "active", "cancelled"],
-        help_text="`pending` until the code arrives, then `active`; `cancelled` is permanent",
+        choices=["pending", "active", "past_due", "expired", "cancelled", "refunded"],
+        help_text="`pending` until the code arrives, then `active`; `past_due` and `expired` end "
+        "with a renewal; `cancelled` and `refunded` are permanent",
+    )
+    reason = serializers.CharField(
+        allow_null=True, max_length=300, help_text="of the latest change; null if none was given"
     )
     access_code = serializers.RegexField(
         CODE_PATTERN,
@@ -117,7 +191,24 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
         allow_null=True, help_text="null unless the code has arrived and cannot be shown"
     )
     mail_failure = MailFailure(allow_null=True, help_text="null unless the mail was given up")
+    valid_from = serializers.DateTimeField(allow_null=True, help_text="as it was reported")
+    valid_until = serializers.DateTimeField(
+        allow_null=True, help_text="when the code stops to work; null: never"
+    )
+    uses = WholeNumber(allow_null=True, help_text="how often it can be redeemed; null: any number")
+    uses_made = WholeNumber(help_text="how often it was redeemed")
+    redeemed_at = serializers.DateTimeField(allow_null=True, help_text="the latest redemption")
+    past_due_at = serializers.DateTimeField(allow_null=True, help_text="null unless past due")
+    suspended = serializers.BooleanField(
+        help_text="whether the code is suspended: it was past due for too long, or an operator of "
+        "the student service has suspended it"
+    )
+    terms_applied = serializers.BooleanField(
+        help_text="whether the student service has confirmed the latest change of validity, uses "
+        "or suspension"
+    )
     created_at = serializers.DateTimeField(help_text="when it was recorded")
+    refunded_at = serializers.DateTimeField(allow_null=True, help_text="null unless refunded")
     cancelled_at = serializers.DateTimeField(allow_null=True, help_text="null unless cancelled")
     code_revoked_at = serializers.DateTimeField(
         allow_null=True, help_text="when the code was revoked; null until confirmed"
@@ -165,6 +256,16 @@ def _shown(subscription: Subscription) -> dict[str, Any]:
         "access_code": code or None,
         "access_code_failure": CODE_FAILURE if code == "" else None,
         "mail_failure": _mail_failure(subscription),
+        "reason": subscription.reason or None,
+        "valid_from": _as_text(subscription.valid_from),
+        "valid_until": _as_text(subscription.valid_until),
+        "uses": subscription.uses,
+        "uses_made": subscription.uses_made,
+        "redeemed_at": _as_text(subscription.redeemed_at),
+        "past_due_at": _as_text(subscription.past_due_at),
+        "suspended": subscription.suspended_at is not None or subscription.suspended_by_operator,
+        "terms_applied": subscription.terms_applied >= subscription.terms_version,
+        "refunded_at": _as_text(subscription.refunded_at),
         "created_at": _as_text(subscription.created_at),
         "cancelled_at": _as_text(subscription.cancelled_at),
         "code_revoked_at": _as_text(subscription.code_revoked_at),

@@ -1,9 +1,9 @@
-"""The use cases: record and cancel subscriptions, and handle the student side's replies."""
+"""The use cases: record subscriptions, and handle what the student side reports of their codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 from uuid import UUID
 
 from admit_one.database import bulk
@@ -14,41 +14,27 @@ from admit_one.messaging.their_clock import believed
 from admit_one.sealing import cipher
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeCreated,
     AccessCodeRevoked,
     AccessCodeUndeliverable,
 )
 
-from . import code_requests, metrics
-from .models import CODE_PURPOSE, Paid, Subscription
+from . import metrics
+from .models import CODE_PURPOSE, NewSubscription, Subscription
 
 logger = EventLogger(__name__)
 
 
 @transaction.atomic(savepoint=False)
-def record_subscription(*, client: str, **paid: Unpack[Paid]) -> Subscription:
+def record_subscription(*, client: str, **new: Unpack[NewSubscription]) -> Subscription:
     """Record what was paid, and request an access code."""
-    subscription = Subscription(client=client, **paid)
+    subscription = Subscription(client=client, **new)
+    if subscription.has_terms:
+        subscription.terms_changed(subscription.created_at)
     request = subscription.next_request(subscription.created_at)
     subscription.save(force_insert=True)
     publish(request)
-    return subscription
-
-
-@transaction.atomic(savepoint=False)
-def cancel_subscription(*, client: str, subscription_id: UUID) -> Subscription | None:
-    """Cancel a subscription and request that its code be revoked. Cancelling is idempotent.
-
-    Returns none if the client has no such subscription.
-    """
-    mine = Subscription.objects.of(client).select_for_update()
-    subscription = mine.filter(id=subscription_id).first()
-    if subscription is not None and subscription.cancelled_at is None:
-        now = timezone.now()
-        subscription.cancel(now)
-        code_requests.request([subscription], now)
     return subscription
 
 
@@ -88,6 +74,8 @@ def _not_attached(messages: Iterable[Envelope[AccessCodeCreated]]) -> Iterator[R
         subscription = known.get(message.data.subscription_id)
         if subscription is None:
             yield Rejected(message, f"there is no subscription {message.subject}")
+        elif subscription.code_generation > 1:
+            continue  # the code that replaced it came first
         elif subscription.code != message.data.access_code:
             logger.warning(
                 "second_code_refused",
@@ -98,24 +86,29 @@ def _not_attached(messages: Iterable[Envelope[AccessCodeCreated]]) -> Iterator[R
 
 
 def confirm_revocations(messages: Sequence[Envelope[AccessCodeRevoked]]) -> Iterator[Rejected]:
-    """Record for each cancelled subscription that its code no longer works.
+    """Record for each subscription that its code no longer works; the first time stays.
 
-    Rejects messages about subscriptions that are unknown or not cancelled.
+    It was cancelled here, or an operator of the student side has revoked its code.
+    Rejects messages about unknown subscriptions.
     """
     revoked_at = {
         message.data.subscription_id: believed(message.data.revoked_at) for message in messages
     }
-    known = Subscription.objects.filter(id__in=revoked_at, cancelled_at__isnull=False)
-    cancelled = sorted(known.values_list("id", flat=True))
     bulk.update_from(
         Subscription,
-        [{"id": row_id, "code_revoked_at": revoked_at[row_id]} for row_id in cancelled],
+        [{"id": row_id, "code_revoked_at": at} for row_id, at in sorted(revoked_at.items())],
         key="id",
         only_where_null="code_revoked_at",
     )
+    return _unknown(messages)
+
+
+def _unknown(messages: Sequence[Envelope[Any]]) -> Iterator[Rejected]:
+    ids = {message.data.subscription_id for message in messages}
+    known = set(Subscription.objects.filter(id__in=ids).values_list("id", flat=True))
     for message in messages:
-        if message.data.subscription_id not in cancelled:
-            yield Rejected(message, f"no subscription {message.subject} was cancelled here")
+        if message.data.subscription_id not in known:
+            yield Rejected(message, f"there is no subscription {message.subject}")
 
 
 def note_undeliverable_codes(

@@ -2,12 +2,17 @@
 
 from admit_one.tasks import stopping
 
-from . import code_requests
+from . import code_requests, lifecycle
 from .reconciliation import runs
 
 
 def request_again() -> None:
     while not stopping.is_set() and code_requests.request_again():
+        pass
+
+
+def suspend_overdue() -> None:
+    while not stopping.is_set() and lifecycle.suspend_overdue():
         pass
 
 

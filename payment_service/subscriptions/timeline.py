@@ -36,8 +36,17 @@ def _steps(row: Subscription) -> Iterator[Step]:
     yield Step(row.created_at, f"{paid}, client {row.client}")
     if row.code_issued_at is not None:
         yield Step(row.code_issued_at, "code issued, the student service reports")
+    if row.redeemed_at is not None:
+        uses = "once" if row.uses_made == 1 else f"{row.uses_made} times"
+        yield Step(row.redeemed_at, f"code redeemed, {uses} so far, the student service reports")
+    if row.past_due_at is not None:
+        yield Step(row.past_due_at, "past due")
+    if row.suspended_at is not None:
+        yield Step(row.suspended_at, "suspended, because it was past due for too long")
     if row.cancelled_at is not None:
         yield Step(row.cancelled_at, "cancelled")
+    if row.refunded_at is not None:
+        yield Step(row.refunded_at, "refunded")
     if row.code_revoked_at is not None:
         yield Step(row.code_revoked_at, "code revoked, the student service reports")
     if row.mail_failed_at is not None:
@@ -65,7 +74,11 @@ def _missing(row: Subscription) -> str:
     """What it is waiting for; empty if nothing."""
     if row.cancelled_at is not None:
         return "" if row.code_revoked_at else "no confirmation yet that its code is revoked"
-    return "no code yet" if row.access_code is None else ""
+    if row.access_code is None:
+        return "no code yet"
+    if row.terms_applied < row.terms_version:
+        return "no confirmation yet that its code works by the latest terms"
+    return ""
 
 
 def _unsent(row: Subscription) -> bool:

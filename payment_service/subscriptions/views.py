@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 from uuid import UUID
 
-from admit_one.web import StrictView, client_of, idempotency, openapi, paging
+from admit_one.web import StrictSerializer, StrictView, client_of, idempotency, openapi, paging
 from django.db import transaction
 from django.http import Http404
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import ParseError
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import services
+from . import lifecycle, services
 from .models import Subscription
 from .serializers import (
+    Ending,
     NewSubscription,
+    Renewal,
     SubscriptionAnswer,
     SubscriptionPage,
     new_subscription,
@@ -120,33 +127,86 @@ class SubscriptionDetail(StrictView):
         return Response(shown(subscription))
 
 
-@unstored
-class Cancellation(StrictView):
-    @extend_schema(
-        operation_id="cancel_subscription",
-        request=None,
-        parameters=[SUBSCRIPTION_ID],
-        responses={
-            202: OpenApiResponse(
-                SubscriptionAnswer, "The subscription is `cancelled`, now or since before."
-            ),
-            **openapi.problems(400, 401, 404, 413, 415, 503),
-        },
-    )
-    def post(self, request: Request, subscription_id: str) -> Response:
-        """Cancel a subscription permanently. Cancelling it again changes nothing.
+class Change(StrictView):
+    """A change of one subscription's state. Done again, it changes nothing."""
 
-        Its code no longer works once `code_revoked_at` is set.
-        """
-        if request.data != {}:
-            raise ParseError("expected no body, or {}: the path names the subscription")
+    serializer: ClassVar[StrictSerializer]
+    change: ClassVar[Callable[..., Subscription | None]]
+
+    def post(self, request: Request, subscription_id: str) -> Response:
+        given = self.serializer.run_validation(request.data)
         with transaction.atomic():  # if the answer cannot be worded, nothing has happened
-            subscription = services.cancel_subscription(
-                client=client_of(request), subscription_id=_id(subscription_id)
+            subscription = type(self).change(
+                client=client_of(request), subscription_id=_id(subscription_id), **given
             )
             if subscription is None:
                 raise Http404
             return Response(shown(subscription), status=202)
+
+
+def changes(operation: str, request: type[StrictSerializer], answer: str) -> Callable[[Any], Any]:
+    """Describes a `Change` in OpenAPI."""
+    return extend_schema_view(
+        post=extend_schema(
+            operation_id=operation,
+            request=request,
+            parameters=[SUBSCRIPTION_ID],
+            responses={
+                202: OpenApiResponse(SubscriptionAnswer, answer),
+                **openapi.problems(400, 401, 404, 409, 413, 415, 503),
+            },
+        )
+    )
+
+
+@unstored
+@changes("cancel_subscription", Ending, "The subscription is `cancelled`, now or since before.")
+class Cancellation(Change):
+    """Cancel a subscription permanently. Cancelling it again changes nothing.
+
+    Its code no longer works once `code_revoked_at` is set.
+    """
+
+    serializer, change = Ending(), lifecycle.cancel
+
+
+@unstored
+@changes("refund_subscription", Ending, "The subscription is `refunded`, now or since before.")
+class Refund(Change):
+    """Note that the money was paid back, which cancels the subscription permanently.
+
+    Its code no longer works once `code_revoked_at` is set.
+    """
+
+    serializer, change = Ending(), lifecycle.refund
+
+
+@unstored
+@changes("mark_past_due", Ending, "The subscription is `past_due`, now or since before.")
+class PastDue(Change):
+    """Note that a payment is due. The code works for some days more, and is then suspended."""
+
+    serializer, change = Ending(), lifecycle.mark_past_due
+
+
+@unstored
+@changes("renew_subscription", Renewal, "The subscription is paid until then.")
+class Renewed(Change):
+    """Note that the subscription is paid until a later time. Nothing is due any more.
+
+    An expired or suspended code works again once `terms_applied` is true.
+    """
+
+    serializer, change = Renewal(), lifecycle.renew
+
+
+CHANGES: dict[str, type[Change]] = {
+    "cancel": Cancellation,
+    "refund": Refund,
+    "past-due": PastDue,
+    "renew": Renewed,
+}
+"""By the last part of their paths."""
 
 
 def _id(text: str) -> UUID:

@@ -4,12 +4,16 @@ from admit_one.sealing import Keyring, Sealed
 
 from shared_contracts import events
 
-from . import metrics, services, tasks, timeline
+from . import access_reports, metrics, services, tasks, timeline
 from .models import CODE_PURPOSE, Subscription
 from .reconciliation import checksums, comparison, grants
 
 HANDLERS = {
     events.AccessCodeCreated: services.attach_access_codes,
+    events.AccessCodeReplaced: access_reports.attach_replaced_codes,
+    events.AccessCodeRedeemed: access_reports.note_redemptions,
+    events.AccessTermsApplied: access_reports.confirm_terms,
+    events.AccessSuspensionChanged: access_reports.note_suspensions,
     events.AccessCodeRevoked: services.confirm_revocations,
     events.AccessCodeUndeliverable: services.note_undeliverable_codes,
     events.AccessChecksum: checksums.compare_checksums,
@@ -28,5 +32,5 @@ TIMELINE = timeline.of
 METRICS = (metrics.open_subscriptions, metrics.drift)
 """Gauges computed from our rows."""
 
-SCHEDULE = {tasks.request_again: 60, tasks.reconcile: 60}
+SCHEDULE = {tasks.request_again: 60, tasks.suspend_overdue: 60, tasks.reconcile: 60}
 """Seconds between runs of each task."""

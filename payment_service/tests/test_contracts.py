@@ -6,15 +6,23 @@ import json
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
+from uuid import UUID
 
 import pytest
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.testing import deliver, published
 from admit_one.sealing import cipher
+from django.utils import timezone
 from jsonschema import Draft202012Validator
 from shared_contracts.events import AccessDigest, UserSubscribed
-from subscriptions import services
-from subscriptions.models import CODE_PURPOSE, Paid, ReconciliationRun, Subscription
+from subscriptions import lifecycle
+from subscriptions.models import (
+    CODE_PURPOSE,
+    Paid,
+    ReconciliationRun,
+    Subscription,
+    TermsOf,
+)
 from subscriptions.reconciliation import runs
 from subscriptions.serializers import NewSubscription
 
@@ -49,7 +57,7 @@ def test_the_golden_mail_failure_is_recorded() -> None:
 def test_a_cancellation_has_the_form_of_the_golden_subscription_cancelled() -> None:
     promised = json.loads(golden("subscription_cancelled"))
     subscription = a_subscription()
-    services.cancel_subscription(client="shop", subscription_id=subscription.id)
+    lifecycle.cancel(client="shop", subscription_id=subscription.id)
 
     written = json.loads(published()[-1].to_json())
     assert written.keys() == promised.keys()
@@ -60,7 +68,7 @@ def test_a_cancellation_has_the_form_of_the_golden_subscription_cancelled() -> N
 def test_the_golden_access_code_revoked_confirms_a_cancellation() -> None:
     confirmation = Envelope.from_json(golden("access_code_revoked")).data
     subscription = a_subscription()
-    services.cancel_subscription(client="shop", subscription_id=subscription.id)
+    lifecycle.cancel(client="shop", subscription_id=subscription.id)
     Subscription.objects.update(id=confirmation.subscription_id)
     deliver(golden("access_code_revoked"))
 
@@ -80,10 +88,11 @@ def test_what_is_published_has_the_form_of_the_golden_event() -> None:
 
 
 def test_api_and_events_agree_on_what_was_paid() -> None:
-    paid = set(Paid.__annotations__)
+    paid, terms = set(Paid.__annotations__), set(TermsOf.__annotations__)
+    ours = {"subscription_id", "occurred_at", "version", "suspended"}
 
-    assert set(NewSubscription().fields) == paid
-    assert UserSubscribed.model_fields.keys() == paid | {"subscription_id", "occurred_at"}
+    assert set(NewSubscription().fields) == paid | terms
+    assert UserSubscribed.model_fields.keys() == paid | terms | ours
 
 
 def test_what_is_published_fits_the_committed_schema() -> None:
@@ -191,3 +200,44 @@ def test_a_lost_code_is_published_like_the_golden_access_code_restored() -> None
     assert written["type"] == "access_code_restored"
     assert written.keys() == promised.keys()
     assert written["data"].keys() == promised["data"].keys()
+
+
+def the_golden_subscription(**changes: Any) -> UUID:
+    """A subscription with the id that the golden messages are about."""
+    about = UUID(json.loads(golden("access_code_created"))["subject"])
+    a_subscription()
+    Subscription.objects.update(id=about, **changes)
+    return about
+
+
+def test_a_renewal_has_the_form_of_the_golden_access_terms_changed() -> None:
+    promised = json.loads(golden("access_terms_changed"))
+    about = the_golden_subscription(access_code=b"sealed", past_due_at=timezone.now())
+    Subscription.objects.update(suspended_at=timezone.now())
+    lifecycle.renew(client="shop", subscription_id=about, valid_until=None)
+
+    written = json.loads(published()[-1].to_json())
+    schema = json.loads(SHARED.joinpath("schemas/access_terms_changed.schema.json").read_bytes())
+    assert written["data"].keys() == promised["data"].keys()
+    for name in ("source", "type", "subject"):
+        assert written[name] == promised[name]
+    Draft202012Validator(schema).validate(written)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "expected"),
+    [
+        ("access_terms_applied", {"terms_applied": 2}),
+        ("access_code_replaced", {"code_generation": 2}),
+        ("access_code_redeemed", {"uses_made": 1}),
+        ("access_suspension_changed", {"suspension_version": 1, "suspended_by_operator": True}),
+    ],
+)
+def test_the_golden_reports_of_a_code_are_recorded(
+    event_type: str, expected: dict[str, object]
+) -> None:
+    the_golden_subscription()
+    deliver(golden(event_type))
+
+    row = Subscription.objects.get()
+    assert {name: getattr(row, name) for name in expected} == expected

@@ -21,7 +21,7 @@ from shared_contracts.events import (
     AccessGrantReported,
     AccessGrantsDelayed,
 )
-from subscriptions import services
+from subscriptions import lifecycle
 from subscriptions.models import Drift, Subscription
 from subscriptions.reconciliation import runs
 from subscriptions.serializers import shown
@@ -56,7 +56,7 @@ def test_a_valid_event_is_handled_and_shown(
 ) -> None:
     subscription = a_subscription()
     if event_class is AccessCodeRevoked:
-        services.cancel_subscription(client=subscription.client, subscription_id=subscription.id)
+        lifecycle.cancel(client=subscription.client, subscription_id=subscription.id)
     message = an_envelope(event_class, subscription_id=subscription.id, **changes)
 
     [outcome] = deliver(message)

@@ -19,7 +19,7 @@ def value(name: str) -> float:
 
 
 def waiting() -> float:
-    family, _ = metrics.open_subscriptions()
+    family, *_ = metrics.open_subscriptions()
     [sample] = family.samples
     return sample.value
 

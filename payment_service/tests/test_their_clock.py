@@ -10,7 +10,7 @@ from admit_one.contract.envelope import Envelope
 from admit_one.messaging.testing import an_envelope, an_event, deliver
 from django.utils import timezone
 from shared_contracts.events import AccessCodeCreated, AccessCodeRevoked, AccessGrantReported
-from subscriptions import services
+from subscriptions import lifecycle
 from subscriptions.models import Subscription
 from subscriptions.reconciliation import runs
 from uuid_utils.compat import uuid7
@@ -37,7 +37,7 @@ def test_a_code_issued_in_the_future_can_still_be_found_lost() -> None:
 
 def test_a_revocation_in_the_future_can_still_be_found_lost() -> None:
     subscription = a_subscription()
-    services.cancel_subscription(client="shop", subscription_id=subscription.id)
+    lifecycle.cancel(client="shop", subscription_id=subscription.id)
     deliver(an_envelope(AccessCodeRevoked, subscription_id=subscription.id, revoked_at=IN_2099))
 
     assert is_now(Subscription.objects.get().code_revoked_at)

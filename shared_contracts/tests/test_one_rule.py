@@ -70,8 +70,8 @@ def drawn_from(schema: dict[str, Any], parts: dict[str, Any]) -> st.SearchStrate
         return st.just(schema["const"])
     anything = st.none() | st.text(ANY_TEXT) | st.integers() | st.lists(st.booleans())
     by_type = {"object": _objects, "array": _lists, "string": _texts, "integer": _integers}
-    if schema.get("type") == "null":
-        return st.none()
+    if schema.get("type") in {"null", "boolean"}:
+        return st.none() if schema["type"] == "null" else st.booleans()
     return by_type[schema["type"]](schema, parts) if "type" in schema else anything
 
 

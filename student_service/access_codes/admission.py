@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypedDict, cast
 from uuid import UUID
 
 from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
@@ -41,27 +41,41 @@ TELLS_NOTHING = {
 """Reasons that come alone: whoever asks may not be the one for whom the code was issued."""
 
 
+class State(TypedDict):
+    """What `with_state` reads of a code beside its columns."""
+
+    is_suspended: bool
+    checked_at: datetime
+
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    Checked: TypeAlias = WithAnnotations[AccessCode, State]
+
+
 class Admission(NamedTuple):
     """The answer about one code. `row` is none if there is none to speak of."""
 
     reason: Reason
-    row: AccessCode | None = None
+    row: Checked | None = None
 
     @property
     def is_valid(self) -> bool:
         return self.reason == Reason.OK
 
 
-def with_state() -> QuerySet[AccessCode]:
+def with_state() -> QuerySet[Checked]:
     """Codes with all that decides about them, as of one moment by the database's clock.
 
-    They have `is_suspended` and `checked_at`, and with `select_related` their revocation and terms.
+    With their revocation and terms, too.
     """
     suspended = Suspension.objects.filter(subscription_id=OuterRef("pk"))
-    return AccessCode.objects.select_related("revocation", "terms").annotate(
+    rows = AccessCode.objects.select_related("revocation", "terms").annotate(
         is_suspended=Exists(suspended),
         checked_at=ExpressionWrapper(Now(), output_field=DateTimeField()),
     )
+    return cast("QuerySet[Checked]", rows)
 
 
 def look_up(typed: str, *, lock: bool = False) -> Admission:
@@ -87,7 +101,7 @@ def look_up(typed: str, *, lock: bool = False) -> Admission:
     return Admission(Reason.OK, row)
 
 
-def decide(row: AccessCode, *, user_id: str | None = None, plan: str | None = None) -> Reason:
+def decide(row: Checked, *, user_id: str | None = None, plan: str | None = None) -> Reason:
     """Whether a code of `with_state` lets in this user, to this plan, at its `checked_at`."""
     if row.is_revoked:
         return Reason.REVOKED

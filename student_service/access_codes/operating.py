@@ -9,6 +9,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from admit_one.acts.models import Act
+from admit_one.contract.versions import next_version
 from admit_one.logs import EventLogger
 from admit_one.messaging import Envelope, publish
 from django.db import transaction
@@ -117,7 +118,7 @@ def _locked(subscription_id: UUID, generation: int, what: str) -> AccessCode:
 
 
 def _report_suspension(row: AccessCode, *, suspended: bool) -> None:
-    row.suspension_version += 1
+    row.suspension_version = next_version(row.suspension_version, timezone.now())
     row.save(update_fields=["suspension_version"])
     changed = AccessSuspensionChanged(
         subscription_id=row.pk, version=row.suspension_version, suspended=suspended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from admit_one.database import bulk
 from admit_one.messaging import Envelope, publish
@@ -14,6 +14,9 @@ from uuid_utils.compat import uuid7
 from . import admission
 from .admission import Admission, Reason
 from .models import AccessCode, Redemption
+
+if TYPE_CHECKING:
+    from .admission import Checked
 
 
 class Question(NamedTuple):
@@ -52,7 +55,7 @@ def redeem(question: Question, *, client: str) -> Admission:
     return answer
 
 
-def _decide(row: AccessCode, question: Question) -> Admission:
+def _decide(row: Checked, question: Question) -> Admission:
     reason = admission.decide(row, user_id=question.user_id, plan=question.plan)
     if reason == Reason.OK and admission.uses_left(row) == 0:
         reason = Reason.USED_UP
@@ -63,7 +66,7 @@ def _was_redeemed(row: AccessCode, client: str, reference: str) -> bool:
     return row.redemptions.filter(client=client, reference=reference).exists()
 
 
-def _count(row: AccessCode, client: str, reference: str | None) -> None:
+def _count(row: Checked, client: str, reference: str | None) -> None:
     """The row is locked, so that its count is the latest."""
     now = row.checked_at
     bulk.insert(

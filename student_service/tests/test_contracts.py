@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import jsonschema
 import pytest
-from access_codes import tasks
+from access_codes import operating, redeeming, tasks
 from access_codes.mails import sending
-from access_codes.models import CODE_PURPOSE, AccessCode
+from access_codes.models import CODE_PURPOSE, AccessCode, Terms
+from access_codes.redeeming import Question
+from admit_one.contract import Event
 from admit_one.contract.schemas import schema_of
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import deliver, golden, published
@@ -18,6 +21,8 @@ from shared_contracts.events import (
     AccessChecksum,
     AccessChecksumRequested,
     AccessCodeCreated,
+    AccessCodeRedeemed,
+    AccessCodeReplaced,
     AccessCodeRestored,
     AccessCodeRevoked,
     AccessCodeUndeliverable,
@@ -26,6 +31,9 @@ from shared_contracts.events import (
     AccessGrantReported,
     AccessGrantsDelayed,
     AccessGrantsRequested,
+    AccessSuspensionChanged,
+    AccessTermsApplied,
+    AccessTermsChanged,
     SubscriptionCancelled,
     UserSubscribed,
 )
@@ -150,3 +158,43 @@ def test_it_says_that_grants_wait_like_the_golden_access_grants_delayed(
     for name in ("source", "type"):
         assert wire[name] == promised[name]
     jsonschema.validate(wire, schema_of(AccessGrantsDelayed))
+
+
+def wire_like(promised: type[Event]) -> dict[str, Any]:
+    """The latest message, if it has the form of the golden one of this type."""
+    wire, example = json.loads(published()[-1].to_json()), json.loads(golden(promised))
+    assert wire.keys() - {"causationid"} == example.keys()
+    assert wire["data"].keys() == example["data"].keys()
+    for name in ("source", "type", "subject"):
+        assert wire[name] == example[name]
+    jsonschema.validate(wire, schema_of(promised))
+    data: dict[str, Any] = wire["data"]
+    return data
+
+
+def test_it_answers_access_terms_changed_like_the_golden_access_terms_applied() -> None:
+    deliver(golden(AccessTermsChanged))
+
+    assert wire_like(AccessTermsApplied) == json.loads(golden(AccessTermsApplied))["data"]
+    assert Terms.objects.get().version == 2
+
+
+def test_it_reports_a_replacement_like_the_golden_access_code_replaced() -> None:
+    deliver(golden(UserSubscribed))
+    operating.replace(AccessCode.objects.get().pk, 1, by="ada", reason="leaked")
+
+    assert wire_like(AccessCodeReplaced)["generation"] == 2
+
+
+def test_it_reports_a_redemption_like_the_golden_access_code_redeemed() -> None:
+    deliver(golden(UserSubscribed))
+    redeeming.redeem(Question(AccessCode.objects.get().code), client="platform")
+
+    assert wire_like(AccessCodeRedeemed)["uses"] == 1
+
+
+def test_it_reports_a_suspension_like_the_golden_access_suspension_changed() -> None:
+    deliver(golden(UserSubscribed))
+    operating.suspend(AccessCode.objects.get().pk, 1, by="ada", reason="abuse")
+
+    assert wire_like(AccessSuspensionChanged)["suspended"] is True

@@ -84,7 +84,8 @@ def test_suspensions_are_reported_with_rising_versions() -> None:
     operating.reinstate(row.pk, 1, **WHY)
 
     reported = [m.data for m in published() if isinstance(m.data, AccessSuspensionChanged)]
-    assert [(e.version, e.suspended) for e in reported] == [(1, True), (2, False)]
+    assert [event.suspended for event in reported] == [True, False]
+    assert reported[0].version < reported[1].version
 
 
 def test_a_revocation_is_reported_and_final() -> None:

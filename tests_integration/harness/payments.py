@@ -32,6 +32,16 @@ class Subscription:
     created_at: str
     cancelled_at: str | None
     code_revoked_at: str | None
+    reason: str | None
+    valid_from: str | None
+    valid_until: str | None
+    uses: int | None
+    uses_made: int
+    redeemed_at: str | None
+    past_due_at: str | None
+    suspended: bool
+    terms_applied: bool
+    refunded_at: str | None
 
 
 @dataclass(frozen=True)

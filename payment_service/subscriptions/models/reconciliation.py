@@ -78,6 +78,10 @@ class Drift(models.Model):
         CODE_DIFFERS = "code_differs", "the student side has another code"
         CANCELLED_BUT_VALID = "cancelled_but_valid", "cancelled, but the code still works"
         CANCELLATION_LOST = "cancellation_lost", "a revoked code, but no known cancellation"
+        REVOCATION_LOST = "revocation_lost", "revoked by an operator, but the code works again"
+        REPLACEMENT_LOST = "replacement_lost", "the student side has lost a replacement"
+        TERMS_LOST = "terms_lost", "the student side has earlier terms"
+        TERMS_DIFFER = "terms_differ", "the student side has later terms"
 
     class State(models.TextChoices):
         OPEN = "open", "no repair was requested"

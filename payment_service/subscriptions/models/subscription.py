@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self, TypedDict, cast
+from typing import Any, ClassVar, Self, TypeAlias, TypedDict, cast
 
+from admit_one.contract.versions import next_version
 from admit_one.messaging import Envelope
 from admit_one.sealing import cipher
 from django.db import models
 from django.utils import timezone
-from shared_contracts.events import Position, SubscriptionCancelled, UserSubscribed
+from shared_contracts.events import (
+    AccessTermsChanged,
+    Position,
+    SubscriptionCancelled,
+    UserSubscribed,
+)
 from uuid_utils.compat import uuid7
 
 CODE_PURPOSE = "subscription-code"
+
+Request: TypeAlias = UserSubscribed | AccessTermsChanged | SubscriptionCancelled
+"""What a subscription requests from the student side, until it is answered."""
 
 REQUEST_AGAIN_AFTER = (
     timedelta(minutes=15),
@@ -28,10 +37,17 @@ def request_delay(requests: int) -> timedelta:
     return REQUEST_AGAIN_AFTER[min(requests, len(REQUEST_AGAIN_AFTER)) - 1]
 
 
-UNANSWERED = models.Q(access_code__isnull=True, cancelled_at__isnull=True) | models.Q(
-    cancelled_at__isnull=False, code_revoked_at__isnull=True
+UNANSWERED = (
+    models.Q(access_code__isnull=True, cancelled_at__isnull=True)
+    | models.Q(cancelled_at__isnull=False, code_revoked_at__isnull=True)
+    | models.Q(cancelled_at__isnull=True, terms_applied__lt=models.F("terms_version"))
 )
-"""Waiting for the student side: for the code, or for the confirmation that it is revoked."""
+"""Waiting for the student side: for the code, or for the confirmation that it is revoked, or that
+it works by the latest terms."""
+
+
+OVERDUE = models.Q(past_due_at__isnull=False, suspended_at__isnull=True, cancelled_at__isnull=True)
+"""Past due, and not suspended yet."""
 
 
 class Paid(TypedDict):
@@ -52,6 +68,18 @@ def paid_of(source: Any) -> Paid:
     return cast("Paid", {name: getattr(source, name) for name in Paid.__annotations__})
 
 
+class TermsOf(TypedDict, total=False):
+    """From when until when the code works, and how often; without any, for good."""
+
+    valid_from: datetime | None
+    valid_until: datetime | None
+    uses: int | None
+
+
+class NewSubscription(Paid, TermsOf):
+    """What is reported of a subscription when it is paid."""
+
+
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     def of(self, client: str) -> Self:
         """The subscriptions that this client owns; it sees no others."""
@@ -61,6 +89,10 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         """Those whose next request is due, longest waiting first."""
         due = self.filter(UNANSWERED, next_request_at__lte=timezone.now())
         return due.order_by("next_request_at")
+
+    def overdue(self, since: datetime) -> Self:
+        """Those that are past due since then or longer, and not suspended yet."""
+        return self.filter(OVERDUE, past_due_at__lte=since).order_by("past_due_at")
 
     def paid_between(
         self,
@@ -104,8 +136,40 @@ class Subscription(models.Model):
 
     access_code = models.BinaryField(null=True, help_text="sealed; null until it arrives")
     code_issued_at = models.DateTimeField(null=True)
+    code_generation = models.PositiveIntegerField(
+        default=1, db_default=1, help_text="of several codes, the one with the highest works"
+    )
+
+    valid_from = models.DateTimeField(null=True, help_text="when the code begins to work")
+    valid_until = models.DateTimeField(null=True, help_text="when it stops to, exclusive")
+    uses = models.PositiveIntegerField(null=True, help_text="how often it works; null: any number")
+    terms_version = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="raised with each change of the above or of suspended_at"
+    )
+    terms_applied = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="the version that the student side has confirmed"
+    )
+    past_due_at = models.DateTimeField(null=True, help_text="null unless a payment is due")
+    suspended_at = models.DateTimeField(
+        null=True, help_text="when it had been past due for too long; null unless suspended"
+    )
+
+    uses_made = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="as the student side reports it"
+    )
+    redeemed_at = models.DateTimeField(null=True, help_text="the latest use; null if there is none")
+    suspension_version = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="of the student side's own suspension"
+    )
+    suspended_by_operator = models.BooleanField(
+        default=False, db_default=False, help_text="whether the student side suspends the code"
+    )
 
     cancelled_at = models.DateTimeField(null=True, help_text="null unless cancelled")
+    refunded_at = models.DateTimeField(null=True, help_text="null unless refunded")
+    reason = models.CharField(
+        max_length=300, default="", db_default="", blank=True, help_text="of the latest change"
+    )
     code_revoked_at = models.DateTimeField(
         null=True, help_text="null until the student side confirms it"
     )
@@ -135,8 +199,9 @@ class Subscription(models.Model):
             models.Index(fields=["client", "-id"], name="subscription_of_client"),
             models.Index(fields=["created_at", "id"], name="subscription_paid"),
             models.Index(
-                fields=["next_request_at"], name="subscription_unanswered", condition=UNANSWERED
+                fields=["next_request_at"], name="subscription_waits", condition=UNANSWERED
             ),
+            models.Index(fields=["past_due_at"], name="subscription_overdue", condition=OVERDUE),
         ]
 
     def __str__(self) -> str:
@@ -144,9 +209,16 @@ class Subscription(models.Model):
 
     @property
     def status(self) -> str:
+        """One word for people; what is for good comes first."""
+        if self.refunded_at is not None:
+            return "refunded"
         if self.cancelled_at is not None:
             return "cancelled"
-        return "pending" if self.access_code is None else "active"
+        if self.valid_until is not None and self.valid_until <= timezone.now():
+            return "expired"
+        if self.access_code is None:
+            return "pending"
+        return "active" if self.past_due_at is None else "past_due"
 
     @property
     def code(self) -> str | None:
@@ -163,10 +235,18 @@ class Subscription(models.Model):
         except cipher.Unsealable:
             return ""
 
+    @property
+    def has_terms(self) -> bool:
+        return any(getattr(self, name) is not None for name in TermsOf.__annotations__)
+
     def cancel(self, now: datetime) -> None:
         self.cancelled_at, self.requests = now, 0
 
-    def next_request(self, now: datetime) -> Envelope[UserSubscribed | SubscriptionCancelled]:
+    def terms_changed(self, now: datetime) -> None:
+        """To be called with each change of the terms, before `next_request`."""
+        self.terms_version, self.requests = next_version(self.terms_version, now), 0
+
+    def next_request(self, now: datetime) -> Envelope[Request]:
         """Count one more request for what it is waiting for; returns the event to publish."""
         # The first request has no cause; nor has that of a recovered subscription.
         request = Envelope.of(self._event(), cause=self.first_request_id or None)
@@ -176,7 +256,24 @@ class Subscription(models.Model):
         self.next_request_at = now + request_delay(self.requests)
         return request
 
-    def _event(self) -> UserSubscribed | SubscriptionCancelled:
+    def _event(self) -> Request:
         if self.cancelled_at is not None:
             return SubscriptionCancelled(subscription_id=self.id, cancelled_at=self.cancelled_at)
-        return UserSubscribed(subscription_id=self.id, occurred_at=self.created_at, **paid_of(self))
+        if self.access_code is not None:
+            return AccessTermsChanged(subscription_id=self.id, **self.terms())
+        return UserSubscribed(
+            subscription_id=self.id,
+            occurred_at=self.created_at,
+            **paid_of(self),
+            **(self.terms() if self.terms_version else {}),
+        )
+
+    def terms(self) -> dict[str, Any]:
+        """The fields of `events.Terms`."""
+        return {
+            "version": self.terms_version,
+            "valid_from": self.valid_from,
+            "valid_until": self.valid_until,
+            "uses": self.uses,
+            "suspended": self.suspended_at is not None,
+        }

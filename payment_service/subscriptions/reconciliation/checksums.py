@@ -20,8 +20,10 @@ from subscriptions.models import CODE_PURPOSE, ReconciliationRun, Subscription
 
 from . import runs
 
-Row = tuple[UUID, bytes | memoryview | None, bool]
-"""The subscription, its sealed code, and whether it was cancelled."""
+Row = tuple[UUID, bytes | memoryview | None, bool, int]
+"""The subscription, its sealed code, whether it was revoked, and the version of its terms."""
+
+REVOKED_HERE = Q(cancelled_at__isnull=False) | Q(code_revoked_at__isnull=False)
 
 
 def compare_checksums(messages: Sequence[Envelope[AccessChecksum]]) -> None:
@@ -46,15 +48,18 @@ def _ours(run: ReconciliationRun, end: Position | None) -> list[Row]:
     """Our subscriptions from the run's position up to `end`; of more than a page, one too many."""
     paid = Subscription.objects.paid_between(run.since, run.until, run.after, end)
     # These are all subscriptions of the window, so each column and each object of Python counts.
-    rows = paid.annotate(cancelled=Q(cancelled_at__isnull=False)).values_list(
-        "id", "access_code", "cancelled"
+    rows = paid.annotate(is_revoked=REVOKED_HERE).values_list(
+        "id", "access_code", "is_revoked", "terms_version"
     )
     return list(rows[: MAX_CHECKED + 1].iterator(chunk_size=MAX_CHECKED + 1))
 
 
-def _codes(rows: Sequence[Row]) -> Iterator[tuple[UUID, str]]:
-    for subscription_id, sealed, cancelled in rows:
-        yield subscription_id, REVOKED if cancelled else _code(sealed, subscription_id)
+def _codes(rows: Sequence[Row]) -> Iterator[tuple[UUID, str, int]]:
+    for subscription_id, sealed, is_revoked, version in rows:
+        if is_revoked:
+            yield subscription_id, REVOKED, 0
+        else:
+            yield subscription_id, _code(sealed, subscription_id), version
 
 
 def _code(sealed: bytes | memoryview | None, subscription_id: UUID) -> str:

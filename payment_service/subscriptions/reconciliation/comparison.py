@@ -136,15 +136,32 @@ def _different(theirs: Mapping[UUID, DigestEntry], horizon: datetime) -> Iterato
 def _kind(row: Subscription, entry: DigestEntry, horizon: datetime) -> Kind | None:
     """How their code differs from our row; none if it does not."""
     is_revoked = entry.state == REVOKED
-    if row.cancelled_at is not None:
+    if row.cancelled_at is not None or row.code_revoked_at is not None:
         # It may have been revoked after the digest was made.
         since = row.code_revoked_at or row.cancelled_at
-        return Kind.CANCELLED_BUT_VALID if not is_revoked and since <= horizon else None
+        if is_revoked or since is None or since > horizon:
+            return None
+        return Kind.CANCELLED_BUT_VALID if row.cancelled_at is not None else Kind.REVOCATION_LOST
     if is_revoked:
         return Kind.CANCELLATION_LOST
     if row.access_code is None:
         return Kind.PAID_WITHOUT_CODE
-    return Kind.CODE_DIFFERS if _digest(row) != entry.digest else None
+    return _kind_of_code(row, entry) or _kind_of_terms(row, entry, horizon)
+
+
+def _kind_of_code(row: Subscription, entry: DigestEntry) -> Kind | None:
+    if entry.generation < row.code_generation:
+        return Kind.REPLACEMENT_LOST
+    same = entry.generation == row.code_generation and _digest(row) == entry.digest
+    return None if same else Kind.CODE_DIFFERS
+
+
+def _kind_of_terms(row: Subscription, entry: DigestEntry, horizon: datetime) -> Kind | None:
+    if entry.version > row.terms_version:
+        return Kind.TERMS_DIFFER
+    # A version is a time in milliseconds, so what was changed lately may be in transit.
+    is_old = row.terms_version <= horizon.timestamp() * 1000
+    return Kind.TERMS_LOST if entry.version < row.terms_version and is_old else None
 
 
 def _digest(row: Subscription) -> str:

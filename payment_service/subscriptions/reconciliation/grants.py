@@ -6,7 +6,7 @@ again belong to `RECOVERED` until an operator assigns them (`adopt`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -79,17 +79,52 @@ def _agree(ours: Subscription | None, report: AccessGrantReported) -> tuple[str,
         return _record_again(report)
     if ours.user_id != report.user_id:
         return State.NEEDS_PERSON, "the student side has its code for another user"
+    notes = list(_adopt(ours, report))
+    if not notes:
+        return State.REPAIRED, "both sides have the same code"
+    ours.save()
+    return State.REPAIRED, "; ".join(notes)
+
+
+def _adopt(ours: Subscription, report: AccessGrantReported) -> Iterator[str]:
+    """Take over what the student side knows better; yields what that is."""
     if report.cancelled_at is not None and ours.cancelled_at is None:
         # They report it as cancelled, so they have revoked its code.
         ours.cancelled_at, ours.code_revoked_at = believed(report.cancelled_at), timezone.now()
-        ours.save(update_fields=["cancelled_at", "code_revoked_at"])
-        return State.REPAIRED, "cancelled here again"
-    if ours.code_or_unreadable == report.access_code:
-        return State.REPAIRED, "both sides have the same code"
-    ours.access_code = _sealed_code(report)
-    ours.code_issued_at = believed(report.issued_at)
-    ours.save(update_fields=["access_code", "code_issued_at"])
-    return State.REPAIRED, "adopted the code of the student side"
+        yield "cancelled here again"
+        return
+    if report.revoked_at is not None and ours.code_revoked_at is None:
+        ours.code_revoked_at = believed(report.revoked_at)
+        yield "revoked here as well"
+    is_earlier = report.generation < ours.code_generation
+    if ours.code_or_unreadable != report.access_code and not is_earlier:
+        ours.access_code, ours.code_generation = _sealed_code(report), report.generation
+        ours.code_issued_at = believed(report.issued_at)
+        yield "adopted the code of the student side"
+    if report.version > ours.terms_version:
+        for name, value in _terms(report).items():
+            setattr(ours, name, value)
+        yield "adopted the terms of the student side"
+    if report.uses_made > ours.uses_made:
+        ours.uses_made = report.uses_made
+        yield "adopted the uses of the student side"
+    if report.suspension_version > ours.suspension_version:
+        ours.suspension_version = report.suspension_version
+        ours.suspended_by_operator = report.suspended_by_operator
+        yield "adopted the suspension of the student side"
+
+
+def _terms(report: AccessGrantReported) -> dict[str, Any]:
+    """Our columns of the terms in a report."""
+    return {
+        "valid_from": report.valid_from,
+        "valid_until": report.valid_until,
+        "uses": report.uses,
+        "terms_version": report.version,
+        "terms_applied": report.version,
+        "suspended_at": timezone.now() if report.suspended else None,
+        "past_due_at": timezone.now() if report.suspended else None,
+    }
 
 
 def _record_again(report: AccessGrantReported) -> tuple[str, str]:
@@ -99,6 +134,7 @@ def _record_again(report: AccessGrantReported) -> tuple[str, str]:
 
 def _recovered(report: AccessGrantReported) -> dict[str, Any]:
     created_at, cancelled_at = believed(report.occurred_at), report.cancelled_at
+    revoked_at = report.revoked_at or cancelled_at
     return {
         "id": report.subscription_id,
         "client": RECOVERED,
@@ -106,8 +142,13 @@ def _recovered(report: AccessGrantReported) -> dict[str, Any]:
         "created_at": created_at,
         "access_code": _sealed_code(report),
         "code_issued_at": believed(report.issued_at),
+        "code_generation": report.generation,
+        **_terms(report),
+        "uses_made": report.uses_made,
+        "suspension_version": report.suspension_version,
+        "suspended_by_operator": report.suspended_by_operator,
         "cancelled_at": believed(cancelled_at) if cancelled_at else None,
-        "code_revoked_at": timezone.now() if cancelled_at else None,
+        "code_revoked_at": believed(revoked_at) if revoked_at else None,
         # Its requests were lost with the row. It has its code, so it needs no others.
         "first_request_id": "",
         "last_request_id": "",

@@ -6,7 +6,15 @@ import logging
 from collections.abc import Mapping
 
 from admit_one.logs import EventLogger
-from django.db.models import Count, DateTimeField, Exists, ExpressionWrapper, OuterRef, QuerySet
+from django.db.models import (
+    Count,
+    DateTimeField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    QuerySet,
+)
 from django.utils import timezone
 
 from subscriptions.models import Drift, ReconciliationRun, Subscription
@@ -23,6 +31,10 @@ RESOLVED_BY_CANCELLING = (
     Kind.CODE_LOST,
     Kind.CODE_DIFFERS,
     Kind.CANCELLATION_LOST,
+    Kind.REVOCATION_LOST,
+    Kind.REPLACEMENT_LOST,
+    Kind.TERMS_LOST,
+    Kind.TERMS_DIFFER,
 )
 """The code of a cancelled subscription does not matter."""
 
@@ -39,13 +51,16 @@ def close_resolved(run: ReconciliationRun) -> None:
     # If it was revoked long before the drift was found, the student side has lost the revocation.
     recently = ExpressionWrapper(OuterRef("found_at") - grace(), DateTimeField())
     revoked_recently = _drift(run, Kind.CANCELLED_BUT_VALID, code_revoked_at__gte=recently)
+    known_as_revoked = _drift(run, Kind.CANCELLATION_LOST, code_revoked_at__isnull=False)
+    applied = _drift(run, Kind.TERMS_LOST, terms_applied__gte=F("terms_version"))
     for drifts, note in (
         (code_arrived, "its code has arrived"),
+        (applied, "its terms are applied"),
         (cancelled, "it is cancelled here"),
         (revoked, "its code is revoked"),
     ):
         _close(drifts.filter(state__in=REQUESTED), State.REPAIRED, note)
-    for drifts in (code_arrived, recorded, cancelled, revoked_recently):
+    for drifts in (code_arrived, recorded, cancelled, revoked_recently, known_as_revoked):
         _close(drifts.filter(state=State.OPEN), State.HEALED)
 
 

@@ -6,6 +6,10 @@ code without payment    request the payment data from the student side, and reco
 code differs            request the student side's code, which is the one that works
 cancelled but valid     request the revocation again, until the student side confirms it
 cancellation lost       request the time of the cancellation, and cancel it again
+revocation lost         send the code with its revocation, which the student side stores
+replacement lost        send the code that replaced theirs, which the student side stores
+terms lost              request again that they be applied
+terms differ            request the student side's terms, which are later
 
 The student side answers with `access_grant_reported` (see `grants`).
 """
@@ -34,10 +38,18 @@ Kind, State = Drift.Kind, Drift.State
 MAX_TRIES = 3
 """Tries of one repair before it is left to a person."""
 
-NEEDS_REPORT = (Kind.CODE_WITHOUT_PAYMENT, Kind.CODE_DIFFERS, Kind.CANCELLATION_LOST)
+NEEDS_REPORT = (
+    Kind.CODE_WITHOUT_PAYMENT,
+    Kind.CODE_DIFFERS,
+    Kind.CANCELLATION_LOST,
+    Kind.TERMS_DIFFER,
+)
 """Drift that a report of the student side repairs."""
 
-ENDS_WITH_REPORT = (*NEEDS_REPORT, Kind.CODE_LOST)
+NEEDS_RESTORING = (Kind.CODE_LOST, Kind.REVOCATION_LOST, Kind.REPLACEMENT_LOST)
+"""Drift that is repaired by what we send."""
+
+ENDS_WITH_REPORT = (*NEEDS_REPORT, *NEEDS_RESTORING)
 """Drift that is repaired once the student side has reported what it has."""
 
 
@@ -48,8 +60,9 @@ def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
         by_kind[kind].append(subscription_id)
     code_requests.request_at_once(by_kind[Kind.PAID_WITHOUT_CODE])
     code_requests.revoke_at_once(by_kind[Kind.CANCELLED_BUT_VALID])
+    code_requests.apply_at_once(by_kind[Kind.TERMS_LOST])
     events = (
-        *_restore(run, by_kind[Kind.CODE_LOST]),
+        *_restore(run, [row_id for kind in NEEDS_RESTORING for row_id in by_kind[kind]]),
         *_request(run, [row_id for kind in NEEDS_REPORT for row_id in by_kind[kind]]),
     )
     publish(*(Envelope.of(event, correlation=str(run.id)) for event in events))
@@ -72,6 +85,12 @@ def _restore(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[
             occurred_at=row.created_at,
             access_code=code,
             issued_at=row.code_issued_at or row.created_at,
+            generation=row.code_generation,
+            uses_made=row.uses_made,
+            suspension_version=row.suspension_version,
+            suspended_by_operator=row.suspended_by_operator,
+            revoked_at=row.code_revoked_at,
+            **(row.terms() if row.terms_version else {}),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from shared_contracts.events import (
     Position,
     code_digest,
 )
-from subscriptions import services
+from subscriptions import lifecycle
 from subscriptions.models import Drift, ReconciliationRun, Subscription
 from subscriptions.reconciliation import runs
 
@@ -65,10 +65,14 @@ def checksum(
     return request.follow(page)
 
 
+NOTHING: Mapping[str, int] = {}
+
+
 def answer(
     theirs: dict[UUID, str],
     next: Position | None = None,  # noqa: A002 (the field's name)
     revoked: Collection[UUID] = (),
+    entry: Mapping[str, int] = NOTHING,
 ) -> Envelope[AccessDigest]:
     """The student side's entries of the latest page, after a checksum that differed."""
     kinds = AccessChecksumRequested, AccessDigestRequested
@@ -83,6 +87,7 @@ def answer(
                 subscription_id=i,
                 state="revoked" if i in revoked else "active",
                 digest=code_digest(i, code),
+                **entry,
             )
             for i, code in theirs.items()
         ),
@@ -101,11 +106,12 @@ def compared(
     *,
     repair: bool = False,
     revoked: Collection[UUID] = (),
+    entry: Mapping[str, int] = NOTHING,
     **window: datetime,
 ) -> ReconciliationRun:
     """A run whose only page has this answer."""
     run = runs.start(repair=repair, **window)
-    deliver(answer(theirs, revoked=revoked))
+    deliver(answer(theirs, revoked=revoked, entry=entry))
     return latest(run)
 
 
@@ -113,7 +119,7 @@ def cancelled(*ids: UUID, before: timedelta = LONG_AGO) -> None:
     """Cancel these, with the cancellations published and confirmed at that time."""
     at = timezone.now() - before
     for subscription in ids:
-        services.cancel_subscription(client="shop", subscription_id=subscription)
+        lifecycle.cancel(client="shop", subscription_id=subscription)
         deliver(an_envelope(AccessCodeRevoked, subscription_id=subscription, revoked_at=at))
     Subscription.objects.filter(id__in=ids).update(cancelled_at=at)
     OutboxMessage.objects.update(published_at=timezone.now())

@@ -36,7 +36,7 @@ Runs = ReconciliationRun.State
 
 
 def of(theirs: Mapping[UUID, str]) -> str:
-    return codes_checksum(theirs.items())
+    return codes_checksum((pk, code, 0) for pk, code in theirs.items())
 
 
 def test_pages_that_agree_are_counted_and_no_entries_requested() -> None:

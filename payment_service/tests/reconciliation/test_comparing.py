@@ -14,7 +14,7 @@ from shared_contracts.events import (
     AccessDigest,
     UserSubscribed,
 )
-from subscriptions import services
+from subscriptions import lifecycle
 from subscriptions.models import Drift, ReconciliationRun, Subscription
 from subscriptions.reconciliation import comparison, runs
 from uuid_utils.compat import uuid7
@@ -209,7 +209,7 @@ def test_a_code_revoked_after_its_digest_is_no_drift() -> None:
     """Whether it is confirmed before the page is compared, or after."""
     before, after = ids = paid(2)
     for subscription in ids:
-        services.cancel_subscription(client="shop", subscription_id=subscription)
+        lifecycle.cancel(client="shop", subscription_id=subscription)
     Subscription.objects.update(cancelled_at=timezone.now() - LONG_AGO)
     run = runs.start()
     page = answer(codes(ids))
@@ -228,7 +228,7 @@ def test_a_later_cancellation_closes_all_drift_of_its_code() -> None:
     run = compared({differs: OTHER_CODE, forgotten: CODE}, revoked=[forgotten])
     before_cancelling = run.state
     for subscription in ids:
-        services.cancel_subscription(client="shop", subscription_id=subscription)
+        lifecycle.cancel(client="shop", subscription_id=subscription)
 
     assert (before_cancelling, latest(run).state) == (Runs.DRIFT, Runs.CLEAN)
     assert {kind for kind, _ in drift(run).values()} == {

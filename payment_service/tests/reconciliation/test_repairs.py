@@ -23,7 +23,7 @@ from shared_contracts.events import (
     UserSubscribed,
     code_digest,
 )
-from subscriptions import code_requests, services
+from subscriptions import code_requests, lifecycle
 from subscriptions.models import Drift, ReconciliationRun, Subscription
 from subscriptions.reconciliation import runs
 from subscriptions.reconciliation.grants import adopt
@@ -190,7 +190,7 @@ def test_a_cancelled_subscription_is_recorded_again_as_cancelled() -> None:
 def test_a_cancellation_during_the_repair_ends_the_wait_for_a_code() -> None:
     [pending] = paid(code=None)
     run = compared({}, repair=True)
-    services.cancel_subscription(client="shop", subscription_id=pending)
+    lifecycle.cancel(client="shop", subscription_id=pending)
 
     assert latest(run).state == Runs.REPAIRED
 
@@ -272,7 +272,7 @@ def test_the_first_request_of_a_recovered_subscription_is_the_cause_of_the_next(
     unpaid = uuid7()
     compared({unpaid: CODE}, repair=True)
     deliver(reported(unpaid))
-    services.cancel_subscription(client="recovered", subscription_id=unpaid)
+    lifecycle.cancel(client="recovered", subscription_id=unpaid)
     OutboxMessage.objects.update(published_at=timezone.now())
     code_requests.request_at_once([unpaid])
 

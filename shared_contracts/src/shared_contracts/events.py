@@ -60,8 +60,10 @@ def _is_first(generation: int) -> bool:
 class Terms(Event):
     """Base of the events that carry the terms of an access: all that can be changed and undone.
 
-    The payment side raises `version` with each change. A reader keeps the terms with the highest
-    version, so their order does not matter. Without terms (`version` 0) a code is valid for good.
+    The payment side raises `version` with each change, to the time in milliseconds since 1970 or
+    by one, so that a side that has lost its latest changes does not use a version again. A reader
+    keeps the terms with the highest version, so their order does not matter. Without terms
+    (`version` 0) a code is valid for good.
     """
 
     about = "subscription_id"
@@ -106,9 +108,10 @@ class AccessState(Terms):
     )
     suspended_by_operator: bool = Field(default=False, strict=True, exclude_if=_is_absent)
     """As in `access_suspension_changed`."""
+    revoked_at: Moment | None = Field(default=None, exclude_if=_is_absent)
 
 
-class UserSubscribed(Paid, Terms):
+class UserSubscribed(Terms, Paid):
     """A subscription was paid. `amount` is in minor units of `currency` (ISO 4217)."""
 
     type = "user_subscribed"
@@ -203,7 +206,7 @@ class AccessCodeRedeemed(Event):
 class AccessSuspensionChanged(Event):
     """An operator of the student side has suspended an access, or lifted that again.
 
-    The reader keeps the highest `version`.
+    The reader keeps the highest `version`, which is made like that of `Terms`.
     """
 
     type = "access_suspension_changed"
@@ -371,7 +374,7 @@ class AccessGrantsRequested(Event):
     subscription_ids: tuple[Uuid, ...] = Field(min_length=1, max_length=MAX_GRANTS)
 
 
-class AccessGrantReported(Paid, AccessState):
+class AccessGrantReported(AccessState, Paid):
     """All that the student side knows about a subscription and its code."""
 
     type = "access_grant_reported"
@@ -385,8 +388,6 @@ class AccessGrantReported(Paid, AccessState):
     issued_at: Moment
     cancelled_at: Moment | None = Field(default=None, exclude_if=_is_absent)
     """When the subscription was cancelled, if it was; its code is then revoked."""
-    revoked_at: Moment | None = Field(default=None, exclude_if=_is_absent)
-    """When an operator of the student side revoked the code, if it is not cancelled."""
 
 
 class AccessGrantsDelayed(Event):
@@ -402,7 +403,7 @@ class AccessGrantsDelayed(Event):
     """When the next ones are reported, at the earliest."""
 
 
-class AccessCodeRestored(Paid, AccessState):
+class AccessCodeRestored(AccessState, Paid):
     """The code of a subscription that the student side has lost."""
 
     type = "access_code_restored"

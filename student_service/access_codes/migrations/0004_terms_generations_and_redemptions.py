@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='accesscode',
             name='suspension_version',
-            field=models.PositiveIntegerField(db_default=0, default=0, help_text='how often an operator suspended it, or lifted that'),
+            field=models.PositiveBigIntegerField(db_default=0, default=0, help_text='of the last time that an operator changed it'),
         ),
         migrations.AddField(
             model_name='accesscode',

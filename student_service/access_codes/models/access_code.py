@@ -60,17 +60,14 @@ class AccessCode(models.Model):
     uses = models.PositiveBigIntegerField(
         default=0, db_default=0, help_text="redemptions of all generations"
     )
-    suspension_version = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="how often an operator suspended it, or lifted that"
+    suspension_version = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="of the last time that an operator changed it"
     )
     # Kept so that the payment side can restore lost subscriptions.
     amount = models.BigIntegerField(help_text="in minor units of the currency")
     currency = models.CharField(max_length=3, help_text="ISO 4217")
     occurred_at = models.DateTimeField(help_text="when it was paid")
 
-    # Only of rows that `admission.with_state` reads:
-    is_suspended: bool
-    checked_at: datetime
     # Only of rows that `reconciliation.access_state.with_suspensions` reads:
     by_payment: bool
     by_operator: bool

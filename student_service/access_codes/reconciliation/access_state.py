@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from admit_one.messaging.their_clock import believed
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from shared_contracts.events import AccessCodeRestored
 
 from access_codes import terms
-from access_codes.models import AccessCode, Suspension
+from access_codes.models import AccessCode, Revocation, Suspension
 
 Maker = Suspension.Maker
 TERMS = ("version", "valid_from", "valid_until", "uses")
@@ -30,11 +31,12 @@ def with_suspensions(codes: QuerySet[AccessCode]) -> QuerySet[AccessCode]:
 
 def of(row: AccessCode) -> dict[str, Any]:
     """The fields of `AccessState` of a row of `with_suspensions`."""
-    state = {
+    state: dict[str, Any] = {
         "generation": row.generation,
         "uses_made": row.uses,
         "suspension_version": row.suspension_version,
         "suspended_by_operator": row.by_operator,
+        "revoked_at": row.revocation.revoked_at if row.is_revoked else None,
     }
     if row.has_terms:
         state |= {
@@ -55,6 +57,11 @@ def restore(events: Iterable[AccessCodeRestored]) -> None:
             code.filter(uses__lt=event.uses_made).update(uses=event.uses_made)
         if event.suspension_version:
             _restore_suspension(code, event)
+        if event.revoked_at is not None:
+            Revocation.objects.get_or_create(
+                access_code_id=event.subscription_id,
+                defaults={"revoked_at": believed(event.revoked_at)},
+            )
 
 
 def _restore_suspension(code: QuerySet[AccessCode], event: AccessCodeRestored) -> None:

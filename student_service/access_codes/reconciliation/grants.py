@@ -121,7 +121,6 @@ def grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
         access_code=code,
         issued_at=row.issued_at,
         cancelled_at=row.revocation.cancelled_at if row.is_revoked else None,
-        revoked_at=row.revocation.revoked_at if row.is_revoked else None,
         **access_state.of(row),
         **{name: getattr(row, name) for name in PAID},
     )

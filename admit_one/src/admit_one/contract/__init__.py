@@ -21,6 +21,7 @@ compares them with the classes.
 | `sealed` | fields that only one service can read |
 | `envelope`, `strict_json` | an event on the wire: CloudEvents 1.0 in structured JSON |
 | `topology` | who publishes and who handles |
+| `versions` | which of two states counts, in whatever order they arrive |
 | `errors` | everything that can go wrong with a message |
 | `schemas`, `examples` | the files for other teams and languages |
 """

@@ -24,6 +24,7 @@ WHEN = {
     400: "The request is invalid; `errors` names each field, header or query parameter.",
     401: "There is no valid API key.",
     404: "It does not exist, or belongs to another client.",
+    409: "Its state does not allow this; `detail` says why.",
     413: "The body is too large.",
     415: "The body is not plain JSON in UTF-8.",
     422: "The Idempotency-Key was used for another request.",

@@ -31,6 +31,13 @@ RETRY_AFTER = "2"
 Fault = dict[str, str]
 
 
+class Conflict(exceptions.APIException):
+    """The state of what is named does not allow this."""
+
+    status_code = 409
+    default_code = "conflict"
+
+
 class TooLarge(exceptions.APIException):
     status_code = 413
     default_detail = "the body is too large"

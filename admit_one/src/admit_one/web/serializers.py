@@ -22,6 +22,11 @@ NAMED_AT_MOST = 64
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses unknown fields: a misspelt one would be ignored silently."""
 
+    default_error_messages = {  # noqa: RUF012 (DRF's way)
+        "invalid": "expected a JSON object",
+        "null": "expected a JSON object, got null",
+    }
+
     def to_internal_value(self, data: Any) -> Any:
         """The validated fields. Raises `ValidationError` naming all faults at once."""
         unknown = sorted(data.keys() - self.fields.keys()) if isinstance(data, Mapping) else []

@@ -1,0 +1,93 @@
+"""Whatever order the student side's reports arrive in, the highest counts."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from admit_one.contract.envelope import Envelope
+from admit_one.messaging.inbox import Result
+from admit_one.messaging.testing import an_envelope, deliver
+from shared_contracts.events import (
+    AccessCodeRedeemed,
+    AccessCodeReplaced,
+    AccessSuspensionChanged,
+    AccessTermsApplied,
+)
+from subscriptions.models import Subscription
+
+from tests.conftest import Api
+from tests.factories import CODE, OTHER_CODE, a_code_for, a_subscription
+
+pytestmark = pytest.mark.django_db
+
+THIRD_CODE = "3333-3333-3333-3333"
+
+
+def replaced(subscription: UUID, generation: int, code: str) -> Envelope[AccessCodeReplaced]:
+    return an_envelope(
+        AccessCodeReplaced,
+        subscription_id=subscription,
+        generation=generation,
+        access_code=code,
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_code_of_the_highest_generation_is_kept(order: list[int], at_once: bool) -> None:
+    subscription = a_subscription()
+    life: list[Envelope[Any]] = [
+        a_code_for(subscription.id, CODE),
+        replaced(subscription.id, 2, OTHER_CODE),
+        replaced(subscription.id, 3, THIRD_CODE),
+    ]
+    batches = [[life[n] for n in order]] if at_once else [[life[n]] for n in order]
+    results = {outcome.result for batch in batches for outcome in deliver(*batch)}
+
+    row = Subscription.objects.get()
+    assert (row.code, row.code_generation) == (THIRD_CODE, 3)
+    assert results == {Result.HANDLED}
+
+
+def test_a_second_code_of_one_generation_is_refused() -> None:
+    subscription = a_subscription()
+    deliver(a_code_for(subscription.id), replaced(subscription.id, 2, OTHER_CODE))
+    [refused] = deliver(replaced(subscription.id, 2, THIRD_CODE))
+
+    assert refused.result == Result.REJECTED
+    assert Subscription.objects.get().code == OTHER_CODE
+
+
+def test_redemptions_and_suspensions_are_shown(shop: Api) -> None:
+    subscription = a_subscription()
+    of = {"subscription_id": subscription.id}
+    deliver(
+        an_envelope(AccessCodeRedeemed, **of, uses=2),
+        an_envelope(AccessCodeRedeemed, **of, uses=1),
+        an_envelope(AccessSuspensionChanged, **of, version=7, suspended=True),
+        an_envelope(AccessSuspensionChanged, **of, version=6, suspended=False),
+    )
+
+    shown = shop.get(f"/v1/subscriptions/{subscription.id}").json()
+    assert (shown["uses_made"], shown["suspended"]) == (2, True)
+    assert shown["redeemed_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("event_class", "number"),
+    [
+        (AccessCodeReplaced, {"generation": 2}),
+        (AccessCodeRedeemed, {"uses": 1}),
+        (AccessTermsApplied, {"version": 1}),
+        (AccessSuspensionChanged, {"version": 1}),
+    ],
+)
+def test_reports_about_an_unknown_subscription_are_rejected(
+    event_class: type[AccessTermsApplied], number: dict[str, int]
+) -> None:
+    [outcome] = deliver(an_envelope(event_class, subscription_id=uuid4(), **number))
+
+    assert outcome.result == Result.REJECTED
