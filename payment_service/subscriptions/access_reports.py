@@ -11,10 +11,13 @@ from uuid import UUID
 
 from admit_one.contract import Event
 from admit_one.database import bulk
+from admit_one.masking import mask
 from admit_one.messaging import Envelope, Rejected
 from admit_one.messaging.their_clock import believed
 from admit_one.sealing import cipher
 from shared_contracts.events import (
+    AccessCodeEmailed,
+    AccessCodeFailed,
     AccessCodeRedeemed,
     AccessCodeReplaced,
     AccessSuspensionChanged,
@@ -113,6 +116,39 @@ def note_suspensions(
             }
             for row, event in latest.values()
             if event.version > row.suspension_version
+        ],
+        key="id",
+    )
+    return rejected
+
+
+def note_mails(messages: Sequence[Envelope[AccessCodeEmailed]]) -> Iterator[Rejected]:
+    """Record when the latest mail with each code was accepted. Rejects unknown subscriptions."""
+    latest, rejected = _latest(messages, "emailed_at")
+    bulk.update_from(
+        Subscription,
+        [
+            {"id": row.id, "emailed_at": at}
+            for row, event in latest.values()
+            for at in [believed(event.emailed_at)]
+            if row.emailed_at is None or at > row.emailed_at
+        ],
+        key="id",
+    )
+    return rejected
+
+
+def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> Iterator[Rejected]:
+    """Record that a code could not be issued; of several times, the latest.
+
+    It is shown until a code comes. Rejects unknown subscriptions.
+    """
+    latest, rejected = _latest(messages, "failed_at")
+    bulk.update_from(
+        Subscription,
+        [
+            {"id": row.id, "failed_at": believed(event.failed_at), "failure": mask(event.reason)}
+            for row, event in latest.values()
         ],
         key="id",
     )

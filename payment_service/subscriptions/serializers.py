@@ -157,6 +157,13 @@ class MailFailure(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=300, help_text="human-readable")
 
 
+class Problem(serializers.Serializer[Any]):
+    """The code cannot be issued yet. It is requested again until it comes."""
+
+    at = serializers.DateTimeField(help_text="when the student service gave up")
+    reason = serializers.CharField(max_length=300, help_text="human-readable")
+
+
 class AccessCodeFailure(serializers.Serializer[Any]):
     """The code has arrived, but cannot be shown. Neither the code nor its mail is affected."""
 
@@ -189,6 +196,10 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     )
     access_code_failure = AccessCodeFailure(
         allow_null=True, help_text="null unless the code has arrived and cannot be shown"
+    )
+    problem = Problem(allow_null=True, help_text="null unless the code cannot be issued yet")
+    emailed_at = serializers.DateTimeField(
+        allow_null=True, help_text="when the mail server last accepted a mail with the code"
     )
     mail_failure = MailFailure(allow_null=True, help_text="null unless the mail was given up")
     valid_from = serializers.DateTimeField(allow_null=True, help_text="as it was reported")
@@ -255,6 +266,8 @@ def _shown(subscription: Subscription) -> dict[str, Any]:
         "status": subscription.status,
         "access_code": code or None,
         "access_code_failure": CODE_FAILURE if code == "" else None,
+        "problem": _problem(subscription),
+        "emailed_at": _as_text(subscription.emailed_at),
         "mail_failure": _mail_failure(subscription),
         "reason": subscription.reason or None,
         "valid_from": _as_text(subscription.valid_from),
@@ -270,6 +283,12 @@ def _shown(subscription: Subscription) -> dict[str, Any]:
         "cancelled_at": _as_text(subscription.cancelled_at),
         "code_revoked_at": _as_text(subscription.code_revoked_at),
     }
+
+
+def _problem(subscription: Subscription) -> dict[str, str | None] | None:
+    if subscription.failed_at is None or subscription.access_code is not None:
+        return None
+    return {"at": _as_text(subscription.failed_at), "reason": subscription.failure}
 
 
 def _mail_failure(subscription: Subscription) -> dict[str, str | None] | None:

@@ -36,6 +36,10 @@ def _steps(row: Subscription) -> Iterator[Step]:
     yield Step(row.created_at, f"{paid}, client {row.client}")
     if row.code_issued_at is not None:
         yield Step(row.code_issued_at, "code issued, the student service reports")
+    if row.failed_at is not None:
+        yield Step(row.failed_at, f"no code, the student service reports: {mask(row.failure)}")
+    if row.emailed_at is not None:
+        yield Step(row.emailed_at, "mail accepted by the mail server, the student service reports")
     if row.redeemed_at is not None:
         uses = "once" if row.uses_made == 1 else f"{row.uses_made} times"
         yield Step(row.redeemed_at, f"code redeemed, {uses} so far, the student service reports")

@@ -14,6 +14,8 @@ HANDLERS = {
     events.AccessCodeRedeemed: access_reports.note_redemptions,
     events.AccessTermsApplied: access_reports.confirm_terms,
     events.AccessSuspensionChanged: access_reports.note_suspensions,
+    events.AccessCodeEmailed: access_reports.note_mails,
+    events.AccessCodeFailed: access_reports.note_failures,
     events.AccessCodeRevoked: services.confirm_revocations,
     events.AccessCodeUndeliverable: services.note_undeliverable_codes,
     events.AccessChecksum: checksums.compare_checksums,

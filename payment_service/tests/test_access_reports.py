@@ -11,6 +11,8 @@ from admit_one.contract.envelope import Envelope
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import an_envelope, deliver
 from shared_contracts.events import (
+    AccessCodeEmailed,
+    AccessCodeFailed,
     AccessCodeRedeemed,
     AccessCodeReplaced,
     AccessSuspensionChanged,
@@ -79,6 +81,8 @@ def test_redemptions_and_suspensions_are_shown(shop: Api) -> None:
 @pytest.mark.parametrize(
     ("event_class", "number"),
     [
+        (AccessCodeEmailed, {}),
+        (AccessCodeFailed, {}),
         (AccessCodeReplaced, {"generation": 2}),
         (AccessCodeRedeemed, {"uses": 1}),
         (AccessTermsApplied, {"version": 1}),
@@ -91,3 +95,29 @@ def test_reports_about_an_unknown_subscription_are_rejected(
     [outcome] = deliver(an_envelope(event_class, subscription_id=uuid4(), **number))
 
     assert outcome.result == Result.REJECTED
+
+
+def test_a_failure_is_shown_until_a_code_comes(shop: Api) -> None:
+    subscription = a_subscription()
+    url = f"/v1/subscriptions/{subscription.id}"
+    failed = an_envelope(AccessCodeFailed, subscription_id=subscription.id, reason="no luck")
+    deliver(failed)
+    before = shop.get(url).json()
+    deliver(a_code_for(subscription.id))
+    after = shop.get(url).json()
+
+    assert (before["status"], before["problem"]["reason"]) == ("pending", "no luck")
+    assert (after["status"], after["problem"]) == ("active", None)
+
+
+def test_the_latest_mail_is_shown(shop: Api) -> None:
+    subscription = a_subscription()
+    later, earlier = (
+        an_envelope(AccessCodeEmailed, subscription_id=subscription.id, emailed_at=at)
+        for at in ("2026-01-03T00:00:00Z", "2026-01-02T00:00:00Z")
+    )
+    deliver(later)
+    deliver(earlier)
+
+    shown = shop.get(f"/v1/subscriptions/{subscription.id}").json()
+    assert shown["emailed_at"] == "2026-01-03T00:00:00Z"

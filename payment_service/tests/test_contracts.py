@@ -230,6 +230,8 @@ def test_a_renewal_has_the_form_of_the_golden_access_terms_changed() -> None:
         ("access_terms_applied", {"terms_applied": 2}),
         ("access_code_replaced", {"code_generation": 2}),
         ("access_code_redeemed", {"uses_made": 1}),
+        ("access_code_emailed", {"emailed_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}),
+        ("access_code_failed", {"failed_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}),
         ("access_suspension_changed", {"suspension_version": 1, "suspended_by_operator": True}),
     ],
 )

@@ -24,6 +24,8 @@ def test_a_post_is_answered_with_the_pending_subscription(shop: Api) -> None:
         "status": "pending",
         "access_code": None,
         "access_code_failure": None,
+        "problem": None,
+        "emailed_at": None,
         "mail_failure": None,
         "reason": None,
         "valid_from": None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from admit_one.database import bulk
@@ -13,6 +13,7 @@ from admit_one.messaging.their_clock import believed
 from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeCreated,
+    AccessCodeFailed,
     AccessCodeReplaced,
     AccessCodeRevoked,
     SubscriptionCancelled,
@@ -117,6 +118,25 @@ def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> 
         for message in messages
     )
     publish(*replies)
+
+
+def report_failure(message: Envelope[Any], reason: str) -> None:  # noqa: ARG001 (stays here)
+    """Report a request for a code that became dead, unless its subscription has a code.
+
+    Why it failed is in the set-aside message; clients of the payment side only hear that it did.
+    """
+    event = message.data
+    if not isinstance(event, UserSubscribed):
+        return
+    if AccessCode.objects.filter(pk=event.subscription_id).exists():
+        return
+    failed = AccessCodeFailed(
+        subscription_id=event.subscription_id, reason=FAILED, failed_at=timezone.now()
+    )
+    publish(message.follow(failed))
+
+
+FAILED = "the student service cannot issue its code; an operator there has to act"
 
 
 def _issue(requests: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:

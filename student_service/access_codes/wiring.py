@@ -40,6 +40,9 @@ KEYRING = Keyring(
 )
 """The sealed columns and keyed hashes that `manage.py rotate_keys` renews."""
 
+ON_DEAD = services.report_failure
+"""What happens when a message becomes dead."""
+
 TIMELINE = timeline.of
 """What `manage.py why` reports about a code and its mails."""
 

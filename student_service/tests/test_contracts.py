@@ -7,20 +7,23 @@ from typing import Any
 
 import jsonschema
 import pytest
-from access_codes import operating, redeeming, tasks
+from access_codes import operating, redeeming, services, tasks
 from access_codes.mails import sending
 from access_codes.models import CODE_PURPOSE, AccessCode, Terms
 from access_codes.redeeming import Question
-from admit_one.contract import Event
+from admit_one.contract import Envelope, Event
 from admit_one.contract.schemas import schema_of
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import deliver, golden, published
 from admit_one.sealing import cipher
+from django.db import transaction
 from pytest_django import Settings
 from shared_contracts.events import (
     AccessChecksum,
     AccessChecksumRequested,
     AccessCodeCreated,
+    AccessCodeEmailed,
+    AccessCodeFailed,
     AccessCodeRedeemed,
     AccessCodeReplaced,
     AccessCodeRestored,
@@ -198,3 +201,27 @@ def test_it_reports_a_suspension_like_the_golden_access_suspension_changed() -> 
     operating.suspend(AccessCode.objects.get().pk, 1, by="ada", reason="abuse")
 
     assert wire_like(AccessSuspensionChanged)["suspended"] is True
+
+
+def test_it_reports_a_mail_like_the_golden_access_code_emailed(mailbox: Mailbox) -> None:
+    deliver(golden(UserSubscribed))
+    sending.send_due_mails(lambda: True)
+
+    assert wire_like(AccessCodeEmailed)["emailed_at"]
+
+
+def test_it_reports_a_dead_request_like_the_golden_access_code_failed() -> None:
+    request = Envelope.from_json(golden(UserSubscribed))
+    with transaction.atomic():
+        services.report_failure(request, "whatever it was")
+
+    assert "operator" in wire_like(AccessCodeFailed)["reason"]
+
+
+def test_a_dead_request_of_a_subscription_with_a_code_is_not_reported() -> None:
+    deliver(golden(UserSubscribed))
+    before = len(published())
+    with transaction.atomic():
+        services.report_failure(Envelope.from_json(golden(UserSubscribed)), "for another user")
+
+    assert len(published()) == before

@@ -32,6 +32,8 @@ class Subscription:
     created_at: str
     cancelled_at: str | None
     code_revoked_at: str | None
+    problem: Mapping[str, str] | None
+    emailed_at: str | None
     reason: str | None
     valid_from: str | None
     valid_until: str | None

@@ -174,6 +174,13 @@ class Subscription(models.Model):
         null=True, help_text="null until the student side confirms it"
     )
 
+    emailed_at = models.DateTimeField(
+        null=True, help_text="when the mail server last accepted a mail with the code"
+    )
+    failed_at = models.DateTimeField(
+        null=True, help_text="when the student side could not issue the code"
+    )
+    failure = models.CharField(max_length=300, default="", db_default="", blank=True)
     mail_failed_at = models.DateTimeField(
         null=True, help_text="when the mail with the code was given up"
     )

@@ -234,6 +234,35 @@ class AccessCodeRevoked(Event):
     revoked_at: Moment
 
 
+class AccessCodeEmailed(Event):
+    """The mail server has accepted a mail with a subscription's code."""
+
+    type = "access_code_emailed"
+    producer = "student_service"
+    signed = False
+    about = "subscription_id"
+
+    subscription_id: Uuid
+    emailed_at: Moment
+
+
+class AccessCodeFailed(Event):
+    """A request for a code cannot be handled until an operator of the student side acts.
+
+    A code that comes later ends this.
+    """
+
+    type = "access_code_failed"
+    producer = "student_service"
+    signed = False
+    about = "subscription_id"
+
+    subscription_id: Uuid
+    reason: str = Field(min_length=1, max_length=300)
+    """Human-readable."""
+    failed_at: Moment
+
+
 class AccessCodeUndeliverable(Event):
     """The mail with a subscription's code was given up. The code itself is valid."""
 

@@ -11,7 +11,12 @@ from unicodedata import normalize
 
 from django.template.loader import render_to_string
 from django.utils import timezone
-from shared_contracts.events import AccessCodeRestored, AccessCodeUndeliverable, UserSubscribed
+from shared_contracts.events import (
+    AccessCodeEmailed,
+    AccessCodeRestored,
+    AccessCodeUndeliverable,
+    UserSubscribed,
+)
 
 from access_codes.models import AccessCode, MailIntent
 
@@ -74,6 +79,11 @@ def _is_a_name(plan: str) -> bool:
 def why_withdrawn(intent: MailIntent) -> str:
     """Why the mail must not be sent any more; empty if it may be."""
     return "its subscription was cancelled" if intent.access_code.is_revoked else ""
+
+
+def emailed(intent: MailIntent) -> AccessCodeEmailed:
+    """The event that reports to the payment side that the mail server has accepted the mail."""
+    return AccessCodeEmailed(subscription_id=intent.access_code_id, emailed_at=timezone.now())
 
 
 def undeliverable(intent: MailIntent, reason: str) -> AccessCodeUndeliverable:

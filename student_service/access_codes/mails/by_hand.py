@@ -64,7 +64,7 @@ def finish(intent_id: UUID, as_state: str, *, by: str | None, reason: str) -> No
     intent = _locked(intent_id, f"finish --as {as_state}", FINISH[as_state])
     note = _decide(intent, f"finish as {as_state}", f"finished as {as_state}", by, reason)
     if as_state == State.SENT:
-        intent.sent(note)
+        finishing.finish_as_sent(intent, note)
     else:
         finishing.give_up(intent, intent.failed, note, reported=REPORTED)
 

@@ -94,11 +94,22 @@ def give_up(
     return True
 
 
+def finish_as_sent(intent: MailIntent, note: str = "") -> bool:
+    """Finish a mail that the mail server has accepted, and report that.
+
+    Returns false, and reports nothing, if another worker has taken it over. Runs in a transaction.
+    """
+    if not intent.sent(note):
+        return False
+    publish(Envelope.of(access_code_mail.emailed(intent)))
+    return True
+
+
 def _record(intent: MailIntent, attempt: Attempt, first_pause: float, *, held: bool) -> bool:
     """Returns false if another worker has taken the mail over."""
     pause = next_delay(intent.attempts, first=first_pause, most=LONGEST_PAUSE)
     if attempt.ending is Ending.SENT:
-        return intent.sent()
+        return finish_as_sent(intent)
     if attempt.ending is Ending.LOST:
         return intent.doubt(attempt.answer, pause if _another_copy(intent) else None)
     if attempt.ending is Ending.REFUSED:
