@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests_integration.chaos.verdict.checker import verify
-from tests_integration.chaos.verdict.evidence import Evidence, Intent, Sent, SetAside
+from tests_integration.chaos.verdict.evidence import Evidence, Intent, Sent, SetAside, Terms
 from tests_integration.chaos.verdict.examples import (
     MAILS,
     ONE,
@@ -56,6 +56,17 @@ WRONG: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
     "a code that was not paid for": (
         lambda run: replace(run, issued=[ONE, TWO, "s3"]),
         "unaccounted: subscription s3 has a code, but was not paid for",
+    ),
+    "terms that one side lacks": (
+        lambda run: replace(run, terms={**run.terms, "student_service": {}}),
+        "lost: subscription s1 has other terms on the student side: "
+        "Terms(version=2, valid_until='2099-01-01 00:00:00+00:00'), None",
+    ),
+    "a renewal that both sides have lost": (
+        lambda run: replace(
+            run, terms={side: {ONE: Terms(1, "2098-01-01 00:00:00+00:00")} for side in run.terms}
+        ),
+        "lost: subscription s1 was renewed, and is not any more",
     ),
     "a mail that did not arrive": (
         lambda run: replace(run, mails=MAILS[:1]),

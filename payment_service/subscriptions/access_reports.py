@@ -138,12 +138,12 @@ def note_mails(messages: Sequence[Envelope[AccessCodeEmailed]]) -> Iterator[Reje
     return rejected
 
 
-def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> Iterator[Rejected]:
-    """Record that a code could not be issued; of several times, the latest.
+def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> None:
+    """Record that a code could not be issued; of several times, the latest. Shown until one comes.
 
-    It is shown until a code comes. Rejects unknown subscriptions.
+    Reports about unknown subscriptions change nothing: anybody may have made such a request.
     """
-    latest, rejected = _latest(messages, "failed_at")
+    latest, _ = _latest(messages, "failed_at")
     bulk.update_from(
         Subscription,
         [
@@ -152,7 +152,6 @@ def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> Iterator[Re
         ],
         key="id",
     )
-    return rejected
 
 
 def _latest(

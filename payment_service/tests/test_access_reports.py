@@ -82,7 +82,6 @@ def test_redemptions_and_suspensions_are_shown(shop: Api) -> None:
     ("event_class", "number"),
     [
         (AccessCodeEmailed, {}),
-        (AccessCodeFailed, {}),
         (AccessCodeReplaced, {"generation": 2}),
         (AccessCodeRedeemed, {"uses": 1}),
         (AccessTermsApplied, {"version": 1}),
@@ -121,3 +120,9 @@ def test_the_latest_mail_is_shown(shop: Api) -> None:
 
     shown = shop.get(f"/v1/subscriptions/{subscription.id}").json()
     assert shown["emailed_at"] == "2026-01-03T00:00:00Z"
+
+
+def test_a_failure_of_a_subscription_that_nobody_paid_changes_nothing() -> None:
+    [outcome] = deliver(an_envelope(AccessCodeFailed, subscription_id=uuid4()))
+
+    assert outcome.result == Result.HANDLED

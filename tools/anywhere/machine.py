@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,8 +21,12 @@ VARIABLES = re.compile(
 )
 UV_SETTINGS = (Path("/etc/uv/uv.toml"), Path.home() / ".config" / "uv" / "uv.toml")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-"""As Debian's installer writes it; debootstrap writes none."""
+HOSTS = "127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost ip6-loopback\n"
+"""As Debian's installer writes it; debootstrap writes none.
+
+Without its own name, each connection to RabbitMQ and each greeting of a mail server would wait for
+a name server, and would be late whenever that is.
+"""
 
 RESOLVERS = (Path("/run/systemd/resolve/resolv.conf"), Path("/etc/resolv.conf"))
 """systemd's own resolver listens on a loopback address, which is another one in the root."""
@@ -36,7 +41,7 @@ def files() -> dict[str, str]:
     """By path in a root, the text of each file that says where packages come from."""
     texts = {
         "/etc/apt/apt.conf.d/90machine": _output("apt-config", "dump", "Acquire"),
-        "/etc/hosts": HOSTS,
+        "/etc/hosts": HOSTS.format(name=socket.gethostname()),
         "/etc/pip.conf": _pip_conf(),
         str(CERTIFICATES): CERTIFICATES.read_text(),
         "/etc/resolv.conf": next(file for file in RESOLVERS if file.exists()).read_text(),

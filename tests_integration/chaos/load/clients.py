@@ -1,4 +1,4 @@
-"""Clients create subscriptions at a steady rate, read them and cancel some.
+"""Clients create subscriptions at a steady rate, read them, and renew, refund and cancel some.
 
 A client repeats its request until it has an answer.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from http import HTTPStatus
 
@@ -29,6 +29,11 @@ CANCELLED_AT_ONCE = 0.02
 
 CANCELLED_LATER = 0.01
 """Share of orders after which an older subscription is cancelled."""
+
+WITH_AN_END = 0.1
+"""Share of orders that are paid until a time; half of them are renewed at once."""
+
+PAID_UNTIL, RENEWED_UNTIL = "2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 
 READS_A_SECOND = 5.0
 
@@ -55,7 +60,9 @@ class Clients:
         self.codes: dict[str, str] = {}
         """The first code that the API showed for each subscription that was read."""
         self.cancelled: set[str] = set()
-        """Subscriptions whose cancellation was accepted."""
+        """Subscriptions whose cancellation or refund was accepted."""
+        self.renewed: set[str] = set()
+        """Subscriptions whose renewal was accepted."""
         self.anomalies: list[str] = []
         """Answers that no client should ever get."""
         self.requests = 0
@@ -83,8 +90,11 @@ class Clients:
 
     def _order(self) -> None:
         while self._next():
-            placed = order()
+            has_end = self._draw.random() < WITH_AN_END
+            placed = order(valid_until=PAID_UNTIL) if has_end else order()
             first = self._send(placed)
+            if first and has_end and self._draw.random() < 0.5:
+                self._renew(first)
             if first and self._draw.random() < SENT_TWICE:
                 second = self._send(placed)
                 if second not in {first, ""}:
@@ -113,14 +123,29 @@ class Clients:
             self.accepted[subscription] = placed
         return subscription
 
+    def _renew(self, subscription: str) -> None:
+        path, body = f"/v1/subscriptions/{subscription}/renew", {"valid_until": RENEWED_UNTIL}
+        post = partial(self._payments.call, "POST", path, body)
+        answer = self._until_accepted(
+            f"the renewal of {subscription}", post, also={HTTPStatus.CONFLICT}
+        )
+        if answer is not None and answer.status == HTTPStatus.ACCEPTED:
+            self.renewed.add(subscription)
+
     def _cancel(self, subscription: str) -> None:
-        post = partial(self._payments.cancel, subscription)
+        how = self._draw.choice(["cancel", "refund"])
+        post = partial(self._payments.call, "POST", f"/v1/subscriptions/{subscription}/{how}")
         answer = self._until_accepted(f"the cancellation of {subscription}", post)
         if answer is not None:
             self.cancelled.add(subscription)
 
-    def _until_accepted(self, what: str, post: Callable[[], Response]) -> Response | None:
-        """Send a request until it is accepted; returns its answer, none if the client gave up."""
+    def _until_accepted(
+        self, what: str, post: Callable[[], Response], also: Collection[int] = ()
+    ) -> Response | None:
+        """Send a request until it is accepted, or answered with one of `also`.
+
+        Returns the answer, none if the client gave up.
+        """
         while not self._given_up.is_set():
             self.requests += 1
             try:
@@ -128,7 +153,7 @@ class Clients:
             except NO_WHOLE_ANSWER:
                 self._given_up.wait(PAUSE)
                 continue
-            if answer.status == HTTPStatus.ACCEPTED:
+            if answer.status in {HTTPStatus.ACCEPTED, *also}:
                 return answer
             if answer.status not in TRY_AGAIN:
                 self._note(f"{what} was answered with {answer.status}: {answer.body}")
@@ -162,7 +187,7 @@ class Clients:
             self.codes[subscription] = code
         elif code != known:
             self._note(f"the API showed a code for {subscription}, and then another one or none")
-        if was_cancelled and answer.body["status"] != "cancelled":
+        if was_cancelled and answer.body["status"] not in {"cancelled", "refunded"}:
             self._note(f"{subscription} was cancelled, but is {answer.body['status']}")
 
     def _note(self, what: str) -> None:

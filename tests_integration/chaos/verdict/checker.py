@@ -3,6 +3,7 @@
 1. Every accepted subscription has exactly one code, the same on both sides.
 2. No code exists without a subscription. What clients cancelled, and nothing else, is cancelled on
    both sides.
+   Of each other subscription both sides have the same terms, and a renewal is in them.
 3. Each mail intent has led to one mail, except that mails in doubt may arrive twice. All copies of
    a mail have the same Message-ID and code. A mail whose code is revoked may be withdrawn.
 4. Every message was handled, or is set aside as dead with a reason; the dead ones are exactly the
@@ -63,6 +64,7 @@ def verify(evidence: Evidence, mails_in_doubt: int, *, broker_loses: bool = Fals
     verdict = Verdict()
     _codes(evidence, verdict)
     _cancellations(evidence, verdict, broker_loses=broker_loses)
+    _terms(evidence, verdict)
     _intents(evidence, verdict)
     _mails(evidence, verdict, mails_in_doubt)
     _messages(evidence, verdict, broker_loses=broker_loses)
@@ -107,6 +109,21 @@ def _cancellations(evidence: Evidence, verdict: Verdict, *, broker_loses: bool) 
             verdict.lost.append(f"{cancelled}, but the payment side has no confirmation")
     for subscription in {*evidence.shown_cancelled, *revoked} - set(evidence.cancelled):
         verdict.unaccounted.append(f"no client cancelled subscription {subscription}")
+
+
+def _terms(evidence: Evidence, verdict: Verdict) -> None:
+    """Nothing is compared of a cancelled subscription, whose code does not work."""
+    ours, theirs = (evidence.terms[service] for service in OTHER)
+    for subscription in ours.keys() | theirs.keys():
+        if subscription in evidence.cancelled:
+            continue
+        if ours.get(subscription) != theirs.get(subscription):
+            verdict.lost.append(
+                f"subscription {subscription} has other terms on the student side: "
+                f"{ours.get(subscription)}, {theirs.get(subscription)}"
+            )
+        elif subscription in evidence.renewed and "2099" not in ours[subscription].valid_until:
+            verdict.lost.append(f"subscription {subscription} was renewed, and is not any more")
 
 
 def _intents(evidence: Evidence, verdict: Verdict) -> None:

@@ -42,6 +42,13 @@ class SetAside(NamedTuple):
     reason: str
 
 
+class Terms(NamedTuple):
+    """Until when a code works, as one side knows it."""
+
+    version: int
+    valid_until: str
+
+
 class Intent(NamedTuple):
     """A mail row of the student side."""
 
@@ -69,6 +76,10 @@ class Evidence:
     """Subscriptions whose code is revoked in the student database."""
     confirmed: Collection[str]
     """Subscriptions whose code is known to be revoked in the payment database."""
+    renewed: Collection[str]
+    """Subscriptions whose renewal was accepted."""
+    terms: Mapping[str, Mapping[str, Terms]]
+    """Terms by subscription, from the database of each service."""
     intents: Sequence[Intent]
     mails: Sequence[ReceivedMail]
     sent: Mapping[str, Sequence[Sent]]
@@ -97,6 +108,7 @@ def gather(deployment: Deployment, clients: Clients, published: Published) -> Ev
         intents = student.all(
             "SELECT access_code_id, message_id, state, attempts FROM access_codes_mailintent"
         )
+        terms = {service: _terms(sides[service], query) for service, query in TERMS.items()}
         sent = {service: _sent(rows) for service, rows in sides.items()}
         handled = {service: _handled(rows) for service, rows in sides.items()}
         set_aside = {service: _set_aside(rows) for service, rows in sides.items()}
@@ -106,9 +118,11 @@ def gather(deployment: Deployment, clients: Clients, published: Published) -> Ev
         recorded={_id(subscription): str(user) for subscription, user in recorded},
         issued=[_id(subscription) for (subscription,) in codes],
         cancelled=clients.cancelled.copy(),
-        shown_cancelled={shown["id"] for shown in listed if shown["status"] == "cancelled"},
+        shown_cancelled={shown["id"] for shown in listed if shown["status"] in ENDED},
         revoked={_id(subscription) for (subscription,) in revoked},
         confirmed={_id(subscription) for (subscription,) in confirmed},
+        renewed=clients.renewed.copy(),
+        terms=terms,
         intents=[Intent(_id(subscription), *rest) for subscription, *rest in intents],
         mails=[mail for mails in deployment.mailbox.by_recipient().values() for mail in mails],
         sent=sent,
@@ -117,6 +131,24 @@ def gather(deployment: Deployment, clients: Clients, published: Published) -> Ev
         published=published,
         anomalies=clients.anomalies,
     )
+
+
+ENDED = {"cancelled", "refunded"}
+
+TERMS = {
+    "payment_service": (
+        "SELECT id, terms_version, valid_until FROM subscriptions_subscription "
+        "WHERE terms_version > 0"
+    ),
+    "student_service": "SELECT subscription_id, version, valid_until FROM access_codes_terms",
+}
+
+
+def _terms(rows: Rows, query: str) -> dict[str, Terms]:
+    return {
+        _id(subscription): Terms(version, str(until))
+        for subscription, version, until in rows.all(query)
+    }
 
 
 def _sent(rows: Rows) -> list[Sent]:

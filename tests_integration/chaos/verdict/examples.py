@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests_integration.chaos.load.publication import Published
-from tests_integration.chaos.verdict.evidence import Evidence, Handled, Intent, Sent, SetAside
+from tests_integration.chaos.verdict.evidence import (
+    Evidence,
+    Handled,
+    Intent,
+    Sent,
+    SetAside,
+    Terms,
+)
 from tests_integration.harness.mailbox import ReceivedMail
 
 ONE, TWO = "s1", "s2"
@@ -19,6 +26,9 @@ MAILS = [
     ReceivedMail("2@example.com", "<m2>", ("C-2",)),
 ]
 POISON = SetAside("poison 1", "dead", "", "not JSON")
+
+
+RENEWED = Terms(2, "2099-01-01 00:00:00+00:00")
 
 
 def handled(events: list[Sent]) -> list[Handled]:
@@ -39,6 +49,8 @@ def clean_run() -> Evidence:
         shown_cancelled=set(),
         revoked=set(),
         confirmed=set(),
+        renewed={ONE},
+        terms={side: {ONE: RENEWED} for side in ("payment_service", "student_service")},
         intents=[Intent(ONE, "<m1>", "sent", 1), Intent(TWO, "<m2>", "sent", 1)],
         mails=MAILS,
         sent={"payment_service": REQUESTS, "student_service": REPLIES},
