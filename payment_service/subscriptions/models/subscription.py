@@ -127,6 +127,9 @@ class Subscription(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     client = models.CharField(max_length=64, help_text="the API client that owns it")
+    test = models.BooleanField(
+        default=False, db_default=False, help_text="recorded with a test key of its client"
+    )
     user_id = models.CharField(max_length=64)
     email = models.EmailField(max_length=254)
     plan = models.CharField(max_length=64)
