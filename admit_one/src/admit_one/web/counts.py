@@ -134,7 +134,12 @@ class Counts:
     def learn(self, totals: Iterable[Total], now: float) -> None:
         """Take over the store's totals and its clock, in seconds since 1970."""
         with self._lock:
-            self._ahead = now - time.monotonic()
+            ahead = now - time.monotonic()
+            # Before the first time, and after a clock was set, the minutes here are others.
+            apart = round((ahead - self._ahead) / WINDOW)
+            for count in self._counts.values() if apart else ():
+                count.minute += apart
+            self._ahead = ahead
             for total in totals:
                 if count := self._counts.get(total.subject):
                     count.learn(total)

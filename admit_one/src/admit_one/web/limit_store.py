@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from django.db import connection
+from django.db import connection, transaction
 
 from .counts import WINDOW, Total, Uncounted
 from .models import RateCount
@@ -65,20 +65,15 @@ def add(uncounted: Sequence[Uncounted]) -> tuple[list[Total], float]:
     return [Total(*row[:4]) for row in returned], float(returned[0][4])
 
 
-def prune() -> int:
-    """Delete rows that have no weight any more; returns how many. Waits for no other process."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                f"""
-                DELETE FROM web_ratecount WHERE subject IN (
-                  SELECT subject FROM web_ratecount
-                  WHERE minute < floor(extract(epoch FROM clock_timestamp()) / {WINDOW}) - 2
-                  LIMIT {PRUNE_BATCH} FOR UPDATE SKIP LOCKED)
-                """  # noqa: S608 (our numbers)
-            )
-            return int(cursor.rowcount)
-    return RateCount.objects.filter(minute__lt=int(time.time() // WINDOW) - 2).delete()[0]
+def prune(before: int) -> None:
+    """Delete rows of minutes before this one, which have no weight any more.
+
+    Waits for no other process. Raises a database error.
+    """
+    with transaction.atomic():
+        old = RateCount.objects.filter(minute__lt=before).select_for_update(skip_locked=True)
+        subjects = old.values("subject")[:PRUNE_BATCH]
+        RateCount.objects.filter(subject__in=subjects).delete()
 
 
 def _on_sqlite(rows: int) -> str:

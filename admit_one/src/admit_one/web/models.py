@@ -69,17 +69,16 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         """Revoke the key with `prefix`; returns how many were revoked, 0 or 1."""
         return self.filter(prefix=prefix, revoked_at__isnull=True).update(revoked_at=Now())
 
-    def note_use(self, prefixes: Collection[str]) -> None:
-        """Record that these keys were used in this minute. Never waits for another process.
+    def note_use(self, prefixes: Collection[str], minute: datetime) -> None:
+        """Record that these keys were used in this minute. Waits for no other process.
 
         A key that another process has noted in this minute, or is noting now, is passed over.
         """
-        this_minute = models.functions.Trunc(Now(), "minute")
-        not_noted = models.Q(last_used_at__isnull=True) | models.Q(last_used_at__lt=this_minute)
+        not_noted = models.Q(last_used_at__isnull=True) | models.Q(last_used_at__lt=minute)
         with transaction.atomic():
-            due = self.filter(not_noted, prefix__in=prefixes).order_by("id")
+            due = self.filter(not_noted, prefix__in=prefixes)
             free = due.select_for_update(skip_locked=True).values("id")
-            self.filter(id__in=free).update(last_used_at=this_minute)
+            self.filter(id__in=free).update(last_used_at=minute)
 
 
 class ApiKey(models.Model):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from admit_one.database import outage
 from admit_one.masking import mask
@@ -24,9 +25,6 @@ SHARE_EVERY = 1.0
 
 LONGEST_PAUSE = 10.0
 """Seconds between two attempts while the database is unavailable."""
-
-PRUNE_EVERY = 60.0
-"""Seconds."""
 
 IDLE = 30.0
 """Seconds without a request after which the thread closes its database connection."""
@@ -54,7 +52,7 @@ class Sharer:
         self._announcer = Announcer()
         self._noted: dict[str, int] = {}
         """The minute in which a key's use was last noted."""
-        self._prune_at = 0.0
+        self._pruned_in = 0
 
     def soon(self) -> None:
         """Have the counts added within a second. Returns at once."""
@@ -78,16 +76,17 @@ class Sharer:
             raise
         for counts in (keys, addresses, together):
             counts.learn(totals, now)
-        self._note_uses(new_of_keys, int(now // WINDOW))
-        if now >= self._prune_at:
-            limit_store.prune()
-            self._prune_at = now + PRUNE_EVERY
+        minute = int(now // WINDOW)
+        self._note_uses(new_of_keys, minute)
+        if minute != self._pruned_in:
+            limit_store.prune(before=minute - 2)
+            self._pruned_in = minute
 
     def _note_uses(self, counted: Iterable[Uncounted], minute: int) -> None:
         used = {each.subject for each in counted}
         due = sorted(prefix for prefix in used if self._noted.get(prefix) != minute)
         if due:
-            ApiKey.objects.note_use(due)
+            ApiKey.objects.note_use(due, datetime.fromtimestamp(minute * WINDOW, UTC))
             kept = {prefix: at for prefix, at in self._noted.items() if at == minute}
             self._noted = {**kept, **dict.fromkeys(due, minute)}
 
