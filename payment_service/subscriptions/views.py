@@ -116,7 +116,7 @@ class Subscriptions(StrictView):
         },
     )
     def get(self, request: Request) -> Response:
-        """List your subscriptions, newest first. Of each code, the last four characters are shown."""
+        """List your subscriptions, newest first, each code with its last four characters only."""
         mine = Subscription.objects.of(client_of(request))
         page, following = paging.page_of(mine, request)
         return Response({"results": shown_all(page), "next": following})
@@ -149,6 +149,7 @@ class SubscriptionDetail(StrictView):
 class Change(StrictView):
     """A change of one subscription's state. Done again, it changes nothing."""
 
+    scopes: ClassVar = {"post": WRITE}
     scopes: ClassVar = {"post": WRITE}
     serializer: ClassVar[StrictSerializer]
     change: ClassVar[Callable[..., Subscription | None]]

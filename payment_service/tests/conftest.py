@@ -11,7 +11,6 @@ from django.test import Client
 
 from tests.factories import a_payload
 
-
 ALL_SCOPES = ("subscriptions:read", "subscriptions:write", "codes:read")
 
 

@@ -77,7 +77,10 @@ def test_without_a_valid_key_every_answer_is_401(
 
 @pytest.mark.django_db
 def test_a_revoked_key_is_refused_and_the_clients_other_key_is_not() -> None:
-    old, new = ApiKey.objects.issue("shop", scopes=ALL_SCOPES), ApiKey.objects.issue("shop", scopes=ALL_SCOPES)
+    old, new = (
+        ApiKey.objects.issue("shop", scopes=ALL_SCOPES),
+        ApiKey.objects.issue("shop", scopes=ALL_SCOPES),
+    )
     manage("revoke", old.split("_")[1])
 
     assert (status_with(f"Bearer {old}"), status_with(f"Bearer {new}")) == (401, 200)
@@ -117,7 +120,7 @@ def test_the_database_stores_no_secret() -> None:
     ],
 )
 def test_wrong_usage_is_refused_with_what_is_expected(arguments: tuple[str, ...]) -> None:
-    with pytest.raises(CommandError, match="expected|required"):
+    with pytest.raises(CommandError, match=r"expected|required"):
         manage(*arguments)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from admit_one.processes.announcer import Announcer
 from admit_one.web import limits, metrics, sharing
+from admit_one.web.counts import Counts
 from django.test import Client
 from pytest_django import Settings
 
@@ -114,7 +115,7 @@ def test_more_addresses_than_are_counted_are_answered_as_before(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.API_RATE_PER_ADDRESS = 1
-    monkeypatch.setattr(sharing, "addresses", sharing.Counts(most=2))
+    monkeypatch.setattr(sharing, "addresses", Counts(most=2))
     for n in range(10):
         fail(1, f"198.51.100.{n}")
 
@@ -153,7 +154,8 @@ def test_health_checks_and_the_api_page_are_not_counted(settings: Settings) -> N
 
 def value(metric: Any, suffix: str, **labels: str) -> float:
     samples = [sample for family in metric.collect() for sample in family.samples]
-    return sum(s.value for s in samples if s.name.endswith(suffix) and s.labels == labels)
+    values = (s.value for s in samples if s.name.endswith(suffix) and s.labels == labels)
+    return float(sum(values))
 
 
 def test_requests_are_measured_by_route_and_never_by_path(shop: Api) -> None:

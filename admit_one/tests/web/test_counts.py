@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from admit_one.web import counts
-from admit_one.web.counts import Counts, Total, Uncounted
+from admit_one.web.counts import Counts, Tally
 
 MINUTE = 29_000_000
 
@@ -123,9 +123,9 @@ def test_the_totals_of_all_processes_count(clock):
     taken(counted, 2)
     drained = counted.drain()
     taken(counted, 1)
-    counted.learn([Total("key", MINUTE, 8, 0)], clock.now)
+    counted.learn([Tally("key", MINUTE, 8, 0)], clock.now)
 
-    assert drained == [Uncounted("key", MINUTE, 2, 0)]
+    assert drained == [Tally("key", MINUTE, 2, 0)]
     assert taken(counted, 5) == 1
 
 
@@ -134,7 +134,7 @@ def test_a_process_takes_over_the_clock_of_the_store(clock, apart):
     counted = Counts()
     taken(counted, 4)
     counted.drain()
-    counted.learn([Total("key", MINUTE + apart // 60, 7, 0)], clock.now + apart)
+    counted.learn([Tally("key", MINUTE + apart // 60, 7, 0)], clock.now + apart)
 
     assert taken(counted, 10) == 3
 
@@ -145,7 +145,7 @@ def test_what_was_counted_before_the_turn_is_added_to_the_minute_before(clock):
     clock.now += 60
     taken(counted, 1)
 
-    assert counted.drain() == [Uncounted("key", MINUTE + 1, 1, 4)]
+    assert counted.drain() == [Tally("key", MINUTE + 1, 1, 4)]
     assert counted.drain() == []
 
 
@@ -159,7 +159,7 @@ def test_after_an_outage_the_store_gets_the_last_two_minutes_at_most(clock):
         clock.now += 60
     clock.now -= 60
 
-    assert sum(each.count + each.previous for each in given) <= 10
+    assert sum(each.requests + each.previous for each in given) <= 10
 
 
 @pytest.mark.usefixtures("clock")
@@ -186,7 +186,9 @@ def test_subjects_without_weight_are_forgotten(clock):
 @pytest.mark.usefixtures("clock")
 def test_threads_together_get_no_more_than_the_limit():
     counted, got = Counts(), []
-    threads = [threading.Thread(target=lambda: got.append(taken(counted, 500, 700))) for _ in "abcd"]
+    threads = [
+        threading.Thread(target=lambda: got.append(taken(counted, 500, 700))) for _ in "abcd"
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

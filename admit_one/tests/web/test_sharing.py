@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from admit_one.database import outage
 from admit_one.web import limit_store, sharing
-from admit_one.web.counts import Counts, Uncounted
+from admit_one.web.counts import Counts, Tally
 from admit_one.web.models import ApiKey, RateCount
 from django.db import OperationalError, connection
 
@@ -41,7 +41,9 @@ def in_one_minute(monkeypatch):
         clock = SimpleNamespace(time=lambda: MINUTE * 60.0 + 30)
         monkeypatch.setattr(limit_store, "time", clock)
     else:
-        fixed = limit_store.ON_POSTGRESQL.replace("clock_timestamp()", f"to_timestamp({MINUTE * 60 + 30})")
+        fixed = limit_store.ON_POSTGRESQL.replace(
+            "clock_timestamp()", f"to_timestamp({MINUTE * 60 + 30})"
+        )
         monkeypatch.setattr(limit_store, "ON_POSTGRESQL", fixed)
 
 
@@ -73,7 +75,9 @@ def test_many_subjects_are_one_statement(monkeypatch, django_assert_num_queries)
     with django_assert_num_queries(1):
         totals, _ = limit_store.add(drained)
 
-    assert {(each.subject, each.count) for each in totals} == {(f"key {n}", 1) for n in range(500)}
+    assert {(each.subject, each.requests) for each in totals} == {
+        (f"key {n}", 1) for n in range(500)
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,9 +94,9 @@ def test_a_row_of_another_minute_is_turned(kept, after):
     ago, count, previous = kept
     RateCount.objects.create(subject="k", minute=MINUTE + ago, count=count, previous=previous)
 
-    [total], _ = limit_store.add([Uncounted("k", MINUTE, 2, 1)])
+    [total], _ = limit_store.add([Tally("k", MINUTE, 2, 1)])
 
-    assert (total.minute - MINUTE, total.count, total.previous) == after
+    assert (total.minute - MINUTE, total.requests, total.previous) == after
 
 
 def test_while_the_database_is_away_the_process_goes_on_with_its_own_count(monkeypatch):

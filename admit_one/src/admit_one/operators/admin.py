@@ -30,7 +30,7 @@ from .lists import CappedPaginator, ReadOnly, filter_by
 from .order_page import VERBS, address
 
 if apps.is_installed("admit_one.web"):
-    from . import api_key_admin as api_key_admin  # a service without an API has no keys
+    from . import api_key_admin  # noqa: F401 (it registers itself; without an API, no keys)
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -125,7 +125,7 @@ class ApiKeyAdmin(ReadOnly, ApiKeyBase):
         """The page on which a key is created. It shows the new key, this once."""
         if not self.has_work_permission(request):
             raise PermissionDenied
-        form = CreateForm(*([request.POST] if request.method == "POST" else []))
+        form = CreateForm(_posted(request))
         context = {"title": "Create an API key", "form": form, "key": self._created(request, form)}
         answer = TemplateResponse(request, CREATE, self._context(request) | context)
         add_never_cache_headers(answer)
@@ -145,7 +145,7 @@ class ApiKeyAdmin(ReadOnly, ApiKeyBase):
         if key is None:
             raise Http404(f"no key {object_id}")
         may_work = self.has_work_permission(request)
-        form = RevokeForm(*([request.POST] if request.method == "POST" else []))
+        form = RevokeForm(_posted(request))
         if request.method == "POST":
             if not may_work:
                 raise PermissionDenied
@@ -194,6 +194,10 @@ class ApiKeyAdmin(ReadOnly, ApiKeyBase):
 
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         return {**self.admin_site.each_context(request), "opts": self.opts}
+
+
+def _posted(request: HttpRequest) -> QueryDict | None:
+    return request.POST if request.method == "POST" else None
 
 
 def _operator(request: HttpRequest) -> str:

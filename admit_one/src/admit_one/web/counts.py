@@ -28,21 +28,15 @@ class Allowance(NamedTuple):
     """If nothing remains, until there is something again; else until the end of the minute."""
 
 
-class Uncounted(NamedTuple):
-    """Requests that only this process knows: those of one minute, and of the one before."""
+class Tally(NamedTuple):
+    """The requests of one subject in a minute, and in the one before.
+
+    To the store go those that only this process knows, and from it come those of all processes.
+    """
 
     subject: str
     minute: int
-    count: int
-    previous: int
-
-
-class Total(NamedTuple):
-    """The requests of all processes, as the store knows them."""
-
-    subject: str
-    minute: int
-    count: int
+    requests: int
     previous: int
 
 
@@ -63,26 +57,26 @@ class _Count:
         self.previous, self.new_previous = (self.count, self.new) if is_next else (0, 0)
         self.minute, self.count, self.new = minute, 0, 0
 
-    def learn(self, total: Total) -> None:
+    def learn(self, total: Tally) -> None:
         """Take over what all processes have counted; what is `new` came after that."""
         if total.minute > self.minute:
             self.turn(total.minute)
         if total.minute == self.minute:
-            self.count = total.count + self.new
+            self.count = total.requests + self.new
             self.previous = total.previous + self.new_previous
         elif total.minute == self.minute - 1:
-            self.previous = total.count + self.new_previous
+            self.previous = total.requests + self.new_previous
 
-    def give_back(self, uncounted: Uncounted) -> None:
+    def give_back(self, uncounted: Tally) -> None:
         if uncounted.minute == self.minute:
-            self.new += uncounted.count
+            self.new += uncounted.requests
             self.new_previous += uncounted.previous
         elif uncounted.minute == self.minute - 1:
-            self.new_previous += uncounted.count
+            self.new_previous += uncounted.requests
 
 
 class Counts:
-    """The counts of many subjects, such as keys; safe for threads. No I/O is done under its lock."""
+    """The counts of many subjects, such as keys; safe for threads, with no I/O under its lock."""
 
     def __init__(self, most: float = math.inf) -> None:
         """`most`: subjects at a time. More are let through uncounted: nobody is locked out."""
@@ -112,7 +106,7 @@ class Counts:
                 return Allowance(ok, limit, int(left), math.ceil(WINDOW - elapsed))
             return Allowance(ok, limit, 0, _until_one_is_free(count, limit, elapsed))
 
-    def drain(self) -> list[Uncounted]:
+    def drain(self) -> list[Tally]:
         """What only this process knows; from now on it counts as known to the store.
 
         Forgets the subjects whose requests have no weight any more.
@@ -123,7 +117,7 @@ class Counts:
                 if not -1 <= minute - count.minute <= 1:
                     del self._counts[subject]
             drained = [
-                Uncounted(subject, count.minute, count.new, count.new_previous)
+                Tally(subject, count.minute, count.new, count.new_previous)
                 for subject, count in self._counts.items()
                 if count.new or count.new_previous
             ]
@@ -131,7 +125,7 @@ class Counts:
                 self._counts[subject].new = self._counts[subject].new_previous = 0
             return drained
 
-    def learn(self, totals: Iterable[Total], now: float) -> None:
+    def learn(self, totals: Iterable[Tally], now: float) -> None:
         """Take over the store's totals and its clock, in seconds since 1970."""
         with self._lock:
             ahead = now - time.monotonic()
@@ -141,10 +135,10 @@ class Counts:
                 count.minute += apart
             self._ahead = ahead
             for total in totals:
-                if count := self._counts.get(total.subject):
-                    count.learn(total)
+                if known := self._counts.get(total.subject):
+                    known.learn(total)
 
-    def give_back(self, drained: Iterable[Uncounted]) -> None:
+    def give_back(self, drained: Iterable[Tally]) -> None:
         """Undo `drain`: the store is away. It gets no more than the last two minutes later."""
         with self._lock:
             for uncounted in drained:

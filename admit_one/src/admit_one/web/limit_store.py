@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from django.db import connection, transaction
 
-from .counts import WINDOW, Total, Uncounted
+from .counts import WINDOW, Tally
 from .models import RateCount
 
 PRUNE_BATCH = 10_000
@@ -46,7 +46,7 @@ ON_POSTGRESQL = ADD.format(
 )
 
 
-def add(uncounted: Sequence[Uncounted]) -> tuple[list[Total], float]:
+def add(uncounted: Sequence[Tally]) -> tuple[list[Tally], float]:
     """Add what a process has counted; returns the totals of all processes, and the time.
 
     Raises a database error; then nothing is added.
@@ -55,14 +55,14 @@ def add(uncounted: Sequence[Uncounted]) -> tuple[list[Total], float]:
     rows = sorted(uncounted)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            columns = [[row[n] for row in rows] for n in (0, 2, 3)]
-            cursor.execute(ON_POSTGRESQL, columns)
+            subjects, _, requests, previous = map(list, zip(*rows, strict=True))
+            cursor.execute(ON_POSTGRESQL, [subjects, requests, previous])
         else:  # a file has one machine's clock
             now = time.time()
-            values = [value for subject, _, *counts in rows for value in (subject, *counts)]
+            values = [value for row in rows for value in (row.subject, row.requests, row.previous)]
             cursor.execute(_on_sqlite(len(rows)), [*values, int(now // WINDOW), now])
         returned = cursor.fetchall()
-    return [Total(*row[:4]) for row in returned], float(returned[0][4])
+    return [Tally(*row[:4]) for row in returned], float(returned[0][4])
 
 
 def prune(before: int) -> None:

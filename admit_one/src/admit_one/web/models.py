@@ -16,9 +16,7 @@ from django.db.models.functions import Now
 
 from .scopes import written
 
-TOKEN = re.compile(
-    r"admit_(?P<test>test_)?(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})"
-)
+TOKEN = re.compile(r"admit_(?P<test>test_)?(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 
 # The ORM takes longer to build this query than the database to run it.
 BY_PREFIX = """

@@ -15,7 +15,6 @@ SCOPES = {
 """What each scope allows, as an operator reads it."""
 
 
-
 class UnknownScope(ValueError):
     """There is no such scope."""
 

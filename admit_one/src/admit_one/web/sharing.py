@@ -17,7 +17,7 @@ from admit_one.processes.announcer import Announcer
 from admit_one.processes.stopping import next_delay
 
 from . import limit_store
-from .counts import WINDOW, Counts, Uncounted
+from .counts import WINDOW, Counts, Tally
 from .models import ApiKey
 
 SHARE_EVERY = 1.0
@@ -82,7 +82,7 @@ class Sharer:
             limit_store.prune(before=minute - 2)
             self._pruned_in = minute
 
-    def _note_uses(self, counted: Iterable[Uncounted], minute: int) -> None:
+    def _note_uses(self, counted: Iterable[Tally], minute: int) -> None:
         used = {each.subject for each in counted}
         due = sorted(prefix for prefix in used if self._noted.get(prefix) != minute)
         if due:

@@ -16,7 +16,6 @@ from .api_keys import MissingScope, key_of
 from .scopes import SCOPES
 from .serializers import NAMED_AT_MOST
 
-
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
