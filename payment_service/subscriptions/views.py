@@ -139,8 +139,7 @@ class SubscriptionDetail(StrictView):
 
         Its code is shown whole to a key with the scope `codes:read`.
         """
-        mine = Subscription.objects.of(client_of(request))
-        subscription = mine.filter(id=_id(subscription_id)).first()
+        subscription = Subscription.objects.owned(client_of(request), _id(subscription_id))
         if subscription is None:
             raise Http404
         return Response(shown(subscription, whole_code=key_of(request).may(CODES)))
@@ -149,7 +148,6 @@ class SubscriptionDetail(StrictView):
 class Change(StrictView):
     """A change of one subscription's state. Done again, it changes nothing."""
 
-    scopes: ClassVar = {"post": WRITE}
     scopes: ClassVar = {"post": WRITE}
     serializer: ClassVar[StrictSerializer]
     change: ClassVar[Callable[..., Subscription | None]]

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def new_announcers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("keys_refused", "addresses_refused", "failures"):
+    for name in ("key_announcer", "address_announcer", "failure_announcer"):
         monkeypatch.setattr(limits, name, Announcer())
 
 

@@ -37,7 +37,7 @@ IPV6_BITS_OF_ONE_CLIENT = 64
 
 ALL = "all"
 
-keys_refused, addresses_refused, failures = Announcer(), Announcer(), Announcer()
+key_announcer, address_announcer, failure_announcer = Announcer(), Announcer(), Announcer()
 
 
 class TooManyRequests(APIException):
@@ -62,7 +62,7 @@ def count_request(request: Request, key: ApiKey) -> None:
     _show(request, "key", allowance)
     if not allowance.ok:
         metrics.REFUSED.labels("key_over_limit").inc()
-        keys_refused.trouble(
+        key_announcer.trouble(
             "key_over_limit",
             "requests with the key {prefix} of {client} are refused: more than {limit:,} a minute",
             prefix=key.prefix,
@@ -84,7 +84,7 @@ def count_failure(request: Request) -> None:
         metrics.REFUSED.labels("no_valid_key").inc()
         return
     metrics.REFUSED.labels("address_over_limit").inc()
-    addresses_refused.trouble(
+    address_announcer.trouble(
         "address_over_limit",
         "requests without a valid API key from {client} are refused: more than {limit:,} a minute",
         client=address,
@@ -130,10 +130,10 @@ def _watch_all(limit: int) -> None:
     """An alarm and nothing else: who sends many bad requests must not lock out anybody."""
     allowance = sharing.together.take(ALL, limit)
     if not allowance.ok:
-        failures.trouble(
+        failure_announcer.trouble(
             "many_failures",
             "more than {limit:,} requests a minute come without a valid API key",
             limit=limit,
         )
     elif allowance.remaining > limit // 2:
-        failures.over("few_failures", "fewer requests come without a valid API key")
+        failure_announcer.over("few_failures", "fewer requests come without a valid API key")
