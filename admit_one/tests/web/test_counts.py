@@ -162,6 +162,17 @@ def test_after_an_outage_the_store_gets_the_last_two_minutes_at_most(clock):
     assert sum(each.requests + each.previous for each in given) <= 10
 
 
+def test_what_the_store_did_not_take_before_the_turn_belongs_to_the_minute_before(clock):
+    counted = Counts()
+    taken(counted, 4)
+    drained = counted.drain()
+    clock.now += 60
+    taken(counted, 1)
+    counted.give_back(drained)
+
+    assert counted.drain() == [Tally("key", MINUTE + 1, 1, 4)]
+
+
 @pytest.mark.usefixtures("clock")
 def test_subjects_beyond_the_most_are_let_through_and_take_no_memory():
     counted = Counts(most=100)

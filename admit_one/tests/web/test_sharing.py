@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -149,3 +151,19 @@ def test_rows_without_weight_are_pruned(monkeypatch):
     process.share(monkeypatch)
 
     assert set(RateCount.objects.values_list("subject", flat=True)) == {"young", "key"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_that_add_the_same_rows_at_once_lose_nothing_and_never_deadlock():
+    subjects = [f"key {n}" for n in range(50)]
+
+    def add_often(seed: int) -> None:
+        draw = random.Random(seed)
+        for _ in range(20):
+            limit_store.add([Tally(name, MINUTE, 1, 0) for name in draw.sample(subjects, 50)])
+        connection.close()
+
+    with ThreadPoolExecutor(4) as processes:
+        list(processes.map(add_often, range(4)))
+
+    assert set(RateCount.objects.values_list("count", flat=True)) == {80}
