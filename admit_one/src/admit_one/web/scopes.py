@@ -9,7 +9,7 @@ SCOPES = {
     "subscriptions:write": "record and cancel subscriptions",
     "codes:read": "see whole access codes, not only their last four characters",
     "codes:redeem": "redeem access codes",
-    "codes:operate": "revoke and replace access codes",
+    "codes:operate": "suspend, revoke and replace access codes",
     "webhooks": "manage webhooks",
 }
 """What each scope allows, as an operator reads it."""
