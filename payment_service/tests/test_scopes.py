@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from subscriptions.models import Subscription
+from subscriptions.views import CHANGES
 
 from tests.conftest import Api
 from tests.factories import CODE, a_code_for, a_subscription
@@ -47,6 +48,15 @@ def test_each_method_needs_its_scope_and_no_other(scope: str) -> None:
     reads, writes = scope == "subscriptions:read", scope == "subscriptions:write"
     assert statuses == [200 if reads else 403] * 3 + [202 if writes else 403] * 2
     assert Subscription.objects.count() == 1 + writes
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_change_needs_the_scope_to_write(name: str) -> None:
+    path = f"{with_code()}/{name}"
+    readers = [Api("shop", scope) for scope in SCOPES if scope != "subscriptions:write"]
+
+    assert {api.http.generic("POST", path).status_code for api in readers} == {403}
+    assert Api("shop", "subscriptions:write").http.generic("POST", path).status_code in {202, 400}
 
 
 def test_the_answer_names_the_missing_scope() -> None:

@@ -109,8 +109,8 @@ def client_address(request: Request) -> str:
     given = str(request.META.get("REMOTE_ADDR", ""))
     try:
         address = ip_address(given.strip("[]").partition("%")[0])
-    except ValueError:  # a proxy may send a name, or nothing
-        return given[:64] if given.isascii() and given.isprintable() and given else "unknown"
+    except ValueError:  # a proxy may send anything, even what is to stand nowhere
+        return "unknown"
     if not isinstance(address, IPv6Address):
         return str(address)
     if address.ipv4_mapped:

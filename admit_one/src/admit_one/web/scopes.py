@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 SCOPES = {
     "subscriptions:read": "list and show subscriptions",
-    "subscriptions:write": "record and cancel subscriptions",
+    "subscriptions:write": "record, renew, cancel and refund subscriptions",
     "codes:read": "see whole access codes, not only their last four characters",
     "codes:redeem": "redeem access codes",
     "codes:operate": "suspend, revoke and replace access codes",
