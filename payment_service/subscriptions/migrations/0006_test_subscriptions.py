@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("subscriptions", "0005_states_terms_and_generations")]
+    dependencies = [("subscriptions", "0005_states_terms_and_reports")]
     operations = [
         migrations.AddField(
             "subscription",
