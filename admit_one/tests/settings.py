@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "admit_one.acts",
     "admit_one.sealing",
     "admit_one.messaging",
+    "admit_one.web",
     "tests",
 ]
 DATABASES = {"default": environment.DATABASE_URL}

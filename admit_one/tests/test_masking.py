@@ -36,6 +36,7 @@ from admit_one import masking
         ("they have been sent", "they have been sent"),
         ("they_have_been_sent 5 times", "they_have_been_sent 5 times"),
         (f"Bearer admit_0123456789ab_{'aB3-_' * 8}xyz", "Bearer admit_0123456789ab_***"),
+        (f"admit_test_0123456789ab_{'aB3-_' * 8}xyz", "admit_test_0123456789ab_***"),
         ("amqp://user:hunter2@host/vhost", "amqp://***@host/vhost"),
         ("postgres://u:p%40@h:5432/n failed", "postgres://***@h:5432/n failed"),
         ("nothing to hide", "nothing to hide"),

@@ -26,6 +26,8 @@ LOGGING = environment.logging
 SEALING_KEYS = environment.SEALING_KEYS
 SECURE_HSTS_SECONDS = environment.HSTS_SECONDS
 API_DOCS = environment.API_DOCS == "on"
+API_RATE_PER_KEY = environment.API_RATE_PER_KEY
+API_RATE_PER_ADDRESS = environment.API_RATE_PER_ADDRESS
 
 INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "admit_one.web_process", "subscriptions"]
 ROOT_URLCONF = "payment_service.urls"

@@ -150,6 +150,13 @@ new_subscription = NewSubscription()
 """Shared by all requests: building its fields costs more than validating a request."""
 
 
+MASKED = "****-****-****-"
+"""Instead of all but the last group of a code."""
+
+_GROUP = CODE_PATTERN[1:].partition("(")[0]
+CODE_OR_MASKED = rf"^({_GROUP}-|\*{{4}}-){{3}}{_GROUP}$"
+
+
 class MailFailure(serializers.Serializer[Any]):
     """The mail with the code was given up. The code itself is valid."""
 
@@ -189,10 +196,11 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
         allow_null=True, max_length=300, help_text="of the latest change; null if none was given"
     )
     access_code = serializers.RegexField(
-        CODE_PATTERN,
+        CODE_OR_MASKED,
         allow_null=True,
         help_text="null until it arrives, and if `access_code_failure` says why; "
-        "no longer works once it is revoked",
+        "no longer works once it is revoked. Lists, and keys without the scope `codes:read`, "
+        "get its last four characters only: `****-****-****-H5RN`",
     )
     access_code_failure = AccessCodeFailure(
         allow_null=True, help_text="null unless the code has arrived and cannot be shown"
@@ -236,14 +244,19 @@ class SubscriptionPage(serializers.Serializer[Any]):
 CODE_FAILURE = {"reason": "the code cannot be decrypted here; the code in the mail is the same"}
 
 
-def shown(subscription: Subscription) -> dict[str, Any]:
-    """The subscription as JSON. Never raises."""
-    return shown_all([subscription])[0]
+def shown(subscription: Subscription, *, whole_code: bool = False) -> dict[str, Any]:
+    """The subscription as JSON, with its code whole or masked. Never raises."""
+    return shown_all([subscription], whole_codes=whole_code)[0]
 
 
-def shown_all(subscriptions: Iterable[Subscription]) -> list[dict[str, Any]]:
-    """The subscriptions as JSON. Codes that cannot be decrypted are null, counted and logged."""
-    answers = [_shown(subscription) for subscription in subscriptions]
+def shown_all(
+    subscriptions: Iterable[Subscription], *, whole_codes: bool = False
+) -> list[dict[str, Any]]:
+    """The subscriptions as JSON, with codes whole or masked.
+
+    Codes that cannot be decrypted are null, counted and logged.
+    """
+    answers = [_shown(subscription, whole_codes) for subscription in subscriptions]
     failed = [answer["id"] for answer in answers if answer["access_code_failure"]]
     if failed:
         metrics.UNREADABLE_CODES.inc(len(failed))
@@ -257,14 +270,15 @@ def shown_all(subscriptions: Iterable[Subscription]) -> list[dict[str, Any]]:
     return answers
 
 
-def _shown(subscription: Subscription) -> dict[str, Any]:
+def _shown(subscription: Subscription, whole_code: bool) -> dict[str, Any]:
     """Without DRF, which takes five times as long."""
     code = subscription.code_or_unreadable
+    visible = code if whole_code or not code else MASKED + code[-4:]
     return {
         "id": str(subscription.id),
         **paid_of(subscription),
         "status": subscription.status,
-        "access_code": code or None,
+        "access_code": visible or None,
         "access_code_failure": CODE_FAILURE if code == "" else None,
         "problem": _problem(subscription),
         "emailed_at": _as_text(subscription.emailed_at),

@@ -27,9 +27,11 @@ logger = EventLogger(__name__)
 
 
 @transaction.atomic(savepoint=False)
-def record_subscription(*, client: str, **new: Unpack[NewSubscription]) -> Subscription:
-    """Record what was paid, and request an access code."""
-    subscription = Subscription(client=client, **new)
+def record_subscription(
+    *, client: str, test: bool = False, **new: Unpack[NewSubscription]
+) -> Subscription:
+    """Record what was paid, and request an access code. `test`: by a client's test key."""
+    subscription = Subscription(client=client, test=test, **new)
     if subscription.has_terms:
         subscription.terms_changed(subscription.created_at)
     request = subscription.next_request(subscription.created_at)

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
 
-from admit_one.web import StrictSerializer, StrictView, client_of, idempotency, openapi, paging
+from admit_one.web import (
+    StrictSerializer,
+    StrictView,
+    client_of,
+    idempotency,
+    key_of,
+    openapi,
+    paging,
+)
 from django.db import transaction
 from django.http import Http404
 from django.urls import reverse
@@ -42,6 +50,8 @@ UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECA
 unstored = method_decorator(cache_control(no_store=True), name="dispatch")
 
 
+READ, WRITE, CODES = "subscriptions:read", "subscriptions:write", "codes:read"
+
 SUBSCRIPTION_ID = OpenApiParameter(
     "subscription_id",
     OpenApiTypes.UUID,
@@ -52,12 +62,14 @@ SUBSCRIPTION_ID = OpenApiParameter(
 
 @unstored
 class Subscriptions(StrictView):
+    scopes: ClassVar = {"get": READ, "post": WRITE}
     query: ClassVar = {"get": ("limit", "cursor")}
 
     @extend_schema(
         operation_id="record_subscription",
         request=NewSubscription,
         parameters=[
+            *openapi.RATE_LIMIT,
             openapi.IDEMPOTENCY_KEY,
             openapi.REPLAYED,
             OpenApiParameter(
@@ -76,7 +88,7 @@ class Subscriptions(StrictView):
                 "first response again, as it was then, with `Idempotency-Replayed: true`; it says "
                 "`pending` even if the code has arrived or the subscription was cancelled since.",
             ),
-            **openapi.problems(400, 401, 413, 415, 422, 503),
+            **openapi.problems(400, 401, 403, 413, 415, 422, 429, 503),
         },
     )
     def post(self, request: Request) -> Response:
@@ -84,9 +96,11 @@ class Subscriptions(StrictView):
         new = new_subscription.run_validation(request.data)
 
         def record() -> Response:
-            subscription = services.record_subscription(client=client_of(request), **new)
+            subscription = services.record_subscription(
+                client=client_of(request), test=key_of(request).test, **new
+            )
             return Response(
-                shown(subscription),
+                shown(subscription),  # its code does not exist yet
                 status=202,
                 headers={"Location": reverse("subscription", args=[subscription.id])},
             )
@@ -95,14 +109,14 @@ class Subscriptions(StrictView):
 
     @extend_schema(
         operation_id="list_subscriptions",
-        parameters=[*openapi.PAGE],
+        parameters=[*openapi.RATE_LIMIT, *openapi.PAGE],
         responses={
             200: OpenApiResponse(SubscriptionPage, "A page of your subscriptions."),
-            **openapi.problems(400, 401, 503),
+            **openapi.problems(400, 401, 403, 429, 503),
         },
     )
     def get(self, request: Request) -> Response:
-        """List your subscriptions, newest first."""
+        """List your subscriptions, newest first, each code with its last four characters only."""
         mine = Subscription.objects.of(client_of(request))
         page, following = paging.page_of(mine, request)
         return Response({"results": shown_all(page), "next": following})
@@ -110,26 +124,31 @@ class Subscriptions(StrictView):
 
 @unstored
 class SubscriptionDetail(StrictView):
+    scopes: ClassVar = {"get": READ}
+
     @extend_schema(
         operation_id="show_subscription",
-        parameters=[SUBSCRIPTION_ID],
+        parameters=[*openapi.RATE_LIMIT, SUBSCRIPTION_ID],
         responses={
             200: OpenApiResponse(SubscriptionAnswer, "The subscription as it is now."),
-            **openapi.problems(400, 401, 404, 503),
+            **openapi.problems(400, 401, 403, 404, 429, 503),
         },
     )
     def get(self, request: Request, subscription_id: str) -> Response:
-        """Show one subscription. It is `active` once its code has arrived, until cancelled."""
-        mine = Subscription.objects.of(client_of(request))
-        subscription = mine.filter(id=_id(subscription_id)).first()
+        """Show one subscription. It is `active` once its code has arrived, until cancelled.
+
+        Its code is shown whole to a key with the scope `codes:read`.
+        """
+        subscription = Subscription.objects.owned(client_of(request), _id(subscription_id))
         if subscription is None:
             raise Http404
-        return Response(shown(subscription))
+        return Response(shown(subscription, whole_code=key_of(request).may(CODES)))
 
 
 class Change(StrictView):
     """A change of one subscription's state. Done again, it changes nothing."""
 
+    scopes: ClassVar = {"post": WRITE}
     serializer: ClassVar[StrictSerializer]
     change: ClassVar[Callable[..., Subscription | None]]
 
@@ -141,7 +160,8 @@ class Change(StrictView):
             )
             if subscription is None:
                 raise Http404
-            return Response(shown(subscription), status=202)
+            whole_code = key_of(request).may(CODES)
+            return Response(shown(subscription, whole_code=whole_code), status=202)
 
 
 def changes(operation: str, request: type[StrictSerializer], answer: str) -> Callable[[Any], Any]:
@@ -150,10 +170,10 @@ def changes(operation: str, request: type[StrictSerializer], answer: str) -> Cal
         post=extend_schema(
             operation_id=operation,
             request=request,
-            parameters=[SUBSCRIPTION_ID],
+            parameters=[*openapi.RATE_LIMIT, SUBSCRIPTION_ID],
             responses={
                 202: OpenApiResponse(SubscriptionAnswer, answer),
-                **openapi.problems(400, 401, 404, 409, 413, 415, 503),
+                **openapi.problems(400, 401, 403, 404, 409, 413, 415, 429, 503),
             },
         )
     )

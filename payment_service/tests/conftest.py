@@ -1,20 +1,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from admit_one.web.models import ApiKey
+from admit_one.web.testing import counting_alone
 from django.test import Client
 
 from tests.factories import a_payload
+
+ALL_SCOPES = ("subscriptions:read", "subscriptions:write", "codes:read")
+
+
+@pytest.fixture(autouse=True)
+def count_alone() -> Iterator[None]:
+    with counting_alone():
+        yield
 
 
 class Api:
     """A client of the API with its own key."""
 
-    def __init__(self, client: str) -> None:
-        self.key = ApiKey.objects.issue(client)
+    def __init__(self, client: str, *scopes: str, test: bool = False) -> None:
+        self.key = ApiKey.objects.issue(client, scopes=scopes or ALL_SCOPES, test=test)
         self.http = Client(headers={"Authorization": f"Bearer {self.key}"})
 
     def post(self, payload: Any = None, *, raw: bytes | None = None, **headers: str) -> Any:

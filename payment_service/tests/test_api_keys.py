@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from subscriptions.reconciliation import grants
 
-from tests.conftest import Api
+from tests.conftest import ALL_SCOPES, Api
 
 
 def manage(*arguments: str) -> str:
@@ -25,7 +25,7 @@ def status_with(authorization: str | None) -> int:
 
 @pytest.mark.django_db
 def test_a_created_key_is_accepted() -> None:
-    key = manage("create", "--name", "shop").splitlines()[-1]
+    key = manage("create", "--name", "shop", "--scope", *ALL_SCOPES).splitlines()[-1]
 
     assert status_with(f"Bearer {key}") == status_with(f"bearer {key}") == 200
 
@@ -77,7 +77,10 @@ def test_without_a_valid_key_every_answer_is_401(
 
 @pytest.mark.django_db
 def test_a_revoked_key_is_refused_and_the_clients_other_key_is_not() -> None:
-    old, new = ApiKey.objects.issue("shop"), ApiKey.objects.issue("shop")
+    old, new = (
+        ApiKey.objects.issue("shop", scopes=ALL_SCOPES),
+        ApiKey.objects.issue("shop", scopes=ALL_SCOPES),
+    )
     manage("revoke", old.split("_")[1])
 
     assert (status_with(f"Bearer {old}"), status_with(f"Bearer {new}")) == (401, 200)
@@ -85,7 +88,7 @@ def test_a_revoked_key_is_refused_and_the_clients_other_key_is_not() -> None:
 
 @pytest.mark.django_db
 def test_the_list_shows_keys_without_their_secrets() -> None:
-    key = ApiKey.objects.issue("shop")
+    key = ApiKey.objects.issue("shop", scopes=ALL_SCOPES)
     listed = manage("list")
 
     _, prefix, secret = key.split("_", 2)
@@ -96,7 +99,7 @@ def test_the_list_shows_keys_without_their_secrets() -> None:
 
 @pytest.mark.django_db
 def test_the_database_stores_no_secret() -> None:
-    secret = ApiKey.objects.issue("shop").split("_", 2)[2]
+    secret = ApiKey.objects.issue("shop", scopes=ALL_SCOPES).split("_", 2)[2]
     row = ApiKey.objects.values().get()
 
     assert secret not in str(row)
@@ -105,10 +108,19 @@ def test_the_database_stores_no_secret() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "arguments", [("create", "--name", " "), ("create", "--name", "x" * 65), ("revoke", "nothing")]
+    "arguments",
+    [
+        ("create", "--name", " ", "--scope", "webhooks"),
+        ("create", "--name", "x" * 65, "--scope", "webhooks"),
+        ("create", "--name", "shop"),
+        ("create", "--name", "shop", "--scope"),
+        ("create", "--name", "shop", "--scope", "webhooks", "--expires", "2020-01-01"),
+        ("create", "--name", "shop", "--scope", "webhooks", "--expires", "tomorrow"),
+        ("revoke", "nothing"),
+    ],
 )
 def test_wrong_usage_is_refused_with_what_is_expected(arguments: tuple[str, ...]) -> None:
-    with pytest.raises(CommandError, match="expected"):
+    with pytest.raises(CommandError, match=r"expected|required"):
         manage(*arguments)
 
 
@@ -130,17 +142,17 @@ def test_wrong_usage_is_refused_with_what_is_expected(arguments: tuple[str, ...]
     ],
 )
 def test_a_name_has_one_spelling(name: str) -> None:
-    manage("create", "--name", "shop")
+    manage("create", "--name", "shop", "--scope", *ALL_SCOPES)
 
     with pytest.raises(CommandError, match="expected 1 to 64 of a-z"):
-        manage("create", f"--name={name}")
+        manage("create", f"--name={name}", "--scope", *ALL_SCOPES)
     assert ApiKey.objects.count() == 1
 
 
 @pytest.mark.django_db
 def test_a_client_with_a_name_from_before_may_get_another_key() -> None:
-    ApiKey.objects.issue("My Shop")
-    manage("create", "--name", "My Shop")
+    ApiKey.objects.issue("My Shop", scopes=ALL_SCOPES)
+    manage("create", "--name", "My Shop", "--scope", *ALL_SCOPES)
 
     assert ApiKey.objects.filter(client="My Shop").count() == 2
 
@@ -148,7 +160,7 @@ def test_a_client_with_a_name_from_before_may_get_another_key() -> None:
 @pytest.mark.django_db
 def test_the_owner_of_what_was_recorded_again_is_no_client() -> None:
     with pytest.raises(CommandError, match="expected another name"):
-        manage("create", "--name", grants.RECOVERED)
+        manage("create", "--name", grants.RECOVERED, "--scope", *ALL_SCOPES)
 
 
 @pytest.mark.django_db
@@ -156,7 +168,7 @@ def test_the_owner_of_what_was_recorded_again_is_no_client() -> None:
     "form", ["{key}", "{prefix}", "admit_{prefix}", "admit_{prefix}_", " {key}\n"]
 )
 def test_a_key_is_revoked_by_any_part_that_names_it(form: str) -> None:
-    key = ApiKey.objects.issue("shop")
+    key = ApiKey.objects.issue("shop", scopes=ALL_SCOPES)
     _, prefix, secret = key.split("_", 2)
 
     said = manage("revoke", form.format(key=key, prefix=prefix))
@@ -169,7 +181,7 @@ def test_a_key_is_revoked_by_any_part_that_names_it(form: str) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("form", ["{key}", "{key}x", "x{key}", "{secret}", "{prefix}"])
 def test_a_key_that_cannot_be_revoked_is_not_printed(form: str) -> None:
-    key = ApiKey.objects.issue("shop")
+    key = ApiKey.objects.issue("shop", scopes=ALL_SCOPES)
     _, prefix, secret = key.split("_", 2)
     ApiKey.objects.revoke(prefix)
 
@@ -181,7 +193,7 @@ def test_a_key_that_cannot_be_revoked_is_not_printed(form: str) -> None:
 
 @pytest.mark.django_db
 def test_acts_record_who_created_and_revoked_a_key_without_its_secret() -> None:
-    key = manage("create", "--name", "shop").splitlines()[-1]
+    key = manage("create", "--name", "shop", "--scope", *ALL_SCOPES).splitlines()[-1]
     prefix = ApiKey.objects.get().prefix
     manage("revoke", prefix)
 

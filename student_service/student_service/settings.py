@@ -39,7 +39,10 @@ LOGGING = environment.logging
 SEALING_KEYS = environment.SEALING_KEYS
 
 INSTALLED_APPS = [*MESSAGING_APPS, "admit_one.web_process", "access_codes"]
-MIDDLEWARE = ["django.middleware.security.SecurityMiddleware"]
+MIDDLEWARE = [
+    "admit_one.web.metrics.measured",
+    "django.middleware.security.SecurityMiddleware",
+]
 SILENCED_SYSTEM_CHECKS = [
     "security.W002",  # no pages that another site could frame
     "security.W003",  # no forms and no cookies

@@ -82,7 +82,7 @@ class Deployment:
         def look() -> set[str]:
             for subscription in self.payments.all():
                 if subscription.id in missing and subscription.status == "active":
-                    active[subscription.id] = subscription
+                    active[subscription.id] = self.payments.show(subscription.id)
                     missing.discard(subscription.id)
                 # They are listed newest first, and ids grow: older pages are not needed.
                 if not missing or subscription.id <= oldest:

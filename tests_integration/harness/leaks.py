@@ -108,7 +108,7 @@ def hidden_in(deployment: Deployment, secrets: Mapping[str, str] = {}) -> Hidden
         for name in KEYS:
             for number, entry in enumerate(environment.get(name, "").split(",")):
                 keys[f"{service} {name} {number}"] = entry.rpartition(":")[2]
-    shown = list(deployment.payments.all())
+    shown = deployment.payments.whole()
     mails = [mail for mails in deployment.mailbox.by_recipient().values() for mail in mails]
     codes = {each.access_code for each in shown} | {code for mail in mails for code in mail.codes}
     addresses = {each.email for each in shown} | {mail.to for mail in mails}

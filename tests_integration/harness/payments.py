@@ -5,11 +5,15 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tools import rest
 from tools.rest import NO_ANSWER, Response
+
+READERS = 4
+"""Concurrent requests that read subscriptions one by one."""
 
 PATIENCE = 60.0
 """Seconds for which a client repeats a request without an answer."""
@@ -112,12 +116,16 @@ class Payments:
         assert answer.status == 200, answer
         return Subscription(**answer.body)
 
-    def all(self) -> Iterator[Subscription]:
-        """Every subscription of this API key, newest first."""
-        return (Subscription(**body) for body in self.listed())
+    def whole(self) -> list[Subscription]:
+        """Every subscription of this API key, newest first, each read by itself: with its code."""
+        with ThreadPoolExecutor(READERS) as readers:
+            return list(readers.map(self.show, [listed.id for listed in self.all()]))
 
-    def listed(self) -> Iterator[dict[str, Any]]:
-        """The same as JSON."""
+    def all(self) -> Iterator[Subscription]:
+        """Every subscription of this API key, newest first, as a list shows it: codes masked."""
+        return (Subscription(**body) for body in self._listed())
+
+    def _listed(self) -> Iterator[dict[str, Any]]:
         page: str | None = "/v1/subscriptions?limit=100"
         while page is not None:
             answer = self.call("GET", page)

@@ -1,7 +1,7 @@
 """Run a command of a service in the demo's databases. The demo need not be running.
 
     make manage SERVICE=student ARGS="set_aside list"
-    make manage SERVICE=payment ARGS="api_key create --name shop"
+    make manage SERVICE=payment ARGS="api_key create --name shop --scope subscriptions:read"
 
 For databases on servers, set BROKER_URL, PAYMENT_DATABASE_URL and STUDENT_DATABASE_URL as for
 `make demo`.

@@ -37,6 +37,8 @@ operator.save()
 """
 """`createsuperuser` can only make new ones, and `changepassword` asks a person."""
 
+SCOPES = ("subscriptions:read", "subscriptions:write", "codes:read")
+
 STOP_ORDER = (("web", "operators"), ("relay", "consumer", "tasks"), ("mail",))
 """First no new requests come in, then work in hand is finished; mails are accepted to the end."""
 
@@ -114,6 +116,8 @@ class System:
         if service == "student_service":
             own["EMAIL_URL"] = backends.email_url or f"smtp://{LOCAL}:{self.ports.smtp}"
             own["EMAIL_FROM"] = "Admit One <codes@admit-one.example>"
+        else:
+            own["API_RATE_PER_KEY"] = "1000000"  # a load generator has one key
         return _passed_on() | own | dict(self._settings.get(service, {}))
 
     def migrate(self, settings: str = "settings") -> None:
@@ -135,7 +139,8 @@ class System:
             migrations.note_applied(self.folder, service, settings)
 
     def new_api_key(self, name: str = "local") -> str:
-        return self.manage("payment_service", "api_key", "create", "--name", name).split()[-1]
+        create = ("api_key", "create", "--name", name, "--scope", *SCOPES)
+        return self.manage("payment_service", *create).split()[-1]
 
     def set_operator(self, name: str, password: str) -> None:
         """Make `name` a superuser of the pages of both services, with this password from now on."""

@@ -42,7 +42,9 @@ def test_manage_runs_a_command_of_either_service_in_the_demos_databases(tmp_path
     demo = tmp_path / "demo"
     databases(demo)
 
-    created, key = tool("manage", demo, "payment", "api_key", "create", "--name", "shop")
+    created, key = tool(
+        "manage", demo, "payment", "api_key", "create", "--name", "shop", "--scope", "webhooks"
+    )
     _, keys = tool("manage", demo, "payment", "api_key", "list")
     listed, messages = tool("manage", demo, "student", "set_aside", "list")
 

@@ -37,7 +37,7 @@ _CODE = re.compile(
 )
 """In the groups in which it is printed, with one separator between them."""
 _LOGIN = re.compile(r"(?<=://)[^\s\"'<>]{1,300}@")
-_API_KEY = re.compile(r"admit_([0-9A-Fa-f]{12})_[0-9A-Za-z_-]{8,200}")
+_API_KEY = re.compile(r"admit_((?:test_)?[0-9A-Fa-f]{12})_[0-9A-Za-z_-]{8,200}")
 _API_KEY_IN_BASE64 = re.compile(r"(?:YWRtaXRf|FkbWl0X|hZG1pdF)[0-9A-Za-z+/_-]{40,400}={0,2}")
 
 _secrets: set[str] = set()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self, TypeAlias, TypedDict, cast
+from uuid import UUID
 
 from admit_one.contract.versions import next_version
 from admit_one.messaging import Envelope
 from admit_one.sealing import cipher
-from django.db import models
+from django.db import connection, models
 from django.utils import timezone
 from shared_contracts.events import (
     AccessTermsChanged,
@@ -50,6 +51,10 @@ OVERDUE = models.Q(past_due_at__isnull=False, suspended_at__isnull=True, cancell
 """Past due, and not suspended yet."""
 
 
+# Clients poll: the ORM takes longer to build this query than the database to run it.
+OWNED = "SELECT * FROM subscriptions_subscription WHERE id = %s AND client = %s"
+
+
 class Paid(TypedDict):
     """What was paid, and by whom: the fields that the API, the rows and the events share.
 
@@ -84,6 +89,11 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     def of(self, client: str) -> Self:
         """The subscriptions that this client owns; it sees no others."""
         return self.filter(client=client)
+
+    def owned(self, client: str, subscription_id: UUID) -> Subscription | None:
+        """The client's subscription with this id, if there is one."""
+        row_id = Subscription._meta.pk.get_db_prep_value(subscription_id, connection)  # noqa: SLF001
+        return next(iter(self.raw(OWNED, [row_id, client])), None)
 
     def waiting_too_long(self) -> Self:
         """Those whose next request is due, longest waiting first."""
@@ -127,6 +137,9 @@ class Subscription(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     client = models.CharField(max_length=64, help_text="the API client that owns it")
+    test = models.BooleanField(
+        default=False, db_default=False, help_text="recorded with a test key of its client"
+    )
     user_id = models.CharField(max_length=64)
     email = models.EmailField(max_length=254)
     plan = models.CharField(max_length=64)

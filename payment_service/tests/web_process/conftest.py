@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from admit_one.web.models import ApiKey
 
+from tests.conftest import ALL_SCOPES
 from tests.web_process.process import WebProcess, running
 
 # An SQLite database has no stand-by.
@@ -17,7 +18,7 @@ collect_ignore = [] if on_postgresql else ["test_fail_over.py"]
 
 @pytest.fixture
 def key() -> str:
-    return ApiKey.objects.issue("shop")
+    return ApiKey.objects.issue("shop", scopes=ALL_SCOPES)
 
 
 @pytest.fixture(scope="package")

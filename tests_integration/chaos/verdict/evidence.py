@@ -92,7 +92,7 @@ class Evidence:
 
 def gather(deployment: Deployment, clients: Clients, published: Published) -> Evidence:
     """Collect the evidence. Raises `OSError` or a database error if something does not answer."""
-    listed = list(deployment.payments.listed())
+    shown = deployment.payments.whole()
     with ExitStack() as stack:
         sides = {
             service: stack.enter_context(closing(Rows(url)))
@@ -114,11 +114,11 @@ def gather(deployment: Deployment, clients: Clients, published: Published) -> Ev
         set_aside = {service: _set_aside(rows) for service, rows in sides.items()}
     return Evidence(
         accepted={id_: str(order.body["user_id"]) for id_, order in clients.accepted.items()},
-        shown={shown["id"]: shown["access_code"] for shown in listed},
+        shown={each.id: each.access_code for each in shown},
         recorded={_id(subscription): str(user) for subscription, user in recorded},
         issued=[_id(subscription) for (subscription,) in codes],
         cancelled=clients.cancelled.copy(),
-        shown_cancelled={shown["id"] for shown in listed if shown["status"] in ENDED},
+        shown_cancelled={each.id for each in shown if each.status in ENDED},
         revoked={_id(subscription) for (subscription,) in revoked},
         confirmed={_id(subscription) for (subscription,) in confirmed},
         renewed=clients.renewed.copy(),

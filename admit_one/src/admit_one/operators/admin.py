@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models.fields.json import KT
@@ -27,6 +28,9 @@ from admit_one.messaging.set_aside import report
 from . import order_page
 from .lists import CappedPaginator, ReadOnly, filter_by
 from .order_page import VERBS, address
+
+if apps.is_installed("admit_one.web"):
+    from . import api_key_admin  # noqa: F401 (it registers itself; without an API, no keys)
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -15,6 +15,7 @@ OPERATORS_APPS = [
     "axes",
 ]
 MIDDLEWARE = [
+    "admit_one.web.metrics.measured",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

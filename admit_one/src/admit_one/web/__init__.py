@@ -12,6 +12,7 @@ from admit_one.front_page import lazily
 
 if TYPE_CHECKING:
     from .api_keys import client_of as client_of
+    from .api_keys import key_of as key_of
     from .models import ApiKey as ApiKey
     from .serializers import MailAddress as MailAddress
     from .serializers import StrictSerializer as StrictSerializer
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __getattr__ = lazily(
     __name__,
     {
-        ".api_keys": ["client_of"],
+        ".api_keys": ["client_of", "key_of"],
         ".models": ["ApiKey"],
         ".serializers": ["MailAddress", "StrictSerializer", "VisibleText", "WholeNumber"],
         ".views": ["StrictView"],

@@ -19,15 +19,18 @@ from admit_one.contract import patterns
 
 from . import paging
 from .idempotency import KEY, LONGEST_KEY
+from .scopes import SCOPES
 
 WHEN = {
     400: "The request is invalid; `errors` names each field, header or query parameter.",
     401: "There is no valid API key.",
+    403: "The API key lacks a scope, which `detail` names.",
     404: "It does not exist, or belongs to another client.",
     409: "Its state does not allow this; `detail` says why.",
     413: "The body is too large.",
     415: "The body is not plain JSON in UTF-8.",
     422: "The Idempotency-Key was used for another request.",
+    429: "Too many requests, with this key or without a valid one: retry after `Retry-After`.",
     503: "The database is unavailable; retry (a POST with the same Idempotency-Key).",
 }
 
@@ -64,6 +67,33 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
         for status in statuses
     }
 
+
+RATE_LIMIT = (
+    OpenApiParameter(
+        "RateLimit-Policy",
+        {"type": "string", "examples": ['"key";q=6000;w=60']},
+        OpenApiParameter.HEADER,
+        response=True,
+        description='How many requests (`q`) are answered in how many seconds (`w`): `"key"`, with '
+        'one API key, or `"address"`, without a valid one from one address.',
+    ),
+    OpenApiParameter(
+        "RateLimit",
+        {"type": "string", "examples": ['"key";r=5999;t=42']},
+        OpenApiParameter.HEADER,
+        response=True,
+        description="How many requests remain (`r`), and after how many seconds (`t`) there are "
+        "more.",
+    ),
+    OpenApiParameter(
+        "Retry-After",
+        {"type": "string", "pattern": "^[0-9]+$"},
+        OpenApiParameter.HEADER,
+        response=[429, 503],
+        description="Seconds after which to retry.",
+    ),
+)
+"""What each response says about limits."""
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -127,7 +157,11 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "api_key"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:  # noqa: ARG002
-        description = "A key that the operators of this installation have given to you."
+        scopes = "; ".join(f"`{scope}`: {does}" for scope, does in SCOPES.items())
+        description = (
+            "A key that the operators of this installation have given to you. Its scopes say what "
+            f"it may do ({scopes})."
+        )
         return {"type": "http", "scheme": "bearer", "description": description}
 
 

@@ -28,6 +28,9 @@ announcer = Announcer()
 RETRY_AFTER = "2"
 """Seconds after which to retry a request that failed because the database was unavailable."""
 
+HEADERS = {"WWW-Authenticate": "auth_header", "Retry-After": "retry_after"}
+"""The attributes of an error that become headers of its response."""
+
 Fault = dict[str, str]
 
 
@@ -91,7 +94,11 @@ def answer(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
             error = exceptions.PermissionDenied()
     if not isinstance(error, exceptions.APIException):
         return None
-    headers = {"WWW-Authenticate": header} if (header := getattr(error, "auth_header", "")) else {}
+    headers = {
+        name: value
+        for name, attribute in HEADERS.items()
+        if (value := getattr(error, attribute, ""))
+    }
     if isinstance(error, exceptions.ValidationError):
         faults = list(_faults(error.detail))
         detail = "; ".join(f"{fault['field'] or 'body'}: {fault['detail']}" for fault in faults)

@@ -1,7 +1,7 @@
 """A REST API for a service: `from admit_one.web.settings import *`, then `API_APPS` installed.
 
-Its environment inherits from `ApiEnvironment` as well, and says `SECURE_HSTS_SECONDS` and
-`API_DOCS`.
+Its environment inherits from `ApiEnvironment` as well, and says `SECURE_HSTS_SECONDS`, `API_DOCS`,
+`API_RATE_PER_KEY` and `API_RATE_PER_ADDRESS`.
 """
 
 from typing import Annotated, Literal
@@ -14,6 +14,10 @@ class ApiEnvironment(Environment):
 
     API_DOCS: Literal["on", "off"] = "on"
     """Whether the API describes itself at /v1/docs and /v1/schema."""
+    API_RATE_PER_KEY: Annotated[int, whole(1, 1_000_000)] = 6_000
+    """Requests that a key may make in a minute."""
+    API_RATE_PER_ADDRESS: Annotated[int, whole(1, 1_000_000)] = 60
+    """Requests without a valid key that an address may make in a minute."""
     HSTS_SECONDS: Annotated[int, whole(0, 63_072_000)] = 0 if development() else 31_536_000
     """How long a browser that came by https stays with https; 0 says nothing to it."""
 
@@ -26,6 +30,7 @@ API_APPS = [
 ]
 # No sessions and no cookies: a request carries its key, so there is nothing to forge (CSRF).
 MIDDLEWARE = [
+    "admit_one.web.metrics.measured",
     "admit_one.web.request_ids.request_ids",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -8,6 +8,6 @@ from django.urls import path
 from . import health
 
 urlpatterns = [
-    path("health/live", health.live),
-    path("health/ready", health.ready),
+    path("health/live", health.live, name="health_live"),
+    path("health/ready", health.ready, name="health_ready"),
 ]

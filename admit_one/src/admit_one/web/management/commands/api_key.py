@@ -1,27 +1,42 @@
-"""`manage.py api_key create|list|revoke`: who may call the API."""
+"""`manage.py api_key create|list|revoke`: who may call the API, and what for."""
 
 from __future__ import annotations
 
 import re
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import transaction
+from django.utils import timezone
 
-from admit_one.acts.models import Act
 from admit_one.processes.service_command import ServiceCommand
+from admit_one.web import issuing
+from admit_one.web.key_cache import KEPT
 from admit_one.web.models import ApiKey
+from admit_one.web.scopes import SCOPES
 
-CLIENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-SPELLING = "1 to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or a digit"
-"""One spelling for each name: two clients whose names look alike would be taken for one another.
+KEY_OR_PREFIX = re.compile(r"(admit_)?(test_)?(?P<prefix>[0-9a-f]{12})(_.*)?")
 
-A name that a client has from before may get further keys.
+COLUMNS = ("prefix", "client", "state", "expires", "last use (UTC)", "created", "for", "scopes")
+
+EXAMPLES = """
+A key that may do all that the payment service offers, and one that may only look:
+
+  manage.py api_key create --name shop --scope subscriptions:read subscriptions:write codes:read
+  manage.py api_key create --name shop --scope subscriptions:read --expires 2027-01-01
+
+A second key of a client that changes its key; then the first is revoked:
+
+  manage.py api_key create --name shop --scope subscriptions:read
+  manage.py api_key list
+  manage.py api_key revoke 3f9a12c07b5e
+
+Scopes:
+
 """
-
-KEY_OR_PREFIX = re.compile(r"(admit_)?(?P<prefix>[0-9a-f]{12})(_.*)?")
 
 
 class Command(ServiceCommand):
@@ -30,45 +45,99 @@ class Command(ServiceCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        create = actions.add_parser("create", help="print a new key")
-        create.add_argument(
-            "--name", required=True, help=f"the client, which will own what it creates: {SPELLING}"
+        width = max(map(len, SCOPES))
+        create = actions.add_parser(
+            "create",
+            help="print a new key",
+            formatter_class=RawDescriptionHelpFormatter,
+            epilog=EXAMPLES + "\n".join(f"  {s:<{width}}  {does}" for s, does in SCOPES.items()),
         )
-        actions.add_parser("list", help="list the keys' prefixes, clients and dates")
-        revoke = actions.add_parser("revoke", help="stop accepting a key")
+        create.add_argument(
+            "--name",
+            required=True,
+            help=f"the client, which will own what it creates: {issuing.SPELLING}",
+        )
+        create.add_argument(
+            "--scope",
+            required=True,
+            nargs="+",
+            action="extend",
+            choices=list(SCOPES),
+            metavar="SCOPE",
+            help="what the key may do, one or more of those below",
+        )
+        create.add_argument(
+            "--expires",
+            type=_day,
+            metavar="YYYY-MM-DD",
+            help="the first day (UTC) on which it is no longer accepted (default: it does not end)",
+        )
+        create.add_argument(
+            "--test",
+            action="store_true",
+            help="a key for the client's tests: it begins with admit_test_, and what it creates "
+            "is marked",
+        )
+        actions.add_parser("list", help="list the keys: clients, scopes, expiry and last use")
+        revoke = actions.add_parser("revoke", help=f"stop accepting a key, within {KEPT:.0f} s")
         revoke.add_argument(
-            "key", help="the twelve characters after admit_, or the whole key, which is not printed"
+            "key",
+            help="the twelve characters after admit_ or admit_test_, or the whole key, which is "
+            "not printed",
         )
 
     def handle(self, *, action: str, **options: Any) -> None:
         getattr(self, f"_{action}")(**options)
 
-    def _create(self, *, name: str, **_: Any) -> None:
-        if name in getattr(settings, "API_RESERVED_CLIENTS", ()):
-            raise CommandError(f"--name: expected another name, as this service uses {name!r}")
-        if not CLIENT.fullmatch(name) and not ApiKey.objects.filter(client=name).exists():
-            raise CommandError(f"--name: expected {SPELLING}")
+    def _create(
+        self, *, name: str, scope: Sequence[str], expires: date | None, test: bool, **_: Any
+    ) -> None:
         with transaction.atomic():
-            key = ApiKey.objects.issue(name)
-            prefix = key.removeprefix("admit_")[:12]
-            Act.draft("api_keys", "create", target=prefix, subject=name).save()
+            try:
+                token = issuing.issue(name, scope, expires=expires, test=test)
+            except issuing.NotIssued as error:
+                raise CommandError(f"--{error.field}: {error}") from None
             # In the transaction: nobody shall have a key that could not be shown.
-            self.stdout.write(key)
+            self.stdout.write(token)
             self.stdout.flush()
 
     def _list(self, **_: Any) -> None:
-        for key in ApiKey.objects.order_by("client", "id"):
-            state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "valid"
-            self.stdout.write(f"{key.prefix}  {key.created_at:%Y-%m-%d}  {state}  {key.client}")
+        keys = [_row(key) for key in ApiKey.objects.order_by("client", "id")]
+        for line in _aligned([COLUMNS, *keys] if keys else []):
+            self.stdout.write(line)
 
     def _revoke(self, *, key: str, **_: Any) -> None:
         parts = KEY_OR_PREFIX.fullmatch(key.strip())
         prefix = parts["prefix"] if parts else ""
-        with transaction.atomic():
-            if not ApiKey.objects.revoke(prefix):  # what was given may be a secret
-                raise CommandError(
-                    "expected a key that is still accepted, or its prefix; "
-                    "see manage.py api_key list"
-                )
-            Act.draft("api_keys", "revoke", target=prefix).save()
+        if not issuing.revoke(prefix):  # what was given may be a secret
+            raise CommandError(
+                "expected a key that is still accepted, or its prefix; see manage.py api_key list"
+            )
         self.stdout.write(f"{prefix} is no longer accepted")
+
+
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a day has no zone)
+    except ValueError:
+        raise ArgumentTypeError("expected a day, such as 2027-01-01") from None
+
+
+def _row(key: ApiKey) -> tuple[str, ...]:
+    state = key.state(timezone.now())
+    return (
+        key.prefix,
+        key.client,
+        f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else state,
+        f"{key.expires_at:%Y-%m-%d}" if key.expires_at else "never",
+        f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "none",
+        f"{key.created_at:%Y-%m-%d}",
+        "test" if key.test else "use",
+        key.scopes or "none",
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip()
