@@ -62,7 +62,7 @@ def test_a_store_that_does_not_answer_delays_no_request(key: str) -> None:
             statuses = [get(web, key) for _ in range(40)]
 
         assert statuses == [200] * 29 + [429] * 11
-        eventually(lambda: shared() == 30)
+        eventually(shared, lambda total: total == 30, within=60)
 
 
 def test_the_last_use_of_a_key_is_recorded_soon(web: WebProcess, key: str) -> None:
