@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 RUN := .venv/bin/python -m
 
-.PHONY: help setup demo test test-all test-anywhere check bench chaos chaos-disk why manage up ajv clean
+.PHONY: help setup demo test test-all test-anywhere check bench chaos chaos-disk why manage up npm clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -42,8 +42,9 @@ chaos-disk: setup ## Fill the broker's disk, delete its data, and reconcile (nee
 up: setup ## Run everything in containers (Docker with compose)
 	@$(RUN) tools.up $(ARGS)
 
-ajv: ## Install Ajv, with which the tests try the JSON Schemas in JavaScript (needs Node.js and npm)
-	@npm install --silent --no-save --prefix var/ajv ajv@8.17.1 ajv-formats@3.0.1
+npm: ## Install what tests need of npm: Ajv, and two linters of OpenAPI (needs Node.js and npm)
+	@npm install --silent --no-save --no-audit --no-fund --ignore-scripts --prefix var/npm \
+		ajv@8.20.0 ajv-formats@3.0.1 @redocly/cli@1.34.15 @stoplight/spectral-cli@6.16.3
 
 setup: ## Install the locked dependencies into .venv (every target does this first)
 	@sh tools/setup.sh

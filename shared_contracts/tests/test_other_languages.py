@@ -21,7 +21,7 @@ SCHEMAS = {
     for event in CONTRACT.events
 }
 HERE = Path(__file__).parent
-AJV = HERE.parents[1] / "var" / "ajv"
+NPM = HERE.parents[1] / "var" / "npm"
 
 
 def patterns(schema: Any) -> Iterator[str]:
@@ -56,14 +56,14 @@ def node() -> str:
     path = shutil.which("node")
     if path and _ajv(path, "require.resolve('ajv-formats')").returncode == 0:
         return path
-    missing = "expected Node.js with ajv and ajv-formats; get them with `make ajv`"
+    missing = "expected Node.js with ajv and ajv-formats; get them with `make npm`"
     if os.environ.get("CI"):
         pytest.fail(missing, pytrace=False)
     pytest.skip(missing)
 
 
 def _ajv(node: str, script: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "NODE_PATH": str(AJV / "node_modules")}
+    environment = {**os.environ, "NODE_PATH": str(NPM / "node_modules")}
     return subprocess.run(
         [node, "-e", script],
         input=given,
