@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tools import command_line
 
-from . import words
+from . import problems, words
 from .system.backends import Backends
 from .system.commands import ROOT, SERVICES
 from .system.system import System
@@ -110,6 +110,7 @@ CHECKS = {
         "move the import; .importlinter has the rules",
     ),
     "words": Check(words.check, "use the new words; tools/words.toml lists them"),
+    "problems": Check(problems.check, ".venv/bin/python -m tools.problems"),
     "lock": Check(lambda: ran([*UV, "lock", "--check"]), ".venv/bin/uv lock"),
     "requirements": Check(requirements, f".venv/bin/uv {' '.join(EXPORT)} -o {REQUIREMENTS.name}"),
     "migrations": Check(

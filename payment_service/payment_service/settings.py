@@ -28,6 +28,7 @@ SECURE_HSTS_SECONDS = environment.HSTS_SECONDS
 API_DOCS = environment.API_DOCS == "on"
 API_RATE_PER_KEY = environment.API_RATE_PER_KEY
 API_RATE_PER_ADDRESS = environment.API_RATE_PER_ADDRESS
+PROBLEM_TYPES = environment.PROBLEM_TYPES
 
 INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "admit_one.web_process", "subscriptions"]
 ROOT_URLCONF = "payment_service.urls"
@@ -35,6 +36,7 @@ API_RESERVED_CLIENTS = ("recovered",)  # owns what a reconciliation has recorded
 SPECTACULAR_SETTINGS |= {
     "TITLE": "Admit One: payment service",
     "DESCRIPTION": "Records paid subscriptions and shows their access codes.",
+    "TAGS": [{"name": "subscriptions", "description": "What was paid, and its access code."}],
 }
 
 MESSAGING = {

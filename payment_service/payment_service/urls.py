@@ -1,10 +1,11 @@
-from admit_one.web import openapi
+from admit_one.web import openapi, problem_pages
 from django.urls import include, path
 from subscriptions import views
 
 urlpatterns = [
     path("", include("admit_one.web.urls")),
     *openapi.addresses(),
+    *problem_pages.addresses(),
     path("v1/subscriptions", views.Subscriptions.as_view(), name="subscriptions"),
     # `str`, not `uuid`: the view checks the key first, so a malformed id is a 401 or a 404.
     path(

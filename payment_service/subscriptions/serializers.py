@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from admit_one.contract import patterns
 from admit_one.logs import EventLogger
-from admit_one.web import MailAddress, StrictSerializer, VisibleText, WholeNumber, openapi
+from admit_one.web import (
+    Line,
+    MailAddress,
+    Moment,
+    StrictSerializer,
+    VisibleText,
+    WholeNumber,
+    openapi,
+)
+from admit_one.web.serializers import whole
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from shared_contracts.events import CODE_PATTERN, MAX_USES
 
 from . import metrics
 from .currencies import AS_OF, CURRENCIES
-from .models import Subscription, paid_of
+from .models import STATUSES, Subscription, paid_of
 
 logger = EventLogger(__name__)
 
@@ -27,13 +37,14 @@ class UserIdField(VisibleText):
     READS_INTEGERS = True
 
     def to_internal_value(self, data: Any) -> str:
-        return super().to_internal_value(str(data) if type(data) is int else data)
+        number = whole(data)
+        return super().to_internal_value(data if number is None else str(number))
 
 
 class PlanField(VisibleText):
     """The name of a plan, not a link: the mail with the code shows it."""
 
-    PATTERN = patterns.WORD.replace("[^", r"[^:/@\\", 1)
+    PATTERN = patterns.SEEN.replace("[^", r"[^:/@\\", 1)
 
     default_error_messages = {  # noqa: RUF012
         "link": "expected the name of a plan, without : / @ and \\"
@@ -50,6 +61,7 @@ class CurrencyField(VisibleText):
     """An upper-case ISO 4217 code."""
 
     PATTERN = patterns.CURRENCY
+    TAKES = CURRENCIES
 
     default_error_messages = {  # noqa: RUF012
         "unknown": f"expected a currency of ISO 4217 as of {AS_OF}, such as EUR"
@@ -62,40 +74,13 @@ class CurrencyField(VisibleText):
         return code
 
 
-class Time(serializers.CharField):
-    """A date, time and offset as in RFC 3339."""
-
-    default_error_messages = {  # noqa: RUF012
-        "time": "expected a date, time and offset as in RFC 3339, such as 2026-01-02T03:04:05Z"
-    }
-
-    def to_internal_value(self, data: Any) -> datetime:  # type: ignore[override]
-        if not isinstance(data, str) or not re.fullmatch(patterns.TIMESTAMP, data):
-            self.fail("time")
-        try:
-            return datetime.fromisoformat(data.upper().replace("Z", "+00:00")).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail("time")
-
-
-class ReasonField(serializers.CharField):
+class ReasonField(Line):
     """Why something is done, in one line."""
 
     def __init__(self) -> None:
         super().__init__(
-            required=False,
-            max_length=300,
-            trim_whitespace=False,
-            help_text="why; kept and shown as `reason`",
+            required=False, max_length=300, help_text="why; kept and shown as `reason`"
         )
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        reason = super().to_internal_value(data)
-        if not reason.isprintable():
-            self.fail("invalid")
-        return reason
 
 
 class Ending(StrictSerializer):
@@ -107,7 +92,9 @@ class Ending(StrictSerializer):
 class Renewal(StrictSerializer):
     """Until when a subscription is paid now."""
 
-    valid_until = Time(allow_null=True, help_text="exclusive; null if the subscription has no end")
+    valid_until = Moment(
+        allow_null=True, help_text="exclusive; null if the subscription has no end"
+    )
     reason = ReasonField()
 
 
@@ -124,10 +111,10 @@ class NewSubscription(StrictSerializer):
         help_text=f"ISO 4217, list one as of {AS_OF}, without metals, units of account and codes "
         "for tests and for none"
     )
-    valid_from = Time(
+    valid_from = Moment(
         required=False, allow_null=True, help_text="when the code begins to work; null: at once"
     )
-    valid_until = Time(
+    valid_until = Moment(
         required=False, allow_null=True, help_text="when it stops to, exclusive; null: never"
     )
     uses = WholeNumber(
@@ -177,6 +164,13 @@ class AccessCodeFailure(serializers.Serializer[Any]):
     reason = serializers.CharField(help_text="human-readable")
 
 
+@extend_schema_field(
+    {"anyOf": [{"type": "string", "enum": list(STATUSES)}, {"type": "string", "maxLength": 32}]}
+)
+class StatusField(serializers.CharField):
+    """One of those known today. A generated client must not fail when there are more."""
+
+
 class SubscriptionAnswer(serializers.Serializer[Any]):
     """A subscription as its owner sees it."""
 
@@ -187,10 +181,9 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     plan = VisibleText(max_length=64, help_text="as it was reported")
     amount = WholeNumber(min_value=0, help_text="in minor units of the currency")
     currency = CurrencyField(help_text="as it was reported; the list may have changed since")
-    status = serializers.ChoiceField(
-        choices=["pending", "active", "past_due", "expired", "cancelled", "refunded"],
+    status = StatusField(
         help_text="`pending` until the code arrives, then `active`; `past_due` and `expired` end "
-        "with a renewal; `cancelled` and `refunded` are permanent",
+        "with a renewal; `cancelled` and `refunded` are permanent; others may be added",
     )
     reason = serializers.CharField(
         allow_null=True, max_length=300, help_text="of the latest change; null if none was given"
@@ -227,6 +220,9 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
         "or suspension"
     )
     created_at = serializers.DateTimeField(help_text="when it was recorded")
+    updated_at = serializers.DateTimeField(
+        help_text="when it last changed, also in what is not shown here; see `updated_since`"
+    )
     refunded_at = serializers.DateTimeField(allow_null=True, help_text="null unless refunded")
     cancelled_at = serializers.DateTimeField(allow_null=True, help_text="null unless cancelled")
     code_revoked_at = serializers.DateTimeField(
@@ -235,7 +231,7 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
 
 
 class SubscriptionPage(serializers.Serializer[Any]):
-    """A page of subscriptions, newest first."""
+    """A page of subscriptions."""
 
     results = SubscriptionAnswer(many=True, help_text="at most `limit`")
     next = openapi.NextPage()
@@ -294,6 +290,7 @@ def _shown(subscription: Subscription, whole_code: bool) -> dict[str, Any]:
         "terms_applied": subscription.terms_applied >= subscription.terms_version,
         "refunded_at": _as_text(subscription.refunded_at),
         "created_at": _as_text(subscription.created_at),
+        "updated_at": _as_text(subscription.updated_at),
         "cancelled_at": _as_text(subscription.cancelled_at),
         "code_revoked_at": _as_text(subscription.code_revoked_at),
     }

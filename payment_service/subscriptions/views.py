@@ -11,13 +11,14 @@ from admit_one.web import (
     StrictSerializer,
     StrictView,
     client_of,
+    etags,
     idempotency,
     key_of,
     openapi,
     paging,
 )
 from django.db import transaction
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import cache_control
@@ -31,7 +32,7 @@ from drf_spectacular.utils import (
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import lifecycle, services
+from . import examples, filters, lifecycle, polling, services
 from .models import Subscription
 from .serializers import (
     Ending,
@@ -63,7 +64,7 @@ SUBSCRIPTION_ID = OpenApiParameter(
 @unstored
 class Subscriptions(StrictView):
     scopes: ClassVar = {"get": READ, "post": WRITE}
-    query: ClassVar = {"get": ("limit", "cursor")}
+    query: ClassVar = {"get": ("limit", "cursor", *filters.FILTERS)}
 
     @extend_schema(
         operation_id="record_subscription",
@@ -72,9 +73,10 @@ class Subscriptions(StrictView):
             *openapi.RATE_LIMIT,
             openapi.IDEMPOTENCY_KEY,
             openapi.REPLAYED,
+            openapi.RETRY_AFTER,
             OpenApiParameter(
                 "Location",
-                {"type": "string", "format": "uri-reference"},
+                {"type": "string", "format": "uri-reference", "maxLength": 255},
                 OpenApiParameter.HEADER,
                 response=[202],
                 description="The subscription's path: poll it until `status` is no longer "
@@ -88,8 +90,10 @@ class Subscriptions(StrictView):
                 "first response again, as it was then, with `Idempotency-Replayed: true`; it says "
                 "`pending` even if the code has arrived or the subscription was cancelled since.",
             ),
-            **openapi.problems(400, 401, 403, 413, 415, 422, 429, 503),
+            **openapi.problems(400, 401, 403, 413, 415, 422, 429),
         },
+        examples=[examples.NEW, examples.PENDING],
+        extensions={"x-links": {"202": examples.LINKS}},
     )
     def post(self, request: Request) -> Response:
         """Record a paid subscription. Its access code is mailed, and shown here once it arrives."""
@@ -105,21 +109,34 @@ class Subscriptions(StrictView):
                 headers={"Location": reverse("subscription", args=[subscription.id])},
             )
 
-        return idempotency.once(request, record)
+        response = idempotency.once(request, record)
+        response["Retry-After"] = str(polling.SOONEST)
+        return response
 
     @extend_schema(
         operation_id="list_subscriptions",
-        parameters=[*openapi.RATE_LIMIT, *openapi.PAGE],
+        parameters=[
+            *openapi.RATE_LIMIT,
+            *openapi.PAGE,
+            filters.SubscriptionFilters,
+            *openapi.KNOWN,
+        ],
         responses={
             200: OpenApiResponse(SubscriptionPage, "A page of your subscriptions."),
-            **openapi.problems(400, 401, 403, 429, 503),
+            **openapi.NOT_MODIFIED,
+            **openapi.problems(400, 401, 403, 429),
         },
+        examples=[examples.PAGE],
     )
-    def get(self, request: Request) -> Response:
-        """List your subscriptions, newest first, each code with its last four characters only."""
-        mine = Subscription.objects.of(client_of(request))
-        page, following = paging.page_of(mine, request)
-        return Response({"results": shown_all(page), "next": following})
+    def get(self, request: Request) -> HttpResponse:
+        """List your subscriptions, newest first; with `updated_since`, by their last change.
+
+        Each code has its last four characters only.
+        """
+        rows, order = filters.chosen(client_of(request), request)
+        page = paging.page_of(rows, request, order)
+        body = {"results": shown_all(page.rows), "next": page.next}
+        return etags.answer(request, body, page.headers(request))
 
 
 @unstored
@@ -128,13 +145,21 @@ class SubscriptionDetail(StrictView):
 
     @extend_schema(
         operation_id="show_subscription",
-        parameters=[*openapi.RATE_LIMIT, SUBSCRIPTION_ID],
+        parameters=[
+            *openapi.RATE_LIMIT,
+            SUBSCRIPTION_ID,
+            *openapi.KNOWN,
+            openapi.RETRY_AFTER,
+        ],
         responses={
             200: OpenApiResponse(SubscriptionAnswer, "The subscription as it is now."),
-            **openapi.problems(400, 401, 403, 404, 429, 503),
+            **openapi.NOT_MODIFIED,
+            **openapi.problems(400, 401, 403, 404, 429),
         },
+        examples=[examples.ACTIVE],
+        extensions={"x-links": {"200": examples.LINKS}},
     )
-    def get(self, request: Request, subscription_id: str) -> Response:
+    def get(self, request: Request, subscription_id: str) -> HttpResponse:
         """Show one subscription. It is `active` once its code has arrived, until cancelled.
 
         Its code is shown whole to a key with the scope `codes:read`.
@@ -142,7 +167,8 @@ class SubscriptionDetail(StrictView):
         subscription = Subscription.objects.owned(client_of(request), _id(subscription_id))
         if subscription is None:
             raise Http404
-        return Response(shown(subscription, whole_code=key_of(request).may(CODES)))
+        body = shown(subscription, whole_code=key_of(request).may(CODES))
+        return etags.answer(request, body, polling.retry_after(subscription))
 
 
 class Change(StrictView):
@@ -160,8 +186,9 @@ class Change(StrictView):
             )
             if subscription is None:
                 raise Http404
-            whole_code = key_of(request).may(CODES)
-            return Response(shown(subscription, whole_code=whole_code), status=202)
+            subscription.refresh_from_db(fields=["updated_at"])
+            body = shown(subscription, whole_code=key_of(request).may(CODES))
+            return Response(body, status=202, headers=polling.retry_after(subscription))
 
 
 def changes(operation: str, request: type[StrictSerializer], answer: str) -> Callable[[Any], Any]:
@@ -170,11 +197,12 @@ def changes(operation: str, request: type[StrictSerializer], answer: str) -> Cal
         post=extend_schema(
             operation_id=operation,
             request=request,
-            parameters=[*openapi.RATE_LIMIT, SUBSCRIPTION_ID],
+            parameters=[*openapi.RATE_LIMIT, SUBSCRIPTION_ID, openapi.RETRY_AFTER],
             responses={
                 202: OpenApiResponse(SubscriptionAnswer, answer),
-                **openapi.problems(400, 401, 403, 404, 409, 413, 415, 429, 503),
+                **openapi.problems(400, 401, 403, 404, 409, 413, 415, 429),
             },
+            examples=examples.OF_CHANGES[operation],
         )
     )
 

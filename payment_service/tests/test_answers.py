@@ -21,6 +21,7 @@ from drf_spectacular.validation import validate_schema
 from jsonschema import Draft202012Validator
 from pytest_django import Settings
 from subscriptions import services
+from subscriptions.currencies import CURRENCIES
 
 from tests.conftest import Api
 from tests.factories import CODE, a_payload, a_subscription
@@ -174,11 +175,16 @@ def test_the_openapi_schema_is_valid_and_lists_the_problems(client: Client) -> N
     validate_schema(schema)  # type: ignore[no-untyped-call]
 
     post = schema["paths"]["/v1/subscriptions"]["post"]
-    assert post["responses"]["413"]["description"] == "The body is too large."
+    problems = schema["components"]["responses"]
+    assert problems["Problem413"]["description"] == "The body is too large."
     assert set(post["responses"]) == {
-        "202", "400", "401", "403", "413", "415", "422", "429", "503"
-    }  # fmt: skip
-    assert list(post["responses"]["422"]["content"]) == ["application/problem+json"]
+        *("202", "400", "401", "403", "408", "413", "415", "422", "429", "431", "500", "501", "503")
+    }
+    assert post["responses"]["422"] == {"$ref": "#/components/responses/Problem422"}
+    assert list(problems["Problem422"]["content"]) == ["application/problem+json"]
+    assert list(problems["Problem422"]["content"]["application/problem+json"]["examples"]) == [
+        "idempotency_key_reused"
+    ]
     assert set(schema["paths"]["/v1/subscriptions/{subscription_id}"]["get"]["responses"]) >= {
         "200",
         "401",
@@ -197,8 +203,10 @@ def test_the_schema_says_where_it_holds_and_what_fits(client: Client) -> None:
     assert new["properties"]["amount"]["maximum"] == 2**53 - 1
     assert new["properties"]["plan"]["maxLength"] == 64
     assert {name for name, field in new["properties"].items() if "pattern" in str(field)} == {
-        "user_id", "email", "plan", "currency"
+        "user_id", "email", "plan", "valid_from", "valid_until"
     }  # fmt: skip
+    assert components["CurrencyEnum"]["enum"] == sorted(CURRENCIES)
+    assert new["additionalProperties"] is False
     code = shown["properties"]["access_code"]["pattern"]
     assert [bool(re.fullmatch(code, text)) for text in (CODE, "****-****-****-H5RN")] == [True] * 2
     limits = {parameter["name"]: parameter["schema"] for parameter in listed}
@@ -222,7 +230,21 @@ def description(client: Client) -> dict[str, Any]:
 
 
 def operations(description: dict[str, Any]) -> list[dict[str, Any]]:
-    return [each for methods in description["paths"].values() for each in methods.values()]
+    """With what they refer to in the places of the references."""
+    parts = description["components"]
+
+    def resolved(value: Any) -> Any:
+        match value:
+            case {"$ref": str(reference)} if "/schemas/" not in reference:
+                _, _, kind, name = reference.split("/")
+                return resolved(parts[kind][name])
+            case dict():
+                return {key: resolved(inner) for key, inner in value.items()}
+        return value
+
+    return [
+        resolved(each) for methods in description["paths"].values() for each in methods.values()
+    ]
 
 
 def test_everything_that_is_described_has_words_and_none_of_ours(
@@ -263,7 +285,7 @@ def test_the_description_has_the_bounds_that_are_enforced(description: dict[str,
     new = schemas["NewSubscription"]["properties"]
 
     assert parameters["limit"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
-    assert re.fullmatch(parameters["cursor"]["pattern"], "A" * 22)
+    assert re.fullmatch(parameters["cursor"]["pattern"], "A" * 32)
     assert re.fullmatch(parameters["Idempotency-Key"]["pattern"], "k" * 255)
     assert parameters["Idempotency-Key"]["maxLength"] == 255
     assert (new["amount"]["minimum"], new["amount"]["maximum"]) == (0, 2**53 - 1)
@@ -292,9 +314,53 @@ def test_the_description_says_what_a_repeated_post_returns(description: dict[str
     accepted = description["paths"]["/v1/subscriptions"]["post"]["responses"]["202"]
 
     assert "first response again, as it was then" in accepted["description"]
-    assert set(accepted["headers"]) == {
-        "Location", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy"
-    }  # fmt: skip
+    assert {"Location", "Idempotency-Replayed", "Retry-After"} <= set(accepted["headers"])
+
+
+def test_every_header_of_an_answer_is_described(shop: Api, description: dict[str, Any]) -> None:
+    """Beside those that each answer of any web server has."""
+    of_every_server = {
+        *("Content-Type", "Content-Length", "Vary", "Allow"),
+        *("X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy"),
+        "Cross-Origin-Opener-Policy",
+    }
+    described = {each["operationId"]: each["responses"] for each in operations(description)}
+    recorded = [shop.post(Idempotency_Key="k") for _ in range(2)]
+    path = recorded[0]["Location"]
+    known = {"If-None-Match": "*"}
+
+    def change(name: str, body: bytes = b"") -> Any:
+        return shop.http.generic("POST", f"{path}/{name}", body, "application/json" if body else "")
+
+    answers = {
+        "record_subscription": [*recorded, shop.post({}), shop.post({}, Idempotency_Key="k")],
+        "list_subscriptions": [
+            shop.post() and shop.get("/v1/subscriptions?limit=1"),
+            shop.http.get("/v1/subscriptions?limit=1", headers=known),
+            shop.get("/v1/subscriptions?limit=0"),
+            Client().get("/v1/subscriptions"),
+        ],
+        "show_subscription": [
+            shop.get(path),
+            shop.http.get(path, headers=known),
+            shop.get("/v1/subscriptions/nothing"),
+        ],
+        "mark_past_due": [change("past-due")],
+        "renew_subscription": [change("renew", b'{"valid_until": null}')],
+        "cancel_subscription": [change("cancel"), change("cancel", b"{")],
+        "refund_subscription": [change("refund")],
+    }
+
+    lacking = [
+        (name, answer.status_code, header)
+        for name, given in answers.items()
+        for answer in given
+        for header in answer.headers.keys() - of_every_server
+        if header not in described[name][str(answer.status_code)].get("headers", {})
+    ]
+
+    assert lacking == []
+    assert answers.keys() == described.keys()
 
 
 def test_the_description_can_be_switched_off(settings: Settings) -> None:

@@ -66,7 +66,7 @@ def test_without_a_valid_key_every_answer_is_401(
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == 'Bearer realm="api"'
     assert response.json() == {
-        "type": "about:blank",
+        "type": "/v1/problems/authentication_failed",
         "title": "Unauthorized",
         "status": 401,
         "code": "authentication_failed",

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from io import StringIO
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
@@ -40,7 +41,13 @@ MIDDLE = ROWS // 2
 AGED = f"now() - ({ROWS} - n) * interval '40 days' / {ROWS}"
 
 
+A_PAGE = 2_000
+"""Rows that one request to the API may read: a page, and what a plan passes over on the way."""
+
+
 def make() -> None:
+    with connection.cursor() as cursor:  # the trigger would make all of them new
+        cursor.execute("ALTER TABLE subscriptions_subscription DISABLE TRIGGER USER")
     # In the first format, which names no row: one value for all rows.
     key, nonce = settings.SEALING_KEYS["test"], bytes(12)
     code = AESGCM(key).encrypt(nonce, b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE.encode())
@@ -51,12 +58,16 @@ def make() -> None:
             "id": f"({uuid_of(PAID)})::uuid",
             "client": "CASE n % 1000 WHEN 0 THEN 'other shop' ELSE 'shop' END",
             "user_id": "'user-' || n",
-            "email": "'ada@example.com'",
-            "plan": "'gold'",
+            "email": "CASE n % 20000 WHEN 0 THEN 'grace' ELSE 'ada' END || '@example.com'",
+            "plan": "CASE n % 20000 WHEN 1 THEN 'rare' ELSE 'gold' END",
             "amount": "4900",
             "currency": "'EUR'",
             "created_at": AGED,
-            "access_code": f"CASE WHEN n < {ROWS - 50} THEN '\\x{sealed}'::bytea END",
+            "updated_at": AGED,
+            # The oldest wait, the newest are cancelled: who looks for others passes over many.
+            "access_code": f"CASE WHEN n > 50 THEN '\\x{sealed}'::bytea END",
+            "cancelled_at": f"CASE WHEN n > {MIDDLE} THEN {AGED} END",
+            "code_revoked_at": f"CASE WHEN n > {MIDDLE} THEN {AGED} END",
             "code_issued_at": AGED,
             "first_request_id": uuid_of(PAID),
             "last_request_id": uuid_of(PAID),
@@ -64,6 +75,8 @@ def make() -> None:
             "next_request_at": AGED,
         },
     )
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE subscriptions_subscription ENABLE TRIGGER USER")
     fill(
         "subscriptions_reconciliationrun",
         {
@@ -121,7 +134,7 @@ def a_page() -> None:
 
 def request_again() -> None:
     with transaction.atomic():
-        code_requests.request_at_once([UUID(the_uuid(PAID, ROWS))])
+        code_requests.request_at_once([UUID(the_uuid(PAID, 1))])
 
 
 QUESTIONS: dict[str, Callable[[], Any]] = {
@@ -137,6 +150,67 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "a request again": request_again,
     "keys to prune": IdempotencyKey.objects.prune,
 }
+
+
+def ago(days: float) -> str:
+    return (timezone.now() - timedelta(days=days)).isoformat().replace("+00:00", "Z")
+
+
+FILTERS: dict[str, dict[str, str]] = {
+    "the newest": {},
+    "a user": {"user_id": f"user-{MIDDLE}"},
+    "an address of many": {"email": "ada@example.com"},
+    "an address of few": {"email": "grace@example.com"},
+    "an address of none": {"email": "nobody@example.com"},
+    "a plan of many": {"plan": "gold"},
+    "a plan of few": {"plan": "rare"},
+    "pending": {"status": "pending"},
+    "active": {"status": "active"},
+    "cancelled": {"status": "cancelled"},
+    "refunded": {"status": "refunded"},
+    "past due": {"status": "past_due"},
+    "expired": {"status": "expired"},
+    "recorded since": {"created_since": ago(39)},
+    "recorded until": {"created_until": ago(20)},
+    "recorded between": {"created_since": ago(39), "created_until": ago(38)},
+    "changed since": {"updated_since": ago(39)},
+    "changed a moment ago": {"updated_since": ago(0.001)},
+    "a plan and a status": {"plan": "gold", "status": "cancelled"},
+    "a plan, pending": {"plan": "gold", "status": "pending"},
+    "a status until": {"status": "active", "created_until": ago(20)},
+    "a status of none until": {"status": "cancelled", "created_until": ago(21)},
+    "a plan until": {"plan": "gold", "created_until": ago(20)},
+    "a user changed since": {"user_id": f"user-{MIDDLE}", "updated_since": ago(39)},
+    "a plan changed since": {"plan": "gold", "updated_since": ago(39)},
+    "a plan of many and a status of none until": {
+        "plan": "gold",
+        "status": "cancelled",
+        "created_until": ago(21),
+    },
+    "a rare plan and a status": {"plan": "rare", "status": "pending"},
+    "a plan and a status changed since": {
+        "plan": "gold",
+        "status": "cancelled",
+        "updated_since": ago(39),
+    },
+    "a rare plan changed since": {"plan": "rare", "updated_since": ago(39)},
+    "a status changed since": {"status": "cancelled", "updated_since": ago(39)},
+    "pending changed since": {"status": "pending", "updated_since": ago(39)},
+}
+
+
+def test_no_filter_of_the_api_reads_more_than_its_page(shop: Api, other_shop: Api) -> None:
+    make()
+
+    def ask(query: dict[str, str]) -> None:
+        page = shop.get(f"/v1/subscriptions?{urlencode(query)}")
+        assert page.status_code == 200
+        if following := page.json()["next"]:
+            shop.get(following)
+
+    questions = {name: partial(ask, query) for name, query in FILTERS.items()}
+    questions["the few of another client"] = partial(other_shop.get, "/v1/subscriptions")
+    assert large_reads(questions, most=A_PAGE) == {}
 
 
 def test_no_question_reads_more_for_rows_that_are_done(shop: Api, other_shop: Api) -> None:

@@ -38,6 +38,7 @@ def test_a_post_is_answered_with_the_pending_subscription(shop: Api) -> None:
         "terms_applied": True,
         "created_at": ANY,
         "refunded_at": None,
+        "updated_at": ANY,
         "cancelled_at": None,
         "code_revoked_at": None,
     }

@@ -63,7 +63,7 @@ def test_the_answer_names_the_missing_scope() -> None:
     answer = Api("shop", "subscriptions:read").post(raw=b"{")
 
     assert answer.json() == {
-        "type": "about:blank",
+        "type": "/v1/problems/missing_scope",
         "title": "Forbidden",
         "status": 403,
         "code": "missing_scope",

@@ -31,8 +31,10 @@ class Statement:
     params: Any
 
 
-def large_reads(questions: Mapping[str, Callable[[], Any]]) -> dict[str, list[str]]:
-    """By question, every statement that reads more of a table than it may, and where in its plan.
+def large_reads(
+    questions: Mapping[str, Callable[[], Any]], *, most: int = MAX_ROWS
+) -> dict[str, list[str]]:
+    """By question, every statement that reads over `most` rows of a table, and where in its plan.
 
     Raises `ValueError` for a question that asks the database nothing.
     """
@@ -42,7 +44,7 @@ def large_reads(questions: Mapping[str, Callable[[], Any]]) -> dict[str, list[st
             ask()
         if not asked:
             raise ValueError(f"{name}: expected a question to the database, and it asked none")
-        reads = [f"{read}: {sent.sql[:300]}" for sent in asked for read in _reads_of(sent)]
+        reads = [f"{read}: {sent.sql[:300]}" for sent in asked for read in _reads_of(sent, most)]
         if reads:
             large[name] = reads
     return large
@@ -83,7 +85,7 @@ def the_uuid(space: int, n: int) -> str:
     return f"{space:08x}-0000-7000-8000-{n:012x}"
 
 
-def _reads_of(statement: Statement) -> list[str]:
+def _reads_of(statement: Statement, most: int) -> list[str]:
     # Only reading is done again; a change is planned, and its plan must not read a whole table.
     is_read = statement.sql.startswith(("SELECT", "WITH"))
     how = "ANALYZE, TIMING OFF, FORMAT JSON" if is_read else "FORMAT JSON"
@@ -93,7 +95,8 @@ def _reads_of(statement: Statement) -> list[str]:
         [(plan,)] = cursor.fetchall()
         transaction.set_rollback(True)
     plan = json.loads(plan) if isinstance(plan, str) else plan
-    return [read for node in _nodes(plan[0]["Plan"]) if (read := _large(node, is_read=is_read))]
+    nodes = _nodes(plan[0]["Plan"])
+    return [read for node in nodes if (read := _large(node, most, is_read=is_read))]
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -102,14 +105,14 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(part)
 
 
-def _large(node: dict[str, Any], *, is_read: bool) -> str:
+def _large(node: dict[str, Any], most: int, *, is_read: bool) -> str:
     """What is wrong with this part of a plan; empty if nothing is."""
     if not (table := node.get("Relation Name")):
         return ""
     kind = node["Node Type"]
     if not is_read:
-        whole = kind == "Seq Scan" and node["Plan Rows"] > MAX_ROWS
+        whole = kind == "Seq Scan" and node["Plan Rows"] > most
         return f"{kind} of {table}" if whole else ""
     names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     read = sum(node.get(name, 0) for name in names) * node["Actual Loops"]
-    return f"{kind} of {table} reads {read:,.0f} rows" if read > MAX_ROWS else ""
+    return f"{kind} of {table} reads {read:,.0f} rows" if read > most else ""

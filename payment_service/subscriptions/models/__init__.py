@@ -2,6 +2,7 @@ from .reconciliation import Drift as Drift
 from .reconciliation import ReconciliationRun as ReconciliationRun
 from .subscription import CODE_PURPOSE as CODE_PURPOSE
 from .subscription import REQUEST_AGAIN_AFTER as REQUEST_AGAIN_AFTER
+from .subscription import STATUSES as STATUSES
 from .subscription import UNANSWERED as UNANSWERED
 from .subscription import NewSubscription as NewSubscription
 from .subscription import Paid as Paid
@@ -9,3 +10,4 @@ from .subscription import Subscription as Subscription
 from .subscription import TermsOf as TermsOf
 from .subscription import paid_of as paid_of
 from .subscription import request_delay as request_delay
+from .subscription import with_status as with_status

@@ -137,12 +137,17 @@ def request(method: str, path: str, *headers: str) -> bytes:
 
 @contextmanager
 def running(
-    start: str = SHORT_DEADLINES, *, host: str = "127.0.0.1", **environment: str
+    start: str = SHORT_DEADLINES,
+    *,
+    host: str = "127.0.0.1",
+    proxy: str = "127.0.0.1",
+    **environment: str,
 ) -> Iterator[WebProcess]:
     """A web process on the test's database that is ready; killed at the end."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = ["manage.py", "serve_web", "--host", host, "--port", str(port)]
+    listen = ["--host", host, "--port", str(port), "--trusted-proxy", proxy]
+    arguments = ["manage.py", "serve_web", *listen]
     with tempfile.TemporaryDirectory() as folder:
         process = Process(
             "web",

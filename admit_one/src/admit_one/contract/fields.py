@@ -38,7 +38,9 @@ def mailable(address: str) -> str:
     local, _, domain = address.rpartition("@")
     # UnicodeError is a ValueError. No SMTPUTF8: too few servers relay such mail.
     encoded = domain.encode("idna").decode("ascii")
-    read_back = encoded.encode().decode("idna")
+    read_back = (
+        encoded.lower().encode().decode("idna")
+    )  # Python knows only the prefix xn-- as it is
     if not domain.isascii() and read_back != normalize("NFC", domain).lower():
         raise ValueError("its domain is another one when it is written in ASCII")
     mailed = f"{local.encode('ascii').decode()}@{encoded}"

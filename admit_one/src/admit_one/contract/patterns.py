@@ -14,7 +14,20 @@ BLANK = r"\x00-\x20\x7f\x85\xa0" + "\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\
 """Spaces and control characters, to stand between brackets: Unicode's white space and ASCII's
 controls. Literally beyond `\\xff`, as there is no escape that both JavaScript and Go know."""
 
+UNSEEN = (
+    r"\x80-\x9f\xad"
+    "\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ue000-\uf8ff\ufeff\ufff9-\ufffb"
+)
+"""What nobody sees, or not as it is: format controls, among them those that turn the direction of a
+line, and private use. Spelt out, as each version of Unicode and so of a language has its own; and
+up to U+FFFF, as some readers of our schemas take what lies beyond for two characters."""
+
 WORD = f"^[^{BLANK}]+$"
+SEEN = f"^[^{BLANK}{UNSEEN}]+$"
+"""A word of which every character can be seen: what people are to read and compare."""
+LINE = r"^[^\x00-\x1f\x7f" + f"\u2028\u2029{UNSEEN}]+$"
+"""The same with spaces."""
 NAME = r"^[^\x00-\x1f\x7f]+$"
 """No control characters: names appear in logs, in AMQP properties and in database columns."""
 
@@ -32,12 +45,21 @@ _DATE = (
     f"|02-(0[1-9]|1[0-9]|2[0-8]))|([0-9]{{2}}{_IN_FOUR}|{_IN_FOUR}00)-02-29)"
 )
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?"
-TIMESTAMP = f"^{_DATE}[Tt ]{_TIME}([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+_OFFSET = "([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+TIMESTAMP = f"^{_DATE}[Tt ]{_TIME}{_OFFSET}$"
 """RFC 3339, without leap seconds, of a day that exists."""
+DATE_TIME = f"^{_DATE}[Tt]{_TIME}{_OFFSET}$"
+"""The same without a space, as the format `date-time` of JSON Schema has it."""
 
 CURRENCY = "^[A-Z]{3}$"
 TRACE = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
 """A trace parent as W3C Trace Context writes it."""
+
+_LOCAL_PART = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_TOP_LEVEL = "([A-Za-z][A-Za-z-]{0,61}[A-Za-z]|[Xx][Nn]--[A-Za-z0-9]{1,59})"
+ASCII_EMAIL = rf"^{_LOCAL_PART}@({_LABEL}\.)+{_TOP_LEVEL}$"
+"""An address that needs no quotes, at a host of the internet (RFC 5321; its lengths apart)."""
 
 JSON_MEDIA_TYPE = (
     "^ *" + "".join(f"[{c.upper()}{c}]" if c.isalpha() else c for c in "application/json")

@@ -1,7 +1,8 @@
 """A Django app: what all HTTP responses share. It does not use messaging.
 
-A service uses the names below, and three modules as they are: `idempotency` (a repeated POST
-changes nothing), `paging` (lists come in pages) and `openapi` (how the API page shows it).
+A service uses the names below, and four modules as they are: `idempotency` (a repeated POST
+changes nothing), `paging` (lists come in pages), `etags` (what a client has is not sent again) and
+`openapi` (how the API page shows it).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from .api_keys import client_of as client_of
     from .api_keys import key_of as key_of
     from .models import ApiKey as ApiKey
+    from .serializers import Line as Line
     from .serializers import MailAddress as MailAddress
+    from .serializers import Moment as Moment
     from .serializers import StrictSerializer as StrictSerializer
     from .serializers import VisibleText as VisibleText
     from .serializers import WholeNumber as WholeNumber
@@ -25,7 +28,14 @@ __getattr__ = lazily(
     {
         ".api_keys": ["client_of", "key_of"],
         ".models": ["ApiKey"],
-        ".serializers": ["MailAddress", "StrictSerializer", "VisibleText", "WholeNumber"],
+        ".serializers": [
+            "Line",
+            "MailAddress",
+            "Moment",
+            "StrictSerializer",
+            "VisibleText",
+            "WholeNumber",
+        ],
         ".views": ["StrictView"],
     },
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -33,6 +34,14 @@ class OwnHosts(CommonMiddleware):
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         return None if request.path_info in PATHS else super().process_request(request)
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """Say the length of the body, but not 0 of a 304: there, it would be that of the 200."""
+        if response.status_code == HTTPStatus.NOT_MODIFIED:
+            return response
+        return super().process_response(request, response)
 
 
 View = Callable[[HttpRequest], HttpResponseBase]

@@ -8,14 +8,13 @@ from django.conf import settings
 from django.urls import URLPattern, path
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
     OpenApiSerializerFieldExtension,
 )
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema_field
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 from rest_framework import serializers
-
-from admit_one.contract import patterns
 
 from . import paging
 from .idempotency import KEY, LONGEST_KEY
@@ -26,35 +25,63 @@ WHEN = {
     401: "There is no valid API key.",
     403: "The API key lacks a scope, which `detail` names.",
     404: "It does not exist, or belongs to another client.",
+    408: "The request took too long to arrive.",
     409: "Its state does not allow this; `detail` says why.",
     413: "The body is too large.",
     415: "The body is not plain JSON in UTF-8.",
     422: "The Idempotency-Key was used for another request.",
     429: "Too many requests, with this key or without a valid one: retry after `Retry-After`.",
+    431: "The headers are too large.",
+    500: "The server failed; its log says why.",
+    501: "The request has a Transfer-Encoding other than chunked.",
     503: "The database is unavailable; retry (a POST with the same Idempotency-Key).",
 }
+
+
+EVERYWHERE = (408, 431, 500, 501, 503)
+"""What any request may be answered."""
+
+
+MAX_TEXT = 32_768
+"""Characters of a text in a problem: no path and no header is longer."""
+
+
+@extend_schema_field({"type": "string", "format": "uri-reference", "maxLength": MAX_TEXT})
+class UriReference(serializers.CharField):
+    """An address, or a part of one."""
 
 
 class FaultSchema(serializers.Serializer[Any]):
     """One fault of a request."""
 
     field = serializers.CharField(
-        help_text="the field, header or query parameter; empty for the whole body"
+        allow_blank=True,
+        max_length=MAX_TEXT,
+        help_text="the field, header or query parameter; empty for the whole body",
     )
-    pointer = serializers.CharField(help_text="a JSON pointer (RFC 6901) to the field")
-    code = serializers.CharField(help_text="for programs; does not change")
-    detail = serializers.CharField(help_text="for people")
+    pointer = serializers.CharField(
+        max_length=MAX_TEXT, help_text="a JSON pointer (RFC 6901) to the field"
+    )
+    code = serializers.CharField(max_length=64, help_text="for programs; does not change")
+    detail = serializers.CharField(max_length=MAX_TEXT, help_text="for people")
 
 
 class ProblemSchema(serializers.Serializer[Any]):
     """An error (RFC 9457)."""
 
-    type = serializers.CharField(help_text="`about:blank`")
-    title = serializers.CharField(help_text="the status in words")
+    type = UriReference(
+        max_length=MAX_TEXT,
+        help_text="where this kind of problem is explained, relative to the address of the request",
+    )
+    title = serializers.CharField(max_length=64, help_text="the status in words")
     status = serializers.IntegerField(help_text="the HTTP status", min_value=400, max_value=599)
-    code = serializers.CharField(help_text="for programs; does not change")
-    detail = serializers.CharField(help_text="for people")
-    instance = serializers.CharField(help_text="the path of the request", required=False)
+    code = serializers.CharField(
+        max_length=64, help_text="for programs; does not change, and new ones may be added"
+    )
+    detail = serializers.CharField(max_length=MAX_TEXT, help_text="for people")
+    instance = UriReference(
+        max_length=MAX_TEXT, help_text="the path of the request", required=False
+    )
     errors = FaultSchema(  # type: ignore[assignment]
         many=True, required=False, help_text="each fault of an invalid request"
     )
@@ -64,7 +91,7 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     """For `extend_schema(responses=…)`: these problems, as `application/problem+json`."""
     return {
         (status, "application/problem+json"): OpenApiResponse(ProblemSchema, WHEN[status])
-        for status in statuses
+        for status in sorted({*statuses, *EVERYWHERE})
     }
 
 
@@ -84,13 +111,6 @@ RATE_LIMIT = (
         response=True,
         description="How many requests remain (`r`), and after how many seconds (`t`) there are "
         "more.",
-    ),
-    OpenApiParameter(
-        "Retry-After",
-        {"type": "string", "pattern": "^[0-9]+$"},
-        OpenApiParameter.HEADER,
-        response=[429, 503],
-        description="Seconds after which to retry.",
     ),
 )
 """What each response says about limits."""
@@ -112,6 +132,34 @@ REPLAYED = OpenApiParameter(
     description="Only if this repeats the first response.",
 )
 
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After",
+    {"type": "integer", "minimum": 1, "maximum": 60},
+    OpenApiParameter.HEADER,
+    response=[200, 202, 304],
+    description="Only while it waits: seconds after which to look again. What it waits for is "
+    "usually there by then; the longer it has waited, the longer the pause.",
+)
+
+KNOWN = (
+    OpenApiParameter(
+        "If-None-Match",
+        {"type": "string"},
+        OpenApiParameter.HEADER,
+        description="The `ETag` of the answer that you have, or several of them.",
+    ),
+    OpenApiParameter(
+        "ETag",
+        {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+        OpenApiParameter.HEADER,
+        response=[200, 304],
+        description="Names this answer, byte for byte; for `If-None-Match`.",
+    ),
+)
+"""The parameters of every GET that `etags` answers."""
+
+NOT_MODIFIED = {304: OpenApiResponse(description="You have this answer already. No body.")}
+
 PAGE = (
     OpenApiParameter(
         "limit",
@@ -121,19 +169,26 @@ PAGE = (
     OpenApiParameter(
         "cursor",
         {"type": "string", "pattern": paging.CURSOR_PATTERN},
-        description="Where the page begins: the opaque cursor from `next`.",
+        description="Where the page begins: the opaque cursor from `next`, with the same filters.",
+    ),
+    OpenApiParameter(
+        "Link",
+        {"type": "string", "pattern": '^<https?://[^>]+>; rel="next"$', "maxLength": MAX_TEXT},
+        OpenApiParameter.HEADER,
+        response=[200, 304],
+        description="The whole address of the next page (RFC 8288); none at the end.",
     ),
 )
 """The parameters of every list."""
 
 
-@extend_schema_field({"type": "string", "format": "uri-reference"})
-class NextPage(serializers.CharField):
+class NextPage(UriReference):
     """Where the next page is, as `paging` gives it."""
 
     def __init__(self) -> None:
         super().__init__(
             allow_null=True,
+            max_length=MAX_TEXT,
             help_text="the next page, as a path with a query, relative to this API's host; "
             "null at the end",
         )
@@ -173,15 +228,28 @@ class VisibleTextSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-unt
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:  # noqa: ARG002
         field = self.target
-        schema = {
-            "type": "string",
-            "minLength": 1,
-            "pattern": getattr(field, "PATTERN", patterns.WORD),
-        }
+        schema = {"type": "string", "minLength": 1, "pattern": field.PATTERN}
+        if direction == "request" and (takes := getattr(field, "TAKES", ())):
+            schema = {"type": "string", "enum": sorted(takes)}
         if field.max_length is not None:
             schema["maxLength"] = field.max_length
         if given := getattr(field, "FORMAT", ""):
             schema["format"] = given
         if getattr(field, "READS_INTEGERS", False):
-            return {"oneOf": [schema, {"type": "integer"}]}
+            digits = field.max_length
+            bounds = {"minimum": 1 - 10 ** (digits - 1), "maximum": 10**digits - 1}
+            return {"oneOf": [schema, {"type": "integer", **bounds}]}
         return schema
+
+
+class StrictSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """A strict serializer takes no other fields than its own."""
+
+    target_class = "admit_one.web.serializers.StrictSerializer"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        schema = auto_schema._map_serializer(  # type: ignore[no-untyped-call]  # noqa: SLF001
+            self.target, direction, bypass_extensions=True
+        )
+        return {**schema, "additionalProperties": False}

@@ -1,6 +1,6 @@
 """Every error response is `application/problem+json` (RFC 9457), wherever the error arises.
 
-    {"type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid",
+    {"type": "/v1/problems/invalid", "title": "Bad Request", "status": 400, "code": "invalid",
      "detail": "email: expected one address", "instance": "/v1/subscriptions",
      "errors": [{"field": "email", "pointer": "#/email", "code": "invalid", "detail": "…"}]}
 
@@ -22,6 +22,8 @@ from rest_framework.request import Request
 
 from admit_one.masking import mask
 from admit_one.processes.announcer import Announcer
+
+from .problem_types import type_of
 
 announcer = Announcer()
 
@@ -58,7 +60,7 @@ def problem(
 ) -> JsonResponse:
     """The response for an error with this HTTP status."""
     body: dict[str, Any] = {
-        "type": "about:blank",
+        "type": type_of(code),
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,

@@ -1,12 +1,13 @@
 """A REST API for a service: `from admit_one.web.settings import *`, then `API_APPS` installed.
 
 Its environment inherits from `ApiEnvironment` as well, and says `SECURE_HSTS_SECONDS`, `API_DOCS`,
-`API_RATE_PER_KEY` and `API_RATE_PER_ADDRESS`.
+`API_RATE_PER_KEY`, `API_RATE_PER_ADDRESS` and `PROBLEM_TYPES`.
 """
 
 from typing import Annotated, Literal
 
 from admit_one.environment import Environment, development, whole
+from admit_one.web import problem_types
 
 
 class ApiEnvironment(Environment):
@@ -20,6 +21,8 @@ class ApiEnvironment(Environment):
     """Requests without a valid key that an address may make in a minute."""
     HSTS_SECONDS: Annotated[int, whole(0, 63_072_000)] = 0 if development() else 31_536_000
     """How long a browser that came by https stays with https; 0 says nothing to it."""
+    PROBLEM_TYPES: problem_types.Base = problem_types.DEFAULT
+    """What comes before the code in the `type` of a problem: the address of pages about them."""
 
 
 API_APPS = [
@@ -68,6 +71,13 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/v1",
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "CONTACT": {"name": "The operators of this installation"},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "admit_one.web.openapi_hooks.complete",
+    ],
     # Relative: whoever reads the schema knows where it came from.
     "SERVERS": [{"url": "/", "description": "This installation"}],
     "SERVE_AUTHENTICATION": [],
@@ -76,4 +86,4 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
-"""A service adds its own TITLE and DESCRIPTION."""
+"""A service adds its own TITLE, DESCRIPTION and TAGS."""

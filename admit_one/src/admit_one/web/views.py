@@ -52,7 +52,7 @@ class StrictView(APIView):
         self._check_query(request)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        if response.status_code < HTTPStatus.BAD_REQUEST:
             problems.announcer.over("requests_answered", "requests are answered again")
         for name, value in limits.headers(request).items():
             response[name] = value

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from admit_one.web.problem_types import type_of
+
 CONTENT_TYPE = "application/problem+json"
 
 
@@ -17,7 +19,7 @@ class Problem(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        return json.dumps({"type": "about:blank", **self._asdict()}).encode()
+        return json.dumps({"type": type_of(self.code), **self._asdict()}).encode()
 
     def wsgi(self, start_response: Callable[..., Any]) -> list[bytes]:
         headers = [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(self.body)))]

@@ -80,6 +80,15 @@ class HeadersOnly(Task):  # type: ignore[misc]
 class Response(HeadersOnly, WSGITask):  # type: ignore[misc]
     """What the application answers."""
 
+    def set_close_on_finish(self) -> None:
+        """Keep the connection after 204 and 304, which have no body and so no length.
+
+        Waitress would close it, and a client that polls would connect for each request.
+        """
+        asked = self.request.headers.get("CONNECTION", "").lower() == "close"
+        if self.has_body or self.version != "1.1" or asked:
+            super().set_close_on_finish()
+
 
 class Refusal(HeadersOnly, ErrorTask):  # type: ignore[misc]
     """Answers a refused request with `application/problem+json`, like every other error."""

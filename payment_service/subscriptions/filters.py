@@ -1,0 +1,88 @@
+"""The list of the API: which subscriptions a query names, and in which order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from admit_one.database import clock
+from admit_one.web import MailAddress, Moment, StrictSerializer, VisibleText
+from admit_one.web.paging import Order
+from django.utils import timezone
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.request import Request
+
+from .models import STATUSES, Subscription, with_status
+from .models.subscription import SubscriptionQuerySet
+from .serializers import PlanField
+
+NEWEST_FIRST = Order("created_at", 0)
+IN_ORDER_OF_CHANGE = Order("updated_at", 1, newest_first=False)
+LAST_EXPIRED_FIRST = Order("valid_until", 2)
+
+
+OTHER_ORDER = "expected none beside updated_since or status=expired, whose order is another"
+
+
+class Status(serializers.ChoiceField):
+    default_error_messages = {"invalid_choice": f"expected {', '.join(STATUSES)}"}  # noqa: RUF012
+
+
+class SubscriptionFilters(StrictSerializer):
+    """The query parameters that choose subscriptions; all that are given must fit."""
+
+    user_id = VisibleText(max_length=64, required=False, help_text="Only of this user.")
+    email = MailAddress(
+        max_length=254, required=False, help_text="Only with this address, as it was reported."
+    )
+    plan = PlanField(max_length=64, required=False, help_text="Only of this plan.")
+    status = Status(
+        choices=list(STATUSES),
+        required=False,
+        help_text="Only with this status; those that are `expired` come in the order in which they "
+        "expired, the last first.",
+    )
+    created_since = Moment(required=False, help_text="Only those recorded then or later.")
+    created_until = Moment(required=False, help_text="Only those recorded before.")
+    updated_since = Moment(
+        required=False,
+        help_text="Only those that changed then or later. They come in the order of their last "
+        "change, the oldest first: one that changes while you follow `next` comes again.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Finding in one order what was recorded in a time would take as long as the list is."""
+        beside = attrs.keys() & {"created_since", "created_until"}
+        if beside and ("updated_since" in attrs or attrs.get("status") == "expired"):
+            fault = ErrorDetail(OTHER_ORDER, code="other_order")
+            raise serializers.ValidationError({name: [fault] for name in sorted(beside)})
+        return attrs
+
+
+FILTERS = tuple(SubscriptionFilters().fields)
+COMPARISONS = {
+    "user_id": "user_id",
+    "email": "email",
+    "plan": "plan",
+    "created_since": "created_at__gte",
+    "created_until": "created_at__lt",
+    "updated_since": "updated_at__gte",
+}
+
+
+def chosen(client: str, request: Request) -> tuple[SubscriptionQuerySet, Order]:
+    """The client's subscriptions that the query chooses, and their order.
+
+    Raises 400 for a value that does not fit.
+    """
+    given = {name: request.query_params[name] for name in FILTERS if name in request.query_params}
+    values: dict[str, Any] = SubscriptionFilters().run_validation(given)
+    rows = Subscription.objects.of(client)
+    status = values.pop("status", None)
+    if status is not None:
+        rows = rows.filter(with_status(status, timezone.now()))
+    rows = rows.filter(**{COMPARISONS[name]: value for name, value in values.items()})
+    if "updated_since" not in values:
+        return rows, LAST_EXPIRED_FIRST if status == "expired" else NEWEST_FIRST
+    # What a transaction under way may still change comes on a later page, not on none.
+    return rows.filter(updated_at__lt=clock.changed_before()), IN_ORDER_OF_CHANGE

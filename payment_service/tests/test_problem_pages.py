@@ -1,0 +1,121 @@
+"""The `type` of every problem leads to a page that explains it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import admit_one.web
+import admit_one.web_process
+import pytest
+import subscriptions
+from admit_one.environment import Wrong
+from admit_one.web import problem_pages, problem_types
+from admit_one.web_process.problem import Problem
+from admit_one.web_process.server import REFUSALS
+from django.test import Client
+from pytest_django import Settings
+from rest_framework import exceptions, serializers
+
+from tests.conftest import Api
+
+ENTRIES = problem_pages.entries()
+ROOT = "http://testserver"
+
+
+def codes() -> Iterator[str]:
+    """Every code that a problem can have: of an exception, of a call, of the web server."""
+    yield from (code for code, _ in REFUSALS.values())
+    kinds = [exceptions.APIException]
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if not issubclass(kind, exceptions.ValidationError):  # they are all `invalid`
+            yield str(kind.default_code)
+    for package in (admit_one.web, admit_one.web_process, subscriptions):
+        for file in Path(str(package.__file__)).parent.rglob("*.py"):
+            yield from codes_in(ast.parse(file.read_text(encoding="utf-8")))
+
+
+def codes_in(tree: ast.AST) -> Iterator[str]:
+    """The third argument of each call of `problem` and `Problem`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("problem", "Problem")):
+            match node.args:
+                case [_, _, ast.Constant(value=str(code)), *_]:
+                    yield code
+
+
+def test_every_code_that_the_api_can_answer_has_an_entry() -> None:
+    can_be_answered = set(codes())
+
+    assert sorted(can_be_answered - ENTRIES.keys()) == []
+    assert {"invalid", "unavailable", "timeout", "idempotency_key_reused"} <= can_be_answered
+
+
+def fault_codes() -> set[str]:
+    """The codes of the faults that `errors` lists."""
+    kinds = [serializers.CharField, serializers.IntegerField]
+    own = set()
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if not kind.__module__.startswith("rest_framework"):
+            own |= set(vars(kind).get("default_error_messages", {}))
+    return own | {"other_order", "unknown", "repeated", "invalid_choice"}
+
+
+def test_the_entry_of_invalid_requests_lists_the_code_of_each_fault() -> None:
+    listed = set(re.findall(r"`([a-z_]+)`(?=[^|]*\|.*\|$)", ENTRIES["invalid"], re.MULTILINE))
+
+    assert sorted(fault_codes() - listed) == []
+
+
+@pytest.mark.parametrize("code", ENTRIES)
+def test_an_entry_says_what_happened_and_what_to_do_with_an_example(code: str) -> None:
+    entry = ENTRIES[code]
+    [example] = re.findall(r"```json\n(.*?)```", entry, re.DOTALL)
+    problem = json.loads(example)
+
+    assert "\nWhat happened: " in entry
+    assert "\nWhat to do: " in entry
+    assert (problem["type"], problem["code"]) == (f"/v1/problems/{code}", code)
+    assert {"title", "status", "detail"} <= problem.keys()
+
+
+def test_the_type_of_a_problem_leads_to_its_page_without_a_key(shop: Api) -> None:
+    answer = shop.get("/v1/subscriptions?limit=0")
+
+    page = Client().get(urljoin(f"{ROOT}/v1/subscriptions", answer.json()["type"]))
+
+    assert (page.status_code, page["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert page.content.decode() == f"{ENTRIES['invalid']}\n"
+
+
+@pytest.mark.parametrize("code", ["nothing", "Invalid", "invalid/", "..%2Fproblems", "%00"])
+def test_a_code_that_does_not_exist_has_no_page(client: Client, code: str) -> None:
+    answer = client.get(f"/v1/problems/{code}")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_the_pages_may_be_elsewhere(shop: Api, settings: Settings) -> None:
+    settings.PROBLEM_TYPES = "https://docs.example/problems#"
+
+    answered = shop.get("/v1/subscriptions?limit=0").json()["type"]
+    refused = json.loads(Problem(408, "Request Timeout", "timeout", "too slow").body)["type"]
+
+    assert answered == "https://docs.example/problems#invalid"
+    assert refused == "https://docs.example/problems#timeout"
+
+
+@pytest.mark.parametrize(
+    "base", ["", "problems/", "/problems", "ftp://x/", "https:///", "https://a b/"]
+)
+def test_a_base_to_which_no_code_can_be_added_is_refused(base: str) -> None:
+    with pytest.raises(Wrong):
+        problem_types._base(base)
