@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tools import rest
@@ -34,6 +34,7 @@ class Subscription:
     access_code_failure: Mapping[str, str] | None
     mail_failure: Mapping[str, str] | None
     created_at: str
+    updated_at: str = field(compare=False, kw_only=True)  # of a restored row it is another
     cancelled_at: str | None
     code_revoked_at: str | None
     problem: Mapping[str, str] | None
