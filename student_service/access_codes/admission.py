@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 from uuid import UUID
 
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, QuerySet
 from django.db.models.functions import Now
 
-from . import codes
-from .models import AccessCode, ReplacedCode, Suspension
+from . import codes, looking_up
+from .models import AccessCode, Suspension
 
 
 class Reason(StrEnum):
@@ -41,17 +41,8 @@ TELLS_NOTHING = {
 """Reasons that come alone: whoever asks may not be the one for whom the code was issued."""
 
 
-class State(TypedDict):
-    """What `with_state` reads of a code beside its columns."""
-
-    is_suspended: bool
-    checked_at: datetime
-
-
 if TYPE_CHECKING:
-    from django_stubs_ext import WithAnnotations
-
-    Checked: TypeAlias = WithAnnotations[AccessCode, State]
+    from .looking_up import Checked
 
 
 class Admission(NamedTuple):
@@ -81,19 +72,13 @@ def with_state() -> QuerySet[Checked]:
 def look_up(typed: str, *, lock: bool = False) -> Admission:
     """The code that a person typed, and whether it is known; the rest is for `decide`.
 
-    Whatever is wrong with it, this runs the same two statements in the same order.
+    Whatever is wrong with it, this runs the same statement.
     """
     try:
         code, malformed = codes.normalise(typed), False
     except ValueError:
         code, malformed = "", True  # no code has the hash of an empty text
-    hashes = codes.hashes(code)
-    known = Q(lookup_hash__in=hashes) | Q(lookup_hash_next__in=hashes)
-    rows = with_state()
-    if lock:
-        rows = rows.select_for_update(of=("self",))
-    row = rows.filter(known).first()
-    is_replaced = ReplacedCode.objects.filter(known).exists()
+    row, is_replaced = looking_up.find(codes.hashes(code), lock=lock)
     if malformed:
         return Admission(Reason.MALFORMED)
     if row is None:

@@ -23,8 +23,11 @@ from .models import CODE_PURPOSE, PAID, AccessCode, ReplacedCode
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32: without I, L and O, which look like digits, and without U."""
 
+SYMBOLS = 16
+"""Of a code, without the hyphens."""
+
 _FROM_RFC_4648 = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET.encode())
-_AS_TYPED = str.maketrans("OIL", "011", " -\t\u00a0\u2010\u2011\u2012\u2013")
+_LOOK_ALIKE = str.maketrans("OIL", "011")
 
 
 def make() -> str:
@@ -37,11 +40,36 @@ def normalise(typed: str) -> str:
 
     Raises `ValueError`, whose message does not contain the input.
     """
-    # NFKC makes full-width characters, as some keyboards type them, into the usual ones.
-    characters = normalize("NFKC", typed).upper().translate(_AS_TYPED)
-    if len(characters) != 16 or not set(characters) <= set(ALPHABET):
+    characters = _bare(typed)
+    if len(characters) != SYMBOLS or not set(characters) <= set(ALPHABET):
         raise ValueError("expected 16 letters and digits without U, in any grouping")
     return _in_groups(characters)
+
+
+def is_like_one(text: str) -> bool:
+    """Whether `text` has the form of a code, as people type it."""
+    if len(text) < SYMBOLS:
+        return False
+    try:
+        return bool(normalise(text))
+    except ValueError:
+        return False
+
+
+def hidden_in(text: str) -> str:
+    """`text` without words that may be codes; a digit tells them from ordinary words."""
+    return " ".join(
+        "***" if is_like_one(word) and any(map(str.isdecimal, word)) else word
+        for word in text.split(" ")
+    )
+
+
+def is_in(typed: str, text: str) -> bool:
+    """Whether `text` shows the code that a person typed, in whatever spelling."""
+    if len(text) < SYMBOLS:
+        return False
+    code = _bare(typed)
+    return len(code) == SYMBOLS and code in _bare(text)
 
 
 def lookup(code: str) -> bytes:
@@ -129,6 +157,14 @@ def _restored(event: AccessCodeRestored) -> dict[str, int]:
         "uses": event.uses_made,
         "suspension_version": event.suspension_version,
     }
+
+
+def _bare(typed: str) -> str:
+    # NFKC makes full-width characters, as some keyboards type them, into the usual ones.
+    usual = typed if typed.isascii() else normalize("NFKC", typed)
+    # Whatever stands between the letters and digits does not matter: spaces, line breaks, hyphens,
+    # a full stop behind the code, and what nobody sees, such as a zero-width space.
+    return "".join(filter(str.isalnum, usual.upper())).translate(_LOOK_ALIKE)
 
 
 def _in_groups(characters: str) -> str:

@@ -1,4 +1,4 @@
-"""Prometheus metrics of mails: outcomes, open mails, and the time from payment to mail."""
+"""Prometheus metrics: mails and the time from payment to mail, grants, and answers about codes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ PAID_TO_MAIL = Histogram(
     "access_codes_paid_to_mail_seconds",
     "Seconds from the payment until the mail server accepted the mail with the code.",
     buckets=WAITS,
+)
+ANSWERS = Counter(
+    "access_codes_answers",
+    "Answers about codes, by question and reason. Many that are unknown: somebody may be guessing.",
+    ["question", "reason"],
+)
+UNREADABLE_CODES = Counter(
+    "access_codes_unreadable_codes", "Answers without a code, because it cannot be decrypted."
 )
 RUNS = Counter("access_codes_runs", "Reconciliations of the payment side that were answered.")
 GRANTS = Counter("access_codes_grants", "Codes with their addresses that were reported to runs.")

@@ -1,11 +1,13 @@
-"""What operators do about one code: suspend it, lift that, revoke it, or replace it.
+"""What operators do about one code: suspend it, lift that, revoke it, replace it, mail it again.
 
 Each act names the code by its generation, so that a repeated request does not act on the next code.
-Each is on record, and is idempotent: done again, it changes nothing and records nothing.
+Each is on record. All but `resend` are idempotent: done again, they change and record nothing.
 """
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from math import ceil
 from uuid import UUID
 
 from admit_one.acts.models import Act
@@ -13,6 +15,7 @@ from admit_one.contract.versions import next_version
 from admit_one.logs import EventLogger
 from admit_one.messaging import Envelope, publish
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeReplaced,
@@ -21,7 +24,7 @@ from shared_contracts.events import (
 )
 
 from . import codes
-from .mails import access_code_mail
+from .mails import again
 from .models import AccessCode, Revocation, Suspension
 
 logger = EventLogger(__name__)
@@ -29,8 +32,33 @@ logger = EventLogger(__name__)
 OPERATOR = Suspension.Maker.OPERATOR
 
 
+AREA = "access_codes"
+"""Of the acts that are on record."""
+
+RESENT_A_DAY = 3
+"""How often a code is mailed again within `DAY`, by the database's clock."""
+
+DAY = timedelta(days=1)
+
+
 class NotPossible(Exception):
     """There is no such code, or what it has become does not allow this."""
+
+
+class NoSuchCode(NotPossible):
+    """There never was such a code."""
+
+
+class MailedTooOften(NotPossible):
+    """It was mailed again as often as it may be in a day."""
+
+    def __init__(self, row: AccessCode, until: datetime, seconds: int) -> None:
+        super().__init__(
+            f"code {row.access_id} was mailed again {RESENT_A_DAY} times in 24 hours; "
+            f"expected no more until {until:%Y-%m-%dT%H:%M:%SZ}"
+        )
+        self.seconds = seconds
+        """Until it is possible again."""
 
 
 @transaction.atomic
@@ -84,7 +112,7 @@ def replace(subscription_id: UUID, generation: int, *, by: str | None, reason: s
         raise NotPossible(f"the code of {row.pk} is revoked, so it cannot be replaced")
     now, code = timezone.now(), codes.make()
     codes.replace(row, code, row.generation + 1, now)
-    access_code_mail.write_again(row)
+    again.write(row)
     publish(
         Envelope.of(
             AccessCodeReplaced(
@@ -99,11 +127,48 @@ def replace(subscription_id: UUID, generation: int, *, by: str | None, reason: s
     return row
 
 
+@transaction.atomic
+def resend(
+    subscription_id: UUID,
+    generation: int,
+    *,
+    by: str | None,
+    reason: str,
+    email: str | None = None,
+) -> AccessCode:
+    """Mail the code once more, to `email` or else to the address of the latest mail.
+
+    With `email`, mails that wait for another address are withdrawn. Raises `NotPossible`.
+    """
+    row = _locked(subscription_id, generation, "mailed again")
+    if Revocation.objects.filter(pk=row.pk).exists():
+        raise NotPossible(f"code {row.access_id} is revoked, so it cannot be mailed again")
+    _refuse_too_many(row)
+    if not again.write(row, email):
+        raise NotPossible(f"code {row.access_id} has no readable address, so give one")
+    _record(row, "resend", by, reason, corrected=email is not None)
+    return row
+
+
+def _refuse_too_many(row: AccessCode) -> None:
+    """Raises `MailedTooOften`. The row is locked, so that nobody else adds one."""
+    recent = (
+        Act.objects.filter(area=AREA, action="resend", target=row.access_id, at__gt=Now() - DAY)
+        .annotate(now=Now())
+        .order_by("-at")
+        .values_list("at", "now")[:RESENT_A_DAY]
+    )
+    if len(recent) == RESENT_A_DAY:
+        oldest, now = recent[RESENT_A_DAY - 1]
+        until = oldest + DAY
+        raise MailedTooOften(row, until, max(1, ceil((until - now).total_seconds())))
+
+
 def _row(subscription_id: UUID, generation: int) -> AccessCode:
     """The current code of the subscription, locked. Raises `NotPossible`."""
     row = AccessCode.objects.select_for_update().filter(pk=subscription_id).first()
     if row is None or generation > row.generation:
-        raise NotPossible(f"there is no code {subscription_id}.{generation}")
+        raise NoSuchCode(f"there is no code {subscription_id}.{generation}")
     return row
 
 
@@ -126,15 +191,15 @@ def _report_suspension(row: AccessCode, *, suspended: bool) -> None:
     publish(Envelope.of(changed))
 
 
-def _record(row: AccessCode, action: str, by: str | None, reason: str) -> None:
+def _record(row: AccessCode, action: str, by: str | None, reason: str, **facts: object) -> None:
     act = Act.draft(
-        "access_codes",
+        AREA,
         action,
         by=by,
-        reason=reason,
+        reason=codes.hidden_in(reason),
         target=row.access_id,
         subject=str(row.pk),
-        facts={"generation": row.generation, "uses": row.uses},
+        facts={"generation": row.generation, "uses": row.uses, **facts},
         result="done",
     )
     act.save()

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from admit_one.database import bulk
 from admit_one.messaging import Envelope, publish
 from django.db import transaction
-from django.db.models import F
 from shared_contracts.events import AccessCodeRedeemed
-from uuid_utils.compat import uuid7
 
-from . import admission
+from . import admission, uses
 from .admission import Admission, Reason
-from .models import AccessCode, Redemption
 
 if TYPE_CHECKING:
-    from .admission import Checked
+    from .looking_up import Checked
 
 
 class Question(NamedTuple):
@@ -43,15 +39,14 @@ def redeem(question: Question, *, client: str) -> Admission:
     code that is used up by now. Of two concurrent redemptions of the last use, one is counted.
     """
     known = admission.look_up(question.code, lock=True)
-    if known.row is None:
-        return known
-    row = known.row
-    if question.reference is not None and _was_redeemed(row, client, question.reference):
-        reason = admission.decide(row, user_id=question.user_id, plan=question.plan)
-        return Admission(reason, row)
-    answer = _decide(row, question)
-    if answer.is_valid:
-        _count(row, client, question.reference)
+    answer = known if known.row is None else _decide(known.row, question)
+    if answer.is_valid and answer.row is not None:
+        _count(answer.row, client, question.reference)
+    elif question.reference is not None:
+        # Asked whatever the reason is, so that every refusal takes as long.
+        again = uses.is_counted(answer.row, client, question.reference)
+        if again and answer.reason == Reason.USED_UP:
+            return Admission(Reason.OK, answer.row)
     return answer
 
 
@@ -62,26 +57,10 @@ def _decide(row: Checked, question: Question) -> Admission:
     return Admission(reason, row)
 
 
-def _was_redeemed(row: AccessCode, client: str, reference: str) -> bool:
-    return row.redemptions.filter(client=client, reference=reference).exists()
-
-
 def _count(row: Checked, client: str, reference: str | None) -> None:
-    """The row is locked, so that its count is the latest."""
-    now = row.checked_at
-    bulk.insert(
-        Redemption,
-        [
-            {
-                "id": uuid7(),
-                "access_code_id": row.pk,
-                "generation": row.generation,
-                "client": client,
-                "reference": reference,
-                "redeemed_at": now,
-            }
-        ],
-    )
-    AccessCode.objects.filter(pk=row.pk).update(uses=F("uses") + 1)
-    row.uses += 1
-    publish(Envelope.of(AccessCodeRedeemed(subscription_id=row.pk, uses=row.uses, redeemed_at=now)))
+    """Count a use, unless it is the same one again."""
+    if uses.count(row, client, reference, row.checked_at):
+        redeemed = AccessCodeRedeemed(
+            subscription_id=row.pk, uses=row.uses, redeemed_at=row.checked_at
+        )
+        publish(Envelope.of(redeemed))

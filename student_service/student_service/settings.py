@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from admit_one.environment import HostName, Key, MailUrl, OptionalKey, Sender, whole
 from admit_one.settings import *
+from admit_one.web.settings import *
 
 
-class StudentEnvironment(ServiceEnvironment):
+class StudentEnvironment(ServiceEnvironment, ApiEnvironment):
     CODE_LOOKUP_KEY: Key
     """Makes the keyed hashes by which codes and recipients are looked up."""
     CODE_LOOKUP_KEY_NEXT: OptionalKey = None
@@ -37,20 +38,24 @@ ALLOWED_HOSTS = environment.ALLOWED_HOSTS
 DATABASES = environment.databases
 LOGGING = environment.logging
 SEALING_KEYS = environment.SEALING_KEYS
+SECURE_HSTS_SECONDS = environment.HSTS_SECONDS
+API_DOCS = environment.API_DOCS == "on"
+API_RATE_PER_KEY = environment.API_RATE_PER_KEY
+API_RATE_PER_ADDRESS = environment.API_RATE_PER_ADDRESS
+PROBLEM_TYPES = environment.PROBLEM_TYPES
 
-INSTALLED_APPS = [*MESSAGING_APPS, "admit_one.web_process", "access_codes"]
-MIDDLEWARE = [
-    "admit_one.web.metrics.measured",
-    "django.middleware.security.SecurityMiddleware",
-]
-SILENCED_SYSTEM_CHECKS = [
-    "security.W002",  # no pages that another site could frame
-    "security.W003",  # no forms and no cookies
-    "security.W004",  # nothing but health, inside the network: no HSTS
-    "security.W008",  # and no redirect to https
-]
-# No API: its web process only answers health checks.
-ROOT_URLCONF = "admit_one.web.urls"
+INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "admit_one.web_process", "access_codes"]
+MIDDLEWARE = [*MIDDLEWARE, "access_codes.views.hidden.hide_codes"]
+ROOT_URLCONF = "student_service.urls"
+SPECTACULAR_SETTINGS |= {
+    "TITLE": "Admit One: student service",
+    "DESCRIPTION": "Says whether an access code lets somebody in, counts its uses, and lets "
+    "operators suspend, replace, revoke and mail it.",
+    "TAGS": [
+        {"name": "access-codes", "description": "Codes: whether they let in, and what they are."},
+        {"name": "access", "description": "Admissions: whether they still hold."},
+    ],
+}
 
 MESSAGING = {
     "CONTRACT": "shared_contracts",

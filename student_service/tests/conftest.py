@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import pytest
 from access_codes.mails import sending
 from access_codes.mails.outage import Outage
+from admit_one.web.testing import counting_alone
 from pytest_django import Settings
 
+from tests.api import Api
 from tests.mails import scripted_server, smtp_server
 from tests.mails.scripted_server import ScriptedServer
 from tests.mails.smtp_server import Mailbox
@@ -34,3 +36,15 @@ def scripted(settings: Settings) -> Iterator[ScriptedServer]:
 def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts without an outage from an earlier test."""
     monkeypatch.setattr(sending, "outage", Outage())
+
+
+@pytest.fixture(autouse=True)
+def count_alone() -> Iterator[None]:
+    with counting_alone():
+        yield
+
+
+@pytest.fixture
+def platform(db: None) -> Api:
+    """A client of the API that asks about codes."""
+    return Api("platform")

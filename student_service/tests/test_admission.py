@@ -48,7 +48,7 @@ PREPARE: dict[Reason, Callable[[AccessCode], object]] = {
     Reason.REPLACED: replaced,
     Reason.SUSPENDED: lambda row: operating.suspend(row.pk, 1, by="ada", reason="a test"),
     Reason.NOT_YET_VALID: lambda row: set_terms(row, valid_from=timezone.now() + DAY),
-    Reason.EXPIRED: lambda row: set_terms(row, valid_until=timezone.now()),
+    Reason.EXPIRED: lambda row: set_terms(row, valid_until=timezone.now() - DAY),
     Reason.USED_UP: redeemed,
     Reason.OTHER_USER: lambda row: None,
     Reason.OTHER_PLAN: lambda row: None,

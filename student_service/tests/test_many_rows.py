@@ -1,15 +1,19 @@
-"""What commands, loops and events ask reads the same few rows after 200,000 codes and mails."""
+"""What commands, loops, events and the API ask reads few rows after 200,000 codes and mails."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from io import StringIO
 from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from access_codes import codes, metrics
+from access_codes.listing import LISTED
 from access_codes.models import AccessCode, MailIntent
 from access_codes.reconciliation import digests
 from admit_one.messaging.why import timeline
@@ -19,6 +23,7 @@ from django.utils import timezone
 from shared_contracts.events import AccessChecksumRequested, AccessDigestRequested, Position
 from uuid_utils.compat import uuid7
 
+from tests.api import Api
 from tools.system.plans import ROWS, TIMEOUT, fill, large_reads, the_uuid, uuid_of
 
 pytestmark = [
@@ -41,13 +46,73 @@ def make() -> None:
         {
             "subscription_id": f"({uuid_of(PAID)})::uuid",
             "user_id": "'user-' || n",
-            "plan": "'gold'",
+            "plan": "CASE n % 1000 WHEN 0 THEN 'silver' ELSE 'gold' END",
             "lookup_hash": "decode(md5(n::text), 'hex')",
             "sealed_code": "'\\x00'::bytea",
             "issued_at": AGED,
             "amount": "4900",
             "currency": "'EUR'",
             "occurred_at": AGED,
+        },
+    )
+    fill(
+        "access_codes_terms",
+        {
+            "subscription_id": f"({uuid_of(PAID)})::uuid",
+            "version": "1",
+            "valid_from": "CASE n % 3 WHEN 0 THEN now() - interval '1 day' END",
+            "valid_until": "CASE n % 3 WHEN 1 THEN now() + interval '1 day' END",
+            "uses": "CASE n % 3 WHEN 2 THEN 5 END",
+        },
+    )
+    fill(
+        "access_codes_revocation",
+        {"subscription_id": f"({uuid_of(PAID)})::uuid", "revoked_at": AGED},
+        rows=ROWS // 2,
+    )
+    fill(
+        "access_codes_suspension",
+        {
+            "subscription_id": f"({uuid_of(PAID)})::uuid",
+            "maker": "'operator'",
+            "since": AGED,
+        },
+        rows=ROWS // 2,
+    )
+    fill(
+        "access_codes_replacedcode",
+        {
+            "subscription_id": f"({uuid_of(PAID)})::uuid",
+            "generation": "1",
+            "lookup_hash": "decode(md5('replaced' || n::text), 'hex')",
+            "replaced_at": AGED,
+        },
+    )
+    fill(
+        "access_codes_redemption",
+        {
+            "id": f"({uuid_of(MAIL)})::uuid",
+            "subscription_id": f"({uuid_of(PAID)})::uuid",
+            "generation": "1",
+            "client": "'platform'",
+            "reference": "'order ' || n",
+            "redeemed_at": AGED,
+        },
+    )
+    fill(
+        "acts_act",
+        {
+            "area": "'access_codes'",
+            "action": "'resend'",
+            "target": f"{uuid_of(PAID)} || '.1'",
+            '"group"': "''",
+            "subject": "''",
+            "facts": "'{}'",
+            "by": "'ada'",
+            "reason": "''",
+            "at": AGED,
+            "result": "'done'",
+            "detail": "''",
         },
     )
     state = "".join(f" WHEN n % 1000 = {n} THEN '{state}'" for n, state in enumerate(UNUSUAL))
@@ -106,7 +171,38 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
 }
 
 
-def test_no_question_reads_more_for_rows_that_are_done() -> None:
+def questions(platform: Api) -> dict[str, Callable[[], Any]]:
+    """What the API is asked about a code in the middle, and about all of them."""
+    lists = {
+        "all": {},
+        "user": {"user_id": f"user-{MIDDLE}"},
+        "plan": {"plan": "gold"},
+        "rare plan": {"plan": "silver"},
+        "address": {"email": "ada@example.com"},
+        "a user in a state": {"user_id": f"user-{MIDDLE}", "state": "issued"},
+        **{state.value: {"state": state.value} for state in LISTED},
+        **{f"silver, {state.value}": {"state": state.value, "plan": "silver"} for state in LISTED},
+    }
+    access = f"{the_uuid(PAID, MIDDLE + 1)}.1"  # neither revoked nor suspended
+    after = base64.urlsafe_b64encode(UUID(the_uuid(PAID, MIDDLE)).bytes).decode().rstrip("=")
+    known = {"code": "7K3M-Q9TX-2WBD-H5RN"}
+    return {
+        **{
+            f"a list of codes: {name}{', further' * bool(cursor)}": partial(
+                platform.get, f"/v1/access-codes?{urlencode({**query, **cursor})}"
+            )
+            for name, query in lists.items()
+            for cursor in ({}, {"cursor": after})
+        },
+        "validate": partial(platform.validate, **known),
+        "redeem": partial(platform.redeem, **known, reference="order-7", key="k"),
+        "an access": partial(platform.get, f"/v1/access/{access}"),
+        "a code": partial(platform.get, f"/v1/access-codes/{access}"),
+        "resend": partial(platform.act, "resend", access, email="ada@example.com"),
+    }
+
+
+def test_no_question_reads_more_for_rows_that_are_done(platform: Api) -> None:
     make()
 
-    assert large_reads(QUESTIONS) == {}
+    assert large_reads({**QUESTIONS, **questions(platform)}) == {}

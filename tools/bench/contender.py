@@ -37,3 +37,5 @@ class RunningContender:
     database_url: str
     has_code: LiteralString
     api_key: str = ""
+    codes: tuple[str, ...] = ()
+    """Codes that let in, any number of times."""

@@ -10,7 +10,9 @@ from typing import Self
 
 from tools import command_line
 
-PARTS = ("drain", "drain-mailing", "drain-history", "latency", "posts", "mails", "reconcile")
+PARTS = (
+    "drain", "drain-mailing", "drain-history", "latency", "posts", "codes", "mails", "reconcile",
+)  # fmt: skip
 TEXTBOOK_SHARE = 20
 """The textbook way drains only 1/20 of the backlog, because it is slow."""
 

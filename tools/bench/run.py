@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -12,6 +13,7 @@ from rich.progress import Progress as Bars
 from . import posts, results
 from .contender import Drained, Progress
 from .contenders.bare import BareLoop
+from .contenders.bare_view import BareView
 from .contenders.product import AdmitOne
 from .contenders.textbook import Textbook
 from .latency import LatencyClient, in_turn, percentile
@@ -30,6 +32,7 @@ class BenchRun:
         self.product = AdmitOne(stage)
         self._bare = BareLoop(stage)
         self._textbook = Textbook(stage)
+        self._view = BareView(stage)
 
     def measure(self) -> None:
         wants = self._options.wants
@@ -40,6 +43,9 @@ class BenchRun:
             self._latency()
         if wants("posts"):
             self._posts()
+        for number in range(1, self._options.rounds + 1):
+            if wants("codes"):
+                self._codes(f"round {number}")
         if wants("mails"):
             self._mails()
         if wants("reconcile"):
@@ -59,6 +65,9 @@ class BenchRun:
             if wants("drain"):
                 self._bare.prepare_backlog(options.subscriptions)
                 self._textbook.prepare_backlog(options.textbook_subscriptions)
+        if wants("codes"):
+            with self._shown("codes"):
+                self.product.prepare_codes()
         if wants("drain-history"):
             with self._shown(f"{options.history:,} old rows in each outbox and inbox"):
                 self.product.prepare_history(options.history)
@@ -117,6 +126,20 @@ class BenchRun:
                 rate = posts.rate(running, self._options.seconds)
             self.results.add(results.POSTS, contender.name, rate)
             self._print(f"{contender.name}: {rate:,.0f} POSTs/s")
+
+    def _codes(self, which: str) -> None:
+        """Each contender validates and redeems, in turn."""
+        product, bare = self.product, self._view
+        contenders = (
+            (product.name, product.student_web_alone),
+            (bare.name, partial(bare.running, *product.asked())),
+        )
+        for what, figure in (("validate", results.VALIDATIONS), ("redeem", results.REDEMPTIONS)):
+            for name, running in contenders:
+                with self._shown(f"{which}, {name}: {figure.title}"), running() as web:
+                    rate = posts.rate(web, self._options.seconds, what)
+                self.results.add(figure, name, rate)
+                self._print(f"{which}, {name}: {figure.title}, {rate:,.0f}/s")
 
     def _mails(self) -> None:
         name, count = self.product.name, self._options.mails

@@ -37,7 +37,11 @@ operator.save()
 """
 """`createsuperuser` can only make new ones, and `changepassword` asks a person."""
 
-SCOPES = ("subscriptions:read", "subscriptions:write", "codes:read")
+SCOPES = {
+    "payment_service": ("subscriptions:read", "subscriptions:write", "codes:read"),
+    "student_service": ("codes:redeem", "codes:operate", "codes:read"),
+}
+"""Of a new API key: all that the service offers."""
 
 STOP_ORDER = (("web", "operators"), ("relay", "consumer", "tasks"), ("mail",))
 """First no new requests come in, then work in hand is finished; mails are accepted to the end."""
@@ -109,6 +113,7 @@ class System:
             "DATABASE_URL": backends.database_url(service),
             "BROKER_URL": backends.broker_url,
             "BROKER_PREFIX": backends.prefix,
+            "API_RATE_PER_KEY": "1000000",  # a load generator has one key
             **self._keys[service],
         }
         if backends.celery_broker_url:
@@ -116,8 +121,6 @@ class System:
         if service == "student_service":
             own["EMAIL_URL"] = backends.email_url or f"smtp://{LOCAL}:{self.ports.smtp}"
             own["EMAIL_FROM"] = "Admit One <codes@admit-one.example>"
-        else:
-            own["API_RATE_PER_KEY"] = "1000000"  # a load generator has one key
         return _passed_on() | own | dict(self._settings.get(service, {}))
 
     def migrate(self, settings: str = "settings") -> None:
@@ -138,9 +141,9 @@ class System:
             _result(migrating)
             migrations.note_applied(self.folder, service, settings)
 
-    def new_api_key(self, name: str = "local") -> str:
-        create = ("api_key", "create", "--name", name, "--scope", *SCOPES)
-        return self.manage("payment_service", *create).split()[-1]
+    def new_api_key(self, name: str = "local", service: str = "payment_service") -> str:
+        create = ("api_key", "create", "--name", name, "--scope", *SCOPES[service])
+        return self.manage(service, *create).split()[-1]
 
     def set_operator(self, name: str, password: str) -> None:
         """Make `name` a superuser of the pages of both services, with this password from now on."""

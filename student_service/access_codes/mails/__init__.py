@@ -2,6 +2,7 @@
 
 access_code_mail   the only kind of mail: its text, and what its failure means
 writing            writes a mail as a row (`MailIntent`), in the transaction of its code
+again              writes another mail with the same code
 sending            the loop of a worker: claim, attempt, finish
 composing          turns a letter into the bytes for the server
 smtp               a session with the mail server, for many mails

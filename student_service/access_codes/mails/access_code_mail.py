@@ -18,7 +18,7 @@ from shared_contracts.events import (
     UserSubscribed,
 )
 
-from access_codes.models import AccessCode, MailIntent
+from access_codes.models import MailIntent
 
 from . import writing
 from .composing import Letter
@@ -34,14 +34,6 @@ def write(events: Iterable[UserSubscribed]) -> None:
     """Write the mail of each new code, in the transaction that issues the code."""
     writing.write((event.subscription_id, event.email) for event in events)
     writing.wake_worker()
-
-
-def write_again(code: AccessCode) -> None:
-    """Write another mail with the code of this row, to the address of the latest one."""
-    latest = code.mails.order_by("-id").first()
-    if latest is not None:
-        writing.write([(code.pk, latest.address)])
-        writing.wake_worker()
 
 
 def write_restored(events: Iterable[AccessCodeRestored], why: str) -> None:

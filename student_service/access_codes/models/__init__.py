@@ -1,8 +1,10 @@
+from .access_code import ACCESS_ID_PATTERN as ACCESS_ID_PATTERN
 from .access_code import CODE_PURPOSE as CODE_PURPOSE
 from .access_code import PAID as PAID
 from .access_code import AccessCode as AccessCode
 from .access_code import ReplacedCode as ReplacedCode
 from .access_code import access_id as access_id
+from .access_code import parse_access_id as parse_access_id
 from .admission import Redemption as Redemption
 from .admission import Revocation as Revocation
 from .admission import Suspension as Suspension

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
+from admit_one.contract import patterns
 from admit_one.sealing import cipher
 from django.db import models
 from shared_contracts.events import Position
@@ -16,9 +18,20 @@ PAID = ("user_id", "plan", "amount", "currency", "occurred_at")
 """The fields of what was paid that the events and the columns share."""
 
 
+ACCESS_ID_PATTERN = f"{patterns.UUID_TEXT.removesuffix('$')}\\.[1-9][0-9]{{0,8}}$"
+
+
 def access_id(subscription_id: UUID, generation: int) -> str:
     """What names one code: its subscription and its generation."""
     return f"{subscription_id}.{generation}"
+
+
+def parse_access_id(text: str) -> tuple[UUID, int]:
+    """The subscription and the generation of an access id. Raises `ValueError`."""
+    if not re.fullmatch(ACCESS_ID_PATTERN, text):
+        raise ValueError("expected the id of a subscription, a dot and a number from 1")
+    subscription_id, _, generation = text.partition(".")
+    return UUID(subscription_id), int(generation)
 
 
 class AccessCodeQuerySet(models.QuerySet["AccessCode"]):
@@ -77,6 +90,9 @@ class AccessCode(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["occurred_at", "subscription_id"], name="access_code_paid"),
+            # What lists are narrowed to.
+            models.Index(fields=["user_id", "subscription_id"], name="access_code_user"),
+            models.Index(fields=["plan", "subscription_id"], name="access_code_plan"),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(

@@ -50,6 +50,17 @@ class Terms(models.Model):
     valid_until = models.DateTimeField(null=True, help_text="exclusive")
     uses = models.PositiveIntegerField(null=True, help_text="null: any number")
 
+    class Meta:
+        # For lists of codes by what their terms have done to them.
+        indexes: ClassVar = [
+            models.Index(
+                fields=["access_code"],
+                name=f"terms_{name}",
+                condition=models.Q((f"{name}__isnull", False)),
+            )
+            for name in ("valid_from", "valid_until", "uses")
+        ]
+
     def __str__(self) -> str:
         return f"terms of {self.access_code_id}, version {self.version}"
 

@@ -58,7 +58,7 @@ class MailIntent(models.Model):
 
     pending → sending → sent · failed · pending (deferred) · unknown (may have been sent)
     pending → pending (daily cap reached) → suppressed (still reached after a week)
-    pending · unknown → withdrawn (its code is revoked)
+    pending · unknown → withdrawn (its code is revoked, or its address was corrected)
     unknown → sending (again, with the same Message-ID) → sent · unknown: an earlier attempt may
         have sent it, so it is never failed or suppressed by itself; an operator decides
 
@@ -73,7 +73,7 @@ class MailIntent(models.Model):
         SENT = "sent", "was accepted by the mail server"
         FAILED = "failed", "will not be sent; the last error says why"
         SUPPRESSED = "suppressed", "will not be sent: too many mails to one address"
-        WITHDRAWN = "withdrawn", "will not be sent: its code is revoked"
+        WITHDRAWN = "withdrawn", "will not be sent: its code is revoked, or its address was wrong"
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     access_code = models.ForeignKey(AccessCode, on_delete=models.PROTECT, related_name="mails")
@@ -114,6 +114,7 @@ class MailIntent(models.Model):
                 name="mail_intent_tried",
                 condition=models.Q(tried_at__isnull=False),
             ),
+            models.Index(fields=["recipient_hash", "access_code"], name="mail_intent_to"),
             # Those that end in another way than sent are few, and operators list them.
             models.Index(
                 fields=["state", "id"],

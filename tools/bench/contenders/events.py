@@ -14,13 +14,15 @@ from uuid_utils.compat import uuid7
 
 Message = dict[str, Any]
 
+PLAN = "pro-monthly"
+
 
 def a_subscription(number: int) -> dict[str, Any]:
     """The body of a POST."""
     return {
         "user_id": f"user-{number}",
         "email": f"student-{number}@example.com",
-        "plan": "pro-monthly",
+        "plan": PLAN,
         "amount": 1990,
         "currency": "EUR",
     }

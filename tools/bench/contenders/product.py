@@ -19,6 +19,8 @@ from tools.system.backends import Backends
 from tools.system.keys import new_keys
 from tools.system.system import PROCESSES, SERVICES, System
 
+from . import events
+
 WAITING = """
 SELECT count(*) FROM subscriptions_subscription
 WHERE (access_code IS NULL AND cancelled_at IS NULL)
@@ -45,6 +47,23 @@ for start in range(0, {count}, 500):
                 plan="pro-monthly", amount=1990, currency="EUR",
             )
 """
+
+ISSUE = """
+from datetime import datetime, UTC
+from access_codes import codes
+from django.db import transaction
+from shared_contracts.events import UserSubscribed
+from uuid_utils.compat import uuid7
+made = [codes.make() for _ in range({count})]
+now = datetime.now(UTC)
+paid = dict(user_id="user", email="student@example.com", plan="{plan}", amount=1990)
+paid |= dict(currency="EUR", occurred_at=now)
+with transaction.atomic():
+    codes.keep((UserSubscribed(subscription_id=uuid7(), **paid), code, now) for code in made)
+print(*made)
+"""
+CODES = 2_000
+"""Codes that are asked about in turn: so many that two requests rarely wait for one row."""
 
 OLD_ROWS: tuple[LiteralString, ...] = (
     """
@@ -112,6 +131,16 @@ class AdmitOne:
         fill(self._compared["payment"], lambda _: None, "subscriptions_subscription")
         fill(self._compared["student"], lambda _: None, "access_codes_accesscode")
 
+    def prepare_codes(self) -> None:
+        """Copy the student database, and issue codes in it."""
+        self._asked = self._stage.database("student_asked", self._student)
+        with self._system(self._payment, self._asked) as system:
+            script = ISSUE.format(count=CODES, plan=events.PLAN)
+            printed = system.manage("student_service", "shell", "-v0", "--no-imports", "-c", script)
+            self._codes = tuple(printed.split())
+            self._student_key = system.new_api_key("bench", "student_service")
+        fill(self._asked, lambda _: None, "access_codes_accesscode")
+
     def drain(self, progress: Progress) -> Drained:
         return self._drain(progress, self._backlog, self._student, {FIRST, MAIL_WORKER})
 
@@ -148,6 +177,17 @@ class AdmitOne:
     def web_alone(self) -> Iterator[RunningContender]:
         with self._system_on(self._payment, self._student, only={"payment-web"}) as system:
             yield self._running(system)
+
+    @contextmanager
+    def student_web_alone(self) -> Iterator[RunningContender]:
+        with self._system_on(self._payment, self._asked, only={"student-web"}) as system:
+            url = system.backends.student_database_url
+            yield RunningContender(system.student_url, url, "", self._student_key, self._codes)
+
+    def asked(self) -> tuple[str, str, str, tuple[str, ...]]:
+        """The student database with codes, its look-up key, an API key, and the codes."""
+        lookup_key = self._keys["student_service"]["CODE_LOOKUP_KEY"]
+        return self._asked, lookup_key, self._student_key, self._codes
 
     def _drain(
         self, progress: Progress, payment: str, student: str, without: Collection[str]

@@ -124,13 +124,19 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "response, word for word. That shows how things were then; `Location` shows how they are now.",
 )
 
-REPLAYED = OpenApiParameter(
-    "Idempotency-Replayed",
-    {"type": "string", "enum": ["true"]},
-    OpenApiParameter.HEADER,
-    response=[202],
-    description="Only if this repeats the first response.",
-)
+
+def replayed(status: int) -> OpenApiParameter:
+    """The header of a response with this status that repeats the first one."""
+    return OpenApiParameter(
+        "Idempotency-Replayed",
+        {"type": "string", "enum": ["true"]},
+        OpenApiParameter.HEADER,
+        response=[status],
+        description="Only if this repeats the first response.",
+    )
+
+
+REPLAYED = replayed(202)
 
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",

@@ -65,7 +65,7 @@ def problem(
         "status": status,
         "code": code,
         "detail": detail,
-        "instance": escape_uri_path(request.path),
+        "instance": escape_uri_path(mask(request.path)),
     }
     if errors:
         body["errors"] = list(errors)
@@ -120,6 +120,7 @@ def _faults(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Fault]:
         for inner in detail:
             yield from _faults(inner, path)
     else:
+        path = tuple(mask(step) for step in path)
         steps = (step.replace("~", "~0").replace("/", "~1") for step in path)
         yield {
             "field": ".".join(path),

@@ -1,0 +1,44 @@
+"""Writes another mail with a code that was mailed before, or with the one that replaced it."""
+
+from __future__ import annotations
+
+from admit_one.sealing import cipher
+
+from access_codes.models import AccessCode, MailIntent
+
+from . import finishing, writing
+from .mailboxes import mailbox_hash
+
+State = MailIntent.State
+
+
+def write(code: AccessCode, email: str | None = None) -> bool:
+    """Write a mail with the code of this row, to `email` or else to where the latest one went.
+
+    With `email`, mails that wait for another mailbox are withdrawn: it was the wrong one.
+    Returns false, and writes none, if there is no address that can be read.
+    """
+    address = _latest_address(code) if email is None else email
+    if address is None:
+        return False
+    if email is not None:
+        _withdraw_all_but_to(email, code)
+    writing.write([(code.pk, address)])
+    writing.wake_worker()
+    return True
+
+
+def _latest_address(code: AccessCode) -> str | None:
+    # By the database's clock: ids are made by the clocks of several machines.
+    latest = code.mails.order_by("-created_at", "-id").first()
+    try:
+        return None if latest is None else latest.address
+    except cipher.Unsealable:
+        return None
+
+
+def _withdraw_all_but_to(email: str, code: AccessCode) -> None:
+    waiting = code.mails.filter(state__in=[State.PENDING, State.UNKNOWN])
+    others = waiting.exclude(recipient_hash=mailbox_hash(email)).order_by("id")
+    for intent in others.select_for_update():
+        finishing.withdraw(intent, "its address was corrected")

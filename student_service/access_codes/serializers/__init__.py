@@ -1,0 +1,1 @@
+"""Questions, answers and codes as JSON, in and out."""

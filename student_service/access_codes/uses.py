@@ -1,0 +1,52 @@
+"""Uses of codes as rows.
+
+Written by hand, like `looking_up`: every redemption runs these statements.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from .models import AccessCode
+
+IS_COUNTED = """SELECT 1 FROM access_codes_redemption
+    WHERE subscription_id = %s AND client = %s AND reference = %s"""
+INSERT = """INSERT INTO access_codes_redemption
+    (id, subscription_id, generation, client, reference, redeemed_at)
+    VALUES (%s, %s, %s, %s, %s, %s)
+    ON CONFLICT (subscription_id, client, reference) DO NOTHING RETURNING id"""
+COUNT = "UPDATE access_codes_accesscode SET uses = uses + 1 WHERE subscription_id = %s"
+
+NO_CODE = UUID(int=0)
+
+
+def is_counted(row: AccessCode | None, client: str, reference: str) -> bool:
+    """Whether the client has redeemed the code with this reference; false without a code."""
+    code = NO_CODE if row is None else row.pk
+    with connection.cursor() as cursor:
+        cursor.execute(IS_COUNTED, [_uuid(code), client, reference])
+        return cursor.fetchone() is not None
+
+
+def count(row: AccessCode, client: str, reference: str | None, moment: datetime) -> bool:
+    """Count one use more; false if the client has redeemed the code with this reference before.
+
+    The row is locked, so that its count is the latest.
+    """
+    code, at = _uuid(row.pk), connection.ops.adapt_datetimefield_value(moment)
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT, [_uuid(uuid7()), code, row.generation, client, reference, at])
+        if cursor.fetchone() is None:
+            return False
+        cursor.execute(COUNT, [code])
+    row.uses += 1
+    return True
+
+
+def _uuid(value: UUID) -> Any:
+    return value if connection.features.has_native_uuid_field else value.hex
