@@ -276,6 +276,7 @@ def test_changes_come_in_their_order_and_what_changes_meanwhile_comes_again(shop
     Subscription.objects.filter(pk=first.pk).update(user_id="changed")
     Subscription.objects.filter(pk=third.pk).update(user_id="changed")
 
+    following(shop, path())
     rest = [row_id for ids in walk(shop, page["next"]) for row_id in ids]
 
     assert [row["id"] for row in page["results"]] == [str(first.id), str(second.id)]
