@@ -38,7 +38,8 @@ class Subscription:
     cancelled_at: str | None
     code_revoked_at: str | None
     problem: Mapping[str, str] | None
-    emailed_at: str | None
+    # It comes some time after the code, and by another clock if it is restored.
+    emailed_at: str | None = field(compare=False, kw_only=True)
     reason: str | None
     valid_from: str | None
     valid_until: str | None

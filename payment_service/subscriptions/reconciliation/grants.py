@@ -144,6 +144,7 @@ def _recovered(report: AccessGrantReported) -> dict[str, Any]:
         "code_issued_at": believed(report.issued_at),
         "code_generation": report.generation,
         **_terms(report),
+        "emailed_at": believed(report.emailed_at) if report.emailed_at else None,
         "uses_made": report.uses_made,
         "suspension_version": report.suspension_version,
         "suspended_by_operator": report.suspended_by_operator,

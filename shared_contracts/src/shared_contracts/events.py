@@ -417,6 +417,8 @@ class AccessGrantReported(AccessState, Paid):
     issued_at: Moment
     cancelled_at: Moment | None = Field(default=None, exclude_if=_is_absent)
     """When the subscription was cancelled, if it was; its code is then revoked."""
+    emailed_at: Moment | None = Field(default=None, exclude_if=_is_absent)
+    """When the mail server last accepted a mail with the code."""
 
 
 class AccessGrantsDelayed(Event):
