@@ -59,6 +59,23 @@ def test_one_code_is_shown_whole_and_a_list_masks_it(platform: Api) -> None:
     assert listed == alone | {"access_code": f"{MASKED}{row.code[-4:]}"}
 
 
+def test_a_key_sees_and_does_what_its_scopes_allow(platform: Api) -> None:
+    row = issued()
+    course, program = Api("course", "codes:redeem"), Api("program", "codes:operate")
+    path = f"/v1/access-codes/{row.access_id}"
+    refused = [
+        course.get(path),
+        course.get("/v1/access-codes"),
+        course.act("suspend", row.access_id),
+        program.get(f"/v1/access/{row.access_id}"),
+        program.post("/v1/access-codes/redeem", {"code": row.code}),
+    ]
+
+    assert [answer.json()["code"] for answer in refused] == ["missing_scope"] * len(refused)
+    assert program.get(path).json()["access_code"] == f"{MASKED}{row.code[-4:]}"
+    assert course.validate(row.code)["valid"] is True
+
+
 def test_a_code_that_was_replaced_names_the_one_that_works(platform: Api) -> None:
     row = issued()
     platform.act("replace", row.access_id)

@@ -78,6 +78,7 @@ def next_steps(system: System, key_file: Path, operator: str) -> None:
     for what, url in (
         ("mailbox", system.mail_url),
         ("payment API documentation", f"{system.payment_url}/v1/docs"),
+        ("student API documentation", f"{system.student_url}/v1/docs"),
         ("payment health", f"{system.payment_url}/health/ready"),
         ("student health", f"{system.student_url}/health/ready"),
         ("payment operators' pages", system.operators_urls["payment_service"]),

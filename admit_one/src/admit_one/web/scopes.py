@@ -8,8 +8,8 @@ SCOPES = {
     "subscriptions:read": "list and show subscriptions",
     "subscriptions:write": "record, renew, cancel and refund subscriptions",
     "codes:read": "see whole access codes, not only their last four characters",
-    "codes:redeem": "redeem access codes",
-    "codes:operate": "suspend, revoke and replace access codes",
+    "codes:redeem": "validate and redeem access codes, and ask whether admissions hold",
+    "codes:operate": "list, suspend, revoke, replace and mail access codes",
     "webhooks": "manage webhooks",
 }
 """What each scope allows, as an operator reads it."""
