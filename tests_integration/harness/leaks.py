@@ -102,7 +102,8 @@ class Hidden:
 
 def hidden_in(deployment: Deployment, secrets: Mapping[str, str] = {}) -> Hidden:
     """The keys of both services, `secrets`, and each code and address of the system so far."""
-    keys = {"API key": deployment.api_key.rpartition("_")[2], **secrets}
+    # The secret itself may have underscores.
+    keys = {"API key": deployment.api_key.split("_", 2)[2], **secrets}
     for service in deployment.place.database_urls:
         environment = deployment.system.environment(service)
         for name in KEYS:
