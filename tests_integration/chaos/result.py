@@ -17,6 +17,8 @@ class ChaosOptions:
     """Orders a second."""
     third_party_rate: float = 8.0
     """Messages a second that third parties publish."""
+    changes: bool = True
+    """Whether clients renew, refund and cancel subscriptions, too."""
     recovery: float = 120.0
     """Seconds that the system has to recover after the last fault."""
     patience: float = 10.0

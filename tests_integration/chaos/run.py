@@ -59,7 +59,9 @@ class ChaosRun:
         self.started_at = time.time()
         self.deployment = stage.deploy()
         self.driver = Driver(stage)
-        self.clients = Clients(self.deployment.payments, options.rate, options.seed)
+        self.clients = Clients(
+            self.deployment.payments, options.rate, options.seed, changes=options.changes
+        )
         self.third_parties = ThirdParties(
             stage.place.wire_url,
             stage.place.backends.prefix,

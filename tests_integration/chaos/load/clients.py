@@ -31,7 +31,10 @@ CANCELLED_LATER = 0.01
 """Share of orders after which an older subscription is cancelled."""
 
 WITH_AN_END = 0.1
-"""Share of orders that are paid until a time; half of them are renewed at once."""
+"""Share of orders that are paid until a time."""
+
+RENEWED_AT_ONCE = 0.5
+"""Share of these that are renewed as soon as they are answered, about when the code arrives."""
 
 PAID_UNTIL, RENEWED_UNTIL = "2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 
@@ -45,9 +48,10 @@ NO_WHOLE_ANSWER = (*NO_ANSWER, ValueError)
 class Clients:
     """Threads that send `rate` orders a second, and one that reads subscriptions."""
 
-    def __init__(self, payments: Payments, rate: float, seed: int) -> None:
+    def __init__(self, payments: Payments, rate: float, seed: int, *, changes: bool) -> None:
         self._payments = payments
         self._rate = rate
+        self._changes = changes
         self._draw = random.Random(f"clients {seed}")
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -93,16 +97,20 @@ class Clients:
             has_end = self._draw.random() < WITH_AN_END
             placed = order(valid_until=PAID_UNTIL) if has_end else order()
             first = self._send(placed)
-            if first and has_end and self._draw.random() < 0.5:
-                self._renew(first)
             if first and self._draw.random() < SENT_TWICE:
                 second = self._send(placed)
                 if second not in {first, ""}:
                     self._note(f"one order, sent twice, created {first} and {second}")
-            if first and self._draw.random() < CANCELLED_AT_ONCE:
-                self._cancel(first)
-            if self._draw.random() < CANCELLED_LATER and (older := self._any()):
-                self._cancel(older)
+            if first and self._changes:
+                self._change(first, has_end=has_end)
+
+    def _change(self, subscription: str, *, has_end: bool) -> None:
+        if has_end and self._draw.random() < RENEWED_AT_ONCE:
+            self._renew(subscription)
+        if self._draw.random() < CANCELLED_AT_ONCE:
+            self._cancel(subscription)
+        if self._draw.random() < CANCELLED_LATER and (older := self._any()):
+            self._cancel(older)
 
     def _next(self) -> bool:
         """Wait until the next order is due; false if there are no more."""
