@@ -5,7 +5,8 @@ The highest generation, version and count are the latest, whatever order they ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,8 +29,7 @@ from .models import CODE_PURPOSE, Subscription
 
 Reported = TypeVar("Reported", bound=Event)
 
-Latest = dict[UUID, tuple[Subscription, Any]]
-"""By subscription: its row, locked, and the event with the highest number."""
+Columns = Mapping[str, Any]
 
 
 def attach_replaced_codes(
@@ -37,105 +37,59 @@ def attach_replaced_codes(
 ) -> Iterator[Rejected]:
     """Store the code of the highest generation of each subscription.
 
-    Rejects messages about unknown subscriptions, and those with another code of a generation that
-    is known.
+    Rejects messages about unknown subscriptions, and those with another code of the generation
+    that is known.
     """
-    latest, rejected = _latest(messages, "generation")
-    bulk.update_from(
-        Subscription,
-        [
-            {
-                "id": row.id,
-                "access_code": cipher.seal(event.access_code.encode(), CODE_PURPOSE, row.id),
-                "code_generation": event.generation,
-                "code_issued_at": believed(event.issued_at),
-            }
-            for row, event in latest.values()
-            if event.generation > row.code_generation or row.access_code is None
-        ],
-        key="id",
-    )
-    yield from rejected
+
+    def columns(event: AccessCodeReplaced) -> Columns:
+        code = event.access_code.encode()
+        return {
+            "access_code": cipher.seal(code, CODE_PURPOSE, event.subscription_id),
+            "code_issued_at": believed(event.issued_at),
+        }
+
+    rows = _keep(messages, "generation", "code_generation", columns)
+    yield from _unknown(messages, rows)
     for message in messages:
-        row, event = latest.get(message.data.subscription_id, (None, None))
-        if row is not None and event is message.data and _contradicts(row, event):
-            reason = f"another code of generation {event.generation} of {row} is known"
+        row = rows.get(message.data.subscription_id)
+        if row is not None and _contradicts(row, message.data):
+            reason = f"another code of generation {message.data.generation} of {row} is known"
             yield Rejected(message, reason)
 
 
-def _contradicts(row: Subscription, event: AccessCodeReplaced) -> bool:
-    return event.generation == row.code_generation and row.code not in {None, event.access_code}
+def _contradicts(before: Subscription, event: AccessCodeReplaced) -> bool:
+    same = event.generation == before.code_generation
+    return same and before.code not in {None, event.access_code}
 
 
 def confirm_terms(messages: Sequence[Envelope[AccessTermsApplied]]) -> Iterator[Rejected]:
     """Record which version of its terms each code works by. Rejects unknown subscriptions."""
-    latest, rejected = _latest(messages, "version")
-    bulk.update_from(
-        Subscription,
-        [
-            {"id": row.id, "terms_applied": event.version}
-            for row, event in latest.values()
-            if event.version > row.terms_applied
-        ],
-        key="id",
-    )
-    return rejected
+    return _unknown(messages, _keep(messages, "version", "terms_applied"))
 
 
 def note_redemptions(messages: Sequence[Envelope[AccessCodeRedeemed]]) -> Iterator[Rejected]:
     """Record how often each code was redeemed. Rejects unknown subscriptions."""
-    latest, rejected = _latest(messages, "uses")
-    bulk.update_from(
-        Subscription,
-        [
-            {
-                "id": row.id,
-                "uses_made": event.uses,
-                "redeemed_at": believed(event.redeemed_at),
-            }
-            for row, event in latest.values()
-            if event.uses > row.uses_made
-        ],
-        key="id",
-    )
-    return rejected
+
+    def columns(event: AccessCodeRedeemed) -> Columns:
+        return {"redeemed_at": believed(event.redeemed_at)}
+
+    return _unknown(messages, _keep(messages, "uses", "uses_made", columns))
 
 
 def note_suspensions(
     messages: Sequence[Envelope[AccessSuspensionChanged]],
 ) -> Iterator[Rejected]:
     """Record whether an operator there suspends each code. Rejects unknown subscriptions."""
-    latest, rejected = _latest(messages, "version")
-    bulk.update_from(
-        Subscription,
-        [
-            {
-                "id": row.id,
-                "suspension_version": event.version,
-                "suspended_by_operator": event.suspended,
-            }
-            for row, event in latest.values()
-            if event.version > row.suspension_version
-        ],
-        key="id",
-    )
-    return rejected
+
+    def columns(event: AccessSuspensionChanged) -> Columns:
+        return {"suspended_by_operator": event.suspended}
+
+    return _unknown(messages, _keep(messages, "version", "suspension_version", columns))
 
 
 def note_mails(messages: Sequence[Envelope[AccessCodeEmailed]]) -> Iterator[Rejected]:
     """Record when the latest mail with each code was accepted. Rejects unknown subscriptions."""
-    latest, rejected = _latest(messages, "emailed_at")
-    bulk.update_from(
-        Subscription,
-        [
-            {"id": row.id, "emailed_at": at}
-            for row, event in latest.values()
-            for at in [believed(event.emailed_at)]
-            if row.emailed_at is None or at > row.emailed_at
-        ],
-        key="id",
-    )
-    return rejected
+    return _unknown(messages, _keep(messages, "emailed_at", "emailed_at"))
 
 
 def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> None:
@@ -143,30 +97,48 @@ def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> None:
 
     Reports about unknown subscriptions change nothing: anybody may have made such a request.
     """
-    latest, _ = _latest(messages, "failed_at")
-    bulk.update_from(
-        Subscription,
-        [
-            {"id": row.id, "failed_at": believed(event.failed_at), "failure": mask(event.reason)}
-            for row, event in latest.values()
-        ],
-        key="id",
-    )
+
+    def columns(event: AccessCodeFailed) -> Columns:
+        return {"failure": mask(event.reason)[:300]}
+
+    _keep(messages, "failed_at", "failed_at", columns)
 
 
-def _latest(
-    messages: Sequence[Envelope[Reported]], number: str
-) -> tuple[Latest, Iterator[Rejected]]:
-    """The event with the highest `number` of each subscription, and what to reject."""
+def _keep(
+    messages: Sequence[Envelope[Reported]],
+    number: str,
+    column: str,
+    columns: Callable[[Any], Columns] = lambda _: {},
+) -> dict[UUID, Subscription]:
+    """Write the event with the highest `number` of each subscription, if `column` is lower.
+
+    `columns` are further columns of that event. Returns the rows as they were before, locked.
+    """
     highest: dict[UUID, Any] = {}
     for message in messages:
         event: Any = message.data
         known = highest.get(event.subscription_id)
-        if known is None or getattr(event, number) > getattr(known, number):
+        if known is None or _number(event, number) > _number(known, number):
             highest[event.subscription_id] = event
-    rows = Subscription.objects.filter(id__in=highest).order_by("id").select_for_update()
-    latest = {row.id: (row, highest[row.id]) for row in rows}
-    unknown = [message for message in messages if UUID(message.subject) not in latest]
-    return latest, (
-        Rejected(message, f"there is no subscription {message.subject}") for message in unknown
-    )
+    locked = Subscription.objects.filter(id__in=highest).order_by("id").select_for_update()
+    rows = {row.id: row for row in locked}
+    later = [
+        {"id": row.id, column: value, **columns(highest[row.id])}
+        for row in rows.values()
+        for value in [_number(highest[row.id], number)]
+        if getattr(row, column) is None or value > getattr(row, column)
+    ]
+    bulk.update_from(Subscription, later, key="id")
+    return rows
+
+
+def _number(event: Any, name: str) -> Any:
+    """What the events are compared by; a time that lies ahead of our clock is not believed."""
+    value = getattr(event, name)
+    return believed(value) if isinstance(value, datetime) else value
+
+
+def _unknown(messages: Sequence[Envelope[Any]], known: Collection[UUID]) -> Iterator[Rejected]:
+    for message in messages:
+        if message.data.subscription_id not in known:
+            yield Rejected(message, f"there is no subscription {message.subject}")

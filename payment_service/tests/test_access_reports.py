@@ -126,3 +126,16 @@ def test_a_failure_of_a_subscription_that_nobody_paid_changes_nothing() -> None:
     [outcome] = deliver(an_envelope(AccessCodeFailed, subscription_id=uuid4()))
 
     assert outcome.result == Result.HANDLED
+
+
+def test_an_earlier_failure_does_not_replace_a_later_one(shop: Api) -> None:
+    subscription = a_subscription()
+    for at, reason in (("2026-01-03T00:00:00Z", "later"), ("2026-01-02T00:00:00Z", "earlier")):
+        deliver(
+            an_envelope(
+                AccessCodeFailed, subscription_id=subscription.id, failed_at=at, reason=reason
+            )
+        )
+
+    problem = shop.get(f"/v1/subscriptions/{subscription.id}").json()["problem"]
+    assert problem == {"at": "2026-01-03T00:00:00Z", "reason": "later"}
