@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self, TypeAlias, TypedDict, cast
+from typing import Any, ClassVar, Self, TypeAlias
 from uuid import UUID
 
 from admit_one.contract.versions import next_version
@@ -19,6 +19,9 @@ from shared_contracts.events import (
     UserSubscribed,
 )
 from uuid_utils.compat import uuid7
+
+from .listing import LISTED
+from .paid import TermsOf, paid_of
 
 CODE_PURPOSE = "subscription-code"
 
@@ -54,88 +57,6 @@ OVERDUE = models.Q(past_due_at__isnull=False, suspended_at__isnull=True, cancell
 
 # Clients poll: the ORM takes longer to build this query than the database to run it.
 OWNED = "SELECT * FROM subscriptions_subscription WHERE id = %s AND client = %s"
-
-_OPEN = models.Q(cancelled_at__isnull=True)
-_WITH_CODE = models.Q(cancelled_at__isnull=True, access_code__isnull=False)
-
-STORED = {
-    "pending": _OPEN & models.Q(access_code__isnull=True),
-    "active": _WITH_CODE & models.Q(past_due_at__isnull=True),
-    "past_due": _WITH_CODE & models.Q(past_due_at__isnull=False),
-    "cancelled": models.Q(cancelled_at__isnull=False, refunded_at__isnull=True),
-    "refunded": models.Q(refunded_at__isnull=False),
-}
-"""By status: what its rows hold. Of the first three, those whose time is up are `expired`."""
-
-ENDING = _OPEN & models.Q(valid_until__isnull=False)
-"""Expired, or to expire."""
-
-STATUSES = ("pending", "active", "past_due", "expired", "cancelled", "refunded")
-
-
-def with_status(status: str, now: datetime) -> models.Q:
-    """The rows whose property `status` is this at that time; every row has one status."""
-    if status == "expired":
-        return ENDING & models.Q(valid_until__lte=now)
-    if status in {"cancelled", "refunded"}:
-        return STORED[status]
-    return STORED[status] & (models.Q(valid_until__isnull=True) | models.Q(valid_until__gt=now))
-
-
-NEWEST_FIRST, BY_CHANGE = ["-created_at", "-id"], ["updated_at", "id"]
-
-LISTED = [
-    models.Index(fields=["client", *NEWEST_FIRST], name="subscription_newest"),
-    models.Index(fields=["client", "user_id", *NEWEST_FIRST], name="subscription_of_user_id"),
-    models.Index(fields=["client", "email", *NEWEST_FIRST], name="subscription_of_email"),
-    models.Index(fields=["client", "plan", *NEWEST_FIRST], name="subscription_of_plan"),
-    models.Index(
-        fields=["client", "-valid_until", "-id"], name="subscription_expired", condition=ENDING
-    ),
-    models.Index(fields=["client", *BY_CHANGE], name="subscription_updated"),
-    models.Index(fields=["client", "plan", *BY_CHANGE], name="subscription_updated_of_plan"),
-    *(
-        models.Index(fields=["client", *fields], name=f"subscription_{status}{of}", condition=rows)
-        for status, rows in STORED.items()
-        for fields, of in (
-            (NEWEST_FIRST, ""),
-            (["plan", *NEWEST_FIRST], "_of_plan"),
-            (BY_CHANGE, "_updated"),
-        )
-    ),
-]
-"""An index for each list of the API, in its order: a page costs the same of many rows as of few.
-A user and an address have few rows, of which the database sorts and filters the rest."""
-
-
-class Paid(TypedDict):
-    """What was paid, and by whom: the fields that the API, the rows and the events share.
-
-    `amount` is in minor units of `currency` (ISO 4217).
-    """
-
-    user_id: str
-    email: str
-    plan: str
-    amount: int
-    currency: str
-
-
-def paid_of(source: Any) -> Paid:
-    """The fields of `Paid`, of a row or an event."""
-    return cast("Paid", {name: getattr(source, name) for name in Paid.__annotations__})
-
-
-class TermsOf(TypedDict, total=False):
-    """From when until when the code works, and how often; without any, for good."""
-
-    valid_from: datetime | None
-    valid_until: datetime | None
-    uses: int | None
-
-
-class NewSubscription(Paid, TermsOf):
-    """What is reported of a subscription when it is paid."""
 
 
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
