@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests_integration.chaos.faults.plan import Planned, plan
-from tests_integration.chaos.result import ChaosOptions
+from tests_integration.chaos.options import ChaosOptions
 from tests_integration.chaos.run import run
 from tests_integration.chaos.stage import stage
 from tests_integration.chaos.stage.stage import PrivateServers
@@ -89,3 +89,13 @@ def test_a_consumer_without_an_inbox_is_found(
         result = run(here, BRIEF, [])
 
     assert any(" requests" in what for what in result.verdict.doubled)
+
+
+def test_a_redemption_that_counts_each_request_is_found(
+    private_servers: PrivateServers, tmp_path: Path
+) -> None:
+    busy = replace(BRIEF, visits=20.0)
+    with stage.on_private_servers(private_servers, tmp_path, bug="count-each-request") as here:
+        result = run(here, busy, [])
+
+    assert any("was redeemed" in what for what in result.verdict.doubled)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests_integration.chaos.verdict.checker import verify
-from tests_integration.chaos.verdict.evidence import Evidence, Intent, Sent, SetAside, Terms
+from tests_integration.chaos.verdict.evidence import Access, Evidence, Intent, Sent, SetAside, Terms
 from tests_integration.chaos.verdict.examples import (
     MAILS,
     ONE,
@@ -18,15 +18,21 @@ from tests_integration.chaos.verdict.examples import (
     TWO,
     clean_run,
     clean_run_with_cancellation,
+    clean_run_with_replacement,
     handled_by,
     sent,
     set_aside,
+    with_access,
 )
 from tests_integration.harness.mailbox import ReceivedMail
 
 
 def test_a_clean_run_has_no_findings() -> None:
     assert list(verify(clean_run(), 0).findings()) == []
+
+
+def test_a_clean_run_with_a_replaced_code_has_no_findings() -> None:
+    assert list(verify(clean_run_with_replacement(), 0).findings()) == []
 
 
 def test_the_mail_of_a_cancelled_subscription_may_be_sent_or_withdrawn() -> None:
@@ -67,6 +73,69 @@ WRONG: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
             run, terms={side: {ONE: Terms(1, "2098-01-01 00:00:00+00:00")} for side in run.terms}
         ),
         "lost: subscription s1 was renewed, and is not any more",
+    ),
+    "a code that was redeemed once too often": (
+        lambda run: replace(
+            run,
+            redeemed={ONE: {"visit 1", "visit 2"}},
+            access={side: {ONE: Access(1, 2, False)} for side in run.access},
+        ),
+        "doubled: subscription s1 was redeemed 2 times, and counts 2, expected at most 1",
+    ),
+    "a redemption that is counted twice": (
+        lambda run: replace(
+            run, allowed={}, access={side: {ONE: Access(1, 2, False)} for side in run.access}
+        ),
+        "doubled: subscription s1 was redeemed 1 times, and counts 2",
+    ),
+    "a redemption that is not counted": (
+        lambda run: replace(run, access={side: {} for side in run.access}),
+        "lost: subscription s1 was redeemed 1 times, and counts 0",
+    ),
+    "uses that one side does not know": (
+        lambda run: replace(run, access={**run.access, "payment_service": {}}),
+        "lost: the sides differ about subscription s1: "
+        "Access(generation=1, uses=0, suspended=False), "
+        "Access(generation=1, uses=1, suspended=False)",
+    ),
+    "a suspension that is lost on both sides": (
+        lambda run: replace(run, suspended={ONE}),
+        "lost: a suspension or its end of subscription s1 is lost",
+    ),
+    "a suspended code that lets in": (
+        lambda run: replace(run, suspended={TWO}, access=with_access(Access(1, 0, True))),
+        "doubled: a code of subscription s2 lets in, and must not",
+    ),
+    "a revoked code that lets in": (
+        lambda _: replace(clean_run_with_cancellation(), lets_in={TWO: {"C-2"}}),
+        "doubled: a code of subscription s2 lets in, and must not",
+    ),
+    "a replaced code that lets in": (
+        lambda _: replace(clean_run_with_replacement(), lets_in={TWO: {"C-2", "C-3"}}),
+        "doubled: a code of subscription s2 lets in, and must not",
+    ),
+    "a code that lets in nobody": (
+        lambda run: replace(run, lets_in={TWO: set()}),
+        "lost: the code of subscription s2 does not let in",
+    ),
+    "a code that nobody replaced": (
+        lambda run: replace(run, older_codes={TWO: {"C-0"}}),
+        "doubled: the API showed codes of subscription s2 that nobody replaced",
+    ),
+    "a replacement that was made twice": (
+        lambda _: replace(clean_run_with_replacement(), access=with_access(Access(3, 0, False))),
+        "doubled: subscription s2 has had 3 codes, of which 1 were replaced",
+    ),
+    "a replacement whose mail has the older code": (
+        lambda _: replace(
+            clean_run_with_replacement(),
+            mails=[*MAILS, ReceivedMail("2@example.com", "<m3>", ("C-2",))],
+        ),
+        "lost: the latest code of subscription s2 was not mailed",
+    ),
+    "a code without a mail": (
+        lambda run: replace(run, intents=run.intents[:1], mails=MAILS[:1]),
+        "lost: 1 mails of subscription s2 were not written",
     ),
     "a mail that did not arrive": (
         lambda run: replace(run, mails=MAILS[:1]),

@@ -6,8 +6,9 @@
     make chaos-disk                       one minute: fill the broker's disk, delete its data, and
                                           reconcile
 
-Clients create subscriptions, third parties publish duplicates and poison messages, and processes,
-servers and networks fail as planned from the seed. When all faults have ended, the system has two
+Clients sell, renew and cancel subscriptions, platforms redeem their codes, an operator suspends and
+replaces some, third parties publish duplicates and poison messages, and processes, servers and
+networks fail as planned from the seed. When all faults have ended, the system has two
 minutes to recover. Then a checker compares the API, both databases and the mailbox.
 A run that finds something leaves its logs and databases in var/chaos.
 
@@ -46,7 +47,8 @@ from tools.system.commands import ROOT
 from tools.system.ports import use_no_proxy_here
 
 from . import report
-from .result import ChaosOptions, ChaosResult
+from .options import ChaosOptions
+from .result import ChaosResult
 from .run import run
 from .stage import stage
 from .stage.stage import Stage

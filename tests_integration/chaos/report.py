@@ -68,6 +68,8 @@ def rows(result: ChaosResult) -> list[tuple[str | Text, str | Text]]:
         (Text("Load", "bold"), f"{result.options.seconds:.0f} s"),
         ("  subscriptions accepted", f"{result.accepted:,}"),
         ("  of which cancelled", f"{result.cancelled:,}"),
+        ("  codes redeemed", f"{result.redeemed:,}"),
+        ("  codes replaced", f"{result.replaced:,}"),
         ("  requests sent", f"{result.requests:,}"),
         ("  mails received", f"{result.mails:,}"),
         *(

@@ -1,4 +1,4 @@
-"""The options of a run, and its result."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -6,25 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from .options import ChaosOptions
 from .verdict.checker import Verdict
-
-
-@dataclass(frozen=True)
-class ChaosOptions:
-    seconds: float
-    seed: int
-    rate: float = 50.0
-    """Orders a second."""
-    third_party_rate: float = 8.0
-    """Messages a second that third parties publish."""
-    changes: bool = True
-    """Whether clients renew, refund and cancel subscriptions, too."""
-    recovery: float = 120.0
-    """Seconds that the system has to recover after the last fault."""
-    patience: float = 10.0
-    """Seconds without work to do after which what is still missing counts as lost."""
-    repair: bool = False
-    """Whether the broker loses confirmed messages, so that both sides are reconciled at the end."""
 
 
 @dataclass
@@ -33,6 +16,8 @@ class ChaosResult:
     faults: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     cancelled: int = 0
+    redeemed: int = 0
+    replaced: int = 0
     requests: int = 0
     published: Counter[str] = field(default_factory=Counter)
     """Messages of third parties, by kind."""

@@ -10,16 +10,16 @@ import psycopg
 
 from tests_integration.chaos.faults.driver import Driver, NotRecovered
 from tests_integration.chaos.faults.plan import Planned
-from tests_integration.chaos.load.clients import Clients
+from tests_integration.chaos.load.actors import Actors
 from tests_integration.chaos.load.mail_history import MailHistory
-from tests_integration.chaos.load.third_parties import ThirdParties
 from tests_integration.chaos.stage.stage import Stage
 from tests_integration.chaos.verdict.checker import verify
-from tests_integration.chaos.verdict.evidence import gather, is_idle
+from tests_integration.chaos.verdict.gathering import gather, is_idle
 from tests_integration.harness import leaks
 from tools.system.system import PROCESSES, CommandFailed
 
-from .result import ChaosOptions, ChaosResult, Progress
+from .options import ChaosOptions
+from .result import ChaosResult, Progress
 
 NOT_READY = (OSError, HTTPException, AssertionError, psycopg.Error)
 """Errors of a system that has not recovered yet."""
@@ -59,24 +59,15 @@ class ChaosRun:
         self.started_at = time.time()
         self.deployment = stage.deploy()
         self.driver = Driver(stage)
-        self.clients = Clients(
-            self.deployment.payments, options.rate, options.seed, changes=options.changes
-        )
-        self.third_parties = ThirdParties(
-            stage.place.wire_url,
-            stage.place.backends.prefix,
-            options.third_party_rate,
-            options.seed,
-            self.deployment.wire_keys,
-        )
+        self.student_api = self.deployment.student_api()
+        self.actors = Actors(self.deployment, self.student_api, options)
         self.mail_history = MailHistory(self.deployment.mailbox)
         self.memory_before = self.driver.memory()
         self.began = time.monotonic()
         self.faults_ended_at = 0.0
         self.shown_at = 0.0
         self.mail_history.start()
-        self.clients.start()
-        self.third_parties.start()
+        self.actors.start()
 
     def wait_a_little(self) -> None:
         self.driver.supervise()
@@ -107,18 +98,16 @@ class ChaosRun:
     def inject_faults(self, plan: Sequence[Planned]) -> None:
         """Carry out the plan; then stop adding load."""
         self.driver.carry_out(plan, self.options.seconds, self.show)
-        self.clients.close()
-        self.third_parties.close()
+        self.actors.close()
         self.faults_ended_at = time.monotonic()
 
     def recover(self) -> None:
-        """End all faults, and let clients and third parties finish."""
+        """End all faults, and let all actors finish."""
         try:
             self.driver.recover(self.options.recovery)
         except NotRecovered as error:
             self.result.problems.append(str(error))
-        self.clients.finish(self.seconds_left)
-        self.third_parties.finish(self.seconds_left)
+        self.actors.finish(self.seconds_left)
         if self.options.repair:
             self.reconcile()
 
@@ -157,7 +146,7 @@ class ChaosRun:
         """Update the verdict; returns why it is not clean, empty if it is."""
         in_doubt = self.driver.mails_in_doubt + self.stage.system.mail_mode.withheld
         try:
-            evidence = gather(self.deployment, self.clients, self.third_parties.published)
+            evidence = gather(self.deployment, self.student_api, self.actors)
         except NOT_READY as error:
             return f"no answer: {error}"
         result = self.result
@@ -191,11 +180,14 @@ class ChaosRun:
         result.problems += [f"{name} is not running" for name in missing]
 
     def count_load(self) -> None:
-        result, clients = self.result, self.clients
-        result.accepted, result.requests = len(clients.accepted), clients.requests
-        result.cancelled = len(clients.cancelled)
+        result, actors = self.result, self.actors
+        result.requests = actors.requests
+        result.accepted = len(actors.clients.accepted)
+        result.cancelled = len(actors.clients.cancelled)
+        result.redeemed = sum(map(len, actors.platforms.redeemed.copy().values()))
+        result.replaced = sum(map(len, actors.operator.replaced.copy().values()))
         result.faults = self.driver.happened
-        result.published = self.third_parties.published.by_kind
+        result.published = actors.third_parties.published.by_kind
 
 
 def grown(before: dict[str, int], now: dict[str, int]) -> list[str]:

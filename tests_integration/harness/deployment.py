@@ -12,6 +12,7 @@ from tools.system.keys import kept_keys
 from tools.system.system import PROCESSES, SERVICES, System
 
 from .accounts import Account, has_mail
+from .api import Api
 from .mailbox import MailboxClient
 from .payments import Order, Payments, Subscription
 from .places import Place
@@ -45,6 +46,11 @@ class Deployment:
         """Migrate the databases and, unless a key is given, create one; start no process."""
         system.migrate()
         return cls(system, place, api_key or system.new_api_key())
+
+    def student_api(self) -> Api:
+        """The student service's API, called with a new key."""
+        key = self.system.new_api_key("platform", service="student_service")
+        return Api(self.system.student_url, key)
 
     def start(self, *names: str) -> None:
         """Start processes, all if none is named, and wait until they are ready."""

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tools import rest
 from tools.rest import NO_ANSWER, Response
+
+from .api import Api
 
 READERS = 4
 """Concurrent requests that read subscriptions one by one."""
@@ -67,22 +68,8 @@ def order(**changes: Any) -> Order:
     return Order(secrets.token_hex(16), body | {"amount": 4900, "currency": "EUR"} | changes)
 
 
-class Payments:
-    """The API at `url`, called with one key; thread-safe."""
-
-    def __init__(self, url: str, api_key: str) -> None:
-        self._url = url
-        self._authorization = {"Authorization": f"Bearer {api_key}"}
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Response:
-        """One request. Raises one of `NO_ANSWER`, or `ValueError` for a truncated answer."""
-        return rest.call(method, self._url + path, body, {**self._authorization, **(headers or {})})
+class Payments(Api):
+    """The payment service's API."""
 
     def post(self, order: Order) -> Response:
         """Send an order once. Raises one of `NO_ANSWER`."""

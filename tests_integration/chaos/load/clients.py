@@ -8,18 +8,17 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
 from tests_integration.harness.payments import Order, Payments, order
-from tools.rest import NO_ANSWER, Response
+from tools.rest import Response
+
+from .patience import Patience
 
 AT_ONCE = 12
 """Clients that wait for an answer at the same time."""
-
-PAUSE = 0.3
-"""Seconds before a client without an answer repeats its request."""
 
 SENT_TWICE = 0.02
 """Share of orders that are sent again although they were answered."""
@@ -30,6 +29,11 @@ CANCELLED_AT_ONCE = 0.02
 CANCELLED_LATER = 0.01
 """Share of orders after which an older subscription is cancelled."""
 
+LIMITED = 0.2
+"""Share of orders whose code can be redeemed `USES` times only."""
+
+USES = 3
+
 WITH_AN_END = 0.1
 """Share of orders that are paid until a time."""
 
@@ -39,10 +43,6 @@ RENEWED_AT_ONCE = 0.5
 PAID_UNTIL, RENEWED_UNTIL = "2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 
 READS_A_SECOND = 5.0
-
-TRY_AGAIN = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
-NO_WHOLE_ANSWER = (*NO_ANSWER, ValueError)
-"""No answer, or a truncated one."""
 
 
 class Clients:
@@ -55,21 +55,20 @@ class Clients:
         self._draw = random.Random(f"clients {seed}")
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._given_up = threading.Event()
         self._scheduled = 0
         self._began = 0.0
         self._ids: list[str] = []
         self.accepted: dict[str, Order] = {}
         """Orders by the subscription id in their answers."""
         self.codes: dict[str, str] = {}
-        """The first code that the API showed for each subscription that was read."""
+        """The latest code that the API has shown for each subscription."""
+        self.older_codes: dict[str, set[str]] = {}
+        """Those that it had shown before."""
         self.cancelled: set[str] = set()
         """Subscriptions whose cancellation or refund was accepted."""
         self.renewed: set[str] = set()
         """Subscriptions whose renewal was accepted."""
-        self.anomalies: list[str] = []
-        """Answers that no client should ever get."""
-        self.requests = 0
+        self.patience = Patience()
         names = [f"client {number}" for number in range(AT_ONCE)]
         self._threads = [
             *(threading.Thread(target=self._order, name=name, daemon=True) for name in names),
@@ -90,17 +89,20 @@ class Clients:
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._given_up.set()
+        self.patience.give_up()
 
     def _order(self) -> None:
         while self._next():
             has_end = self._draw.random() < WITH_AN_END
-            placed = order(valid_until=PAID_UNTIL) if has_end else order()
+            placed = order(
+                **({"valid_until": PAID_UNTIL} if has_end else {}),
+                **({"uses": USES} if self._draw.random() < LIMITED else {}),
+            )
             first = self._send(placed)
             if first and self._draw.random() < SENT_TWICE:
                 second = self._send(placed)
                 if second not in {first, ""}:
-                    self._note(f"one order, sent twice, created {first} and {second}")
+                    self.patience.note(f"one order, sent twice, created {first} and {second}")
             if first and self._changes:
                 self._change(first, has_end=has_end)
 
@@ -109,7 +111,7 @@ class Clients:
             self._renew(subscription)
         if self._draw.random() < CANCELLED_AT_ONCE:
             self._cancel(subscription)
-        if self._draw.random() < CANCELLED_LATER and (older := self._any()):
+        if self._draw.random() < CANCELLED_LATER and (older := self.any()):
             self._cancel(older)
 
     def _next(self) -> bool:
@@ -121,7 +123,7 @@ class Clients:
 
     def _send(self, placed: Order) -> str:
         """The id of the created subscription; empty if the client gave up."""
-        answer = self._until_accepted("an order", lambda: self._payments.post(placed))
+        answer = self._until("an order", partial(self._payments.post, placed))
         if answer is None:
             return ""
         subscription = str(answer.body["id"])
@@ -134,70 +136,53 @@ class Clients:
     def _renew(self, subscription: str) -> None:
         path, body = f"/v1/subscriptions/{subscription}/renew", {"valid_until": RENEWED_UNTIL}
         post = partial(self._payments.call, "POST", path, body)
-        answer = self._until_accepted(
-            f"the renewal of {subscription}", post, also={HTTPStatus.CONFLICT}
-        )
+        answer = self._until(f"the renewal of {subscription}", post, HTTPStatus.CONFLICT)
         if answer is not None and answer.status == HTTPStatus.ACCEPTED:
             self.renewed.add(subscription)
 
     def _cancel(self, subscription: str) -> None:
         how = self._draw.choice(["cancel", "refund"])
         post = partial(self._payments.call, "POST", f"/v1/subscriptions/{subscription}/{how}")
-        answer = self._until_accepted(f"the cancellation of {subscription}", post)
+        answer = self._until(f"the cancellation of {subscription}", post)
         if answer is not None:
             self.cancelled.add(subscription)
 
-    def _until_accepted(
-        self, what: str, post: Callable[[], Response], also: Collection[int] = ()
-    ) -> Response | None:
-        """Send a request until it is accepted, or answered with one of `also`.
-
-        Returns the answer, none if the client gave up.
-        """
-        while not self._given_up.is_set():
-            self.requests += 1
-            try:
-                answer = post()
-            except NO_WHOLE_ANSWER:
-                self._given_up.wait(PAUSE)
-                continue
-            if answer.status in {HTTPStatus.ACCEPTED, *also}:
-                return answer
-            if answer.status not in TRY_AGAIN:
-                self._note(f"{what} was answered with {answer.status}: {answer.body}")
-            self._given_up.wait(PAUSE)
-        self._note(f"{what} was still unanswered at the end of the run")
-        return None
+    def _until(self, what: str, post: Callable[[], Response], *also: int) -> Response | None:
+        """The answer 202, or one with a status of `also`; none if the clients gave up."""
+        return self.patience.until_answered(what, post, {HTTPStatus.ACCEPTED, *also})
 
     def _keep_reading(self) -> None:
         while not self._closed.wait(1 / READS_A_SECOND):
-            if subscription := self._any():
+            if subscription := self.any():
                 self._read(subscription)
 
-    def _any(self) -> str:
+    def any(self) -> str:
         """The id of a random subscription; empty if there is none yet."""
         with self._lock:
             return self._draw.choice(self._ids) if self._ids else ""
 
     def _read(self, subscription: str) -> None:
         was_cancelled = subscription in self.cancelled
-        try:
-            answer = self._payments.call("GET", f"/v1/subscriptions/{subscription}")
-        except NO_WHOLE_ANSWER:
-            return
-        if answer.status in TRY_AGAIN:
+        path = f"/v1/subscriptions/{subscription}"
+        answer = self.patience.once(partial(self._payments.call, "GET", path))
+        if answer is None:
             return
         if answer.status != HTTPStatus.OK:
-            self._note(f"GET of {subscription} was answered with {answer.status}: {answer.body}")
+            self.patience.note(f"GET {path} was answered with {answer.status}: {answer.body}")
             return
-        code, known = answer.body["access_code"], self.codes.get(subscription)
-        if known is None and code is not None:
-            self.codes[subscription] = code
-        elif code != known:
-            self._note(f"the API showed a code for {subscription}, and then another one or none")
+        self._compare_code(subscription, answer.body["access_code"])
         if was_cancelled and answer.body["status"] not in {"cancelled", "refunded"}:
-            self._note(f"{subscription} was cancelled, but is {answer.body['status']}")
+            self.patience.note(f"{subscription} was cancelled, but is {answer.body['status']}")
 
-    def _note(self, what: str) -> None:
-        with self._lock:
-            self.anomalies.append(what)
+    def _compare_code(self, subscription: str, code: str | None) -> None:
+        """A code may be replaced, but never be gone, nor come back."""
+        known = self.codes.get(subscription)
+        if code == known:
+            return
+        older = self.older_codes.setdefault(subscription, set())
+        if code is None or code in older:
+            self.patience.note(f"the API showed a code for {subscription}, then an older or none")
+            return
+        if known is not None:
+            older.add(known)
+        self.codes[subscription] = code

@@ -93,10 +93,8 @@ class ThirdParties:
 
     def _receive(self, body: bytes) -> None:
         event = self._keys.opened(json.loads(body))
-        if event["type"] in REPLIES:
-            self._requests.append(body)
-        elif event["type"] in REPLIES.values():
-            self._replies.append(body)
+        is_request = event["source"] == "/payment_service"
+        (self._requests if is_request else self._replies).append(body)
         if event["type"] == "user_subscribed":
             self._by_id[event["id"]] = event
         elif event["type"] == "access_code_created":

@@ -40,10 +40,13 @@ PROCESS = Patched("admit_one.messaging.inbox", "process(batch, handlers)")
 REMEMBER = Patched("admit_one.messaging.inbox", "remember(messages)")
 HANDLE = Patched("admit_one.messaging.incoming.consumer", "BatchConsumer.handle(self, batch)")
 ACK = Patched("admit_one.messaging.incoming.consumer", "BatchConsumer.ack(self, batch)")
+COUNT_USE = Patched("access_codes.uses", "count(row, client, reference, moment)")
 SEND_MAIL = Patched("access_codes.mails.smtp", "SmtpSession.send(self, mail, lease)")
 LONGEST_PAUSE = Patched("access_codes.mails.finishing", "LONGEST_PAUSE")
 
-ALL = (NOTIFY, PUBLISH, SEND, PROCESS, REMEMBER, HANDLE, ACK, SEND_MAIL, LONGEST_PAUSE)
+ALL = (
+    NOTIFY, PUBLISH, SEND, PROCESS, REMEMBER, HANDLE, ACK, COUNT_USE, SEND_MAIL, LONGEST_PAUSE,
+)  # fmt: skip
 
 
 def check(patches: Sequence[Patched] = ALL, places: Sequence[Path] = PLACES) -> None:

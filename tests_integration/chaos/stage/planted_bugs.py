@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from .patched import HANDLE, PUBLISH, REMEMBER
+from .patched import COUNT_USE, HANDLE, PUBLISH, REMEMBER
 
 Change = Callable[[ModuleType], None]
 """Changes a module that was just imported."""
@@ -51,8 +51,15 @@ def no_inbox(module: ModuleType) -> None:
     module.__dict__["remember"] = remember_nothing
 
 
+def count_each_request(module: ModuleType) -> None:
+    """A redemption that is repeated counts once more."""
+    count = module.count
+    module.__dict__["count"] = lambda row, client, _, moment: count(row, client, None, moment)
+
+
 BUGS: dict[str, tuple[str, Change]] = {
     "ack-before-commit": (HANDLE.module, ack_before_commit),
     "mark-before-confirm": (PUBLISH.module, mark_before_confirm),
+    "count-each-request": (COUNT_USE.module, count_each_request),
     "no-inbox": (REMEMBER.module, no_inbox),
 }

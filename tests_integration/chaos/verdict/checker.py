@@ -4,11 +4,15 @@
 2. No code exists without a subscription. What clients cancelled, and nothing else, is cancelled on
    both sides.
    Of each other subscription both sides have the same terms, and a renewal is in them.
-3. Each mail intent has led to one mail, except that mails in doubt may arrive twice. All copies of
-   a mail have the same Message-ID and code. A mail whose code is revoked may be withdrawn.
-4. Every message was handled, or is set aside as dead with a reason; the dead ones are exactly the
+3. No code is redeemed more often than its terms allow, each redemption counts once, and a code that
+   was replaced, suspended or revoked lets in nobody. At most one code of a subscription lets in:
+   the one that the API shows. Both sides agree on generation, uses and suspension.
+4. There is a mail for each code, and one more for each that replaces it. Each has arrived once,
+   except that mails in doubt may arrive twice. All copies of a mail have the same Message-ID and,
+   unless it was replaced between them, code. A mail whose code is revoked may be withdrawn.
+5. Every message was handled, or is set aside as dead with a reason; the dead ones are exactly the
    poison. Nothing is waiting.
-5. No client got a wrong answer.
+6. Nobody got a wrong answer.
 
 The run itself checks that every process is running and has not grown.
 """
@@ -22,10 +26,16 @@ from dataclasses import dataclass, field
 from tests_integration.chaos.load.third_parties import REPLIES
 from tests_integration.harness.mailbox import ReceivedMail
 
-from .evidence import Evidence
+from .evidence import Access, Evidence
 
 OTHER = {"payment_service": "student_service", "student_service": "payment_service"}
+CREATED, REPLACED = "access_code_created", "access_code_replaced"
+"""How a request for a code is answered: the second if the code was replaced."""
+
 SHOWN_AT_MOST = 20
+
+UNTOUCHED = Access(generation=1, uses=0, suspended=False)
+"""A code that nothing has happened to."""
 
 
 @dataclass
@@ -65,6 +75,9 @@ def verify(evidence: Evidence, mails_in_doubt: int, *, broker_loses: bool = Fals
     _codes(evidence, verdict)
     _cancellations(evidence, verdict, broker_loses=broker_loses)
     _terms(evidence, verdict)
+    _access(evidence, verdict, broker_loses=broker_loses)
+    _uses(evidence, verdict)
+    _admissions(evidence, verdict)
     _intents(evidence, verdict)
     _mails(evidence, verdict, mails_in_doubt)
     _messages(evidence, verdict, broker_loses=broker_loses)
@@ -126,14 +139,70 @@ def _terms(evidence: Evidence, verdict: Verdict) -> None:
             verdict.lost.append(f"subscription {subscription} was renewed, and is not any more")
 
 
+def _access(evidence: Evidence, verdict: Verdict, *, broker_loses: bool) -> None:
+    """What the payment side only shows is not repaired if the broker has lost it."""
+    ours, theirs = (evidence.access[service] for service in OTHER)
+    for subscription in ours.keys() | theirs.keys():
+        here, there = ours.get(subscription, UNTOUCHED), theirs.get(subscription, UNTOUCHED)
+        replaced = len(evidence.replaced.get(subscription, ()))
+        if there.generation != 1 + replaced:
+            verdict.doubled.append(
+                f"subscription {subscription} has had {there.generation} codes, "
+                f"of which {replaced} were replaced"
+            )
+        if there.suspended != (subscription in evidence.suspended):
+            verdict.lost.append(f"a suspension or its end of subscription {subscription} is lost")
+        if broker_loses:
+            here = there._replace(generation=here.generation)
+        if here != there and not (broker_loses and subscription in evidence.cancelled):
+            verdict.lost.append(
+                f"the sides differ about subscription {subscription}: {here}, {there}"
+            )
+    for subscription, codes in evidence.older_codes.items():
+        if set(codes) - set(evidence.replaced.get(subscription, ())):
+            verdict.doubled.append(
+                f"the API showed codes of subscription {subscription} that nobody replaced"
+            )
+
+
+def _uses(evidence: Evidence, verdict: Verdict) -> None:
+    counted = evidence.access["student_service"]
+    for subscription in counted.keys() | evidence.redeemed.keys():
+        uses = counted.get(subscription, UNTOUCHED).uses
+        redeemed = len(evidence.redeemed.get(subscription, ()))
+        allowed = evidence.allowed.get(subscription, uses)
+        counts = f"subscription {subscription} was redeemed {redeemed} times, and counts {uses}"
+        if redeemed > allowed:
+            verdict.doubled.append(f"{counts}, expected at most {allowed}")
+        elif uses > redeemed:
+            verdict.doubled.append(counts)
+        elif uses < redeemed:
+            verdict.lost.append(counts)
+
+
+def _admissions(evidence: Evidence, verdict: Verdict) -> None:
+    """Which codes let in at the end."""
+    for subscription, codes in evidence.lets_in.items():
+        uses = evidence.access["student_service"].get(subscription, UNTOUCHED).uses
+        is_used_up = uses >= evidence.allowed.get(subscription, uses + 1)
+        closed = {*evidence.cancelled, *evidence.suspended}
+        shown = evidence.shown.get(subscription)
+        expected = set() if subscription in closed or is_used_up else {shown}
+        if set(codes) - expected:
+            verdict.doubled.append(f"a code of subscription {subscription} lets in, and must not")
+        if expected - set(codes):
+            verdict.lost.append(f"the code of subscription {subscription} does not let in")
+
+
 def _intents(evidence: Evidence, verdict: Verdict) -> None:
     mails_of = Counter(intent.subscription for intent in evidence.intents)
-    for subscription in evidence.issued:
-        if not mails_of[subscription]:
-            verdict.lost.append(f"no mail was written for subscription {subscription}")
-    for subscription, count in mails_of.items():
-        if count > 1:
-            verdict.doubled.append(f"{count} mails were written for subscription {subscription}")
+    for subscription in {*evidence.issued, *mails_of}:
+        expected = 1 + len(evidence.replaced.get(subscription, ()))
+        mails, missing = mails_of[subscription], expected - mails_of[subscription]
+        if missing > 0:
+            verdict.lost.append(f"{missing} mails of subscription {subscription} were not written")
+        elif missing < 0:
+            verdict.doubled.append(f"{mails} mails were written for subscription {subscription}")
 
 
 def _mails(evidence: Evidence, verdict: Verdict, mails_in_doubt: int) -> None:
@@ -141,15 +210,17 @@ def _mails(evidence: Evidence, verdict: Verdict, mails_in_doubt: int) -> None:
     for mail in evidence.mails:
         copies[mail.message_id].append(mail)
     duplicates = 0
+    mailed: set[tuple[str, str]] = set()
     for intent in evidence.intents:
         arrived = copies.pop(intent.message_id, [])
         codes = {code for mail in arrived for code in mail.codes}
+        mailed |= {(intent.subscription, code) for code in codes}
         withdrawn = intent.state == "withdrawn" and intent.subscription in evidence.revoked
         if not arrived and withdrawn:
             continue
         if not arrived:
             verdict.lost.append(f"mail {intent.message_id} is {intent.state}, but did not arrive")
-        elif codes != {_expected(evidence, intent.subscription, codes)}:
+        elif not codes or codes - _expected(evidence, intent.subscription, codes):
             verdict.doubled.append(f"mail {intent.message_id} has another code than the API")
         elif len(arrived) > intent.attempts:
             verdict.doubled.append(
@@ -165,16 +236,19 @@ def _mails(evidence: Evidence, verdict: Verdict, mails_in_doubt: int) -> None:
         verdict.doubled.append(
             f"{duplicates} duplicate mails arrived, expected at most {mails_in_doubt}"
         )
+    for subscription in evidence.replaced.keys() - set(evidence.revoked):
+        if (subscription, evidence.shown.get(subscription)) not in mailed:
+            verdict.lost.append(f"the latest code of subscription {subscription} was not mailed")
     for message_id in copies:
         verdict.unaccounted.append(f"mail {message_id} arrived, but was never written")
 
 
-def _expected(evidence: Evidence, subscription: str, mailed: set[str]) -> str | None:
-    """The code that mails must carry. The API may never show that of a cancelled subscription."""
-    shown = evidence.shown.get(subscription)
-    if shown is None and subscription in evidence.cancelled:
-        return next(iter(mailed), None)
-    return shown
+def _expected(evidence: Evidence, subscription: str, mailed: set[str]) -> set[str]:
+    """The codes that mails may carry. The API may never show that of a cancelled subscription."""
+    shown, replaced = evidence.shown.get(subscription), evidence.replaced.get(subscription, ())
+    if shown is None:
+        return mailed if subscription in evidence.cancelled else set()
+    return {shown, *replaced}
 
 
 def _messages(evidence: Evidence, verdict: Verdict, *, broker_loses: bool) -> None:
@@ -220,10 +294,12 @@ def _replies(evidence: Evidence, verdict: Verdict) -> None:
         if message.type in REPLIES
     )
     replies = Counter(
-        (event.type, event.subject)
+        (CREATED if event.type == REPLACED else event.type, event.subject)
         for event in evidence.sent["student_service"]
-        if event.type in REPLIES.values()
+        if event.type in {REPLACED, *REPLIES.values()}
     )
+    # A replacement is reported without a request, too.
+    replies.subtract({(CREATED, each): len(codes) for each, codes in evidence.replaced.items()})
     for what in requests.keys() | replies.keys():
         reply, subject = what
         counts = f"subscription {subject} has {replies[what]} {reply} for {requests[what]} requests"

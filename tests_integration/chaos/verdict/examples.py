@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tests_integration.chaos.load.publication import Published
 from tests_integration.chaos.verdict.evidence import (
+    Access,
     Evidence,
     Handled,
     Intent,
@@ -49,6 +50,15 @@ def clean_run() -> Evidence:
         shown_cancelled=set(),
         revoked=set(),
         confirmed=set(),
+        replaced={},
+        older_codes={},
+        suspended=set(),
+        redeemed={ONE: {"visit 1"}},
+        allowed={ONE: 1},
+        access={
+            side: {ONE: Access(1, 1, False)} for side in ("payment_service", "student_service")
+        },
+        lets_in={ONE: set(), TWO: {"C-2"}},
         renewed={ONE},
         terms={side: {ONE: RENEWED} for side in ("payment_service", "student_service")},
         intents=[Intent(ONE, "<m1>", "sent", 1), Intent(TWO, "<m2>", "sent", 1)],
@@ -72,6 +82,7 @@ def clean_run_with_cancellation() -> Evidence:
         shown_cancelled=two,
         revoked=two,
         confirmed=two,
+        lets_in={ONE: set(), TWO: set()},
         intents=[run.intents[0], Intent(TWO, "<m2>", "withdrawn", 0)],
         mails=MAILS[:1],
         sent={"payment_service": [*REQUESTS, cancel], "student_service": [*REPLIES, confirm]},
@@ -80,6 +91,32 @@ def clean_run_with_cancellation() -> Evidence:
             "student_service": handled([*REQUESTS, cancel]),
         },
     )
+
+
+def clean_run_with_replacement() -> Evidence:
+    """The code of the second subscription was replaced, and a request was repeated after that."""
+    run = clean_run()
+    again = Sent("r3", "user_subscribed", TWO, True)
+    replies = [Sent(name, "access_code_replaced", TWO, True) for name in ("a3", "a4")]
+    return replace(
+        run,
+        replaced={TWO: {"C-2"}},
+        older_codes={TWO: {"C-2"}},
+        shown={ONE: "C-1", TWO: "C-3"},
+        access=with_access(Access(2, 0, False)),
+        lets_in={ONE: set(), TWO: {"C-3"}},
+        intents=[*run.intents, Intent(TWO, "<m3>", "sent", 1)],
+        mails=[*MAILS, ReceivedMail("2@example.com", "<m3>", ("C-3",))],
+        sent=sent(payment_service=[*REQUESTS, again], student_service=[*REPLIES, *replies]),
+        handled=handled_by(
+            payment_service=[*REPLIES, *replies], student_service=[*REQUESTS, again]
+        ),
+    )
+
+
+def with_access(second: Access) -> dict[str, dict[str, Access]]:
+    """What either side knows of the codes, if this is known of the second subscription's."""
+    return {side: {ONE: Access(1, 1, False), TWO: second} for side in clean_run().access}
 
 
 def sent(**changes: list[Sent]) -> dict[str, list[Sent]]:
