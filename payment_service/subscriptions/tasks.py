@@ -1,9 +1,13 @@
 """Scheduled tasks. The rows hold what is due, so a lost or repeated task does no harm."""
 
-from admit_one.tasks import stopping
+from admit_one.messaging import wake
+from admit_one.tasks import for_a_run, stopping
 
 from . import code_requests, lifecycle
 from .reconciliation import runs
+
+LOOK_EVERY = 0.01
+"""Seconds between two looks for pages of a comparison that are due."""
 
 
 def request_again() -> None:
@@ -19,3 +23,9 @@ def suspend_overdue() -> None:
 def reconcile() -> None:
     runs.start_daily()
     runs.continue_unfinished()
+    go_on = for_a_run()
+    while runs.request_due():
+        if not go_on():
+            wake.task(runs.TASK)
+            return
+        stopping.wait(LOOK_EVERY)

@@ -27,6 +27,7 @@ from subscriptions.reconciliation import runs
 from subscriptions.serializers import NewSubscription
 
 from tests.factories import a_code_for, a_subscription
+from tests.reconciliation.both_sides import end_break
 
 pytestmark = pytest.mark.django_db
 SHARED = resources.files("shared_contracts")
@@ -135,6 +136,7 @@ def test_the_golden_checksum_agrees_and_the_next_page_is_requested() -> None:
     )
     run = the_golden_run()
     deliver(golden("access_checksum"))
+    end_break()
 
     promised = json.loads(golden("access_checksum_requested"))
     written = json.loads(published()[-1].to_json())
@@ -150,6 +152,7 @@ def test_the_golden_digest_is_compared_and_the_next_page_requested() -> None:
     digest = Envelope.from_json(golden("access_digest")).data
     run = the_golden_run(by_entry=True)
     deliver(golden("access_digest"))
+    end_break()
 
     [request] = published()
     promised = json.loads(golden("access_digest_requested"))

@@ -39,6 +39,7 @@ class ReconciliationRun(models.Model):
     requests = models.PositiveIntegerField(
         default=0, help_text="how often the current page was requested"
     )
+    # Of a page that is not requested yet: when it is due.
     requested_at = models.DateTimeField(default=timezone.now)
     compared = models.PositiveBigIntegerField(default=0)
     grants_wait_until = models.DateTimeField(

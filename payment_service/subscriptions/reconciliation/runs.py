@@ -3,6 +3,9 @@
 One checksum of each page comes first (see `checksums`), and the entries only of pages that differ
 (see `comparison`). A lost page is requested again. A duplicate or late page changes nothing, since
 a run accepts only the page that it is waiting for.
+
+Between two pages a run pauses for as long as the first took, so that at least half of the time goes
+to subscriptions. A worker requests what is due then (`request_due`).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from uuid import UUID
 
 from admit_one.contract import Event
 from admit_one.logs import EventLogger
-from admit_one.messaging import Envelope, publish
+from admit_one.messaging import Envelope, publish, wake
 from django.db import transaction
 from django.utils import timezone
 from shared_contracts.events import (
@@ -29,6 +32,14 @@ from . import outcome, repairs
 from .window import window
 
 logger = EventLogger(__name__)
+
+TASK = "payment_service.reconcile"
+
+LONGEST_BREAK = timedelta(seconds=1)
+"""Between two pages, however long the first took."""
+
+MOVING = timedelta(seconds=2)
+"""A run that is not answered for so long is left to the next sweep, or to its late answer."""
 
 PAUSE = timedelta(minutes=10)
 """How long an answer may take before it is requested again."""
@@ -50,6 +61,7 @@ def start(
     compared = window(since, until)
     run = ReconciliationRun.objects.create(**compared._asdict(), repair=repair)
     request_page(run)
+    wake.task(TASK)
     return run
 
 
@@ -104,32 +116,59 @@ def lock_comparing(run_id: UUID, after: Position | None) -> ReconciliationRun | 
 
 
 def advance(run: ReconciliationRun, end: Position | None) -> None:
-    """Request the page after `end`, or conclude the run if there is none."""
+    """Let the page after `end` be requested after a break, or conclude the run if there is none."""
     if end is None:
         run.state = State.REPAIRING
         run.save()
         outcome.conclude(run)
-    else:
-        run.after_paid_at, run.after_id = end.occurred_at, end.subscription_id
-        run.requests = 0
-        request_page(run)
+        return
+    now = timezone.now()
+    took = now - run.requested_at
+    run.after_paid_at, run.after_id = end.occurred_at, end.subscription_id
+    run.requests, run.requested_at = 0, now + min(took, LONGEST_BREAK)
+    run.save()
+    if took > MOVING:  # no worker looks at it any more
+        wake.task(TASK)
+
+
+def request_due() -> bool:
+    """Request the pages that are due; returns whether any run is moving, so that more follow."""
+    now = timezone.now()
+    moving = ReconciliationRun.objects.filter(
+        ended_at__isnull=True, state=State.COMPARING, requested_at__gt=now - MOVING
+    )
+    rows = list(moving.values_list("id", "requests", "requested_at"))
+    for run_id, requests, at in rows:
+        if requests == 0 and at <= now:
+            _continue(run_id)
+    return bool(rows)
 
 
 def continue_unfinished() -> None:
     """Continue each unfinished run: request lost answers again, and conclude what is complete."""
     unfinished = ReconciliationRun.objects.filter(ended_at__isnull=True)
     for run_id in list(unfinished.values_list("id", flat=True)):
-        with transaction.atomic():
-            run = unfinished.select_for_update(skip_locked=True).filter(id=run_id).first()
-            if run is not None:  # else another worker has locked it
-                _continue(run)
+        _continue(run_id)
 
 
-def _continue(run: ReconciliationRun) -> None:
+@transaction.atomic
+def _continue(run_id: UUID) -> None:
+    unfinished = ReconciliationRun.objects.filter(ended_at__isnull=True, id=run_id)
+    run = unfinished.select_for_update(skip_locked=True).first()
+    if run is None:
+        return  # it has ended, or another worker has locked it
     if run.state == State.REPAIRING:
         repairs.repeat(run, pause=PAUSE, batch=MAX_DIGESTS)
         outcome.conclude(run)
-    elif run.state == State.COMPARING and run.requested_at <= timezone.now() - PAUSE:
+    elif run.state == State.COMPARING:
+        _continue_comparing(run)
+
+
+def _continue_comparing(run: ReconciliationRun) -> None:
+    now = timezone.now()
+    if run.requests == 0 and run.requested_at <= now:
+        request_page(run)
+    elif run.requests and run.requested_at <= now - PAUSE:
         if run.requests < MAX_REQUESTS:
             # A student side that does not know checksums yet answers digests.
             run.by_entry = True

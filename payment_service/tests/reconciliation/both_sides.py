@@ -59,6 +59,7 @@ def checksum(
     next: Position | None = None,  # noqa: A002 (the field's name)
 ) -> Envelope[AccessChecksum]:
     """The student side's answer to the latest request for a checksum."""
+    end_break()
     request = [m for m in published() if isinstance(m.data, AccessChecksumRequested)][-1]
     after = request.data.after
     page = AccessChecksum(run_id=request.data.run_id, after=after, checksum=value, next=next)
@@ -75,6 +76,7 @@ def answer(
     entry: Mapping[str, int] = NOTHING,
 ) -> Envelope[AccessDigest]:
     """The student side's entries of the latest page, after a checksum that differed."""
+    end_break()
     kinds = AccessChecksumRequested, AccessDigestRequested
     if isinstance([m for m in published() if isinstance(m.data, kinds)][-1].data, kinds[0]):
         deliver(checksum("f" * 32))
@@ -94,6 +96,12 @@ def answer(
         next=next,
     )
     return request.follow(page)
+
+
+def end_break() -> None:
+    """Let the break between two pages be over."""
+    ReconciliationRun.objects.filter(requests=0).update(requested_at=timezone.now())
+    runs.request_due()
 
 
 def position_of(subscription: UUID) -> Position:

@@ -27,6 +27,7 @@ from tests.reconciliation.both_sides import (
     codes,
     compared,
     drift,
+    end_break,
     latest,
     paid,
     position_of,
@@ -124,6 +125,7 @@ def test_a_repeated_or_late_page_changes_nothing() -> None:
     early = answer(codes(ids[:2]), next=position_of(ids[1]))
     again = Envelope.of(early.data)
     deliver(early, again)
+    end_break()
     requests_by_then = len(requested(AccessChecksumRequested))
     deliver(answer(codes(ids[2:])))
     ended = latest(run)
