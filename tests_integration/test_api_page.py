@@ -8,12 +8,14 @@ from tests_integration.harness import session
 from tests_integration.harness.deployment import Deployment
 from tests_integration.harness.walkthrough import blocks_of
 from tools import rest
+from tools.system import programs
 from tools.system.commands import ROOT
 
 BLOCKS = blocks_of((ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
 
 
 def test_the_commands_of_the_page_do_what_it_says(deployment: Deployment, tmp_path: Path) -> None:
+    programs.needed("curl")
     variables = {"API": deployment.system.payment_url, "KEY": deployment.system.new_api_key()}
 
     steps = session.run(BLOCKS, variables, tmp_path)

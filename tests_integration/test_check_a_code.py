@@ -19,6 +19,7 @@ from tests_integration.harness.browser import Browser
 from tests_integration.harness.deployment import Deployment
 from tests_integration.harness.payments import order
 from tools import rest
+from tools.system import programs
 from tools.system.commands import ROOT
 from tools.system.eventually import eventually
 from tools.system.ports import LOCAL, free_port
@@ -49,6 +50,7 @@ def a_key(deployment: Deployment) -> str:
 
 
 def test_each_line_of_the_page_answers_as_printed(deployment: Deployment) -> None:
+    programs.needed("curl")
     known = {
         "PATH": os.environ["PATH"],
         "URL": deployment.system.student_url,

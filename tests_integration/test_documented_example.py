@@ -13,6 +13,7 @@ from admit_one.trust.keys import Own, Peer, PublicKey, WireKey
 from tests_integration.harness.deployment import Deployment
 from tests_integration.harness.kinds import on_servers
 from tests_integration.harness.third_party import quoted
+from tools.system import programs
 from tools.system.commands import ROOT
 from tools.system.eventually import eventually
 
@@ -68,7 +69,7 @@ def test_the_test_vectors_are_what_the_services_make_and_open() -> None:
 
 def test_the_documented_program_for_node_makes_and_opens_the_test_vectors() -> None:
     done = subprocess.run(
-        ["node", "-e", PROGRAMS["vectors.js"]],
+        [programs.needed("nodejs"), "-e", PROGRAMS["vectors.js"]],
         capture_output=True,
         text=True,
         timeout=60,

@@ -32,7 +32,11 @@ FOLDER = ROOT / "var" / "anywhere"
 INSIDE = Path(__file__).with_name("inside.sh")
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-WHOLE = "make test"
+WHOLE = (
+    "CI= make test >/tmp/said 2>&1 || { cat /tmp/said; exit 1; }; "
+    "cat /tmp/said; ! tail -1 /tmp/said | grep '^LEFT OUT'"
+)
+"""Without CI, in which a test fails that needs curl or Node.js; none is left out for RabbitMQ."""
 
 
 def main() -> None:

@@ -6,9 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from .commands import ROOT
+from .programs import missing
 
 NPM = ROOT / "var" / "npm" / "node_modules" / ".bin"
 
@@ -23,10 +22,7 @@ def installed(linter: str) -> Path:
     """The linter's program. In CI it must be there."""
     program = NPM / linter
     if not program.exists():
-        missing = f"expected {linter}, which `make npm` installs; it needs Node.js and npm"
-        if os.environ.get("CI"):
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
+        missing(f"expected {linter}, which `make npm` installs; it needs Node.js and npm")
     return program
 
 
