@@ -12,8 +12,8 @@ from admit_one.web.models import ApiKey, RateCount
 from django.db import connection, transaction
 from django.db.models import F, Sum
 
-from tests.web_process.process import Client, WebProcess, request, running
 from tools.system.eventually import eventually
+from tools.system.web_process import Client, WebProcess, request, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
