@@ -7,6 +7,7 @@ import secrets
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -23,8 +24,8 @@ class RedisServer:
         self._program = installed()
         self._folder = temporary_folder(stack, "redis")
         self._port = free_port()
-        self.password = secrets.token_urlsafe()
-        self.url = f"redis://:{self.password}@{LOCAL}:{self._port}/0"
+        self.password = f"@/:#%{secrets.token_urlsafe()}"  # as only a URL with quotes can hold
+        self.url = f"redis://:{quote(self.password, safe='')}@{LOCAL}:{self._port}/0"
         self._process: Process | None = None
         stack.callback(self.kill)
         self.start()
