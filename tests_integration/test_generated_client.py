@@ -1,4 +1,4 @@
-"""A client that is generated from the API's description lives the life of a subscription."""
+"""Clients generated from both APIs' descriptions live the life of a subscription and its code."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from tools import rest
 LIFE = Path(__file__).with_name("harness") / "generated_life.py"
 
 
-def generate(url: str, folder: Path) -> Path:
-    """A package made of the description at `url`. Any warning of the generator fails."""
-    description = folder / "openapi.json"
+def generate(url: str, package: Path) -> None:
+    """Make a package of the description at `url`. Any warning of the generator fails."""
+    description = package.with_suffix(".json")
     description.write_text(json.dumps(rest.get(f"{url}/v1/schema")))
     generator = Path(sys.executable).with_name("openapi-python-client")
-    package = folder / "payments_client"
     done = subprocess.run(
         [
             *(generator, "generate", "--path", description, "--fail-on-warning"),
             *("--meta", "none", "--output-path", package),
         ],
-        cwd=folder,
+        cwd=package.parent,
         env={**os.environ, "PATH": f"{generator.parent}{os.pathsep}{os.environ['PATH']}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -34,31 +33,28 @@ def generate(url: str, folder: Path) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    return package
 
 
-def test_a_generated_client_lives_the_life_of_a_subscription(
+def test_generated_clients_live_the_life_of_a_subscription_and_its_code(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    url = deployment.system.payment_url
-    generate(url, tmp_path)
+    system = deployment.system
+    generate(system.payment_url, tmp_path / "payments_client")
+    generate(system.student_url, tmp_path / "codes_client")
+    payments = (system.payment_url, system.new_api_key("generated"))
+    codes = (system.student_url, system.new_api_key("generated", "student_service"))
 
     done = subprocess.run(
-        [sys.executable, "-W", "error", LIFE, url, deployment.system.new_api_key("generated")],
+        [sys.executable, "-W", "error", LIFE, *payments, *codes],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
     )
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == [
-        "pending",
-        "repeated",
-        "active",
-        "listed",
-        "refused",
-        "cancelled",
-        "revoked",
+        *("pending", "repeated", "active", "listed", "refused", "cancelled", "revoked"),
+        *("redeemed", "reinstated", "replaced", "renewed", "past_due", "resent", "refunded"),
     ]

@@ -55,6 +55,7 @@ def test_safe_settings_are_not_mentioned(given):
         ("BROKER_URL", {"MESSAGING": {"BROKER_URL": "amqp://user:secret@broker.example//"}}),
         ("TASKS_BROKER_URL", {"TASKS_BROKER_URL": "amqp://user:secret@10.0.0.2//"}),
         ("TASKS_BROKER_URL", {"TASKS_BROKER_URL": "redis://10.0.0.2"}),
+        ("LIMITS_URL", {"LIMITS_URL": "redis://:hunter2-hunter2@10.0.0.2/0"}),
         ("ALLOWED_HOSTS", {"ALLOWED_HOSTS": ["shop.example", "*"]}),
         ("EMAIL_URL", {"EMAIL_USE_TLS": False}),
     ],

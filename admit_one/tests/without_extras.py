@@ -6,7 +6,9 @@ DJANGO_SETTINGS_MODULE=tests.without_extras
 import sys
 from importlib.abc import MetaPathFinder
 
-OPTIONAL = {"axes", "celery", "drf_spectacular", "rest_framework", "waitress", "whitenoise"}
+OPTIONAL = {
+    *("axes", "celery", "drf_spectacular", "redis", "rest_framework", "waitress", "whitenoise"),
+}
 
 
 class NotInstalled(MetaPathFinder):

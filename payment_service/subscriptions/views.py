@@ -117,7 +117,7 @@ class Subscriptions(StrictView):
         operation_id="list_subscriptions",
         parameters=[
             *openapi.RATE_LIMIT,
-            *openapi.PAGE,
+            *openapi.page(),
             filters.SubscriptionFilters,
             *openapi.KNOWN,
         ],

@@ -25,6 +25,7 @@ from subscriptions.currencies import CURRENCIES
 
 from tests.conftest import Api
 from tests.factories import CODE, a_payload, a_subscription
+from tools.system import api_description
 
 
 def test_every_answer_has_a_request_id_that_of_the_request_if_valid(shop: Api) -> None:
@@ -229,48 +230,11 @@ def description(client: Client) -> dict[str, Any]:
     return dict(json.loads(client.get("/v1/schema").content))
 
 
-def operations(description: dict[str, Any]) -> list[dict[str, Any]]:
-    """With what they refer to in the places of the references."""
-    parts = description["components"]
-
-    def resolved(value: Any) -> Any:
-        match value:
-            case {"$ref": str(reference)} if "/schemas/" not in reference:
-                _, _, kind, name = reference.split("/")
-                return resolved(parts[kind][name])
-            case dict():
-                return {key: resolved(inner) for key, inner in value.items()}
-        return value
-
-    return [
-        resolved(each) for methods in description["paths"].values() for each in methods.values()
-    ]
-
-
 def test_everything_that_is_described_has_words_and_none_of_ours(
     description: dict[str, Any],
 ) -> None:
-    lacking = []
-    for operation in operations(description):
-        name = operation["operationId"]
-        headers = [
-            (title, header)
-            for response in operation["responses"].values()
-            for title, header in response.get("headers", {}).items()
-        ]
-        described = [
-            ("itself", operation),
-            *((each["name"], each) for each in operation.get("parameters", [])),
-            *operation["responses"].items(),
-            *headers,
-        ]
-        lacking += [(name, title) for title, each in described if not each.get("description")]
-    for name, schema in description["components"]["schemas"].items():
-        for field, value in schema.get("properties", {}).items():
-            if "$ref" not in value and not value.get("description"):
-                lacking.append((name, field))
-
-    assert lacking == []
+    assert api_description.without_words(description) == []
+    assert api_description.without_examples(description) == []
     assert not re.search(r"`shown`|manage\.py", json.dumps(description))
     assert description["servers"][0]["url"] == "/"
 
@@ -278,7 +242,7 @@ def test_everything_that_is_described_has_words_and_none_of_ours(
 def test_the_description_has_the_bounds_that_are_enforced(description: dict[str, Any]) -> None:
     parameters = {
         parameter["name"]: parameter["schema"]
-        for operation in operations(description)
+        for operation in api_description.operations(description)
         for parameter in operation.get("parameters", [])
     }
     schemas = description["components"]["schemas"]
@@ -319,12 +283,6 @@ def test_the_description_says_what_a_repeated_post_returns(description: dict[str
 
 def test_every_header_of_an_answer_is_described(shop: Api, description: dict[str, Any]) -> None:
     """Beside those that each answer of any web server has."""
-    of_every_server = {
-        *("Content-Type", "Content-Length", "Vary", "Allow"),
-        *("X-Frame-Options", "X-Content-Type-Options", "Referrer-Policy"),
-        "Cross-Origin-Opener-Policy",
-    }
-    described = {each["operationId"]: each["responses"] for each in operations(description)}
     recorded = [shop.post(Idempotency_Key="k") for _ in range(2)]
     path = recorded[0]["Location"]
     known = {"If-None-Match": "*"}
@@ -351,16 +309,9 @@ def test_every_header_of_an_answer_is_described(shop: Api, description: dict[str
         "refund_subscription": [change("refund")],
     }
 
-    lacking = [
-        (name, answer.status_code, header)
-        for name, given in answers.items()
-        for answer in given
-        for header in answer.headers.keys() - of_every_server
-        if header not in described[name][str(answer.status_code)].get("headers", {})
-    ]
-
-    assert lacking == []
-    assert answers.keys() == described.keys()
+    operations = api_description.operations(description)
+    assert api_description.undescribed_headers(description, answers) == []
+    assert answers.keys() == {each["operationId"] for each in operations}
 
 
 def test_the_description_can_be_switched_off(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from subscriptions.models import Subscription
 
 from tests.conftest import Api
 from tests.factories import a_code_for, a_subscription
-from tests.web_process.process import WebProcess, running
+from tools.system.web_process import WebProcess, running
 
 LIST = "/v1/subscriptions"
 

@@ -42,6 +42,7 @@ SECURE_HSTS_SECONDS = environment.HSTS_SECONDS
 API_DOCS = environment.API_DOCS == "on"
 API_RATE_PER_KEY = environment.API_RATE_PER_KEY
 API_RATE_PER_ADDRESS = environment.API_RATE_PER_ADDRESS
+LIMITS_URL = environment.LIMITS_URL
 PROBLEM_TYPES = environment.PROBLEM_TYPES
 
 INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "admit_one.web_process", "access_codes"]

@@ -68,7 +68,8 @@ REDEMPTIONS = Figure(
     "redemptions",
     "Codes redeemed, one web process",
     "/s",
-    "the same; each has a reference of its own. The bare view writes the same rows.",
+    "the same; each has a reference of its own. The bare view writes the same rows. Both run, and "
+    "take turns of a few seconds.",
 )
 MAILS = Figure(
     "mails",

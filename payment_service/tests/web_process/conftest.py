@@ -9,7 +9,7 @@ import pytest
 from admit_one.web.models import ApiKey
 
 from tests.conftest import ALL_SCOPES
-from tests.web_process.process import WebProcess, running
+from tools.system.web_process import WebProcess, running
 
 # An SQLite database has no stand-by.
 on_postgresql = os.environ.get("DATABASE_URL", "").startswith("postgres")

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from subscriptions.models import Subscription
 
 from tests.factories import a_payload
-from tests.web_process.process import Response, request
+from tools.system.web_process import Response, request
 
 GOOD = json.dumps(a_payload()).encode()
 GET_LIVE = request("GET", LIVE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from subscriptions.models import Subscription
 
-from tests.web_process.process import Client, WebProcess
 from tests.web_process.steps import GOOD, assert_refused, post
+from tools.system.web_process import Client, WebProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

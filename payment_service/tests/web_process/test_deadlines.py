@@ -7,14 +7,14 @@ import time
 import pytest
 from admit_one.web_process.server import LIVE
 
-from tests.web_process.process import (
+from tests.web_process.steps import GET_LIVE, GOOD, HALF_HEADERS, assert_refused, no_writes, post
+from tools.system.eventually import eventually
+from tools.system.web_process import (
     BODY_SECONDS,
     CONNECTIONS,
     HEADER_SECONDS,
     WebProcess,
 )
-from tests.web_process.steps import GET_LIVE, GOOD, HALF_HEADERS, assert_refused, no_writes, post
-from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
-from tests.web_process.process import WebProcess
 from tests.web_process.steps import GOOD, post
 from tools.system.eventually import eventually
+from tools.system.web_process import WebProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,10 +8,10 @@ import pytest
 from admit_one.web_process.server import LIVE
 from django.db import connection
 
-from tests.web_process.process import CONNECTIONS, WebProcess, request, running
 from tests.web_process.steps import GET_LIVE, GOOD, no_writes, post
 from tools import rest
 from tools.system.eventually import eventually
+from tools.system.web_process import CONNECTIONS, WebProcess, request, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

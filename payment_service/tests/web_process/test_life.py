@@ -12,10 +12,11 @@ import pytest
 from admit_one.web_process.server import LIVE
 from django.db import connection
 
-from tests.web_process.process import CONNECTIONS, HERE, WebProcess, running
 from tests.web_process.steps import GET_LIVE, GOOD, no_writes, post
+from tools.system.commands import ROOT
 from tools.system.eventually import eventually
 from tools.system.process_tree import descendants
+from tools.system.web_process import CONNECTIONS, WebProcess, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,7 +99,7 @@ def is_refused(web: WebProcess) -> bool:
 def test_a_port_that_is_taken_is_reported_in_one_line(web: WebProcess) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "serve_web", "--port", str(web.port)],
-        cwd=HERE,
+        cwd=ROOT / "payment_service",
         capture_output=True,
         text=True,
         check=False,

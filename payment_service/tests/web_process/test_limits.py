@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import socket
+import time
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from functools import partial
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 from admit_one.web.models import ApiKey, RateCount
 from django.db import connection, transaction
 from django.db.models import F, Sum
+from redis import Redis
 
-from tests.web_process.process import Client, WebProcess, request, running
+from tools.servers.redis_server import RedisServer, skip_without_redis
 from tools.system.eventually import eventually
+from tools.system.web_process import Client, WebProcess, request, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,3 +108,63 @@ def test_the_metrics_of_a_web_process_are_on_its_health_port_only(key: str) -> N
     counted = 'web_request_seconds_count{method="GET",route="subscriptions",status="2xx"} 1.0'
     assert counted in page
     assert public == 404
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    skip_without_redis()
+    with ExitStack() as stack:
+        yield RedisServer(stack)
+
+
+def in_redis(server: RedisServer, key: str) -> int:
+    """How many requests with this key Redis knows of, in this minute and the one before."""
+    with Redis.from_url(server.url) as redis:
+        name = f"{{payment_service.limits}}:{key.split('_')[1]}"
+        return sum(int(redis.hget(name, field) or 0) for field in ("count", "previous"))
+
+
+def said(web: WebProcess, event: str) -> int:
+    return web.process.output().count(f"event={event}")
+
+
+def test_two_processes_share_one_limit_in_redis(key: str, redis_server: RedisServer) -> None:
+    settings = {"API_RATE_PER_KEY": "50", "LIMITS_URL": redis_server.url}
+    with running(**settings) as one, running(**settings) as other:
+        first = [get(one, key) for _ in range(40)]
+        eventually(partial(in_redis, redis_server, key), lambda requests: requests == 40)
+        first.append(get(other, key))
+        eventually(partial(in_redis, redis_server, key), lambda requests: requests == 41)
+        later = [get(other, key) for _ in range(30)]
+
+    assert set(first) == {200}
+    assert 429 in later[9:20]
+    assert RateCount.objects.count() == 0
+
+
+@pytest.mark.parametrize("how", ["silent", "dead"])
+def test_without_its_redis_each_process_counts_alone_and_no_request_waits(
+    key: str, redis_server: RedisServer, how: str
+) -> None:
+    with running(API_RATE_PER_KEY="30", LIMITS_URL=redis_server.url) as web:
+        assert get(web, key) == 200
+        eventually(partial(in_redis, redis_server, key), lambda requests: requests == 1)
+        if how == "silent":
+            redis_server.process.signal(SIGSTOP)
+        else:
+            redis_server.kill()
+        began = time.monotonic()
+        statuses = [get(web, key) for _ in range(40)]
+        took = time.monotonic() - began
+        eventually(partial(said, web, "counts_not_shared"), lambda times: times == 1)
+        if how == "silent":
+            redis_server.process.signal(SIGCONT)
+        else:
+            redis_server.start()
+        eventually(partial(said, web, "counts_shared"), lambda times: times == 1)
+
+        assert statuses == [200] * 29 + [429] * 11
+        assert took < 2
+        assert said(web, "counts_not_shared") == 1
+        assert in_redis(redis_server, key) >= 29
+        assert redis_server.password not in web.process.output()

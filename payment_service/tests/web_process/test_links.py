@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import a_subscription
-from tests.web_process.process import WebProcess, running
+from tools.system.web_process import WebProcess, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

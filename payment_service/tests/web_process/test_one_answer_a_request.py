@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from subscriptions.models import Subscription
 
-from tests.web_process.process import WebProcess, request
 from tests.web_process.steps import GET_LIVE, GOOD, assert_refused, post
+from tools.system.web_process import WebProcess, request
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

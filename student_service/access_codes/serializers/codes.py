@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from admit_one.logs import EventLogger
 from admit_one.sealing import cipher
-from admit_one.web import VisibleText, openapi
+from admit_one.web import MailAddress, StrictSerializer, VisibleText, openapi
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from access_codes import metrics
 from access_codes.admission import uses_left
-from access_codes.listing import State, state_of
+from access_codes.listing import LISTED, State, state_of
 from access_codes.models import AccessCode, access_id
 
 from .questions import as_text
@@ -69,6 +69,37 @@ class AccessCodeAnswer(serializers.Serializer[Any]):
     )
     issued_at = serializers.DateTimeField(allow_null=True, help_text="null if it was replaced")
     revoked_at = serializers.DateTimeField(allow_null=True, help_text="null unless revoked")
+
+
+class StateField(serializers.ChoiceField):
+    default_error_messages = {"invalid_choice": f"expected one of {', '.join(LISTED)}"}  # noqa: RUF012
+
+    def to_internal_value(self, data: Any) -> State:
+        return State(super().to_internal_value(data))
+
+
+class CodeFilters(StrictSerializer):
+    """The query parameters that choose codes; all that are given must fit."""
+
+    user_id = VisibleText(
+        max_length=64, required=False, help_text="Only codes that were issued for this user."
+    )
+    plan = VisibleText(
+        max_length=64, required=False, help_text="Only codes that were paid for this plan."
+    )
+    state = StateField(
+        choices=[state.value for state in LISTED],
+        required=False,
+        help_text="Only codes in this state.",
+    )
+    email = MailAddress(
+        max_length=254,
+        required=False,
+        help_text="Only codes that were mailed to this mailbox, however it is spelt.",
+    )
+
+
+code_filters = CodeFilters()
 
 
 class AccessCodePage(serializers.Serializer[Any]):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from admit_one.web import VisibleText
+from admit_one.contract import patterns
+from admit_one.web import Line, VisibleText
 from rest_framework import serializers
 
 LONGEST_TYPED = 64
@@ -13,26 +14,15 @@ LONGEST_TYPED = 64
 LONGEST_REASON = 1_000
 
 
-class PlainText(serializers.CharField):
-    """A text, also with spaces; numbers are not made into one."""
+class TypedCode(serializers.CharField):
+    """A code as somebody typed it. Whether it is one is a question, not a fault of the request."""
 
     default_error_messages = {  # noqa: RUF012 (DRF's way)
         "invalid": "expected a string",
         "max_length": "expected at most {max_length} characters",
-        "blank": "expected at least one character",
         "required": "expected a value, got none",
         "null": "expected a value, got null",
     }
-
-    def to_internal_value(self, data: Any) -> str:
-        """`data`, if it is a text."""
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return data
-
-
-class TypedCode(PlainText):
-    """A code as somebody typed it. Whether it is one is a question, not a fault of the request."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -42,6 +32,12 @@ class TypedCode(PlainText):
             help_text="as somebody typed it: case, spaces, hyphens, O for 0, I and L for 1, and "
             "full-width characters do not matter",
         )
+
+    def to_internal_value(self, data: Any) -> str:
+        """`data`, if it is a text; numbers are not made into one."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
 
 
 class UserIdField(VisibleText):
@@ -53,17 +49,10 @@ class UserIdField(VisibleText):
         return super().to_internal_value(str(data) if type(data) is int else data)
 
 
-class ReasonField(PlainText):
+class ReasonField(Line):
     """Why a person does something, in one line."""
 
-    default_error_messages = {"invisible": "expected one line of printable characters"}  # noqa: RUF012
+    PATTERN = SEEN = patterns.SAID
 
     def __init__(self) -> None:
         super().__init__(max_length=LONGEST_REASON, help_text="why; kept on record")
-
-    def to_internal_value(self, data: Any) -> str:
-        """`data`, if it is one line of text."""
-        text = super().to_internal_value(data)
-        if not text.isprintable():
-            self.fail("invisible")
-        return text

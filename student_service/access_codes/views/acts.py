@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from access_codes import admission, operating
 from access_codes.models import AccessCode
 from access_codes.operating import MailedTooOften, NoSuchCode, NotPossible
+from access_codes.serializers import examples
 from access_codes.serializers.acts import Reasoned, Resending, reasoned, resending
 from access_codes.serializers.codes import AccessCodeAnswer, shown
 
@@ -96,6 +97,8 @@ def described(
                 200: OpenApiResponse(AccessCodeAnswer, extra.get("answer", DONE)),
                 **openapi.problems(400, 401, 403, 404, 409, 413, 415, 429, *problems),
             },
+            examples=examples.OF_ACTS[operation],
+            extensions={"x-links": {"200": examples.links("access_id")}},
         )
     )
 

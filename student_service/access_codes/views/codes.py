@@ -8,18 +8,20 @@ from typing import ClassVar
 from urllib.parse import urlencode
 from uuid import UUID
 
-from admit_one.web import MailAddress, StrictView, key_of, openapi, paging
-from django.http import Http404
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from admit_one.web import StrictView, etags, key_of, openapi, paging
+from django.http import Http404, HttpResponse
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from access_codes import admission, listing
-from access_codes.listing import LISTED, Filters, State
+from access_codes.listing import Filters
+from access_codes.serializers import examples
 from access_codes.serializers.codes import (
     AccessCodeAnswer,
     AccessCodePage,
+    CodeFilters,
+    code_filters,
     in_clear,
     masked,
     shown,
@@ -29,40 +31,6 @@ from access_codes.serializers.codes import (
 from .common import ACCESS_ID, OPERATE, READ, access_of, unstored
 
 CURSOR_PATTERN = "^[A-Za-z0-9_-]{22}$"
-LONGEST_NAME = 64
-
-FILTERS = (
-    OpenApiParameter(
-        "user_id",
-        {"type": "string", "maxLength": LONGEST_NAME},
-        description="Only codes that were issued for this user.",
-    ),
-    OpenApiParameter(
-        "plan",
-        {"type": "string", "maxLength": LONGEST_NAME},
-        description="Only codes that were paid for this plan.",
-    ),
-    OpenApiParameter(
-        "state",
-        {"type": "string", "enum": [state.value for state in LISTED]},
-        description="Only codes in this state.",
-    ),
-    OpenApiParameter(
-        "email",
-        {"type": "string", "format": "email", "maxLength": 254},
-        description="Only codes that were mailed to this mailbox, however it is spelt.",
-    ),
-)
-LIMIT = OpenApiParameter(
-    "limit",
-    {"type": "integer", "minimum": 1, "maximum": paging.MAX_LIMIT, "default": paging.LIMIT},
-    description="How many a page holds at most.",
-)
-CURSOR = OpenApiParameter(
-    "cursor",
-    {"type": "string", "pattern": CURSOR_PATTERN},
-    description="Where the page begins: the opaque cursor from `next`.",
-)
 
 
 def may_see_codes(request: Request) -> bool:
@@ -77,27 +45,36 @@ class AccessCodes(StrictView):
 
     @extend_schema(
         operation_id="list_access_codes",
-        parameters=[*openapi.RATE_LIMIT, *FILTERS, LIMIT, CURSOR],
+        parameters=[
+            *openapi.RATE_LIMIT,
+            CodeFilters,
+            *openapi.page(CURSOR_PATTERN),
+            *openapi.KNOWN,
+        ],
         responses={
             200: OpenApiResponse(
                 AccessCodePage,
                 "A page of codes, masked. Where few codes match the filters, it may hold fewer "
                 "than `limit`, or none, and `next` goes on: the end is where `next` is null.",
             ),
+            **openapi.NOT_MODIFIED,
             **openapi.problems(400, 401, 403, 429),
         },
+        examples=[examples.PAGE],
+        extensions={"x-links": {"200": examples.links("results/0/access_id")}},
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         """List the current code of each subscription, the newest subscription first."""
         given = request.query_params
-        filters, limit = _filters(given.dict()), _limit(given.get("limit", str(paging.LIMIT)))
+        filters, limit = _filters(given.dict()), paging.limit_of(request)
         before = _position(given["cursor"]) if "cursor" in given else None
         rows, last = listing.page(filters, before=before, limit=limit)
         following = None
         if last is not None:
             query = urlencode(given.dict() | {"limit": limit, "cursor": _cursor(last)})
             following = f"{request.path}?{query}"
-        return Response({"results": shown_all(rows), "next": following})
+        body = {"results": shown_all(rows), "next": following}
+        return etags.answer(request, body, paging.Page(rows, following).headers(request))
 
 
 @unstored
@@ -106,54 +83,32 @@ class AccessCodeDetail(StrictView):
 
     @extend_schema(
         operation_id="show_access_code",
-        parameters=[*openapi.RATE_LIMIT, ACCESS_ID],
+        parameters=[*openapi.RATE_LIMIT, ACCESS_ID, *openapi.KNOWN],
         responses={
             200: OpenApiResponse(
                 AccessCodeAnswer,
                 "The code as it is now; whole, if the key has the scope `codes:read`.",
             ),
+            **openapi.NOT_MODIFIED,
             **openapi.problems(400, 401, 403, 404, 429),
         },
+        examples=[examples.ISSUED],
+        extensions={"x-links": {"200": examples.links("access_id")}},
     )
-    def get(self, request: Request, access_id: str) -> Response:
+    def get(self, request: Request, access_id: str) -> HttpResponse:
         """Show one code."""
         subscription_id, generation = access_of(access_id)
         row = admission.with_state().filter(pk=subscription_id).first()
         if row is None or generation > row.generation:
             raise Http404
         show = in_clear if may_see_codes(request) else masked
-        return Response(shown(row, generation, show))
+        return etags.answer(request, shown(row, generation, show), {})
 
 
 def _filters(given: dict[str, str]) -> Filters:
     """Raises 400, naming all faults at once."""
-    faults: dict[str, list[str]] = {}
-    for name in ("user_id", "plan"):
-        value = given.get(name)
-        if value is not None and not (0 < len(value) <= LONGEST_NAME and value.isprintable()):
-            faults[name] = [f"expected 1 to {LONGEST_NAME} visible characters"]
-    state = given.get("state")
-    if state is not None and state not in LISTED:
-        faults["state"] = [f"expected one of {', '.join(LISTED)}"]
-    if "email" in given:
-        try:
-            MailAddress(max_length=254).run_validation(given["email"])
-        except ValidationError as error:
-            faults["email"] = error.detail  # type: ignore[assignment]
-    if faults:
-        raise ValidationError(faults)
-    return Filters(
-        given.get("user_id"),
-        given.get("plan"),
-        None if state is None else State(state),
-        given.get("email"),
-    )
-
-
-def _limit(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= paging.MAX_LIMIT:
-        raise ValidationError({"limit": [f"expected a number from 1 to {paging.MAX_LIMIT}"]})
-    return int(text)
+    values = {name: value for name, value in given.items() if name in Filters._fields}
+    return Filters(**code_filters.run_validation(values))
 
 
 def _cursor(position: UUID) -> str:

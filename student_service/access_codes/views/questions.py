@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from admit_one.web import StrictView, client_of, idempotency, openapi
-from django.http import Http404
+from admit_one.web import StrictView, client_of, etags, idempotency, openapi
+from django.http import Http404, HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from access_codes import admission, codes, metrics, redeeming
 from access_codes.redeeming import Question
+from access_codes.serializers import examples
 from access_codes.serializers.questions import (
     EXAMPLES,
     HOLDS,
@@ -42,6 +43,7 @@ class Validation(StrictView):
         request=ValidateQuestion,
         parameters=[*openapi.RATE_LIMIT],
         responses={200: ANSWER, **openapi.problems(400, 401, 403, 413, 415, 429)},
+        examples=[examples.QUESTION],
     )
     def post(self, request: Request) -> Response:
         """Ask whether a redemption of a code would be counted. Changes nothing."""
@@ -58,6 +60,7 @@ class Redemption(StrictView):
         request=RedeemQuestion,
         parameters=[*openapi.RATE_LIMIT, openapi.IDEMPOTENCY_KEY, openapi.replayed(200)],
         responses={200: ANSWER, **openapi.problems(400, 401, 403, 413, 415, 422, 429)},
+        examples=[examples.USE],
     )
     def post(self, request: Request) -> Response:
         """Count a use of a code, if it lets in.
@@ -81,22 +84,27 @@ class Access(StrictView):
 
     @extend_schema(
         operation_id="show_access",
-        parameters=[*openapi.RATE_LIMIT, ACCESS_ID],
+        parameters=[*openapi.RATE_LIMIT, ACCESS_ID, *openapi.KNOWN],
         responses={
             200: OpenApiResponse(
                 AdmissionAnswer,
                 "Whether the admission still holds. It also does if the code is used up.",
                 [example for example in EXAMPLES if example.name in HOLDS],
             ),
+            **openapi.NOT_MODIFIED,
             **openapi.problems(400, 401, 403, 404, 429),
         },
     )
-    def get(self, request: Request, access_id: str) -> Response:  # noqa: ARG002 (a view)
-        """Ask whether somebody who was let in by a code may stay. Counts nothing."""
+    def get(self, request: Request, access_id: str) -> HttpResponse:
+        """Ask whether somebody who was let in by a code may stay. Counts nothing.
+
+        A 304 says that all is as before, also by the clock.
+        """
         still = admission.of_access(*access_of(access_id))
         if still is None:
             raise Http404
-        return _counted("access", Response(answered(still)))
+        metrics.ANSWERS.labels("access", still.reason.value).inc()
+        return etags.answer(request, answered(still), {})
 
 
 def _refuse_the_code_as_a_name(question: Question, request: Request) -> None:

@@ -24,10 +24,14 @@ line, and private use. Spelt out, as each version of Unicode and so of a languag
 up to U+FFFF, as some readers of our schemas take what lies beyond for two characters."""
 
 WORD = f"^[^{BLANK}]+$"
-SEEN = f"^[^{BLANK}{UNSEEN}]+$"
+_SEEN = f"[^{BLANK}{UNSEEN}]"
+SEEN = f"^{_SEEN}+$"
 """A word of which every character can be seen: what people are to read and compare."""
-LINE = r"^[^\x00-\x1f\x7f" + f"\u2028\u2029{UNSEEN}]+$"
+_IN_A_LINE = r"[^\x00-\x1f\x7f" + f"\u2028\u2029{UNSEEN}]"
+LINE = f"^{_IN_A_LINE}+$"
 """The same with spaces."""
+SAID = f"^ *{_SEEN}{_IN_A_LINE}*$"
+"""The same, but more than spaces."""
 NAME = r"^[^\x00-\x1f\x7f]+$"
 """No control characters: names appear in logs, in AMQP properties and in database columns."""
 

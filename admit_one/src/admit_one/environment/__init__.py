@@ -14,6 +14,7 @@ A kind is an annotation: `RETRIES: Annotated[int, whole(1, 10)] = 3`.
 from .addresses import BrokerUrl as BrokerUrl
 from .addresses import DatabaseUrl as DatabaseUrl
 from .addresses import HostName as HostName
+from .addresses import LimitsUrl as LimitsUrl
 from .addresses import ListenDatabaseUrl as ListenDatabaseUrl
 from .addresses import MailServer as MailServer
 from .addresses import MailUrl as MailUrl

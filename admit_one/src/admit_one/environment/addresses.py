@@ -17,6 +17,7 @@ from .urls import Url
 
 POSTGRESQL = "postgres://user:password@host/name"
 REDIS = ("redis://", "rediss://")
+LIMITS = "redis://user:password@host:port/number, or rediss://…"
 TASKS_BROKER = "amqp://…, amqps://…, redis://…, rediss://… or sqlite:////absolute/path"
 BROKER = "amqp://…, amqps://… or sqlite:////absolute/path"
 MANAGEMENT = "https://user:password@host:port, or http://…"
@@ -92,10 +93,32 @@ def _tasks_broker(url: str) -> str:
     parts = urls.read(url, TASKS_BROKER)
     if not parts.hosts:
         raise Wrong("no host", TASKS_BROKER)
-    if find_spec("redis") is None:
-        raise Wrong("none", "the Python package redis to be installed for such a URL")
+    _needs_redis()
     _refuse_short_password(parts)
     return url
+
+
+def _limits(url: str) -> str:
+    """A Redis of one machine: its keys are counts, which may be lost without harm."""
+    parts = urls.read(url, LIMITS)
+    if not url.lower().startswith(REDIS):
+        raise Wrong(parts.scheme)
+    if parts.query:
+        raise Wrong(f"the parameter {next(iter(parts.query))}", f"{LIMITS} without parameters")
+    if not _is_one_machine(parts):
+        raise Wrong("another number of hosts", LIMITS)
+    if not re.fullmatch("[0-9]{0,4}", parts.path):
+        raise Wrong("another path", f"{LIMITS}, where the number is that of a database")
+    if not parts.password and not development():
+        raise Wrong("no password", f"{LIMITS} (or ENVIRONMENT=development)")
+    _needs_redis()
+    _refuse_short_password(parts)
+    return urls.write(parts)
+
+
+def _needs_redis() -> None:
+    if find_spec("redis") is None:
+        raise Wrong("none", "the Python package redis to be installed for such a URL")
 
 
 def _management(url: str) -> str:
@@ -170,6 +193,8 @@ BrokerUrl = Annotated[str, Reads(BROKER, _broker, secrets=urls.passwords)]
 Outside development, the embedded broker and RabbitMQ's public guest login are refused."""
 TasksBrokerUrl = Annotated[str, Reads(TASKS_BROKER, _tasks_broker, secrets=urls.passwords)]
 """The same for Celery's wake-ups, and Redis."""
+LimitsUrl = Annotated[str | None, Reads(LIMITS, _limits, secrets=urls.passwords)]
+"""A Redis that adds up counts of requests, or None. Outside development, with a password."""
 ManagementUrl = Annotated[str, Reads(MANAGEMENT, _management, secrets=urls.passwords)]
 """Where RabbitMQ's management plugin answers."""
 MailUrl = Annotated[MailServer, Reads(MAIL, _mail_server, secrets=urls.passwords)]

@@ -35,6 +35,7 @@ def unsafe_settings() -> Iterator[tuple[str, str]]:
     lists = {
         "BROKER_URL": settings.MESSAGING.get("BROKER_URL", ""),
         "TASKS_BROKER_URL": getattr(settings, "TASKS_BROKER_URL", ""),
+        "LIMITS_URL": getattr(settings, "LIMITS_URL", None) or "",
     }
     for setting, listed in lists.items():
         nodes = list(map(urlsplit, urls.split(str(listed))))

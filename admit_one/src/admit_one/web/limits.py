@@ -3,7 +3,8 @@
 Each process decides by what it knows: its own requests, and those that all processes had counted
 when it last added its own to the store, a second ago (`sharing`). No request waits for that. So n
 processes let through at most (n - 1) times what one of them answers in that second too many, and
-never more than n times the limit. While the store is away, each goes on with its own count.
+never more than n times the limit. While the store is away, each goes on with its own count, on top
+of what all had counted when it last answered.
 
 A valid key is never refused for what others do, not even from the same address. All failures
 together only raise an alarm.

@@ -163,7 +163,7 @@ class IdempotencyKey(models.Model):
 
 class RateCount(models.Model):
     """How many requests of one subject all processes have counted in a minute, and in the one
-    before. `limit_store` writes it.
+    before. `limit_stores.in_database` writes it.
     """
 
     subject = models.CharField(

@@ -166,26 +166,32 @@ KNOWN = (
 
 NOT_MODIFIED = {304: OpenApiResponse(description="You have this answer already. No body.")}
 
-PAGE = (
-    OpenApiParameter(
-        "limit",
-        {"type": "integer", "minimum": 1, "maximum": paging.MAX_LIMIT, "default": paging.LIMIT},
-        description="How many a page holds at most.",
-    ),
-    OpenApiParameter(
-        "cursor",
-        {"type": "string", "pattern": paging.CURSOR_PATTERN},
-        description="Where the page begins: the opaque cursor from `next`, with the same filters.",
-    ),
-    OpenApiParameter(
-        "Link",
-        {"type": "string", "pattern": '^<https?://[^>]+>; rel="next"$', "maxLength": MAX_TEXT},
-        OpenApiParameter.HEADER,
-        response=[200, 304],
-        description="The whole address of the next page (RFC 8288); none at the end.",
-    ),
+
+def page(cursor: str = paging.CURSOR_PATTERN) -> tuple[OpenApiParameter, ...]:
+    """The parameters of a list, whose cursors have this pattern."""
+    return (
+        OpenApiParameter(
+            "limit",
+            {"type": "integer", "minimum": 1, "maximum": paging.MAX_LIMIT, "default": paging.LIMIT},
+            description="How many a page holds at most.",
+        ),
+        OpenApiParameter(
+            "cursor",
+            {"type": "string", "pattern": cursor},
+            description="Where the page begins: the opaque cursor from `next`, with the same "
+            "filters.",
+        ),
+        LINK,
+    )
+
+
+LINK = OpenApiParameter(
+    "Link",
+    {"type": "string", "pattern": '^<https?://[^>]+>; rel="next"$', "maxLength": MAX_TEXT},
+    OpenApiParameter.HEADER,
+    response=[200, 304],
+    description="The whole address of the next page (RFC 8288); none at the end.",
 )
-"""The parameters of every list."""
 
 
 class NextPage(UriReference):

@@ -57,7 +57,7 @@ def page_of(rows: models.QuerySet[M], request: Request, order: Order) -> Page[M]
     Raises 400 for a limit that is not a number from 1 to 100, or a cursor that we did not make
     for this order.
     """
-    limit = _limit(request.query_params.get("limit", str(LIMIT)))
+    limit = limit_of(request)
     cursor = request.query_params.get("cursor")
     if cursor is not None:
         rows = _after(rows, order, *_position(cursor, order))
@@ -72,6 +72,14 @@ def page_of(rows: models.QuerySet[M], request: Request, order: Order) -> Page[M]
     return Page(page, f"{request.path}?{query}")
 
 
+def limit_of(request: Request) -> int:
+    """How many rows a page is to hold. Raises 400 for anything but a number from 1 to 100."""
+    text = request.query_params.get("limit", str(LIMIT))
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_LIMIT:
+        raise ValidationError({"limit": [f"expected a number from 1 to {MAX_LIMIT}"]})
+    return int(text)
+
+
 def _after(
     rows: models.QuerySet[M], order: Order, moment: datetime, pk: UUID
 ) -> models.QuerySet[M]:
@@ -80,12 +88,6 @@ def _after(
     near = {f"{order.moment}__{beyond}e": moment}
     exact = models.Q((f"{order.moment}__{beyond}", moment), (f"pk__{beyond}", pk), _connector="OR")
     return rows.filter(**near).filter(exact)
-
-
-def _limit(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_LIMIT:
-        raise ValidationError({"limit": [f"expected a number from 1 to {MAX_LIMIT}"]})
-    return int(text)
 
 
 def _cursor(moment: datetime, pk: UUID, order: Order) -> str:

@@ -1,18 +1,20 @@
 """A REST API for a service: `from admit_one.web.settings import *`, then `API_APPS` installed.
 
 Its environment inherits from `ApiEnvironment` as well, and says `SECURE_HSTS_SECONDS`, `API_DOCS`,
-`API_RATE_PER_KEY`, `API_RATE_PER_ADDRESS` and `PROBLEM_TYPES`.
+`API_RATE_PER_KEY`, `API_RATE_PER_ADDRESS`, `LIMITS_URL` and `PROBLEM_TYPES`.
 """
 
 from typing import Annotated, Literal
 
-from admit_one.environment import Environment, development, whole
+from admit_one.environment import Environment, LimitsUrl, development, whole
 from admit_one.web import problem_types
 
 
 class ApiEnvironment(Environment):
     """What a service with a REST API reads from its environment, beside the settings of all."""
 
+    LIMITS_URL: LimitsUrl = None
+    """The Redis in which all processes add up their counts of requests; none: the database."""
     API_DOCS: Literal["on", "off"] = "on"
     """Whether the API describes itself at /v1/docs and /v1/schema."""
     API_RATE_PER_KEY: Annotated[int, whole(1, 1_000_000)] = 6_000

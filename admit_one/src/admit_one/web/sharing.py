@@ -16,7 +16,7 @@ from admit_one.masking import mask
 from admit_one.processes.announcer import Announcer
 from admit_one.processes.stopping import next_delay
 
-from . import limit_store
+from . import limit_stores
 from .counts import WINDOW, Counts, Tally
 from .models import ApiKey
 
@@ -24,10 +24,10 @@ SHARE_EVERY = 1.0
 """Seconds."""
 
 LONGEST_PAUSE = 10.0
-"""Seconds between two attempts while the database is unavailable."""
+"""Seconds between two attempts while the store is unavailable."""
 
 IDLE = 30.0
-"""Seconds without a request after which the thread closes its database connection."""
+"""Seconds without a request after which the thread closes its connections."""
 
 ADDRESSES_AT_MOST = 10_000
 """That a process counts at a time."""
@@ -49,7 +49,7 @@ class Sharer:
         self._new = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._announcer = Announcer()
+        self._announcer, self._uses_announcer = Announcer(), Announcer()
         self._noted: dict[str, int] = {}
         """The minute in which a key's use was last noted."""
         self._pruned_in = 0
@@ -63,13 +63,18 @@ class Sharer:
             self._start()
 
     def share(self) -> None:
-        """Add what is new. Raises a database error; then it is added the next time."""
+        """Add what is new, and note which keys were used.
+
+        Raises what the store raises while it is away, and then adds it the next time; or a database
+        error, if only the note could not be written.
+        """
+        store = limit_stores.chosen()
         new_of_keys = keys.drain()
         drained = [*new_of_keys, *addresses.drain(), *together.drain()]
         if not drained:
             return
         try:
-            totals, now = limit_store.add(drained)
+            totals, now = store.add(drained)
         except BaseException:
             for counts in (keys, addresses, together):
                 counts.give_back(drained)
@@ -79,7 +84,7 @@ class Sharer:
         minute = int(now // WINDOW)
         self._note_uses(new_of_keys, minute)
         if minute != self._pruned_in:
-            limit_store.prune(before=minute - 2)
+            store.prune(before=minute - 2)
             self._pruned_in = minute
 
     def _note_uses(self, counted: Iterable[Tally], minute: int) -> None:
@@ -96,30 +101,46 @@ class Sharer:
                 self._thread = threading.Thread(target=self._run, name="sharing", daemon=True)
                 self._thread.start()
 
+    def _forget_connections(self) -> None:
+        limit_stores.chosen().forget_connection()
+        outage.forget_connection()
+
     def _run(self) -> None:
         failures = 0
         while True:
             if not self._new.wait(IDLE):
-                outage.forget_connection()
+                self._forget_connections()
                 continue
             time.sleep(max(SHARE_EVERY, next_delay(failures, first=1.0, most=LONGEST_PAUSE)))
             self._new.clear()
             failures = 0 if self._try_to_share() else failures + 1
 
     def _try_to_share(self) -> bool:
+        store = limit_stores.chosen()
         try:
             outage.refresh_connection()
             self.share()
-        except outage.DATABASE_ERRORS as error:
-            outage.forget_connection()
+        except store.OUTAGE_ERRORS as error:
+            self._forget_connections()
             self._new.set()
             self._announcer.trouble(
                 "counts_not_shared",
-                "requests are counted in this process only, because the database does not take "
+                "requests are counted in this process only, because {place} does not take "
                 "the counts: {error}",
+                place=store.PLACE,
                 error=mask(str(error)).strip(),
             )
             return False
+        except outage.DATABASE_ERRORS as error:
+            self._forget_connections()
+            self._uses_announcer.trouble(
+                "uses_not_noted",
+                "the last use of API keys is not noted, because the database is unavailable: "
+                "{error}",
+                error=mask(str(error)).strip(),
+            )
+        else:
+            self._uses_announcer.over("uses_noted", "the last use of API keys is noted again")
         self._announcer.over("counts_shared", "the counts of all processes are added up again")
         return True
 

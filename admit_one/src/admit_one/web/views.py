@@ -42,11 +42,13 @@ class StrictView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Who has no key learns nothing about scopes, and who may not do it, none about parameters.
 
-        A method that the view does not have needs no scope: it is 405.
+        A method that the view does not have needs no scope, and is 405 with any parameters.
         """
         super().initial(request, *args, **kwargs)
         scope = self.scopes.get(_method(request))
-        if scope is not None and not key_of(request).may(scope):
+        if scope is None:
+            return
+        if not key_of(request).may(scope):
             metrics.REFUSED.labels("missing_scope").inc()
             raise MissingScope(scope)
         self._check_query(request)

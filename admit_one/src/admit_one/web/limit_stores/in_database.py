@@ -11,8 +11,13 @@ from collections.abc import Sequence
 
 from django.db import connection, transaction
 
-from .counts import WINDOW, Tally
-from .models import RateCount
+from admit_one.database import outage
+
+from ..counts import WINDOW, Tally
+from ..models import RateCount
+
+PLACE = "the database"
+OUTAGE_ERRORS = outage.DATABASE_ERRORS
 
 PRUNE_BATCH = 10_000
 """Rows in one DELETE."""
@@ -49,7 +54,7 @@ ON_POSTGRESQL = ADD.format(
 def add(uncounted: Sequence[Tally]) -> tuple[list[Tally], float]:
     """Add what a process has counted; returns the totals of all processes, and the time.
 
-    Raises a database error; then nothing is added.
+    Raises one of `OUTAGE_ERRORS`; then nothing is added.
     """
     # Two processes that lock the same rows in different orders would wait for each other.
     rows = sorted(uncounted)
@@ -68,12 +73,17 @@ def add(uncounted: Sequence[Tally]) -> tuple[list[Tally], float]:
 def prune(before: int) -> None:
     """Delete rows of minutes before this one, which have no weight any more.
 
-    Waits for no other process. Raises a database error.
+    Waits for no other process. Raises one of `OUTAGE_ERRORS`.
     """
     with transaction.atomic():
         old = RateCount.objects.filter(minute__lt=before).select_for_update(skip_locked=True)
         subjects = old.values("subject")[:PRUNE_BATCH]
         RateCount.objects.filter(subject__in=subjects).delete()
+
+
+def forget_connection() -> None:
+    """Close the connection; the next use opens another."""
+    outage.forget_connection()
 
 
 def _on_sqlite(rows: int) -> str:
