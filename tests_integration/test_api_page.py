@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests_integration.harness import session
@@ -28,7 +29,7 @@ def test_the_page_names_every_address_and_every_filter(deployment: Deployment) -
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     paths = rest.get(f"{deployment.system.payment_url}/v1/schema")["paths"]
     operations = [
-        (f"{method.upper()} {path.replace('subscription_id', 'id')}", operation)
+        (f"{method.upper()} {re.sub('{[a-z_]+}', '{id}', path)}", operation)
         for path, methods in paths.items()
         for method, operation in methods.items()
     ]

@@ -108,6 +108,15 @@ def test_an_update_skips_rows_whose_column_is_already_set():
     assert SetAside.objects.get(delivery="d1").closed_at == now
 
 
+def test_an_update_returns_further_fields_of_the_rows_that_it_changed():
+    set_aside_rows()
+    rows = [{"delivery": f"d{n}", "reason": f"reason {n}"} for n in (0, 7)]
+
+    changed = update_from(SetAside, rows, key="delivery", returning=["state", "reason"])
+
+    assert changed == [("d0", "dead", "reason 0")]
+
+
 def test_an_update_takes_and_returns_uuid_keys(effects):
     rows = [{"subscription_id": effects[1], "user_id": "new"}]
 

@@ -33,11 +33,15 @@ PROBLEM_TYPES = environment.PROBLEM_TYPES
 
 INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "admit_one.web_process", "subscriptions"]
 ROOT_URLCONF = "payment_service.urls"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144  # an order of 500 seats, with 500 bytes for each
 API_RESERVED_CLIENTS = ("recovered",)  # owns what a reconciliation has recorded again
 SPECTACULAR_SETTINGS |= {
     "TITLE": "Admit One: payment service",
     "DESCRIPTION": "Records paid subscriptions and shows their access codes.",
-    "TAGS": [{"name": "subscriptions", "description": "What was paid, and its access code."}],
+    "TAGS": [
+        {"name": "orders", "description": "Subscriptions that were paid together."},
+        {"name": "subscriptions", "description": "What was paid, and its access code."},
+    ],
 }
 
 MESSAGING = {

@@ -1,11 +1,14 @@
 from admit_one.web import openapi, problem_pages
 from django.urls import include, path
 from subscriptions import views
+from subscriptions.orders import views as order_views
 
 urlpatterns = [
     path("", include("admit_one.web.urls")),
     *openapi.addresses(),
     *problem_pages.addresses(),
+    path("v1/orders", order_views.Orders.as_view(), name="orders"),
+    path("v1/orders/<str:order_id>", order_views.OrderDetail.as_view(), name="order"),
     path("v1/subscriptions", views.Subscriptions.as_view(), name="subscriptions"),
     # `str`, not `uuid`: the view checks the key first, so a malformed id is a 401 or a 404.
     path(

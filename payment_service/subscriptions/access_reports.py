@@ -25,6 +25,7 @@ from shared_contracts.events import (
     AccessTermsApplied,
 )
 
+from .completion import complete
 from .models import CODE_PURPOSE, Subscription
 
 Reported = TypeVar("Reported", bound=Event)
@@ -49,6 +50,7 @@ def attach_replaced_codes(
         }
 
     rows = _keep(messages, "generation", "code_generation", columns)
+    complete(row.order_id for row in rows.values())
     yield from _unknown(messages, rows)
     for message in messages:
         row = rows.get(message.data.subscription_id)
@@ -101,7 +103,8 @@ def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> None:
     def columns(event: AccessCodeFailed) -> Columns:
         return {"failure": mask(event.reason)[:300]}
 
-    _keep(messages, "failed_at", "failed_at", columns)
+    rows = _keep(messages, "failed_at", "failed_at", columns)
+    complete(row.order_id for row in rows.values())
 
 
 def _keep(

@@ -27,6 +27,9 @@ def _shown(**changes: Any) -> dict[str, Any]:
     return {
         "id": ID,
         **PAID,
+        "order": None,
+        "reference": None,
+        "metadata": {},
         "status": "pending",
         **nothing,
         "uses_made": 0,

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from . import code_requests
+from .completion import complete
 from .models import Subscription
 
 logger = EventLogger(__name__)
@@ -131,6 +132,8 @@ def _change(client: str, subscription_id: UUID, change: Change, reason: str) -> 
         row.save(update_fields=LIFE)
     if must_hear:
         code_requests.request([row], now)
+    if row.cancelled_at is not None:
+        complete([row.order_id])
     return row
 
 

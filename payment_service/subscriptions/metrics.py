@@ -27,6 +27,10 @@ UNREADABLE_CODES = Counter(
     "Codes that a response did not show, because they cannot be unsealed.",
 )
 
+ORDERS_COMPLETED = Counter(
+    "subscriptions_orders_completed", "Orders of which no seat is pending any more."
+)
+
 STILL_DIFFERS = (Drift.State.OPEN, Drift.State.REPAIRING, Drift.State.NEEDS_PERSON)
 
 

@@ -18,8 +18,11 @@ SHARE = 10
 def retry_after(subscription: Subscription) -> dict[str, str]:
     """The header `Retry-After` while it waits for the student side; else none."""
     since = _waits_since(subscription)
-    if since is None:
-        return {}
+    return {} if since is None else pause_since(since)
+
+
+def pause_since(since: datetime) -> dict[str, str]:
+    """The same for what has waited since then."""
     waited = (timezone.now() - since).total_seconds()
     return {"Retry-After": str(min(max(SOONEST, int(waited) // SHARE), LATEST))}
 

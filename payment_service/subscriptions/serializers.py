@@ -27,6 +27,7 @@ from shared_contracts.events import CODE_PATTERN, MAX_USES
 from . import metrics
 from .currencies import AS_OF, CURRENCIES
 from .models import STATUSES, Subscription, paid_of
+from .own_words import MAX_REFERENCE, MetadataAnswer, MetadataField, OwnReference
 
 logger = EventLogger(__name__)
 
@@ -124,6 +125,8 @@ class NewSubscription(StrictSerializer):
         allow_null=True,
         help_text="how often it can be redeemed; null: any number of times",
     )
+    reference = OwnReference()
+    metadata = MetadataField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         begin, end = attrs.get("valid_from"), attrs.get("valid_until")
@@ -181,6 +184,13 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     plan = VisibleText(max_length=64, help_text="as it was reported")
     amount = WholeNumber(min_value=0, help_text="in minor units of the currency")
     currency = CurrencyField(help_text="as it was reported; the list may have changed since")
+    order = serializers.UUIDField(
+        allow_null=True, help_text="the order that it was recorded with; null without one"
+    )
+    reference = serializers.CharField(
+        allow_null=True, max_length=MAX_REFERENCE, help_text="as it was reported"
+    )
+    metadata = MetadataAnswer()
     status = StatusField(
         help_text="`pending` until the code arrives, then `active`; `past_due` and `expired` end "
         "with a renewal; `cancelled` and `refunded` are permanent; others may be added",
@@ -273,40 +283,44 @@ def _shown(subscription: Subscription, whole_code: bool) -> dict[str, Any]:
     return {
         "id": str(subscription.id),
         **paid_of(subscription),
+        "order": subscription.order_id and str(subscription.order_id),
+        "reference": subscription.reference,
+        "metadata": subscription.metadata or {},
         "status": subscription.status,
         "access_code": visible or None,
         "access_code_failure": CODE_FAILURE if code == "" else None,
         "problem": _problem(subscription),
-        "emailed_at": _as_text(subscription.emailed_at),
+        "emailed_at": as_text(subscription.emailed_at),
         "mail_failure": _mail_failure(subscription),
         "reason": subscription.reason or None,
-        "valid_from": _as_text(subscription.valid_from),
-        "valid_until": _as_text(subscription.valid_until),
+        "valid_from": as_text(subscription.valid_from),
+        "valid_until": as_text(subscription.valid_until),
         "uses": subscription.uses,
         "uses_made": subscription.uses_made,
-        "redeemed_at": _as_text(subscription.redeemed_at),
-        "past_due_at": _as_text(subscription.past_due_at),
+        "redeemed_at": as_text(subscription.redeemed_at),
+        "past_due_at": as_text(subscription.past_due_at),
         "suspended": subscription.suspended_at is not None or subscription.suspended_by_operator,
         "terms_applied": subscription.terms_applied >= subscription.terms_version,
-        "refunded_at": _as_text(subscription.refunded_at),
-        "created_at": _as_text(subscription.created_at),
-        "updated_at": _as_text(subscription.updated_at),
-        "cancelled_at": _as_text(subscription.cancelled_at),
-        "code_revoked_at": _as_text(subscription.code_revoked_at),
+        "refunded_at": as_text(subscription.refunded_at),
+        "created_at": as_text(subscription.created_at),
+        "updated_at": as_text(subscription.updated_at),
+        "cancelled_at": as_text(subscription.cancelled_at),
+        "code_revoked_at": as_text(subscription.code_revoked_at),
     }
 
 
 def _problem(subscription: Subscription) -> dict[str, str | None] | None:
     if subscription.failed_at is None or subscription.access_code is not None:
         return None
-    return {"at": _as_text(subscription.failed_at), "reason": subscription.failure}
+    return {"at": as_text(subscription.failed_at), "reason": subscription.failure}
 
 
 def _mail_failure(subscription: Subscription) -> dict[str, str | None] | None:
     if subscription.mail_failed_at is None:
         return None
-    return {"at": _as_text(subscription.mail_failed_at), "reason": subscription.mail_failure}
+    return {"at": as_text(subscription.mail_failed_at), "reason": subscription.mail_failure}
 
 
-def _as_text(moment: datetime | None) -> str | None:
+def as_text(moment: datetime | None) -> str | None:
+    """The time as every answer writes it."""
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")

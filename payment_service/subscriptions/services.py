@@ -21,7 +21,8 @@ from shared_contracts.events import (
 )
 
 from . import metrics
-from .models import CODE_PURPOSE, NewSubscription, Subscription
+from .completion import complete
+from .models import CODE_PURPOSE, NewSubscription, Subscription, keep_entries
 
 logger = EventLogger(__name__)
 
@@ -31,11 +32,9 @@ def record_subscription(
     *, client: str, test: bool = False, **new: Unpack[NewSubscription]
 ) -> Subscription:
     """Record what was paid, and request an access code. `test`: by a client's test key."""
-    subscription = Subscription(client=client, test=test, **new)
-    if subscription.has_terms:
-        subscription.terms_changed(subscription.created_at)
-    request = subscription.next_request(subscription.created_at)
+    subscription, request = Subscription.paid(client=client, test=test, **new)
     subscription.save(force_insert=True)
+    keep_entries([subscription])
     publish(request)
     return subscription
 
@@ -62,9 +61,11 @@ def attach_access_codes(messages: Sequence[Envelope[AccessCodeCreated]]) -> Iter
         ],
         key="id",
         only_where_null="access_code",
+        returning=["order_id"],
     )
     if attached:
-        metrics.observe_codes(attached)
+        metrics.observe_codes([subscription_id for subscription_id, _ in attached])
+        complete(order_id for _, order_id in attached)
     if len(attached) == len(messages):
         return iter(())
     return _not_attached(messages)

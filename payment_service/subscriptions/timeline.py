@@ -33,7 +33,8 @@ def _find(subject: str) -> Subscription | None:
 
 def _steps(row: Subscription) -> Iterator[Step]:
     paid = f"paid: {row.plan}, {row.amount} {row.currency} (minor units)"
-    yield Step(row.created_at, f"{paid}, client {row.client}")
+    order = f", order {row.order_id}" if row.order_id else ""
+    yield Step(row.created_at, f"{paid}, client {row.client}{order}")
     if row.code_issued_at is not None:
         yield Step(row.code_issued_at, "code issued, the student service reports")
     if row.failed_at is not None:

@@ -164,7 +164,7 @@ class SubscriptionDetail(StrictView):
 
         Its code is shown whole to a key with the scope `codes:read`.
         """
-        subscription = Subscription.objects.owned(client_of(request), _id(subscription_id))
+        subscription = Subscription.objects.owned(client_of(request), uuid_or_404(subscription_id))
         if subscription is None:
             raise Http404
         body = shown(subscription, whole_code=key_of(request).may(CODES))
@@ -182,7 +182,7 @@ class Change(StrictView):
         given = self.serializer.run_validation(request.data)
         with transaction.atomic():  # if the answer cannot be worded, nothing has happened
             subscription = type(self).change(
-                client=client_of(request), subscription_id=_id(subscription_id), **given
+                client=client_of(request), subscription_id=uuid_or_404(subscription_id), **given
             )
             if subscription is None:
                 raise Http404
@@ -257,7 +257,7 @@ CHANGES: dict[str, type[Change]] = {
 """By the last part of their paths."""
 
 
-def _id(text: str) -> UUID:
+def uuid_or_404(text: str) -> UUID:
     """Raises 404 for a malformed id: no such subscription exists."""
     if not UUID_TEXT.fullmatch(text):
         raise Http404

@@ -27,12 +27,19 @@ class Api:
         self.key = ApiKey.objects.issue(client, scopes=scopes or ALL_SCOPES, test=test)
         self.http = Client(headers={"Authorization": f"Bearer {self.key}"})
 
-    def post(self, payload: Any = None, *, raw: bytes | None = None, **headers: str) -> Any:
+    def post(
+        self,
+        payload: Any = None,
+        *,
+        raw: bytes | None = None,
+        path: str = "/v1/subscriptions",
+        **headers: str,
+    ) -> Any:
         """POST a subscription, or the bytes `raw`. Headers: `Idempotency_Key="…"`."""
         body = json.dumps(a_payload() if payload is None else payload).encode()
         return self.http.generic(
             "POST",
-            "/v1/subscriptions",
+            path,
             body if raw is None else raw,
             headers.pop("Content_Type", "application/json"),
             headers={name.replace("_", "-"): value for name, value in headers.items()},

@@ -9,7 +9,8 @@ from admit_one.contract.envelope import Envelope
 from admit_one.messaging.testing import an_envelope
 from shared_contracts.events import AccessCodeCreated
 from subscriptions import services
-from subscriptions.models import Subscription
+from subscriptions.models import Order, Subscription
+from subscriptions.orders.recording import record_order
 
 CODE = "7K3M-Q9TX-2WBD-H5RN"
 OTHER_CODE = "ZZZZ-ZZZZ-ZZZZ-ZZZZ"
@@ -29,6 +30,19 @@ def a_payload(**changes: Any) -> dict[str, Any]:
 def a_subscription(**changes: Any) -> Subscription:
     """A recorded subscription, whose request is in the outbox."""
     return services.record_subscription(**{"client": "shop", **a_payload(), **changes})
+
+
+def an_order(seats: int = 2, **own: Any) -> Order:
+    """A recorded order, whose seats request their codes."""
+    subscriptions: Any = [a_payload(user_id=f"user-{n}") for n in range(seats)]
+    return record_order(**{"client": "shop", "test": False, "subscriptions": subscriptions, **own})
+
+
+def seats_of(order: Order) -> list[UUID]:
+    """The ids of its subscriptions."""
+    return list(
+        Subscription.objects.filter(order=order).order_by("id").values_list("pk", flat=True)
+    )
 
 
 def a_code_for(subscription_id: UUID, code: str = CODE) -> Envelope[AccessCodeCreated]:

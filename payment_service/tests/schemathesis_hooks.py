@@ -18,5 +18,14 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             if "updated_since" in query or query.get("status") == "expired":  # another order
                 query.pop("created_since", None)
                 query.pop("created_until", None)
+            if "metadata" in query:  # beside which only the time may stand
+                for name in query.keys() - {"metadata", "created_since", "created_until", "limit"}:
+                    query.pop(name)
+        case "GET /v1/orders", dict() as query, _:
+            query.pop("cursor", None)
+        case "POST /v1/orders", _, {"subscriptions": list() as seats}:
+            for seat in seats:
+                if isinstance(seat, dict) and seat.get("valid_from") and seat.get("valid_until"):
+                    del seat["valid_from"]
         case "POST /v1/subscriptions", _, {"valid_from": str(), "valid_until": str()}:
             del case.body["valid_from"]  # it must be the earlier one

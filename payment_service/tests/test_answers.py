@@ -25,6 +25,7 @@ from subscriptions.currencies import CURRENCIES
 
 from tests.conftest import Api
 from tests.factories import CODE, a_payload, a_subscription
+from tests.orders.api import post
 from tools.system import api_description
 
 
@@ -204,7 +205,7 @@ def test_the_schema_says_where_it_holds_and_what_fits(client: Client) -> None:
     assert new["properties"]["amount"]["maximum"] == 2**53 - 1
     assert new["properties"]["plan"]["maxLength"] == 64
     assert {name for name, field in new["properties"].items() if "pattern" in str(field)} == {
-        "user_id", "email", "plan", "valid_from", "valid_until"
+        "user_id", "email", "plan", "valid_from", "valid_until", "reference", "metadata"
     }  # fmt: skip
     assert components["CurrencyEnum"]["enum"] == sorted(CURRENCIES)
     assert new["additionalProperties"] is False
@@ -286,6 +287,7 @@ def test_every_header_of_an_answer_is_described(shop: Api, description: dict[str
     recorded = [shop.post(Idempotency_Key="k") for _ in range(2)]
     path = recorded[0]["Location"]
     known = {"If-None-Match": "*"}
+    order = post(shop, subscriptions=[a_payload()])["Location"]
 
     def change(name: str, body: bytes = b"") -> Any:
         return shop.http.generic("POST", f"{path}/{name}", body, "application/json" if body else "")
@@ -302,6 +304,19 @@ def test_every_header_of_an_answer_is_described(shop: Api, description: dict[str
             shop.get(path),
             shop.http.get(path, headers=known),
             shop.get("/v1/subscriptions/nothing"),
+        ],
+        "record_order": [
+            *(post(shop, subscriptions=[a_payload()], Idempotency_Key="o") for _ in range(2)),
+            post(shop),
+        ],
+        "list_orders": [
+            post(shop, subscriptions=[a_payload()]) and shop.get("/v1/orders?limit=1"),
+            shop.http.get("/v1/orders?limit=1", headers=known),
+        ],
+        "show_order": [
+            shop.get(order),
+            shop.http.get(order, headers=known),
+            shop.get("/v1/orders/nothing"),
         ],
         "mark_past_due": [change("past-due")],
         "renew_subscription": [change("renew", b'{"valid_until": null}')],

@@ -21,7 +21,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 from shared_contracts.events import Position
 from subscriptions import code_requests, metrics
-from subscriptions.models import CODE_PURPOSE, ReconciliationRun, Subscription
+from subscriptions.completion import complete
+from subscriptions.models import CODE_PURPOSE, Order, ReconciliationRun, Subscription
 from subscriptions.reconciliation import checksums, runs
 
 from tests.conftest import Api
@@ -35,11 +36,14 @@ pytestmark = [
     ),
 ]
 
-PAID, RUN = 1, 2
+PAID, RUN, ORDER = 1, 2, 3
 RUNS = 2_000
 MIDDLE = ROWS // 2
 AGED = f"now() - ({ROWS} - n) * interval '40 days' / {ROWS}"
 
+
+SEATS, ORDERS = 500, ROWS // 1_000
+OF_SEAT = uuid_of(ORDER).replace("to_hex(n)", f"to_hex(n % {ORDERS} + 1)")
 
 A_PAGE = 2_000
 """Rows that one request to the API may read: a page, and what a plan passes over on the way."""
@@ -53,6 +57,19 @@ def make() -> None:
     code = AESGCM(key).encrypt(nonce, b"7K3M-Q9TX-2WBD-H5RN", CODE_PURPOSE.encode())
     sealed = (b"\x04test" + nonce + code).hex()
     fill(
+        "subscriptions_order",
+        {
+            "id": f"({uuid_of(ORDER)})::uuid",
+            "client": "'shop'",
+            "test": "false",
+            "reference": "CASE n % 2 WHEN 0 THEN 'PO-' || n END",
+            "seats": str(SEATS),
+            "created_at": AGED,
+            "completed_at": AGED,
+        },
+        rows=ORDERS,
+    )
+    fill(
         "subscriptions_subscription",
         {
             "id": f"({uuid_of(PAID)})::uuid",
@@ -62,6 +79,8 @@ def make() -> None:
             "plan": "CASE n % 20000 WHEN 1 THEN 'rare' ELSE 'gold' END",
             "amount": "4900",
             "currency": "'EUR'",
+            "order_id": f"CASE n % 2 WHEN 0 THEN ({OF_SEAT})::uuid END",
+            "reference": "CASE n % 2 WHEN 0 THEN 'seat-' || n END",
             "created_at": AGED,
             "updated_at": AGED,
             # The oldest wait, the newest are cancelled: who looks for others passes over many.
@@ -77,6 +96,16 @@ def make() -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE subscriptions_subscription ENABLE TRIGGER USER")
+    fill(
+        "subscriptions_metadataentry",
+        {
+            "subscription_id": f"({uuid_of(PAID)})::uuid",
+            "client": "'shop'",
+            "key": "CASE n % 2 WHEN 0 THEN 'course' ELSE 'seat' END",
+            "value": "CASE n % 2 WHEN 0 THEN 'math' ELSE 'seat ' || n END",
+            "created_at": AGED,
+        },
+    )
     fill(
         "subscriptions_reconciliationrun",
         {
@@ -149,7 +178,14 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "requests that are due": lambda: list(Subscription.objects.waiting_too_long()[:100]),
     "a request again": request_again,
     "keys to prune": IdempotencyKey.objects.prune,
+    "seats that are pending": lambda: complete_again(the_uuid(ORDER, 7)),
 }
+
+
+def complete_again(order: str) -> None:
+    with transaction.atomic():
+        Order.objects.filter(pk=order).update(completed_at=None)
+        complete([UUID(order)])
 
 
 def ago(days: float) -> str:
@@ -170,6 +206,16 @@ FILTERS: dict[str, dict[str, str]] = {
     "refunded": {"status": "refunded"},
     "past due": {"status": "past_due"},
     "expired": {"status": "expired"},
+    "a reference": {"reference": f"seat-{MIDDLE}"},
+    "a reference of none": {"reference": "seat-1"},
+    "an order": {"order": the_uuid(ORDER, 7)},
+    "an order, pending": {"order": the_uuid(ORDER, 7), "status": "pending"},
+    "an order changed since": {"order": the_uuid(ORDER, 7), "updated_since": ago(39)},
+    "an entry of many": {"metadata": "course:math"},
+    "an entry of few": {"metadata": "seat:seat 7"},
+    "an entry of none": {"metadata": "course:art"},
+    "an entry of many until": {"metadata": "course:math", "created_until": ago(20)},
+    "an entry of many since": {"metadata": "course:math", "created_since": ago(20)},
     "recorded since": {"created_since": ago(39)},
     "recorded until": {"created_until": ago(20)},
     "recorded between": {"created_since": ago(39), "created_until": ago(38)},
@@ -221,6 +267,10 @@ def test_no_question_reads_more_for_rows_that_are_done(shop: Api, other_shop: Ap
         "the next page": lambda: shop.get(shop.get("/v1/subscriptions").json()["next"]),
         "the few of another client": partial(other_shop.get, "/v1/subscriptions"),
         "one subscription": partial(shop.get, f"/v1/subscriptions/{subscription_id}"),
+        "an order of another client": partial(other_shop.get, f"/v1/orders/{the_uuid(ORDER, 7)}"),
+        "a page of orders": partial(shop.get, "/v1/orders?limit=10"),
+        "orders with a reference": partial(shop.get, "/v1/orders?reference=PO-7"),
+        "orders of a time": partial(shop.get, f"/v1/orders?limit=10&created_until={ago(20)}"),
     }
 
     assert large_reads({**QUESTIONS, **api}) == {}

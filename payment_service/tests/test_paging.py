@@ -109,8 +109,8 @@ def test_an_unknown_parameter_is_refused_by_name(shop: Api, query: str, name: st
             "field": name,
             "pointer": f"#/{quote(name)}",
             "code": "unknown",
-            "detail": "expected only limit, cursor, user_id, email, plan, status, "
-            "created_since, created_until, updated_since",
+            "detail": "expected only limit, cursor, user_id, email, plan, order, "
+            "reference, metadata, status, created_since, created_until, updated_since",
         }
     ]
 

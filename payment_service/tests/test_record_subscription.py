@@ -21,6 +21,9 @@ def test_a_post_is_answered_with_the_pending_subscription(shop: Api) -> None:
     assert response.json() == {
         **a_payload(),
         "id": ANY,
+        "order": None,
+        "reference": None,
+        "metadata": {},
         "status": "pending",
         "access_code": None,
         "access_code_failure": None,

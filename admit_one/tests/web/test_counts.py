@@ -80,6 +80,29 @@ def test_after_the_seconds_in_the_answer_there_is_one_more_and_not_before(clock,
     assert (early, counted.take("key", limit).ok) == (False, True)
 
 
+@pytest.mark.usefixtures("clock")
+def test_many_requests_are_counted_all_or_none():
+    counted = Counts()
+    many, too_many, rest = (counted.take("key", 10, requests) for requests in (6, 5, 4))
+
+    assert [each.ok for each in (many, too_many, rest)] == [True, False, True]
+    assert [each.remaining for each in (many, too_many, rest)] == [4, 4, 0]
+
+
+@pytest.mark.parametrize("second", [0, 30, 59])
+@pytest.mark.parametrize("requests", [2, 9, 10])
+def test_after_the_seconds_in_the_answer_there_are_so_many_and_not_before(clock, second, requests):
+    counted = Counts()
+    clock.now += second
+    taken(counted, 10)
+    wait = counted.take("key", 10, requests).seconds
+
+    clock.now += wait - 1.01
+    early = counted.take("key", 10, requests).ok
+    clock.now += 1.01
+    assert (early, counted.take("key", 10, requests).ok) == (False, True)
+
+
 def test_a_refused_request_does_not_prolong_the_wait(clock):
     counted = Counts()
     taken(counted, 10)

@@ -1,6 +1,11 @@
+from .listing import OF_ORDER_PENDING as OF_ORDER_PENDING
 from .listing import STATUSES as STATUSES
 from .listing import with_status as with_status
+from .metadata import MetadataEntry as MetadataEntry
+from .metadata import keep_entries as keep_entries
+from .order import Order as Order
 from .paid import NewSubscription as NewSubscription
+from .paid import OwnWords as OwnWords
 from .paid import Paid as Paid
 from .paid import TermsOf as TermsOf
 from .paid import paid_of as paid_of

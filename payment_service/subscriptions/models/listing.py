@@ -21,6 +21,11 @@ STORED = {
 ENDING = _OPEN & models.Q(valid_until__isnull=False)
 """Expired, or to expire."""
 
+OF_ORDER_PENDING = models.Q(
+    order__isnull=False, access_code__isnull=True, cancelled_at__isnull=True, failed_at__isnull=True
+)
+"""Seats of orders that keep their order open."""
+
 STATUSES = ("pending", "active", "past_due", "expired", "cancelled", "refunded")
 
 
@@ -40,6 +45,22 @@ LISTED = [
     models.Index(fields=["client", "user_id", *NEWEST_FIRST], name="subscription_of_user_id"),
     models.Index(fields=["client", "email", *NEWEST_FIRST], name="subscription_of_email"),
     models.Index(fields=["client", "plan", *NEWEST_FIRST], name="subscription_of_plan"),
+    models.Index(
+        fields=["client", "reference", *NEWEST_FIRST],
+        name="subscription_of_reference",
+        condition=models.Q(reference__isnull=False),
+    ),
+    models.Index(
+        fields=["order", *NEWEST_FIRST],
+        name="subscription_of_order",
+        condition=models.Q(order__isnull=False),
+    ),
+    models.Index(
+        fields=["order", *BY_CHANGE],
+        name="subscription_updated_of_order",
+        condition=models.Q(order__isnull=False),
+    ),
+    models.Index(fields=["order"], name="subscription_order_pending", condition=OF_ORDER_PENDING),
     models.Index(
         fields=["client", "-valid_until", "-id"], name="subscription_expired", condition=ENDING
     ),

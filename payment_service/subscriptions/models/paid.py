@@ -32,5 +32,12 @@ class TermsOf(TypedDict, total=False):
     uses: int | None
 
 
-class NewSubscription(Paid, TermsOf):
+class OwnWords(TypedDict, total=False):
+    """What the client calls it and notes with it, for itself alone: no event and no log has it."""
+
+    reference: str | None
+    metadata: dict[str, str] | None
+
+
+class NewSubscription(Paid, TermsOf, OwnWords):
     """What is reported of a subscription when it is paid."""

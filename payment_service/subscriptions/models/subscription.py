@@ -21,6 +21,7 @@ from shared_contracts.events import (
 from uuid_utils.compat import uuid7
 
 from .listing import LISTED
+from .order import Order
 from .paid import TermsOf, paid_of
 
 CODE_PURPOSE = "subscription-code"
@@ -119,6 +120,13 @@ class Subscription(models.Model):
     plan = models.CharField(max_length=64)
     amount = models.BigIntegerField(help_text="in minor units of the currency")
     currency = models.CharField(max_length=3, help_text="ISO 4217")
+    order = models.ForeignKey(
+        Order, null=True, on_delete=models.PROTECT, related_name="subscriptions", db_index=False
+    )
+    reference = models.CharField(  # noqa: DJ001 (none is not empty, and its index has no row)
+        max_length=128, null=True, help_text="the client's own name of it; null if it has none"
+    )
+    metadata = models.JSONField(null=True, help_text="the client's own notes; null without any")
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(
         db_default=WrittenNow(), editable=False, help_text="of the last change, kept by a trigger"
@@ -203,6 +211,14 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"subscription {self.id}"
+
+    @classmethod
+    def paid(cls, **columns: Any) -> tuple[Self, Envelope[Request]]:
+        """A new row, not saved yet, and its first request, to be published in its transaction."""
+        row = cls(**columns)
+        if row.has_terms:
+            row.terms_changed(row.created_at)
+        return row, row.next_request(row.created_at)
 
     @property
     def status(self) -> str:

@@ -19,6 +19,7 @@ from admit_one.web import ApiKey
 from django.utils import timezone
 from shared_contracts.events import AccessGrantReported, AccessGrantsDelayed
 
+from subscriptions.completion import complete
 from subscriptions.models import CODE_PURPOSE, Drift, ReconciliationRun, Subscription, paid_of
 
 from . import outcome
@@ -52,6 +53,7 @@ def accept_grants(messages: Sequence[Envelope[AccessGrantReported]]) -> None:
         drift.state, drift.note = _agree(ours.get(drift.subscription_id), report)
         drift.closed_at = timezone.now() if drift.state == State.REPAIRED else None
     Drift.objects.bulk_update(drifts, ["state", "note", "closed_at"])
+    complete(row.order_id for row in ours.values())
     for run in runs.values():
         outcome.conclude(run)
 

@@ -74,13 +74,19 @@ def insert_new(
 
 
 def update_from(
-    model: type[models.Model], rows: Sequence[Row], *, key: str, only_where_null: str = ""
+    model: type[models.Model],
+    rows: Sequence[Row],
+    *,
+    key: str,
+    only_where_null: str = "",
+    returning: Sequence[str] = (),
 ) -> list[Any]:
     """Set the other fields of each row found by `key`.
 
     With `only_where_null`, the name of a field, only where that field is null: the first writer
     wins and a repeated write changes nothing.
-    Returns the keys of the rows that were changed, in no particular order.
+    Returns the keys of the rows that were changed, in no particular order; with `returning`, the
+    names of fields, a tuple of each key and these.
     """
     if not rows:
         return []
@@ -89,6 +95,8 @@ def update_from(
     connection = connections[router.db_for_write(model)]
     table, quote = _table(connection, model), connection.ops.quote_name
     found_by = f"{table}.{quote(str(fields[0].column))}"
+    returned = [fields[0], *_fields(model, returning)]
+    given_back = ", ".join(f"{table}.{quote(str(field.column))}" for field in returned)
     guard = ""
     if only_where_null:
         guarded = _names(connection, _fields(model, [only_where_null]))
@@ -101,11 +109,11 @@ def update_from(
         for given, values in _given(connection, fields, names, rows):
             cursor.execute(
                 f"UPDATE {table} SET {sets} FROM {given} "  # noqa: S608 (model's names)
-                f"WHERE {found_by} = given.column1 {guard}RETURNING {found_by}",
+                f"WHERE {found_by} = given.column1 {guard}RETURNING {given_back}",
                 values,
             )
-            changed.extend(_as_python(row, fields[:1])[0] for row in cursor.fetchall())
-    return changed
+            changed.extend(_as_python(row, returned) for row in cursor.fetchall())
+    return changed if returning else [key for (key,) in changed]
 
 
 def _given(

@@ -85,26 +85,29 @@ class Counts:
         self._counts: dict[str, _Count] = {}
         self._ahead = time.time() - time.monotonic()
 
-    def take(self, subject: str, limit: int) -> Allowance:
-        """Count one request, if it is within `limit` a minute."""
+    def take(self, subject: str, limit: int, requests: int = 1) -> Allowance:
+        """Count `requests` requests, `limit` at most, if all are within `limit` a minute."""
         minute, elapsed = self._now()
         with self._lock:
             count = self._counts.get(subject)
             if count is None:
                 if len(self._counts) >= self._most:
-                    return Allowance(True, limit, limit - 1, math.ceil(WINDOW - elapsed))
+                    return Allowance(True, limit, limit - requests, math.ceil(WINDOW - elapsed))
                 count = self._counts[subject] = _Count(minute)
             count.turn(minute)
             elapsed = elapsed if minute == count.minute else 0.0
             left = limit - count.count - count.previous * (1 - elapsed / WINDOW)
-            ok = left >= 1
+            ok = left >= requests
             if ok:
-                count.count += 1
-                count.new += 1
-                left -= 1
-            if left >= 1:
+                count.count += requests
+                count.new += requests
+                left -= requests
+            if ok and left >= 1:
                 return Allowance(ok, limit, int(left), math.ceil(WINDOW - elapsed))
-            return Allowance(ok, limit, 0, _until_one_is_free(count, limit, elapsed))
+            wanted = 1 if ok else requests
+            return Allowance(
+                ok, limit, max(0, int(left)), _until_free(wanted, count, limit, elapsed)
+            )
 
     def drain(self) -> list[Tally]:
         """What only this process knows; from now on it counts as known to the store.
@@ -151,12 +154,12 @@ class Counts:
         return int(minute), elapsed
 
 
-def _until_one_is_free(count: _Count, limit: int, elapsed: float) -> int:
-    """Whole seconds until the next request is within the limit, if there are no others."""
-    free = limit - 1 - count.count
+def _until_free(requests: int, count: _Count, limit: int, elapsed: float) -> int:
+    """Whole seconds until so many are within the limit, if there are no others."""
+    free = limit - requests - count.count
     if free >= 0:
-        # The minute before loses weight until then; there was something in it, or one were free.
+        # The minute before loses weight until then; there was something in it, or they were free.
         at = WINDOW * (1 - free / count.previous)
     else:
-        at = WINDOW + WINDOW * (1 - (limit - 1) / count.count)
+        at = WINDOW + WINDOW * (1 - (limit - requests) / count.count)
     return max(1, math.ceil(at - elapsed))

@@ -58,8 +58,22 @@ class TooManyRequests(APIException):
 def count_request(request: Request, key: ApiKey) -> None:
     """Count a request with this key. Raises `TooManyRequests`."""
     sharing.sharer.soon()
+    _count(request, key, 1)
+
+
+def count_more(request: Request, key: ApiKey, requests: int) -> None:
+    """Count a request, which was counted as one, as so many more: it does the work of so many.
+
+    It counts at most as all of a minute, so that it can succeed. Raises `TooManyRequests`.
+    """
+    most = getattr(settings, "API_RATE_PER_KEY", RATE_PER_KEY) - 1
+    if min(requests, most) > 0:
+        _count(request, key, min(requests, most))
+
+
+def _count(request: Request, key: ApiKey, requests: int) -> None:
     limit = getattr(settings, "API_RATE_PER_KEY", RATE_PER_KEY)
-    allowance = sharing.keys.take(key.prefix, limit)
+    allowance = sharing.keys.take(key.prefix, limit, requests)
     _show(request, "key", allowance)
     if not allowance.ok:
         metrics.REFUSED.labels("key_over_limit").inc()

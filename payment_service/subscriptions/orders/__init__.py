@@ -1,0 +1,1 @@
+"""Orders: many subscriptions recorded by one request, all or none. `completion` completes them."""
