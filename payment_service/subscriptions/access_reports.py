@@ -48,8 +48,8 @@ def attach_replaced_codes(
             "code_issued_at": believed(event.issued_at),
         }
 
-    rows = _keep(messages, "generation", "code_generation", columns)
-    yield from _unknown(messages, rows)
+    rows = keep(messages, "generation", "code_generation", columns)
+    yield from unknown(messages, rows)
     for message in messages:
         row = rows.get(message.data.subscription_id)
         if row is not None and _contradicts(row, message.data):
@@ -64,7 +64,7 @@ def _contradicts(before: Subscription, event: AccessCodeReplaced) -> bool:
 
 def confirm_terms(messages: Sequence[Envelope[AccessTermsApplied]]) -> Iterator[Rejected]:
     """Record which version of its terms each code works by. Rejects unknown subscriptions."""
-    return _unknown(messages, _keep(messages, "version", "terms_applied"))
+    return unknown(messages, keep(messages, "version", "terms_applied"))
 
 
 def note_redemptions(messages: Sequence[Envelope[AccessCodeRedeemed]]) -> Iterator[Rejected]:
@@ -73,7 +73,7 @@ def note_redemptions(messages: Sequence[Envelope[AccessCodeRedeemed]]) -> Iterat
     def columns(event: AccessCodeRedeemed) -> Columns:
         return {"redeemed_at": believed(event.redeemed_at)}
 
-    return _unknown(messages, _keep(messages, "uses", "uses_made", columns))
+    return unknown(messages, keep(messages, "uses", "uses_made", columns))
 
 
 def note_suspensions(
@@ -84,12 +84,12 @@ def note_suspensions(
     def columns(event: AccessSuspensionChanged) -> Columns:
         return {"suspended_by_operator": event.suspended}
 
-    return _unknown(messages, _keep(messages, "version", "suspension_version", columns))
+    return unknown(messages, keep(messages, "version", "suspension_version", columns))
 
 
 def note_mails(messages: Sequence[Envelope[AccessCodeEmailed]]) -> Iterator[Rejected]:
     """Record when the latest mail with each code was accepted. Rejects unknown subscriptions."""
-    return _unknown(messages, _keep(messages, "emailed_at", "emailed_at"))
+    return unknown(messages, keep(messages, "emailed_at", "emailed_at"))
 
 
 def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> None:
@@ -101,10 +101,10 @@ def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> None:
     def columns(event: AccessCodeFailed) -> Columns:
         return {"failure": mask(event.reason)[:300]}
 
-    _keep(messages, "failed_at", "failed_at", columns)
+    keep(messages, "failed_at", "failed_at", columns)
 
 
-def _keep(
+def keep(
     messages: Sequence[Envelope[Reported]],
     number: str,
     column: str,
@@ -138,7 +138,7 @@ def _number(event: Any, name: str) -> Any:
     return believed(value) if isinstance(value, datetime) else value
 
 
-def _unknown(messages: Sequence[Envelope[Any]], known: Collection[UUID]) -> Iterator[Rejected]:
+def unknown(messages: Sequence[Envelope[Any]], known: Collection[UUID]) -> Iterator[Rejected]:
     for message in messages:
         if message.data.subscription_id not in known:
             yield Rejected(message, f"there is no subscription {message.subject}")

@@ -40,6 +40,12 @@ def _steps(row: Subscription) -> Iterator[Step]:
         yield Step(row.failed_at, f"no code, the student service reports: {mask(row.failure)}")
     if row.emailed_at is not None:
         yield Step(row.emailed_at, "mail accepted by the mail server, the student service reports")
+    if row.resend_requested_at is not None:
+        where = ", to a corrected address" if row.email_corrected else ""
+        yield Step(row.resend_requested_at, f"asked to mail the code again{where}")
+    if row.resend_answered_at is not None and row.resend_is_answered:
+        done = f"refused: {mask(row.resend_refused)}" if row.resend_refused else "mail written"
+        yield Step(row.resend_answered_at, f"mailing again, the student service reports: {done}")
     if row.redeemed_at is not None:
         uses = "once" if row.uses_made == 1 else f"{row.uses_made} times"
         yield Step(row.redeemed_at, f"code redeemed, {uses} so far, the student service reports")
@@ -71,6 +77,11 @@ def _waits(row: Subscription) -> Iterator[Wait]:
         yield Wait(
             f"{missing}; requested {times}, and the last request was published",
             f"It is requested again at {clock(row.next_request_at)}, until the reply arrives.",
+        )
+    if row.resend_next_at is not None and not _unsent(row):
+        yield Wait(
+            "no answer yet to the request to mail the code again",
+            f"It is requested again at {clock(row.resend_next_at)}, until the answer arrives.",
         )
 
 

@@ -35,6 +35,9 @@ OPERATOR = Suspension.Maker.OPERATOR
 AREA = "access_codes"
 """Of the acts that are on record."""
 
+PAYMENT = "payment_service"
+"""Who has done what the payment side asked for, on record."""
+
 RESENT_A_DAY = 3
 """How often a code is mailed again within `DAY`, by the database's clock."""
 
@@ -143,11 +146,27 @@ def resend(
     row = _locked(subscription_id, generation, "mailed again")
     if Revocation.objects.filter(pk=row.pk).exists():
         raise NotPossible(f"code {row.access_id} is revoked, so it cannot be mailed again")
+    _mail_again(row, email, by, reason)
+    return row
+
+
+def resend_for_payment(row: AccessCode, email: str | None) -> str:
+    """Mail the code of this row, which is locked, as the payment side asks for it.
+
+    Such mails share the limit of `resend`. Returns why it was refused; empty if it was not.
+    """
+    try:
+        _mail_again(row, email, PAYMENT, "requested through the payment side")
+    except NotPossible as error:
+        return str(error)
+    return ""
+
+
+def _mail_again(row: AccessCode, email: str | None, by: str | None, reason: str) -> None:
     _refuse_too_many(row)
     if not again.write(row, email):
         raise NotPossible(f"code {row.access_id} has no readable address, so give one")
     _record(row, "resend", by, reason, corrected=email is not None)
-    return row
 
 
 def _refuse_too_many(row: AccessCode) -> None:

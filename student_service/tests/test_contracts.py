@@ -26,6 +26,8 @@ from shared_contracts.events import (
     AccessCodeFailed,
     AccessCodeRedeemed,
     AccessCodeReplaced,
+    AccessCodeResendAnswered,
+    AccessCodeResendRequested,
     AccessCodeRestored,
     AccessCodeRevoked,
     AccessCodeUndeliverable,
@@ -225,3 +227,11 @@ def test_a_dead_request_of_a_subscription_with_a_code_is_not_reported() -> None:
         services.report_failure(Envelope.from_json(golden(UserSubscribed)), "for another user")
 
     assert len(published()) == before
+
+
+def test_it_answers_access_code_resend_requested_like_the_golden_answer() -> None:
+    deliver(golden(UserSubscribed))
+    deliver(golden(AccessCodeResendRequested))
+
+    promised = json.loads(golden(AccessCodeResendAnswered))["data"]
+    assert wire_like(AccessCodeResendAnswered)["version"] == promised["version"]

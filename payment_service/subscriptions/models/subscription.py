@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar, Self, TypeAlias
 from uuid import UUID
 
@@ -20,27 +20,15 @@ from shared_contracts.events import (
 )
 from uuid_utils.compat import uuid7
 
+from .delays import request_delay
 from .listing import LISTED
 from .paid import TermsOf, paid_of
+from .resend import Resendable
 
 CODE_PURPOSE = "subscription-code"
 
 Request: TypeAlias = UserSubscribed | AccessTermsChanged | SubscriptionCancelled
 """What a subscription requests from the student side, until it is answered."""
-
-REQUEST_AGAIN_AFTER = (
-    timedelta(minutes=15),
-    timedelta(hours=1),
-    timedelta(hours=6),
-    timedelta(days=1),
-)
-"""How long to wait for the answer to each request before the next; the last one repeats."""
-
-
-def request_delay(requests: int) -> timedelta:
-    """How long to wait for the answer to request number `requests`, counted from 1."""
-    return REQUEST_AGAIN_AFTER[min(requests, len(REQUEST_AGAIN_AFTER)) - 1]
-
 
 UNANSWERED = (
     models.Q(access_code__isnull=True, cancelled_at__isnull=True)
@@ -74,6 +62,10 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         due = self.filter(UNANSWERED, next_request_at__lte=timezone.now())
         return due.order_by("next_request_at")
 
+    def resend_too_long(self) -> Self:
+        """Those whose request to mail the code again is due again, longest waiting first."""
+        return self.filter(resend_next_at__lte=timezone.now()).order_by("resend_next_at")
+
     def overdue(self, since: datetime) -> Self:
         """Those that are past due since then or longer, and not suspended yet."""
         return self.filter(OVERDUE, past_due_at__lte=since).order_by("past_due_at")
@@ -102,7 +94,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return paid
 
 
-class Subscription(models.Model):
+class Subscription(Resendable):
     """One paid subscription of a user, who may have several.
 
     It requests its code until the code arrives; once cancelled, it requests the revocation until
@@ -199,6 +191,11 @@ class Subscription(models.Model):
                 fields=["next_request_at"], name="subscription_waits", condition=UNANSWERED
             ),
             models.Index(fields=["past_due_at"], name="subscription_overdue", condition=OVERDUE),
+            models.Index(
+                fields=["resend_next_at"],
+                name="subscription_resend",
+                condition=models.Q(resend_next_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -238,6 +235,7 @@ class Subscription(models.Model):
 
     def cancel(self, now: datetime) -> None:
         self.cancelled_at, self.requests = now, 0
+        self.resend_next_at = None  # what is revoked is not mailed
 
     def terms_changed(self, now: datetime) -> None:
         """To be called with each change of the terms, before `next_request`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from unicodedata import normalize
+from uuid import UUID
 
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -15,7 +16,6 @@ from shared_contracts.events import (
     AccessCodeEmailed,
     AccessCodeRestored,
     AccessCodeUndeliverable,
-    UserSubscribed,
 )
 
 from access_codes.models import MailIntent
@@ -30,9 +30,9 @@ LINK = re.compile(r"[:/\\@]|[.\u3002][^\W\d_]{2}")
 """URLs, addresses, paths, and host names such as `evil.example`, but not `2.0`."""
 
 
-def write(events: Iterable[UserSubscribed]) -> None:
-    """Write the mail of each new code, in the transaction that issues the code."""
-    writing.write((event.subscription_id, event.email) for event in events)
+def write(addressed: Iterable[tuple[UUID, str]]) -> None:
+    """Write the mail of each new code to its address, in the transaction that issues the code."""
+    writing.write(addressed)
     writing.wake_worker()
 
 

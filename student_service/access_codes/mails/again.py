@@ -1,10 +1,13 @@
-"""Writes another mail with a code that was mailed before, or with the one that replaced it."""
+"""Writes another mail with a code that was mailed before, or with the one that replaced it.
+
+It goes where the latest mail went, unless the payment side has corrected that address since.
+"""
 
 from __future__ import annotations
 
 from admit_one.sealing import cipher
 
-from access_codes.models import AccessCode, MailIntent
+from access_codes.models import AccessCode, MailIntent, Resend
 
 from . import finishing, writing
 from .mailboxes import mailbox_hash
@@ -31,8 +34,12 @@ def write(code: AccessCode, email: str | None = None) -> bool:
 def _latest_address(code: AccessCode) -> str | None:
     # By the database's clock: ids are made by the clocks of several machines.
     latest = code.mails.order_by("-created_at", "-id").first()
+    corrected = Resend.objects.filter(pk=code.pk, corrected_at__isnull=False)
+    if latest is not None:
+        corrected = corrected.filter(corrected_at__gt=latest.created_at)
+    source = corrected.first() or latest
     try:
-        return None if latest is None else latest.address
+        return None if source is None else source.address
     except cipher.Unsealable:
         return None
 

@@ -125,6 +125,11 @@ class AccessCode(models.Model):
         """Takes one query, unless `terms` was selected."""
         return hasattr(self, "terms")
 
+    @property
+    def has_resend(self) -> bool:
+        """Takes one query, unless `resend` was selected."""
+        return hasattr(self, "resend")
+
 
 class ReplacedCode(models.Model):
     """A code that another one has replaced. Only its hashes are kept, so that it is recognised."""

@@ -1,0 +1,79 @@
+"""A client may ask that a code be mailed again, to a corrected address."""
+
+from admit_one.database.changes import AddIndex, KeepTimeOfChange
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    atomic = False  # writers go on meanwhile
+    dependencies = [("subscriptions", "0008_an_index_for_each_filter")]
+    operations = [
+        migrations.AddField(
+            "subscription",
+            "email_corrected",
+            models.BooleanField(
+                default=False,
+                db_default=False,
+                help_text="whether a client has corrected the address",
+            ),
+        ),
+        migrations.AddField(
+            "subscription",
+            "resend_version",
+            models.PositiveBigIntegerField(
+                default=0,
+                db_default=0,
+                help_text="raised with each request to mail the code again",
+            ),
+        ),
+        migrations.AddField(
+            "subscription", "resend_requested_at", models.DateTimeField(null=True)
+        ),
+        migrations.AddField(
+            "subscription",
+            "resend_answered",
+            models.PositiveBigIntegerField(
+                default=0, db_default=0, help_text="the version that the student side has answered"
+            ),
+        ),
+        migrations.AddField("subscription", "resend_answered_at", models.DateTimeField(null=True)),
+        migrations.AddField(
+            "subscription",
+            "resend_refused",
+            models.CharField(
+                max_length=300, default="", db_default="", blank=True, help_text="why, if it was"
+            ),
+        ),
+        migrations.AddField(
+            "subscription",
+            "resend_request_id",
+            models.CharField(
+                max_length=36,
+                default="",
+                db_default="",
+                blank=True,
+                help_text="event id of the last one",
+            ),
+        ),
+        migrations.AddField(
+            "subscription",
+            "resend_requests",
+            models.PositiveIntegerField(
+                default=0, db_default=0, help_text="events for the latest request"
+            ),
+        ),
+        migrations.AddField(
+            "subscription",
+            "resend_next_at",
+            models.DateTimeField(null=True, help_text="when it is repeated"),
+        ),
+        AddIndex(
+            "subscription",
+            models.Index(
+                fields=["resend_next_at"],
+                name="subscription_resend",
+                condition=models.Q(resend_next_at__isnull=False),
+            ),
+        ),
+        KeepTimeOfChange("subscription", "updated_at"),  # SQLite has made the table again
+    ]
