@@ -243,6 +243,11 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     valid_until = serializers.DateTimeField(
         allow_null=True, help_text="when the code stops to work; null: never"
     )
+    expiring_soon_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="when the user was warned by mail that the code expires soon; null unless that was "
+        "about this `valid_until`",
+    )
     uses = WholeNumber(allow_null=True, help_text="how often it can be redeemed; null: any number")
     uses_made = WholeNumber(help_text="how often it was redeemed")
     redeemed_at = serializers.DateTimeField(allow_null=True, help_text="the latest redemption")
@@ -319,6 +324,9 @@ def _shown(subscription: Subscription, whole_code: bool) -> dict[str, Any]:
         "reason": subscription.reason or None,
         "valid_from": _as_text(subscription.valid_from),
         "valid_until": _as_text(subscription.valid_until),
+        "expiring_soon_at": _as_text(
+            subscription.expiring_soon_at if subscription.is_expiring_soon else None
+        ),
         "uses": subscription.uses,
         "uses_made": subscription.uses_made,
         "redeemed_at": _as_text(subscription.redeemed_at),

@@ -15,6 +15,7 @@ HANDLERS = {
     events.AccessTermsApplied: access_reports.confirm_terms,
     events.AccessSuspensionChanged: access_reports.note_suspensions,
     events.AccessCodeEmailed: access_reports.note_mails,
+    events.AccessCodeExpiringSoon: access_reports.note_expiries,
     events.AccessCodeFailed: access_reports.note_failures,
     events.AccessCodeResendAnswered: resends.note_answers,
     events.AccessCodeRevoked: services.confirm_revocations,

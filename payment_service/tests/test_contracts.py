@@ -236,6 +236,10 @@ def test_a_renewal_has_the_form_of_the_golden_access_terms_changed() -> None:
         ("access_code_emailed", {"emailed_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}),
         ("access_code_failed", {"failed_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}),
         ("access_suspension_changed", {"suspension_version": 1, "suspended_by_operator": True}),
+        (
+            "access_code_expiring_soon",
+            {"expiring_until": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)},
+        ),
         ("access_code_resend_answered", {"resend_answered": 1, "resend_refused": ""}),
     ],
 )

@@ -25,7 +25,7 @@ from shared_contracts.events import (
 
 from . import codes
 from .mails import again
-from .models import AccessCode, Revocation, Suspension
+from .models import AccessCode, MailIntent, Revocation, Suspension, Terms
 
 logger = EventLogger(__name__)
 
@@ -84,6 +84,7 @@ def reinstate(subscription_id: UUID, generation: int, *, by: str | None, reason:
     lifted, _ = Suspension.objects.filter(subscription_id=row.pk, maker=OPERATOR).delete()
     if lifted:
         _report_suspension(row, suspended=False)
+        Terms.objects.filter(pk=row.pk).update(expiry_noted=False)
         _record(row, "reinstate", by, reason)
     return row
 
@@ -115,7 +116,7 @@ def replace(subscription_id: UUID, generation: int, *, by: str | None, reason: s
         raise NotPossible(f"the code of {row.pk} is revoked, so it cannot be replaced")
     now, code = timezone.now(), codes.make()
     codes.replace(row, code, row.generation + 1, now)
-    again.write(row)
+    again.write(row, kind=MailIntent.Kind.CODE)
     publish(
         Envelope.of(
             AccessCodeReplaced(

@@ -58,5 +58,10 @@ TIMELINE = timeline.of
 METRICS = (metrics.open_mails, metrics.waiting_grants)
 """Gauges computed from our rows."""
 
-SCHEDULE = {tasks.send_pending_mails: 10, tasks.report_grants: 10, tasks.forget_runs: 3_600}
+SCHEDULE = {
+    tasks.send_pending_mails: 10,
+    tasks.report_grants: 10,
+    tasks.remind_expiring: 60,
+    tasks.forget_runs: 3_600,
+}
 """Seconds between runs of each task."""

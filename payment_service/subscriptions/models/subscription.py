@@ -159,6 +159,10 @@ class Subscription(Resendable):
     emailed_at = models.DateTimeField(
         null=True, help_text="when the mail server last accepted a mail with the code"
     )
+    expiring_until = models.DateTimeField(
+        null=True, help_text="the latest valid_until of which the user was warned"
+    )
+    expiring_soon_at = models.DateTimeField(null=True, help_text="when the user was warned")
     failed_at = models.DateTimeField(
         null=True, help_text="when the student side could not issue the code"
     )
@@ -213,6 +217,11 @@ class Subscription(Resendable):
         if self.access_code is None:
             return "pending"
         return "active" if self.past_due_at is None else "past_due"
+
+    @property
+    def is_expiring_soon(self) -> bool:
+        """Whether the user was warned that it expires, and it was not renewed since."""
+        return self.expiring_until is not None and self.expiring_until == self.valid_until
 
     @property
     def code(self) -> str | None:

@@ -277,6 +277,20 @@ class AccessCodeUndeliverable(Event):
     failed_at: Moment
 
 
+class AccessCodeExpiringSoon(Event):
+    """A code that lets in expires soon, and its user is warned by mail, once for each end."""
+
+    type = "access_code_expiring_soon"
+    producer = "student_service"
+    signed = False
+    about = "subscription_id"
+
+    subscription_id: Uuid
+    valid_until: Moment
+    """As in the latest terms here; whoever knows later ones ignores this."""
+    noted_at: Moment
+
+
 class AccessCodeResendRequested(Event):
     """Requests that the code that works be mailed again, once it exists.
 

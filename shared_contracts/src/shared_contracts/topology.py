@@ -22,6 +22,7 @@ PAYMENT = Service(
         events.AccessCodeUndeliverable,
         events.AccessCodeFailed,
         events.AccessCodeResendAnswered,
+        events.AccessCodeExpiringSoon,
         events.AccessChecksum,
         events.AccessDigest,
         events.AccessGrantReported,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from admit_one.sealing import cipher
 
-from access_codes.models import AccessCode, MailIntent, Resend
+from access_codes.models import AccessCode, MailIntent, Resend, Terms
 
 from . import finishing, writing
 from .mailboxes import mailbox_hash
@@ -15,23 +15,26 @@ from .mailboxes import mailbox_hash
 State = MailIntent.State
 
 
-def write(code: AccessCode, email: str | None = None) -> bool:
+def write(
+    code: AccessCode, email: str | None = None, *, kind: MailIntent.Kind = MailIntent.Kind.RESEND
+) -> bool:
     """Write a mail with the code of this row, to `email` or else to where the latest one went.
 
     With `email`, mails that wait for another mailbox are withdrawn: it was the wrong one.
     Returns false, and writes none, if there is no address that can be read.
     """
-    address = _latest_address(code) if email is None else email
+    address = latest_address(code) if email is None else email
     if address is None:
         return False
     if email is not None:
         _withdraw_all_but_to(email, code)
-    writing.write([(code.pk, address)])
+    writing.write([(code.pk, address)], kind=kind)
     writing.wake_worker()
     return True
 
 
-def _latest_address(code: AccessCode) -> str | None:
+def latest_address(code: AccessCode) -> str | None:
+    """Where a further mail goes; none if there is no address that can be read."""
     # By the database's clock: ids are made by the clocks of several machines.
     latest = code.mails.order_by("-created_at", "-id").first()
     corrected = Resend.objects.filter(pk=code.pk, corrected_at__isnull=False)
@@ -49,3 +52,4 @@ def _withdraw_all_but_to(email: str, code: AccessCode) -> None:
     others = waiting.exclude(recipient_hash=mailbox_hash(email)).order_by("id")
     for intent in others.select_for_update():
         finishing.withdraw(intent, "its address was corrected")
+    Terms.objects.filter(pk=code.pk).update(expiry_noted=False)  # if one was about its end

@@ -83,25 +83,27 @@ def over_cap(intent: MailIntent) -> None:
 def give_up(
     intent: MailIntent, finish_as: Callable[[str], bool], reason: str, *, reported: str = ""
 ) -> bool:
-    """Finish a mail with `finish_as(reason)`, and report that it will not arrive.
+    """Finish a mail with `finish_as(reason)`, and report that no code will arrive with it.
 
     What is `reported` is for the client of the payment side; by default it is the reason.
     Returns false, and reports nothing, if `finish_as` did. Runs in a transaction.
     """
     if not finish_as(reason):
         return False
-    publish(Envelope.of(access_code_mail.undeliverable(intent, reported or reason)))
+    if intent.has_code:
+        publish(Envelope.of(access_code_mail.undeliverable(intent, reported or reason)))
     return True
 
 
 def finish_as_sent(intent: MailIntent, note: str = "") -> bool:
-    """Finish a mail that the mail server has accepted, and report that.
+    """Finish a mail that the mail server has accepted, and report that, if it has the code.
 
     Returns false, and reports nothing, if another worker has taken it over. Runs in a transaction.
     """
     if not intent.sent(note):
         return False
-    publish(Envelope.of(access_code_mail.emailed(intent)))
+    if intent.has_code:
+        publish(Envelope.of(access_code_mail.emailed(intent)))
     return True
 
 

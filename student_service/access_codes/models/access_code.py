@@ -59,6 +59,7 @@ class AccessCode(models.Model):
     """
 
     subscription_id = models.UUIDField(primary_key=True)
+    test = models.BooleanField(default=False, db_default=False, help_text="paid with a test key")
     user_id = models.CharField(max_length=64)
     plan = models.CharField(max_length=64)
     lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="keyed hash of the code")

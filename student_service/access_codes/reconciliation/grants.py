@@ -119,7 +119,10 @@ def grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
         access_code=code,
         issued_at=row.issued_at,
         cancelled_at=row.revocation.cancelled_at if row.is_revoked else None,
-        emailed_at=max((mail.sent_at for mail in row.mails.all() if mail.sent_at), default=None),
+        emailed_at=max(
+            (mail.sent_at for mail in row.mails.all() if mail.sent_at and mail.has_code),
+            default=None,
+        ),
         **access_state.of(row),
         **{name: getattr(row, name) for name in PAID},
     )

@@ -1,11 +1,10 @@
-"""A client may ask that a code be mailed again, to a corrected address."""
+"""Codes are mailed again at a client's request, and users are warned that they expire soon."""
 
-from admit_one.database.changes import AddIndex, KeepTimeOfChange
+from admit_one.database.changes import KeepTimeOfChange
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    atomic = False  # writers go on meanwhile
     dependencies = [("subscriptions", "0008_an_index_for_each_filter")]
     operations = [
         migrations.AddField(
@@ -67,13 +66,18 @@ class Migration(migrations.Migration):
             "resend_next_at",
             models.DateTimeField(null=True, help_text="when it is repeated"),
         ),
-        AddIndex(
+        migrations.AddField(
             "subscription",
-            models.Index(
-                fields=["resend_next_at"],
-                name="subscription_resend",
-                condition=models.Q(resend_next_at__isnull=False),
+            "expiring_until",
+            models.DateTimeField(
+                help_text="the latest valid_until of which the user was warned",
+                null=True,
             ),
+        ),
+        migrations.AddField(
+            "subscription",
+            "expiring_soon_at",
+            models.DateTimeField(help_text="when the user was warned", null=True),
         ),
         KeepTimeOfChange("subscription", "updated_at"),  # SQLite has made the table again
     ]
