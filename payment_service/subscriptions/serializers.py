@@ -245,8 +245,8 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     )
     expiring_soon_at = serializers.DateTimeField(
         allow_null=True,
-        help_text="when the user was warned by mail that the code expires soon; null unless that was "
-        "about this `valid_until`",
+        help_text="when the user was warned by mail that the code expires soon; null unless that "
+        "was about this `valid_until`",
     )
     uses = WholeNumber(allow_null=True, help_text="how often it can be redeemed; null: any number")
     uses_made = WholeNumber(help_text="how often it was redeemed")

@@ -90,7 +90,7 @@ def test_what_is_published_has_the_form_of_the_golden_event() -> None:
 
 def test_api_and_events_agree_on_what_was_paid() -> None:
     paid, terms = set(Paid.__annotations__), set(TermsOf.__annotations__)
-    ours = {"subscription_id", "occurred_at", "version", "suspended"}
+    ours = {"subscription_id", "occurred_at", "test", "version", "suspended"}
 
     assert set(NewSubscription().fields) == paid | terms
     assert UserSubscribed.model_fields.keys() == paid | terms | ours

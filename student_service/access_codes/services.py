@@ -147,7 +147,7 @@ def _issue(requests: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
     new = codes.keep((requests[subscription], code, now) for subscription, code in drafts.items())
     if new:
         corrected = resending.corrected_before(new)
-        access_code_mail.write((pk, corrected.get(pk, requests[pk].email)) for pk in sorted(new))
+        access_code_mail.write((requests[pk] for pk in sorted(new)), corrected)
     known = AccessCode.objects.in_bulk(requests.keys() - new) if len(new) < len(requests) else {}
     return {
         subscription: Issued(code, requests[subscription].user_id, now)

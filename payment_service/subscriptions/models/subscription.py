@@ -269,6 +269,7 @@ class Subscription(Resendable):
             subscription_id=self.id,
             occurred_at=self.created_at,
             **paid_of(self),
+            test=self.test,
             **(self.terms() if self.terms_version else {}),
         )
 

@@ -96,6 +96,8 @@ class Paid(Event):
     amount: Amount
     currency: Currency
     occurred_at: Moment
+    test: bool = Field(default=False, strict=True, exclude_if=_is_absent, examples=[False])
+    """Whether it was paid with a test key: then its mails go to listed addresses only."""
 
 
 class AccessState(Terms):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from django.template.loader import render_to_string
@@ -11,20 +11,30 @@ from shared_contracts.events import (
     AccessCodeEmailed,
     AccessCodeRestored,
     AccessCodeUndeliverable,
+    UserSubscribed,
 )
 
 from access_codes.models import MailIntent
 
 from . import writing
 from .composing import Letter, name_of
+from .writing import Addressed
 
 SUBJECT = "Your access code"
 """Fixed, so that the address is the only user input in the headers."""
 
 
-def write(addressed: Iterable[tuple[UUID, str]]) -> None:
-    """Write the mail of each new code to its address, in the transaction that issues the code."""
-    writing.write(addressed)
+def write(events: Iterable[UserSubscribed], corrected: Mapping[UUID, str]) -> None:
+    """Write the mail of each new code, in the transaction that issues the code.
+
+    It goes to the address in `corrected`, if its subscription has one there.
+    """
+    writing.write(
+        Addressed(
+            event.subscription_id, corrected.get(event.subscription_id, event.email), event.test
+        )
+        for event in events
+    )
     writing.wake_worker()
 
 
@@ -34,7 +44,7 @@ def write_restored(events: Iterable[AccessCodeRestored], why: str) -> None:
     It is not sent unless an operator decides so (`manage.py mails`).
     """
     writing.write(
-        ((event.subscription_id, event.email) for event in events),
+        (Addressed(event.subscription_id, event.email, event.test) for event in events),
         state=MailIntent.State.UNKNOWN,
         doubts=1,
         next_attempt_at=None,

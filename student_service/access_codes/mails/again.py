@@ -28,7 +28,7 @@ def write(
         return False
     if email is not None:
         _withdraw_all_but_to(email, code)
-    writing.write([(code.pk, address)], kind=kind)
+    writing.write([writing.Addressed(code.pk, address, code.test)], kind=kind)
     writing.wake_worker()
     return True
 

@@ -32,7 +32,8 @@ def write(rows: Sequence[Checked]) -> None:
     for row in rows:
         if address := again.latest_address(row):
             until = row.terms.valid_until
-            writing.write([(row.pk, address)], kind=Kind.EXPIRING_SOON, valid_until=until)
+            mail = writing.Addressed(row.pk, address, row.test)
+            writing.write([mail], kind=Kind.EXPIRING_SOON, valid_until=until)
     writing.wake_worker()
 
 

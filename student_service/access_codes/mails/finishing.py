@@ -67,6 +67,12 @@ def withdraw(intent: MailIntent, reason: str) -> None:
     _count(intent)
 
 
+def withhold(intent: MailIntent, reason: str) -> None:
+    """Finish a mail of a test that must not be sent, without a report to the payment side."""
+    intent.withhold(reason)
+    _count(intent)
+
+
 def over_cap(intent: MailIntent) -> None:
     """Let a mail wait whose mailbox has reached the daily cap: a day each time, at most a week."""
     reason = f"{settings.MAIL_DAILY_CAP} mails to this mailbox in 24 hours"

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from access_codes.models import MailIntent
 
-from . import finishing, kinds, lease, smtp
+from . import finishing, kinds, lease, smtp, withholding
 from .attempt import Attempt, Ending
 from .composing import compose
 from .lease import Lease
@@ -94,6 +94,8 @@ def _claim(intent: MailIntent) -> bool:
         finishing.finish(intent, WORKER_DIED, first_pause=FIRST_PAUSE_AFTER_DEATH)
     elif reason := kinds.of(intent).why_withdrawn(intent):
         finishing.withdraw(intent, reason)
+    elif withholding.must_withhold(intent):
+        finishing.withhold(intent, withholding.WHY)
     elif intent.capped:
         finishing.over_cap(intent)
     else:

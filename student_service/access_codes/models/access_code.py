@@ -14,7 +14,7 @@ from shared_contracts.events import Position
 
 CODE_PURPOSE = "access-code"
 
-PAID = ("user_id", "plan", "amount", "currency", "occurred_at")
+PAID = ("test", "user_id", "plan", "amount", "currency", "occurred_at")
 """The fields of what was paid that the events and the columns share."""
 
 

@@ -254,6 +254,9 @@ class MailIntent(models.Model):
     def suppress(self, reason: str) -> bool:
         return self._become(self.State.SUPPRESSED, next_attempt_at=None, last_error=reason)
 
+    def withhold(self, reason: str) -> bool:
+        return self._become(self.State.WITHHELD, next_attempt_at=None, last_error=reason)
+
     def withdraw(self, reason: str) -> bool:
         error = f"{reason}; before that: {self.last_error}" if self.last_error else reason
         return self._become(self.State.WITHDRAWN, next_attempt_at=None, last_error=error)
