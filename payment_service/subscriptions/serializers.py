@@ -104,8 +104,8 @@ class Resending(StrictSerializer):
     email = MailAddress(
         max_length=254,
         required=False,
-        help_text="a corrected address, which becomes that of the subscription and needs a `reason`; by default the "
-        "code goes where it went before",
+        help_text="a corrected address, which becomes that of the subscription and needs a "
+        "`reason`; by default, the code goes where it went before",
     )
     reason = ReasonField()
 

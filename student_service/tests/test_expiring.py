@@ -157,6 +157,15 @@ def test_a_change_that_leaves_its_end_does_not_make_it_new() -> None:
     assert len(reminders()) == 1
 
 
+def test_a_change_that_leaves_its_end_does_not_repeat_the_mail() -> None:
+    row = ending()
+    tasks.remind_expiring()
+    change(row, uses=7)
+    tasks.remind_expiring()
+
+    assert (len(reminders()), len(reports())) == (1, 1)
+
+
 def test_a_renewal_lets_it_be_warned_of_the_next_end() -> None:
     row = ending()
     tasks.remind_expiring()
