@@ -20,15 +20,8 @@ def _shown(**changes: Any) -> dict[str, Any]:
     nothing = dict.fromkeys(
         (
             *("access_code", "access_code_failure", "problem", "emailed_at", "mail_failure"),
-            *(
-                "resend",
-                "reason",
-                "valid_from",
-                "valid_until",
-                "uses",
-                "redeemed_at",
-                "past_due_at",
-            ),
+            *("resend", "expiring_soon_at", "reason", "valid_from", "valid_until", "uses"),
+            *("redeemed_at", "past_due_at"),
             *("refunded_at", "cancelled_at", "code_revoked_at"),
         )
     )
