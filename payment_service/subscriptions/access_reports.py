@@ -6,7 +6,7 @@ The highest generation, version and count are the latest, whatever order they ar
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from admit_one.messaging.their_clock import believed
 from admit_one.sealing import cipher
 from shared_contracts.events import (
     AccessCodeEmailed,
+    AccessCodeExpiringSoon,
     AccessCodeFailed,
     AccessCodeRedeemed,
     AccessCodeReplaced,
@@ -31,6 +32,9 @@ from .models import CODE_PURPOSE, Subscription
 Reported = TypeVar("Reported", bound=Event)
 
 Columns = Mapping[str, Any]
+
+LONGEST_AHEAD = timedelta(days=365)
+"""The student side says at most so long before that a code expires (`EXPIRING_SOON_DAYS`)."""
 
 
 def attach_replaced_codes(
@@ -49,9 +53,9 @@ def attach_replaced_codes(
             "code_issued_at": believed(event.issued_at),
         }
 
-    rows = _keep(messages, "generation", "code_generation", columns)
+    rows = keep(messages, "generation", "code_generation", columns)
     complete(row.order_id for row in rows.values())
-    yield from _unknown(messages, rows)
+    yield from unknown(messages, rows)
     for message in messages:
         row = rows.get(message.data.subscription_id)
         if row is not None and _contradicts(row, message.data):
@@ -66,7 +70,7 @@ def _contradicts(before: Subscription, event: AccessCodeReplaced) -> bool:
 
 def confirm_terms(messages: Sequence[Envelope[AccessTermsApplied]]) -> Iterator[Rejected]:
     """Record which version of its terms each code works by. Rejects unknown subscriptions."""
-    return _unknown(messages, _keep(messages, "version", "terms_applied"))
+    return unknown(messages, keep(messages, "version", "terms_applied"))
 
 
 def note_redemptions(messages: Sequence[Envelope[AccessCodeRedeemed]]) -> Iterator[Rejected]:
@@ -75,7 +79,7 @@ def note_redemptions(messages: Sequence[Envelope[AccessCodeRedeemed]]) -> Iterat
     def columns(event: AccessCodeRedeemed) -> Columns:
         return {"redeemed_at": believed(event.redeemed_at)}
 
-    return _unknown(messages, _keep(messages, "uses", "uses_made", columns))
+    return unknown(messages, keep(messages, "uses", "uses_made", columns))
 
 
 def note_suspensions(
@@ -86,12 +90,22 @@ def note_suspensions(
     def columns(event: AccessSuspensionChanged) -> Columns:
         return {"suspended_by_operator": event.suspended}
 
-    return _unknown(messages, _keep(messages, "version", "suspension_version", columns))
+    return unknown(messages, keep(messages, "version", "suspension_version", columns))
 
 
 def note_mails(messages: Sequence[Envelope[AccessCodeEmailed]]) -> Iterator[Rejected]:
     """Record when the latest mail with each code was accepted. Rejects unknown subscriptions."""
-    return _unknown(messages, _keep(messages, "emailed_at", "emailed_at"))
+    return unknown(messages, keep(messages, "emailed_at", "emailed_at"))
+
+
+def note_expiries(messages: Sequence[Envelope[AccessCodeExpiringSoon]]) -> Iterator[Rejected]:
+    """Record which end each user was warned of, and when. Rejects unknown subscriptions."""
+
+    def columns(event: AccessCodeExpiringSoon) -> Columns:
+        return {"expiring_soon_at": believed(event.noted_at)}
+
+    rows = keep(messages, "valid_until", "expiring_until", columns, ahead=LONGEST_AHEAD)
+    return unknown(messages, rows)
 
 
 def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> None:
@@ -103,45 +117,48 @@ def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> None:
     def columns(event: AccessCodeFailed) -> Columns:
         return {"failure": mask(event.reason)[:300]}
 
-    rows = _keep(messages, "failed_at", "failed_at", columns)
+    rows = keep(messages, "failed_at", "failed_at", columns)
     complete(row.order_id for row in rows.values())
 
 
-def _keep(
+def keep(
     messages: Sequence[Envelope[Reported]],
     number: str,
     column: str,
     columns: Callable[[Any], Columns] = lambda _: {},
+    *,
+    ahead: timedelta = timedelta(0),
 ) -> dict[UUID, Subscription]:
     """Write the event with the highest `number` of each subscription, if `column` is lower.
 
-    `columns` are further columns of that event. Returns the rows as they were before, locked.
+    `columns` are further columns of that event; a time may lie `ahead` by its meaning. Returns the
+    rows as they were before, locked.
     """
     highest: dict[UUID, Any] = {}
     for message in messages:
         event: Any = message.data
         known = highest.get(event.subscription_id)
-        if known is None or _number(event, number) > _number(known, number):
+        if known is None or _number(event, number, ahead) > _number(known, number, ahead):
             highest[event.subscription_id] = event
     locked = Subscription.objects.filter(id__in=highest).order_by("id").select_for_update()
     rows = {row.id: row for row in locked}
     later = [
         {"id": row.id, column: value, **columns(highest[row.id])}
         for row in rows.values()
-        for value in [_number(highest[row.id], number)]
+        for value in [_number(highest[row.id], number, ahead)]
         if getattr(row, column) is None or value > getattr(row, column)
     ]
     bulk.update_from(Subscription, later, key="id")
     return rows
 
 
-def _number(event: Any, name: str) -> Any:
-    """What the events are compared by; a time that lies ahead of our clock is not believed."""
+def _number(event: Any, name: str, ahead: timedelta) -> Any:
+    """What the events are compared by; a time that lies further ahead of us is not believed."""
     value = getattr(event, name)
-    return believed(value) if isinstance(value, datetime) else value
+    return believed(value, ahead=ahead) if isinstance(value, datetime) else value
 
 
-def _unknown(messages: Sequence[Envelope[Any]], known: Collection[UUID]) -> Iterator[Rejected]:
+def unknown(messages: Sequence[Envelope[Any]], known: Collection[UUID]) -> Iterator[Rejected]:
     for message in messages:
         if message.data.subscription_id not in known:
             yield Rejected(message, f"there is no subscription {message.subject}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -97,20 +97,24 @@ def _update(subscriptions: Sequence[Subscription], columns: Sequence[str]) -> No
     )
 
 
-def _published_at(subscriptions: Sequence[Subscription]) -> dict[str, datetime | None]:
-    """When the last request of each was published, by event id; none while it is in the outbox.
+def published_at(requests: Mapping[UUID, str]) -> dict[str, datetime | None]:
+    """When each request was published, by event id; none while it is in the outbox.
 
-    A request that the relay cannot publish, such as one whose key is lost, may stay there forever.
-    It counts as published when it was written, so that it is repeated.
+    `requests` are event ids by subscription. One that is no longer in the outbox is not returned:
+    it was published and pruned long ago. A request that the relay cannot publish, such as one
+    whose key is lost, may stay there forever. It counts as published when it was written, so that
+    it is repeated.
     """
-    requests = OutboxMessage.objects.filter(
-        subject__in=[str(subscription.id) for subscription in subscriptions],
-        event_id__in=[subscription.last_request_id for subscription in subscriptions],
+    rows = OutboxMessage.objects.filter(
+        subject__in=list(map(str, requests)), event_id__in=list(requests.values())
     ).only("event_id", "published_at", "attempts", "created_at")
     return {
-        row.event_id: row.published_at or (row.created_at if row.attempts else None)
-        for row in requests
+        row.event_id: row.published_at or (row.created_at if row.attempts else None) for row in rows
     }
+
+
+def _published_at(subscriptions: Sequence[Subscription]) -> dict[str, datetime | None]:
+    return published_at({row.id: row.last_request_id for row in subscriptions})
 
 
 def _next_request_at(

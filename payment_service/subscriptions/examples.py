@@ -20,7 +20,8 @@ def _shown(**changes: Any) -> dict[str, Any]:
     nothing = dict.fromkeys(
         (
             *("access_code", "access_code_failure", "problem", "emailed_at", "mail_failure"),
-            *("reason", "valid_from", "valid_until", "uses", "redeemed_at", "past_due_at"),
+            *("resend", "expiring_soon_at", "reason", "valid_from", "valid_until", "uses"),
+            *("redeemed_at", "past_due_at"),
             *("refunded_at", "cancelled_at", "code_revoked_at"),
         )
     )
@@ -58,7 +59,21 @@ ACTIVE = OpenApiExample(
 )
 WHY = OpenApiExample("why", {"reason": "card expired"}, request_only=True)
 PAID_UNTIL = OpenApiExample("a month", {"valid_until": "2026-03-02T00:00:00Z"}, request_only=True)
+CORRECTED = OpenApiExample(
+    "a corrected address",
+    {"email": "ada@example.org", "reason": "she moved to another provider"},
+    request_only=True,
+)
 OF_CHANGES = {
+    "resend_access_code": [
+        CORRECTED,
+        _changed(
+            "active",
+            email="ada@example.org",
+            reason="she moved to another provider",
+            resend={"requested_at": LATER, "answered_at": None, "refused": None},
+        ),
+    ],
     "cancel_subscription": [WHY, _changed("cancelled", cancelled_at=LATER)],
     "refund_subscription": [WHY, _changed("refunded", cancelled_at=LATER, refunded_at=LATER)],
     "mark_past_due": [WHY, _changed("past_due", past_due_at=LATER, reason="card expired")],

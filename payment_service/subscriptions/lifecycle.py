@@ -115,7 +115,7 @@ def suspend_overdue() -> int:
 
 LIFE = (
     "cancelled_at", "refunded_at", "past_due_at", "suspended_at", "valid_until", "terms_version",
-    "reason",
+    "reason", "resend_next_at",
 )  # fmt: skip
 """The columns that these use cases change."""
 

@@ -32,5 +32,6 @@ def _waits_since(subscription: Subscription) -> datetime | None:
         return subscription.cancelled_at if subscription.code_revoked_at is None else None
     if subscription.access_code is None:
         return subscription.created_at
-    is_applied = subscription.terms_applied >= subscription.terms_version
-    return None if is_applied else subscription.updated_at
+    if subscription.terms_applied < subscription.terms_version:
+        return subscription.updated_at
+    return None if subscription.resend_is_answered else subscription.resend_requested_at

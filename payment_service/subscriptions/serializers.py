@@ -99,6 +99,24 @@ class Renewal(StrictSerializer):
     reason = ReasonField()
 
 
+class Resending(StrictSerializer):
+    """Where the code is to be mailed again, and why."""
+
+    email = MailAddress(
+        max_length=254,
+        required=False,
+        help_text="a corrected address, which becomes that of the subscription and needs a "
+        "`reason`; by default, the code goes where it went before",
+    )
+    reason = ReasonField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "email" in attrs and not attrs.get("reason"):
+            expected = ErrorDetail("expected a reason, because of the email", code="required")
+            raise serializers.ValidationError({"reason": [expected]})
+        return attrs
+
+
 class NewSubscription(StrictSerializer):
     """A paid subscription to record."""
 
@@ -154,6 +172,19 @@ class MailFailure(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=300, help_text="human-readable")
 
 
+class Resend(serializers.Serializer[Any]):
+    """The latest request to mail the code again."""
+
+    requested_at = serializers.DateTimeField(help_text="when it was requested")
+    answered_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="when the student service wrote the mail or refused to; null until then",
+    )
+    refused = serializers.CharField(
+        allow_null=True, max_length=300, help_text="why no mail was written; null unless refused"
+    )
+
+
 class Problem(serializers.Serializer[Any]):
     """The code cannot be issued yet. It is requested again until it comes."""
 
@@ -180,7 +211,9 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     # For the schema only: `shown` makes the JSON.
     id = serializers.UUIDField(help_text="names it in paths")
     user_id = VisibleText(max_length=64, help_text="as it was reported")
-    email = MailAddress(max_length=254, help_text="as it was reported")
+    email = MailAddress(
+        max_length=254, help_text="as it was reported, or last corrected by a `resend`"
+    )
     plan = VisibleText(max_length=64, help_text="as it was reported")
     amount = WholeNumber(min_value=0, help_text="in minor units of the currency")
     currency = CurrencyField(help_text="as it was reported; the list may have changed since")
@@ -213,9 +246,17 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
         allow_null=True, help_text="when the mail server last accepted a mail with the code"
     )
     mail_failure = MailFailure(allow_null=True, help_text="null unless the mail was given up")
+    resend = Resend(
+        allow_null=True, help_text="null unless it was requested that the code be mailed again"
+    )
     valid_from = serializers.DateTimeField(allow_null=True, help_text="as it was reported")
     valid_until = serializers.DateTimeField(
         allow_null=True, help_text="when the code stops to work; null: never"
+    )
+    expiring_soon_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="when the user was warned by mail that the code expires soon; null unless that "
+        "was about this `valid_until`",
     )
     uses = WholeNumber(allow_null=True, help_text="how often it can be redeemed; null: any number")
     uses_made = WholeNumber(help_text="how often it was redeemed")
@@ -292,9 +333,13 @@ def _shown(subscription: Subscription, whole_code: bool) -> dict[str, Any]:
         "problem": _problem(subscription),
         "emailed_at": as_text(subscription.emailed_at),
         "mail_failure": _mail_failure(subscription),
+        "resend": _resend(subscription),
         "reason": subscription.reason or None,
         "valid_from": as_text(subscription.valid_from),
         "valid_until": as_text(subscription.valid_until),
+        "expiring_soon_at": as_text(
+            subscription.expiring_soon_at if subscription.is_expiring_soon else None
+        ),
         "uses": subscription.uses,
         "uses_made": subscription.uses_made,
         "redeemed_at": as_text(subscription.redeemed_at),
@@ -319,6 +364,17 @@ def _mail_failure(subscription: Subscription) -> dict[str, str | None] | None:
     if subscription.mail_failed_at is None:
         return None
     return {"at": as_text(subscription.mail_failed_at), "reason": subscription.mail_failure}
+
+
+def _resend(subscription: Subscription) -> dict[str, str | None] | None:
+    if subscription.resend_requested_at is None:
+        return None
+    is_answered = subscription.resend_is_answered
+    return {
+        "requested_at": as_text(subscription.resend_requested_at),
+        "answered_at": as_text(subscription.resend_answered_at) if is_answered else None,
+        "refused": (subscription.resend_refused or None) if is_answered else None,
+    }
 
 
 def as_text(moment: datetime | None) -> str | None:

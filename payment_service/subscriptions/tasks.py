@@ -3,7 +3,7 @@
 from admit_one.messaging import wake
 from admit_one.tasks import for_a_run, stopping
 
-from . import code_requests, lifecycle
+from . import code_requests, lifecycle, resends
 from .reconciliation import runs
 
 LOOK_EVERY = 0.01
@@ -12,6 +12,11 @@ LOOK_EVERY = 0.01
 
 def request_again() -> None:
     while not stopping.is_set() and code_requests.request_again():
+        pass
+
+
+def resend_again() -> None:
+    while not stopping.is_set() and resends.request_again():
         pass
 
 

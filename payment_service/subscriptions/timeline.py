@@ -39,8 +39,7 @@ def _steps(row: Subscription) -> Iterator[Step]:
         yield Step(row.code_issued_at, "code issued, the student service reports")
     if row.failed_at is not None:
         yield Step(row.failed_at, f"no code, the student service reports: {mask(row.failure)}")
-    if row.emailed_at is not None:
-        yield Step(row.emailed_at, "mail accepted by the mail server, the student service reports")
+    yield from _mails(row)
     if row.redeemed_at is not None:
         uses = "once" if row.uses_made == 1 else f"{row.uses_made} times"
         yield Step(row.redeemed_at, f"code redeemed, {uses} so far, the student service reports")
@@ -54,6 +53,22 @@ def _steps(row: Subscription) -> Iterator[Step]:
         yield Step(row.refunded_at, "refunded")
     if row.code_revoked_at is not None:
         yield Step(row.code_revoked_at, "code revoked, the student service reports")
+
+
+def _mails(row: Subscription) -> Iterator[Step]:
+    if row.emailed_at is not None:
+        yield Step(row.emailed_at, "mail accepted by the mail server, the student service reports")
+    if row.resend_requested_at is not None:
+        where = ", to a corrected address" if row.email_corrected else ""
+        yield Step(row.resend_requested_at, f"asked to mail the code again{where}")
+    if row.resend_answered_at is not None and row.resend_is_answered:
+        done = f"refused: {mask(row.resend_refused)}" if row.resend_refused else "mail written"
+        yield Step(row.resend_answered_at, f"mailing again, the student service reports: {done}")
+    if row.expiring_soon_at is not None and row.is_expiring_soon:
+        until = f"{row.valid_until:%Y-%m-%d %H:%M}Z"
+        yield Step(
+            row.expiring_soon_at, f"warned that it expires at {until}, the student service reports"
+        )
     if row.mail_failed_at is not None:
         yield Step(row.mail_failed_at, f"mail given up: {mask(row.mail_failure)}")
 
@@ -72,6 +87,11 @@ def _waits(row: Subscription) -> Iterator[Wait]:
         yield Wait(
             f"{missing}; requested {times}, and the last request was published",
             f"It is requested again at {clock(row.next_request_at)}, until the reply arrives.",
+        )
+    if row.resend_next_at is not None and not _unsent(row):
+        yield Wait(
+            "no answer yet to the request to mail the code again",
+            f"It is requested again at {clock(row.resend_next_at)}, until the answer arrives.",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -32,12 +32,13 @@ from drf_spectacular.utils import (
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from . import examples, filters, lifecycle, polling, services
+from . import examples, filters, lifecycle, polling, resends, services
 from .models import Subscription
 from .serializers import (
     Ending,
     NewSubscription,
     Renewal,
+    Resending,
     SubscriptionAnswer,
     SubscriptionPage,
     new_subscription,
@@ -180,7 +181,8 @@ class Change(StrictView):
 
     def post(self, request: Request, subscription_id: str) -> Response:
         given = self.serializer.run_validation(request.data)
-        with transaction.atomic():  # if the answer cannot be worded, nothing has happened
+
+        def done() -> Response:
             subscription = type(self).change(
                 client=client_of(request), subscription_id=uuid_or_404(subscription_id), **given
             )
@@ -190,17 +192,29 @@ class Change(StrictView):
             body = shown(subscription, whole_code=key_of(request).may(CODES))
             return Response(body, status=202, headers=polling.retry_after(subscription))
 
+        return self.answer(request, done)
 
-def changes(operation: str, request: type[StrictSerializer], answer: str) -> Callable[[Any], Any]:
+    def answer(self, request: Request, done: Callable[[], Response]) -> Response:  # noqa: ARG002
+        with transaction.atomic():  # if the answer cannot be worded, nothing has happened
+            return done()
+
+
+def changes(
+    operation: str,
+    request: type[StrictSerializer],
+    answer: str,
+    *problems: int,
+    parameters: Sequence[OpenApiParameter] = (),
+) -> Callable[[Any], Any]:
     """Describes a `Change` in OpenAPI."""
     return extend_schema_view(
         post=extend_schema(
             operation_id=operation,
             request=request,
-            parameters=[*openapi.RATE_LIMIT, SUBSCRIPTION_ID, openapi.RETRY_AFTER],
+            parameters=[*openapi.RATE_LIMIT, SUBSCRIPTION_ID, openapi.RETRY_AFTER, *parameters],
             responses={
                 202: OpenApiResponse(SubscriptionAnswer, answer),
-                **openapi.problems(400, 401, 403, 404, 409, 413, 415, 429),
+                **openapi.problems(400, 401, 403, 404, 409, 413, 415, 429, *problems),
             },
             examples=examples.OF_CHANGES[operation],
         )
@@ -248,7 +262,29 @@ class Renewed(Change):
     serializer, change = Renewal(), lifecycle.renew
 
 
+@unstored
+@changes(
+    "resend_access_code",
+    Resending,
+    "Requested: `resend` says whether the student service has answered.",
+    422,
+    parameters=[openapi.IDEMPOTENCY_KEY, openapi.REPLAYED],
+)
+class Resend(Change):
+    """Request that the same code be mailed again, also if a mail with it was sent before.
+
+    To a corrected address: then mails that wait for another mailbox are not sent any more, and a
+    `reason` is required. The student service mails a code again three times in 24 hours at most.
+    """
+
+    serializer, change = Resending(), resends.request
+
+    def answer(self, request: Request, done: Callable[[], Response]) -> Response:
+        return idempotency.once(request, done)
+
+
 CHANGES: dict[str, type[Change]] = {
+    "resend": Resend,
     "cancel": Cancellation,
     "refund": Refund,
     "past-due": PastDue,

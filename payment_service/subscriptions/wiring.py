@@ -4,7 +4,7 @@ from admit_one.sealing import Keyring, Sealed
 
 from shared_contracts import events
 
-from . import access_reports, metrics, services, tasks, timeline
+from . import access_reports, metrics, resends, services, tasks, timeline
 from .models import CODE_PURPOSE, Subscription
 from .reconciliation import checksums, comparison, grants
 
@@ -15,7 +15,9 @@ HANDLERS = {
     events.AccessTermsApplied: access_reports.confirm_terms,
     events.AccessSuspensionChanged: access_reports.note_suspensions,
     events.AccessCodeEmailed: access_reports.note_mails,
+    events.AccessCodeExpiringSoon: access_reports.note_expiries,
     events.AccessCodeFailed: access_reports.note_failures,
+    events.AccessCodeResendAnswered: resends.note_answers,
     events.AccessCodeRevoked: services.confirm_revocations,
     events.AccessCodeUndeliverable: services.note_undeliverable_codes,
     events.AccessChecksum: checksums.compare_checksums,
@@ -34,5 +36,10 @@ TIMELINE = timeline.of
 METRICS = (metrics.open_subscriptions, metrics.drift)
 """Gauges computed from our rows."""
 
-SCHEDULE = {tasks.request_again: 60, tasks.suspend_overdue: 60, tasks.reconcile: 60}
+SCHEDULE = {
+    tasks.request_again: 60,
+    tasks.resend_again: 60,
+    tasks.suspend_overdue: 60,
+    tasks.reconcile: 60,
+}
 """Seconds between runs of each task."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,14 +11,17 @@ import pytest
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import an_envelope, deliver
+from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeEmailed,
+    AccessCodeExpiringSoon,
     AccessCodeFailed,
     AccessCodeRedeemed,
     AccessCodeReplaced,
     AccessSuspensionChanged,
     AccessTermsApplied,
 )
+from subscriptions import lifecycle
 from subscriptions.models import Subscription
 
 from tests.conftest import Api
@@ -139,3 +143,36 @@ def test_an_earlier_failure_does_not_replace_a_later_one(shop: Api) -> None:
 
     problem = shop.get(f"/v1/subscriptions/{subscription.id}").json()["problem"]
     assert problem == {"at": "2026-01-03T00:00:00Z", "reason": "later"}
+
+
+def warned(subscription: Subscription, until: datetime) -> Envelope[Any]:
+    return Envelope.of(
+        AccessCodeExpiringSoon(
+            subscription_id=subscription.id, valid_until=until, noted_at=timezone.now()
+        )
+    )
+
+
+def test_that_it_expires_soon_is_shown_until_it_is_renewed(shop: Api) -> None:
+    until = timezone.now() + timedelta(days=5)
+    subscription = a_subscription(valid_until=until)
+    path = f"/v1/subscriptions/{subscription.id}"
+    before = shop.get(path).json()["expiring_soon_at"]
+    deliver(warned(subscription, until))
+    deliver(warned(subscription, until - timedelta(days=30)))  # an earlier one comes late
+    shown = shop.get(path).json()["expiring_soon_at"]
+    later = until + timedelta(days=30)
+    lifecycle.renew(client="shop", subscription_id=subscription.id, valid_until=later)
+    renewed = shop.get(path).json()["expiring_soon_at"]
+
+    assert (before, shown is not None, renewed) == (None, True, None)
+
+
+def test_that_it_expires_soon_is_not_believed_of_the_far_future() -> None:
+    subscription = a_subscription()
+    deliver(warned(subscription, timezone.now() + timedelta(days=4_000)))
+    near = timezone.now() + timedelta(days=366)
+
+    noted = Subscription.objects.get().expiring_until
+    assert noted is not None
+    assert noted < near

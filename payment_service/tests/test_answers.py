@@ -318,6 +318,7 @@ def test_every_header_of_an_answer_is_described(shop: Api, description: dict[str
             shop.http.get(order, headers=known),
             shop.get("/v1/orders/nothing"),
         ],
+        "resend_access_code": [change("resend"), change("resend", b'{"email": "a@b.example"}')],
         "mark_past_due": [change("past-due")],
         "renew_subscription": [change("renew", b'{"valid_until": null}')],
         "cancel_subscription": [change("cancel"), change("cancel", b"{")],

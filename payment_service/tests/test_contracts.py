@@ -15,7 +15,7 @@ from admit_one.sealing import cipher
 from django.utils import timezone
 from jsonschema import Draft202012Validator
 from shared_contracts.events import AccessDigest, UserSubscribed
-from subscriptions import lifecycle
+from subscriptions import lifecycle, resends
 from subscriptions.models import (
     CODE_PURPOSE,
     OwnWords,
@@ -92,7 +92,7 @@ def test_what_is_published_has_the_form_of_the_golden_event() -> None:
 def test_api_and_events_agree_on_what_was_paid() -> None:
     paid, terms = set(Paid.__annotations__), set(TermsOf.__annotations__)
     own_words = set(OwnWords.__annotations__)
-    ours = {"subscription_id", "occurred_at", "version", "suspended"}
+    ours = {"subscription_id", "occurred_at", "test", "version", "suspended"}
 
     assert set(NewSubscription().fields) == paid | terms | own_words
     assert UserSubscribed.model_fields.keys() == paid | terms | ours
@@ -238,6 +238,11 @@ def test_a_renewal_has_the_form_of_the_golden_access_terms_changed() -> None:
         ("access_code_emailed", {"emailed_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}),
         ("access_code_failed", {"failed_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)}),
         ("access_suspension_changed", {"suspension_version": 1, "suspended_by_operator": True}),
+        (
+            "access_code_expiring_soon",
+            {"expiring_until": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)},
+        ),
+        ("access_code_resend_answered", {"resend_answered": 1, "resend_refused": ""}),
     ],
 )
 def test_the_golden_reports_of_a_code_are_recorded(
@@ -248,3 +253,13 @@ def test_the_golden_reports_of_a_code_are_recorded(
 
     row = Subscription.objects.get()
     assert {name: getattr(row, name) for name in expected} == expected
+
+
+def test_a_resend_has_the_form_of_the_golden_access_code_resend_requested() -> None:
+    promised = json.loads(golden("access_code_resend_requested"))
+    resends.request(client="shop", subscription_id=the_golden_subscription())
+
+    written = json.loads(published()[-1].to_json())
+    assert written["data"].keys() == promised["data"].keys()
+    for name in ("source", "type", "subject"):
+        assert written[name] == promised[name]

@@ -37,11 +37,12 @@ class Lives(TestCase):
         assert row.suspension_version == life.end.suspension_version
         assert row.suspended_by_operator == life.end.suspended_by_operator
         assert (row.code_revoked_at is not None) == life.end.revoked
+        assert (row.resend_answered, row.resend_is_answered) == (life.end.resend_version, True)
         assert row.terms_applied >= row.terms_version or life.end.terms.version == initial(life)
 
 
 def life_of_the_row(end: State) -> dict[str, object]:
-    return {"terms_version": end.terms.version}
+    return {"terms_version": end.terms.version, "resend_version": end.resend_version}
 
 
 def initial(life: Life) -> int:

@@ -92,6 +92,10 @@ def make() -> None:
             "last_request_id": uuid_of(PAID),
             "requests": "1",
             "next_request_at": AGED,
+            # The oldest wait for an answer; nearly all others once did.
+            "resend_version": "1",
+            "resend_answered": "CASE WHEN n > 50 THEN 1 ELSE 0 END",
+            "resend_next_at": f"CASE WHEN n <= 50 THEN {AGED} END",
         },
     )
     with connection.cursor() as cursor:
@@ -177,6 +181,7 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "unfinished runs": runs.continue_unfinished,
     "requests that are due": lambda: list(Subscription.objects.waiting_too_long()[:100]),
     "a request again": request_again,
+    "requests to mail again that are due": lambda: list(Subscription.objects.resend_too_long()),
     "keys to prune": IdempotencyKey.objects.prune,
     "seats that are pending": lambda: complete_again(the_uuid(ORDER, 7)),
 }

@@ -30,9 +30,11 @@ def test_a_post_is_answered_with_the_pending_subscription(shop: Api) -> None:
         "problem": None,
         "emailed_at": None,
         "mail_failure": None,
+        "resend": None,
         "reason": None,
         "valid_from": None,
         "valid_until": None,
+        "expiring_soon_at": None,
         "uses": None,
         "uses_made": 0,
         "redeemed_at": None,
@@ -146,3 +148,13 @@ def test_a_malformed_id_is_not_found(shop: Api, malformed: str) -> None:
 
     assert response.status_code == response.json()["status"] == 404
     assert response["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("test", [True, False])
+def test_what_is_recorded_with_a_test_key_is_reported_as_a_test(test: bool) -> None:
+    Api("tester", test=test).post()
+
+    [request] = published()
+    assert request.data.test is test
+    assert (b'"test":true' in request.to_json()) is test

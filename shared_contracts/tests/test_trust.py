@@ -28,6 +28,7 @@ def test_what_makes_the_student_side_tell_or_accept_a_secret_is_signed() -> None
         *requests,
         events.AccessDigestRequested,
         events.AccessCodeRestored,
+        events.AccessCodeResendRequested,
     }
 
 

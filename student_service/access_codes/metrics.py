@@ -32,7 +32,8 @@ GRANTS = Counter("access_codes_grants", "Codes with their addresses that were re
 def count_mail(intent: MailIntent) -> None:
     """Count a mail by its state; call this after the commit."""
     MAILS.labels(intent.state).inc()
-    if intent.state == MailIntent.State.SENT and intent.access_code_id.version == 7:
+    is_first = intent.kind == MailIntent.Kind.CODE
+    if intent.state == MailIntent.State.SENT and is_first and intent.access_code_id.version == 7:
         # UUIDs of version 7 begin with their creation time in milliseconds, here the payment.
         PAID_TO_MAIL.observe(max(0.0, time.time() - (intent.access_code_id.int >> 80) / 1000))
 

@@ -25,7 +25,7 @@ from shared_contracts.events import (
 
 from . import codes
 from .mails import again
-from .models import AccessCode, Revocation, Suspension
+from .models import AccessCode, MailIntent, Revocation, Suspension, Terms
 
 logger = EventLogger(__name__)
 
@@ -34,6 +34,9 @@ OPERATOR = Suspension.Maker.OPERATOR
 
 AREA = "access_codes"
 """Of the acts that are on record."""
+
+PAYMENT = "payment_service"
+"""Who has done what the payment side asked for, on record."""
 
 RESENT_A_DAY = 3
 """How often a code is mailed again within `DAY`, by the database's clock."""
@@ -81,6 +84,7 @@ def reinstate(subscription_id: UUID, generation: int, *, by: str | None, reason:
     lifted, _ = Suspension.objects.filter(subscription_id=row.pk, maker=OPERATOR).delete()
     if lifted:
         _report_suspension(row, suspended=False)
+        Terms.objects.filter(pk=row.pk).update(expiry_noted=False)
         _record(row, "reinstate", by, reason)
     return row
 
@@ -112,7 +116,7 @@ def replace(subscription_id: UUID, generation: int, *, by: str | None, reason: s
         raise NotPossible(f"the code of {row.pk} is revoked, so it cannot be replaced")
     now, code = timezone.now(), codes.make()
     codes.replace(row, code, row.generation + 1, now)
-    again.write(row)
+    again.write(row, kind=MailIntent.Kind.CODE)
     publish(
         Envelope.of(
             AccessCodeReplaced(
@@ -143,11 +147,27 @@ def resend(
     row = _locked(subscription_id, generation, "mailed again")
     if Revocation.objects.filter(pk=row.pk).exists():
         raise NotPossible(f"code {row.access_id} is revoked, so it cannot be mailed again")
+    _mail_again(row, email, by, reason)
+    return row
+
+
+def resend_for_payment(row: AccessCode, email: str | None) -> str:
+    """Mail the code of this row, which is locked, as the payment side asks for it.
+
+    Such mails share the limit of `resend`. Returns why it was refused; empty if it was not.
+    """
+    try:
+        _mail_again(row, email, PAYMENT, "requested through the payment side")
+    except NotPossible as error:
+        return str(error)
+    return ""
+
+
+def _mail_again(row: AccessCode, email: str | None, by: str | None, reason: str) -> None:
     _refuse_too_many(row)
     if not again.write(row, email):
         raise NotPossible(f"code {row.access_id} has no readable address, so give one")
     _record(row, "resend", by, reason, corrected=email is not None)
-    return row
 
 
 def _refuse_too_many(row: AccessCode) -> None:

@@ -20,7 +20,7 @@ from shared_contracts.events import (
     UserSubscribed,
 )
 
-from . import codes, terms
+from . import codes, resending, terms
 from .mails import access_code_mail
 from .models import AccessCode, Revocation
 
@@ -53,7 +53,8 @@ class Issued(NamedTuple):
 def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rejected]:
     """Issue a code for each subscription, mail it, and reply with it.
 
-    A subscription that already has a code gets the same reply again, and no mail.
+    A subscription that already has a code gets the same reply again, and no mail. Where the
+    payment side has corrected the address before, the mail goes there.
     Runs in the inbox's transaction. Rejects requests for another user.
     """
     requests: dict[UUID, UserSubscribed] = {}
@@ -145,7 +146,8 @@ def _issue(requests: Mapping[UUID, UserSubscribed]) -> dict[UUID, Issued]:
     drafts = {subscription: codes.make() for subscription in requests}
     new = codes.keep((requests[subscription], code, now) for subscription, code in drafts.items())
     if new:
-        access_code_mail.write(requests[subscription] for subscription in sorted(new))
+        corrected = resending.corrected_before(new)
+        access_code_mail.write((requests[pk] for pk in sorted(new)), corrected)
     known = AccessCode.objects.in_bulk(requests.keys() - new) if len(new) < len(requests) else {}
     return {
         subscription: Issued(code, requests[subscription].user_id, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from admit_one.database import outage
 from admit_one.tasks import for_a_run, outages, stopping
 
+from . import expiring
 from .mails import sending, writing
 from .reconciliation import answered, reporting
 
@@ -60,6 +61,13 @@ def report_grants() -> None:
     """Report the grants that wait, as many as this hour allows."""
     go_on = for_a_run()
     while go_on() and reporting.report_due():
+        pass
+
+
+def remind_expiring() -> None:
+    """Tell the users of codes that expire soon, batch after batch."""
+    go_on = for_a_run()
+    while go_on() and expiring.remind_due():
         pass
 
 

@@ -46,18 +46,22 @@ def keep(given: Iterable[events.Terms]) -> dict[UUID, int]:
     rows = [_row(subscription, event) for subscription, event in sorted(latest.items())]
     unique = ["access_code_id"]
     new = {kept for (kept,) in bulk.insert_new(Terms, rows, conflict=unique, returning=unique)}
-    known = _versions(latest.keys() - new)
+    known = _known(latest.keys() - new)
     later = {
         subscription
-        for subscription, event in latest.items()
-        if event.version > known.get(subscription, event.version)
+        for subscription, row in known.items()
+        if latest[subscription].version > row.version
     }
-    changed = [row for row in rows if row["access_code_id"] in later]
+    changed = [
+        row | _since(row, known[row["access_code_id"]])
+        for row in rows
+        if row["access_code_id"] in later
+    ]
     bulk.update_from(Terms, changed, key="access_code_id")
     _suspend({subscription: latest[subscription] for subscription in new | later})
     return {subscription: event.version for subscription, event in latest.items()} | {
-        subscription: version
-        for subscription, version in known.items()
+        subscription: row.version
+        for subscription, row in known.items()
         if subscription not in later
     }
 
@@ -73,15 +77,22 @@ def _row(subscription: UUID, event: events.Terms) -> dict[str, Any]:
         "valid_from": event.valid_from,
         "valid_until": event.valid_until,
         "uses": event.uses,
+        "ends_since": timezone.now(),
+        "expiry_noted": False,  # other terms may make it worth telling
     }
 
 
-def _versions(subscriptions: Collection[UUID]) -> dict[UUID, int]:
-    """The versions that were kept before; their rows are locked."""
+def _since(row: dict[str, Any], known: Terms) -> dict[str, Any]:
+    """An end that stays the same is known since before."""
+    return {"ends_since": known.ends_since} if row["valid_until"] == known.valid_until else {}
+
+
+def _known(subscriptions: Collection[UUID]) -> dict[UUID, Terms]:
+    """The terms that were kept before; their rows are locked."""
     if not subscriptions:
         return {}
     locked = Terms.objects.filter(pk__in=subscriptions).order_by("pk").select_for_update()
-    return dict(locked.values_list("pk", "version"))
+    return {row.pk: row for row in locked}
 
 
 def _suspend(changed: dict[UUID, events.Terms]) -> None:

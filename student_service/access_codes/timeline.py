@@ -38,7 +38,9 @@ def of(subject: str) -> Iterator[Step | Wait | str]:
 
 
 def _steps(mail: MailIntent) -> Iterator[Step]:
-    yield Step(mail.created_at, "mail written")
+    yield Step(mail.created_at, f"mail written: {MailIntent.Kind(mail.kind).label}")
+    if mail.state == State.WITHHELD:
+        yield Step(mail.created_at, f"mail withheld: {mask(mail.last_error)}")
     if mail.tried_at is not None and mail.tried_at != mail.sent_at:
         yield Step(mail.tried_at, f"mail attempted, attempt {mail.attempts}")
     if mail.sent_at is not None:

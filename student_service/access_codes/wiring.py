@@ -4,15 +4,23 @@ from admit_one.sealing import Keyring, Sealed
 
 from shared_contracts import events
 
-from . import codes, metrics, services, tasks, terms, timeline
+from . import codes, metrics, resending, services, tasks, terms, timeline
 from .mails import mailboxes
-from .models import CODE_PURPOSE, RECIPIENT_PURPOSE, AccessCode, MailIntent
+from .models import (
+    CODE_PURPOSE,
+    CORRECTED_PURPOSE,
+    RECIPIENT_PURPOSE,
+    AccessCode,
+    MailIntent,
+    Resend,
+)
 from .reconciliation import digests, grants, restoring
 
 HANDLERS = {
     events.UserSubscribed: services.issue_access_codes,
     events.SubscriptionCancelled: services.revoke_access_codes,
     events.AccessTermsChanged: terms.apply_terms,
+    events.AccessCodeResendRequested: resending.resend_codes,
     events.AccessChecksumRequested: digests.report_checksums,
     events.AccessDigestRequested: digests.report_digests,
     events.AccessGrantsRequested: grants.queue,
@@ -35,6 +43,7 @@ KEYRING = Keyring(
             RECIPIENT_PURPOSE,
             hashes={"recipient_hash": mailboxes.mailbox_hash},
         ),
+        Sealed(Resend, "recipient", CORRECTED_PURPOSE),
     ),
     lookup="CODE_LOOKUP_KEY",
 )
@@ -49,5 +58,10 @@ TIMELINE = timeline.of
 METRICS = (metrics.open_mails, metrics.waiting_grants)
 """Gauges computed from our rows."""
 
-SCHEDULE = {tasks.send_pending_mails: 10, tasks.report_grants: 10, tasks.forget_runs: 3_600}
+SCHEDULE = {
+    tasks.send_pending_mails: 10,
+    tasks.report_grants: 10,
+    tasks.remind_expiring: 60,
+    tasks.forget_runs: 3_600,
+}
 """Seconds between runs of each task."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from admit_one.environment import HostName, Key, MailUrl, OptionalKey, Sender, whole
+from admit_one.environment import HostName, Key, MailAddresses, MailUrl, OptionalKey, Sender, whole
 from admit_one.settings import *
 from admit_one.web.settings import *
 
@@ -24,6 +24,10 @@ class StudentEnvironment(ServiceEnvironment, ApiEnvironment):
     """When a mail may or may not have been sent: risk a duplicate, or let an operator decide."""
     MAIL_DAILY_CAP: Annotated[int, whole(1, 1_000)] = 20
     """Mails to one recipient in one day."""
+    EXPIRING_SOON_DAYS: Annotated[int, whole(0, 365)] = 7
+    """Days before its code expires on which a user is warned; 0: never."""
+    TEST_MAIL_ADDRESSES: MailAddresses = frozenset()
+    """Where mails about what was paid with a test key may go; `@example.org` is a whole domain."""
     GRANTS_AN_HOUR: Annotated[int, whole(0, 1_000_000)] = 500
     """Grants (a code with its address) that reconciliations get in one hour; others wait.
 
@@ -82,4 +86,6 @@ EMAIL_HELO_NAME = environment.EMAIL_HELO_NAME
 DEFAULT_FROM_EMAIL = environment.EMAIL_FROM
 MAIL_WHEN_UNKNOWN = environment.MAIL_WHEN_UNKNOWN
 MAIL_DAILY_CAP = environment.MAIL_DAILY_CAP
+TEST_MAIL_ADDRESSES = environment.TEST_MAIL_ADDRESSES
+EXPIRING_SOON_DAYS = environment.EXPIRING_SOON_DAYS
 GRANTS_AN_HOUR = environment.GRANTS_AN_HOUR

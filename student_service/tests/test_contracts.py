@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
@@ -17,15 +18,19 @@ from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import deliver, golden, published
 from admit_one.sealing import cipher
 from django.db import transaction
+from django.utils import timezone
 from pytest_django import Settings
 from shared_contracts.events import (
     AccessChecksum,
     AccessChecksumRequested,
     AccessCodeCreated,
     AccessCodeEmailed,
+    AccessCodeExpiringSoon,
     AccessCodeFailed,
     AccessCodeRedeemed,
     AccessCodeReplaced,
+    AccessCodeResendAnswered,
+    AccessCodeResendRequested,
     AccessCodeRestored,
     AccessCodeRevoked,
     AccessCodeUndeliverable,
@@ -225,3 +230,22 @@ def test_a_dead_request_of_a_subscription_with_a_code_is_not_reported() -> None:
         services.report_failure(Envelope.from_json(golden(UserSubscribed)), "for another user")
 
     assert len(published()) == before
+
+
+def test_it_answers_access_code_resend_requested_like_the_golden_answer() -> None:
+    deliver(golden(UserSubscribed))
+    deliver(golden(AccessCodeResendRequested))
+
+    promised = json.loads(golden(AccessCodeResendAnswered))["data"]
+    assert wire_like(AccessCodeResendAnswered)["version"] == promised["version"]
+
+
+def test_it_tells_of_a_near_end_like_the_golden_access_code_expiring_soon() -> None:
+    deliver(golden(UserSubscribed))
+    soon = timezone.now() + timedelta(days=1)
+    Terms.objects.create(pk=AccessCode.objects.get().pk, version=1, valid_until=soon)
+    AccessCode.objects.update(issued_at=soon - timedelta(days=30))
+    tasks.remind_expiring()
+
+    assert golden(AccessCodeExpiringSoon)
+    assert wire_like(AccessCodeExpiringSoon)["valid_until"]

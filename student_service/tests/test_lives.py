@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from access_codes.models import AccessCode, Revocation, Suspension
+from access_codes.models import AccessCode, Resend, Revocation, Suspension
 from access_codes.models import Terms as TermsRow
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.testing import deliver
@@ -28,6 +28,7 @@ class Lives(TestCase):
         assert row.generation == 1
         assert Revocation.objects.exists() == life.end.cancelled
         assert terms_of(row) == life.end.terms
+        assert resend_of(row) == (life.end.resend_version, life.end.corrected)
 
 
 def terms_of(row: AccessCode) -> Terms:
@@ -36,3 +37,9 @@ def terms_of(row: AccessCode) -> Terms:
     if terms is None:
         return Terms(suspended=suspended)
     return Terms(terms.version, terms.valid_until, terms.uses, suspended)
+
+
+def resend_of(row: AccessCode) -> tuple[int, str | None]:
+    """The latest request to mail it again, which is answered, and the address by then."""
+    resend = Resend.objects.filter(pk=row.pk).first()
+    return (0, None) if resend is None else (resend.answered, resend.address)

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
-from access_codes import codes, metrics
+from access_codes import codes, expiring, metrics
 from access_codes.listing import LISTED
 from access_codes.models import AccessCode, MailIntent
 from access_codes.reconciliation import digests
@@ -37,7 +37,7 @@ pytestmark = [
 PAID, MAIL = 1, 2
 MIDDLE = ROWS // 2
 AGED = f"now() - ({ROWS} - n) * interval '40 days' / {ROWS}"
-UNUSUAL = ("unknown", "failed", "suppressed", "withdrawn", "pending", "sending")
+UNUSUAL = ("unknown", "failed", "suppressed", "withdrawn", "pending", "sending", "withheld")
 
 
 def make() -> None:
@@ -63,6 +63,7 @@ def make() -> None:
             "valid_from": "CASE n % 3 WHEN 0 THEN now() - interval '1 day' END",
             "valid_until": "CASE n % 3 WHEN 1 THEN now() + interval '1 day' END",
             "uses": "CASE n % 3 WHEN 2 THEN 5 END",
+            "expiry_noted": "true",  # all users have been warned, or need not be
         },
     )
     fill(
@@ -165,6 +166,7 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "metrics": lambda: list(metrics.open_mails()),
     "the next mail": take,
     "whether a mail is due": MailIntent.objects.due().exists,
+    "codes that expire soon": expiring.remind_due,
     "a page of digests": lambda: digests._page(a_page(AccessDigestRequested)),
     "a checksum of a page": lambda: digests._checksum(a_page(AccessChecksumRequested)),
     "whose a code is": partial(codes.owners, ["7K3M-Q9TX-2WBD-H5RN"]),

@@ -44,7 +44,10 @@ def test_every_scheduled_task_exists() -> None:
 
     names = {
         f"student_service.{task}"
-        for task in ("send_pending_mails", "report_grants", "forget_runs", "prune")
+        for task in (
+            *("send_pending_mails", "report_grants", "remind_expiring"),
+            *("forget_runs", "prune"),
+        )
     }
     assert set(app.conf.beat_schedule) == names
     assert names <= set(app.tasks)

@@ -15,6 +15,8 @@ from shared_contracts.events import (
     AccessCodeCreated,
     AccessCodeRedeemed,
     AccessCodeReplaced,
+    AccessCodeResendAnswered,
+    AccessCodeResendRequested,
     AccessCodeRevoked,
     AccessSuspensionChanged,
     AccessTermsApplied,
@@ -49,6 +51,8 @@ class State:
     suspension_version: int = 0
     suspended_by_operator: bool = False
     revoked: bool = False
+    resend_version: int = 0
+    corrected: str | None = None
 
     @property
     def code(self) -> str:
@@ -102,7 +106,7 @@ def lives(draw: st.DrawFn) -> Life:
             issued_at=PAID,
         )
     ]
-    changes = ["terms", "cancel", "replace", "redeem", "suspend", "revoke"]
+    changes = ["terms", "cancel", "replace", "redeem", "suspend", "revoke", "resend"]
     for change in draw(st.lists(st.sampled_from(changes), max_size=8)):
         if change == "terms":
             state = replace(state, terms=_changed(state.terms, draw))
@@ -114,6 +118,19 @@ def lives(draw: st.DrawFn) -> Life:
             state = replace(state, cancelled=True, revoked=True)
             payment.append(SubscriptionCancelled(subscription_id=SUBSCRIPTION, cancelled_at=PAID))
             student.append(AccessCodeRevoked(subscription_id=SUBSCRIPTION, revoked_at=PAID))
+        elif change == "resend":
+            state = _resent(state, draw)
+            version = state.resend_version
+            payment.append(
+                AccessCodeResendRequested(
+                    subscription_id=SUBSCRIPTION, version=version, email=state.corrected
+                )
+            )
+            student.append(
+                AccessCodeResendAnswered(
+                    subscription_id=SUBSCRIPTION, version=version, answered_at=PAID
+                )
+            )
         elif change == "revoke":
             state = replace(state, revoked=True)
             student.append(AccessCodeRevoked(subscription_id=SUBSCRIPTION, revoked_at=PAID))
@@ -121,6 +138,14 @@ def lives(draw: st.DrawFn) -> Life:
             state, event = _by_student(state, change)
             student.append(event)
     return Life(tuple(payment), tuple(student), state)
+
+
+def _resent(state: State, draw: st.DrawFn) -> State:
+    """Asked to be mailed again; an address that was corrected once stays so."""
+    version = state.resend_version + draw(st.integers(1, 3))
+    again = draw(st.booleans())
+    corrected = f"ada{version}@example.org" if again else state.corrected
+    return replace(state, resend_version=version, corrected=corrected)
 
 
 def _by_student(state: State, change: str) -> tuple[State, Event]:

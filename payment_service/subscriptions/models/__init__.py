@@ -1,3 +1,5 @@
+from .delays import REQUEST_AGAIN_AFTER as REQUEST_AGAIN_AFTER
+from .delays import request_delay as request_delay
 from .listing import OF_ORDER_PENDING as OF_ORDER_PENDING
 from .listing import STATUSES as STATUSES
 from .listing import with_status as with_status
@@ -12,7 +14,5 @@ from .paid import paid_of as paid_of
 from .reconciliation import Drift as Drift
 from .reconciliation import ReconciliationRun as ReconciliationRun
 from .subscription import CODE_PURPOSE as CODE_PURPOSE
-from .subscription import REQUEST_AGAIN_AFTER as REQUEST_AGAIN_AFTER
 from .subscription import UNANSWERED as UNANSWERED
 from .subscription import Subscription as Subscription
-from .subscription import request_delay as request_delay

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar, Self, TypeAlias
 from uuid import UUID
 
@@ -20,28 +20,16 @@ from shared_contracts.events import (
 )
 from uuid_utils.compat import uuid7
 
+from .delays import request_delay
 from .listing import LISTED
 from .order import Order
 from .paid import TermsOf, paid_of
+from .resend import Resendable
 
 CODE_PURPOSE = "subscription-code"
 
 Request: TypeAlias = UserSubscribed | AccessTermsChanged | SubscriptionCancelled
 """What a subscription requests from the student side, until it is answered."""
-
-REQUEST_AGAIN_AFTER = (
-    timedelta(minutes=15),
-    timedelta(hours=1),
-    timedelta(hours=6),
-    timedelta(days=1),
-)
-"""How long to wait for the answer to each request before the next; the last one repeats."""
-
-
-def request_delay(requests: int) -> timedelta:
-    """How long to wait for the answer to request number `requests`, counted from 1."""
-    return REQUEST_AGAIN_AFTER[min(requests, len(REQUEST_AGAIN_AFTER)) - 1]
-
 
 UNANSWERED = (
     models.Q(access_code__isnull=True, cancelled_at__isnull=True)
@@ -75,6 +63,10 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         due = self.filter(UNANSWERED, next_request_at__lte=timezone.now())
         return due.order_by("next_request_at")
 
+    def resend_too_long(self) -> Self:
+        """Those whose request to mail the code again is due again, longest waiting first."""
+        return self.filter(resend_next_at__lte=timezone.now()).order_by("resend_next_at")
+
     def overdue(self, since: datetime) -> Self:
         """Those that are past due since then or longer, and not suspended yet."""
         return self.filter(OVERDUE, past_due_at__lte=since).order_by("past_due_at")
@@ -103,7 +95,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return paid
 
 
-class Subscription(models.Model):
+class Subscription(Resendable):
     """One paid subscription of a user, who may have several.
 
     It requests its code until the code arrives; once cancelled, it requests the revocation until
@@ -175,6 +167,10 @@ class Subscription(models.Model):
     emailed_at = models.DateTimeField(
         null=True, help_text="when the mail server last accepted a mail with the code"
     )
+    expiring_until = models.DateTimeField(
+        null=True, help_text="the latest valid_until of which the user was warned"
+    )
+    expiring_soon_at = models.DateTimeField(null=True, help_text="when the user was warned")
     failed_at = models.DateTimeField(
         null=True, help_text="when the student side could not issue the code"
     )
@@ -207,6 +203,11 @@ class Subscription(models.Model):
                 fields=["next_request_at"], name="subscription_waits", condition=UNANSWERED
             ),
             models.Index(fields=["past_due_at"], name="subscription_overdue", condition=OVERDUE),
+            models.Index(
+                fields=["resend_next_at"],
+                name="subscription_resend",
+                condition=models.Q(resend_next_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -234,6 +235,11 @@ class Subscription(models.Model):
         return "active" if self.past_due_at is None else "past_due"
 
     @property
+    def is_expiring_soon(self) -> bool:
+        """Whether the user was warned that it expires, and it was not renewed since."""
+        return self.expiring_until is not None and self.expiring_until == self.valid_until
+
+    @property
     def code(self) -> str | None:
         """The access code in clear, revoked or not; never log it. Raises `Unsealable`."""
         if self.access_code is None:
@@ -254,6 +260,7 @@ class Subscription(models.Model):
 
     def cancel(self, now: datetime) -> None:
         self.cancelled_at, self.requests = now, 0
+        self.resend_next_at = None  # what is revoked is not mailed
 
     def terms_changed(self, now: datetime) -> None:
         """To be called with each change of the terms, before `next_request`."""
@@ -278,6 +285,7 @@ class Subscription(models.Model):
             subscription_id=self.id,
             occurred_at=self.created_at,
             **paid_of(self),
+            test=self.test,
             **(self.terms() if self.terms_version else {}),
         )
 

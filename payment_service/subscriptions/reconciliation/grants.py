@@ -141,6 +141,7 @@ def _recovered(report: AccessGrantReported) -> dict[str, Any]:
         "id": report.subscription_id,
         "client": RECOVERED,
         **paid_of(report),
+        "test": report.test,
         "created_at": created_at,
         "access_code": _sealed_code(report),
         "code_issued_at": believed(report.issued_at),

@@ -82,6 +82,7 @@ def _restore(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[
             subscription_id=row.id,
             run_id=run.id,
             **paid_of(row),
+            test=row.test,
             occurred_at=row.created_at,
             access_code=code,
             issued_at=row.code_issued_at or row.created_at,

@@ -96,6 +96,8 @@ class Paid(Event):
     amount: Amount
     currency: Currency
     occurred_at: Moment
+    test: bool = Field(default=False, strict=True, exclude_if=_is_absent, examples=[False])
+    """Whether it was paid with a test key: then its mails go to listed addresses only."""
 
 
 class AccessState(Terms):
@@ -275,6 +277,57 @@ class AccessCodeUndeliverable(Event):
     reason: str = Field(min_length=1, max_length=300)
     """Human-readable; without the address."""
     failed_at: Moment
+
+
+class AccessCodeExpiringSoon(Event):
+    """A code that lets in expires soon, and its user is warned by mail, once for each end."""
+
+    type = "access_code_expiring_soon"
+    producer = "student_service"
+    signed = False
+    about = "subscription_id"
+
+    subscription_id: Uuid
+    valid_until: Moment
+    """As in the latest terms here; whoever knows later ones ignores this."""
+    noted_at: Moment
+
+
+class AccessCodeResendRequested(Event):
+    """Requests that the code that works be mailed again, once it exists.
+
+    `version` is raised like that of `Terms`; a reader handles only the highest, and that one once.
+    """
+
+    type = "access_code_resend_requested"
+    producer = "payment_service"
+    about = "subscription_id"
+    signed = True
+    sealed_for = "student_service"
+    sensitive = frozenset({"email"})
+
+    subscription_id: Uuid
+    version: int = Field(ge=1, le=MAX_AMOUNT, strict=True, examples=[1])
+    email: Sealed[Email | None] = None
+    """Where to, if the address was ever corrected; none for where the latest mail went."""
+
+
+class AccessCodeResendAnswered(Event):
+    """The request of this version to mail a code again was handled, or later ones were.
+
+    Its mail is written, and reported like any other mail; or it was refused.
+    """
+
+    type = "access_code_resend_answered"
+    producer = "student_service"
+    signed = False
+    about = "subscription_id"
+
+    subscription_id: Uuid
+    version: int = Field(ge=1, le=MAX_AMOUNT, strict=True, examples=[1])
+    refused: str | None = Field(default=None, min_length=1, max_length=300)
+    """Why no mail is written, human-readable; none if one is."""
+    answered_at: Moment
 
 
 class Position(BaseModel):

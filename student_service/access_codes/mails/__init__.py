@@ -1,7 +1,10 @@
 """Mails: written as rows, sent by a worker, and finished.
 
-access_code_mail   the only kind of mail: its text, and what its failure means
+kinds              the kinds of mails: what each says, and when it is withdrawn
+access_code_mail   the code's own mail, and the same code again
+expiring_soon_mail until when the code works
 writing            writes a mail as a row (`MailIntent`), in the transaction of its code
+withholding        which mails of tests are not sent
 again              writes another mail with the same code
 sending            the loop of a worker: claim, attempt, finish
 composing          turns a letter into the bytes for the server

@@ -1,13 +1,9 @@
-"""The mail with an access code: its text, when it is withdrawn, and what its failure means.
-
-It is the only kind of mail; all that is specific to it is here.
-"""
+"""The mails with an access code: their text, when they are withdrawn, and what is reported."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from unicodedata import normalize
+from collections.abc import Iterable, Mapping
+from uuid import UUID
 
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -21,18 +17,24 @@ from shared_contracts.events import (
 from access_codes.models import MailIntent
 
 from . import writing
-from .composing import Letter
+from .composing import Letter, name_of
+from .writing import Addressed
 
 SUBJECT = "Your access code"
 """Fixed, so that the address is the only user input in the headers."""
 
-LINK = re.compile(r"[:/\\@]|[.\u3002][^\W\d_]{2}")
-"""URLs, addresses, paths, and host names such as `evil.example`, but not `2.0`."""
 
+def write(events: Iterable[UserSubscribed], corrected: Mapping[UUID, str]) -> None:
+    """Write the mail of each new code, in the transaction that issues the code.
 
-def write(events: Iterable[UserSubscribed]) -> None:
-    """Write the mail of each new code, in the transaction that issues the code."""
-    writing.write((event.subscription_id, event.email) for event in events)
+    It goes to the address in `corrected`, if its subscription has one there.
+    """
+    writing.write(
+        Addressed(
+            event.subscription_id, corrected.get(event.subscription_id, event.email), event.test
+        )
+        for event in events
+    )
     writing.wake_worker()
 
 
@@ -42,7 +44,7 @@ def write_restored(events: Iterable[AccessCodeRestored], why: str) -> None:
     It is not sent unless an operator decides so (`manage.py mails`).
     """
     writing.write(
-        ((event.subscription_id, event.email) for event in events),
+        (Addressed(event.subscription_id, event.email, event.test) for event in events),
         state=MailIntent.State.UNKNOWN,
         doubts=1,
         next_attempt_at=None,
@@ -50,22 +52,23 @@ def write_restored(events: Iterable[AccessCodeRestored], why: str) -> None:
     )
 
 
-def letter(code: str, plan: str) -> Letter:
-    """Without the plan, if what was reported does not look like the name of a plan."""
-    context = {"code": code, "plan": plan if _is_a_name(plan) else ""}
+def letter_of(intent: MailIntent, *, again: bool = False) -> Letter:
+    """With the code as it is now. Raises `Unsealable` if its key is gone."""
+    return letter(intent.access_code.code, intent.access_code.plan, again=again)
+
+
+def letter(code: str, plan: str, *, again: bool = False) -> Letter:
+    """Without the plan, if what was reported does not look like the name of a plan.
+
+    `again`: it was mailed before.
+    """
+    context = {"code": code, "plan": name_of(plan), "again": again}
     return Letter(
         subject=SUBJECT,
         text=render_to_string("access_codes/mail.txt", context),
         html=render_to_string("access_codes/mail.html", context),
+        secrets=(code,),
     )
-
-
-def _is_a_name(plan: str) -> bool:
-    """Whether no program that shows mails would make a link of it, or show it in another order.
-
-    It stands in a mail from our own domain, whoever published the event.
-    """
-    return plan.isprintable() and LINK.search(normalize("NFKC", plan)) is None
 
 
 def why_withdrawn(intent: MailIntent) -> str:

@@ -30,7 +30,7 @@ FINISH: Mapping[str, tuple[State, ...]] = {
 REPORTED = "given up by an operator"
 """All that clients are shown of such a decision: names and reasons stay here."""
 
-RESEND = (State.UNKNOWN, State.FAILED, State.SUPPRESSED)
+RESEND = (State.UNKNOWN, State.FAILED, State.SUPPRESSED, State.WITHHELD)
 """The states of mails that can be resent."""
 
 

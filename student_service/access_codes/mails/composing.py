@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from email.charset import QP, Charset
 from typing import NamedTuple, cast
+from unicodedata import normalize
 
 from admit_one.contract.fields import mailable
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.message import SafeMIMEMultipart
+
+LINK = re.compile(r"[:/\\@]|[.\u3002][^\W\d_]{2}")
+"""URLs, addresses, paths, and host names such as `evil.example`, but not `2.0`."""
 
 
 class Letter(NamedTuple):
@@ -16,11 +21,23 @@ class Letter(NamedTuple):
     subject: str
     text: str
     html: str
+    secrets: tuple[str, ...] = ()
+    """What must not be shown, even if a server repeats it."""
 
 
 class Mail(NamedTuple):
     recipient: str
     wire: bytes
+
+
+def name_of(plan: str) -> str:
+    """The plan; empty if what was reported does not look like the name of one.
+
+    It stands in a mail from our own domain, whoever published the event: no program that shows
+    mails may make a link of it, or show it in another order.
+    """
+    is_a_name = plan.isprintable() and LINK.search(normalize("NFKC", plan)) is None
+    return plan if is_a_name else ""
 
 
 def compose(letter: Letter, *, address: str, message_id: str) -> Mail:

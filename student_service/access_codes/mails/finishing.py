@@ -67,6 +67,12 @@ def withdraw(intent: MailIntent, reason: str) -> None:
     _count(intent)
 
 
+def withhold(intent: MailIntent, reason: str) -> None:
+    """Finish a mail of a test that must not be sent, without a report to the payment side."""
+    intent.withhold(reason)
+    _count(intent)
+
+
 def over_cap(intent: MailIntent) -> None:
     """Let a mail wait whose mailbox has reached the daily cap: a day each time, at most a week."""
     reason = f"{settings.MAIL_DAILY_CAP} mails to this mailbox in 24 hours"
@@ -83,25 +89,27 @@ def over_cap(intent: MailIntent) -> None:
 def give_up(
     intent: MailIntent, finish_as: Callable[[str], bool], reason: str, *, reported: str = ""
 ) -> bool:
-    """Finish a mail with `finish_as(reason)`, and report that it will not arrive.
+    """Finish a mail with `finish_as(reason)`, and report that no code will arrive with it.
 
     What is `reported` is for the client of the payment side; by default it is the reason.
     Returns false, and reports nothing, if `finish_as` did. Runs in a transaction.
     """
     if not finish_as(reason):
         return False
-    publish(Envelope.of(access_code_mail.undeliverable(intent, reported or reason)))
+    if intent.has_code:
+        publish(Envelope.of(access_code_mail.undeliverable(intent, reported or reason)))
     return True
 
 
 def finish_as_sent(intent: MailIntent, note: str = "") -> bool:
-    """Finish a mail that the mail server has accepted, and report that.
+    """Finish a mail that the mail server has accepted, and report that, if it has the code.
 
     Returns false, and reports nothing, if another worker has taken it over. Runs in a transaction.
     """
     if not intent.sent(note):
         return False
-    publish(Envelope.of(access_code_mail.emailed(intent)))
+    if intent.has_code:
+        publish(Envelope.of(access_code_mail.emailed(intent)))
     return True
 
 

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from access_codes.models import MailIntent
 
-from . import access_code_mail, finishing, lease, smtp
+from . import finishing, kinds, lease, smtp, withholding
 from .attempt import Attempt, Ending
 from .composing import compose
 from .lease import Lease
@@ -92,8 +92,10 @@ def _claim(intent: MailIntent) -> bool:
     """Claim the mail. If it must not be sent now, record why and return false."""
     if intent.state == MailIntent.State.SENDING:
         finishing.finish(intent, WORKER_DIED, first_pause=FIRST_PAUSE_AFTER_DEATH)
-    elif reason := access_code_mail.why_withdrawn(intent):
+    elif reason := kinds.of(intent).why_withdrawn(intent):
         finishing.withdraw(intent, reason)
+    elif withholding.must_withhold(intent):
+        finishing.withhold(intent, withholding.WHY)
     elif intent.capped:
         finishing.over_cap(intent)
     else:
@@ -104,12 +106,11 @@ def _claim(intent: MailIntent) -> bool:
 
 def _attempt(session: smtp.SmtpSession, intent: MailIntent) -> Attempt:
     try:
-        code = intent.access_code.code
-        letter = access_code_mail.letter(code, intent.access_code.plan)
+        letter = kinds.of(intent).letter(intent)
         mail = compose(letter, address=intent.address, message_id=intent.message_id)
     except ValueError:
         return Attempt(Ending.REFUSED, "its address is not valid in a mail")
     except cipher.Unsealable as error:
         return Attempt(Ending.DEFERRED, str(error))
-    with hiding([code]):  # a server may repeat what it has read
+    with hiding(letter.secrets):  # a server may repeat what it has read
         return session.send(mail, Lease(intent))

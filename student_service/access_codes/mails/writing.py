@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from email.utils import parseaddr
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from admit_one.database import bulk
@@ -15,17 +15,36 @@ from uuid_utils.compat import uuid7
 
 from access_codes.models import RECIPIENT_PURPOSE, MailIntent
 
+from . import withholding
 from .mailboxes import mailbox_hash
+
+WITHHELD = {
+    "state": MailIntent.State.WITHHELD,
+    "next_attempt_at": None,
+    "last_error": withholding.WHY,
+}
 
 SEND_TASK = "student_service.send_pending_mails"
 
 
-def write(addressed: Iterable[tuple[UUID, str]], **fields: Any) -> None:
-    """Write a mail for each access code id and address, due at once unless `fields` differ."""
+class Addressed(NamedTuple):
+    """Where the mail about a code goes, and whether it was paid with a test key."""
+
+    access_code_id: UUID
+    address: str
+    test: bool
+
+
+def write(mails: Iterable[Addressed], **fields: Any) -> None:
+    """Write each mail, due at once unless `fields` differ. Of tests, most are withheld."""
+    rows: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     domain = _our_domain()
-    bulk.insert(
-        MailIntent, [_row(code_id, address, domain) | fields for code_id, address in addressed]
-    )
+    for mail in mails:
+        is_withheld = mail.test and not withholding.is_listed(mail.address)
+        row = _row(mail.access_code_id, mail.address, domain) | fields
+        rows[is_withheld].append(row | WITHHELD if is_withheld else row)
+    for same_fields in rows.values():
+        bulk.insert(MailIntent, same_fields)
 
 
 def wake_worker() -> None:

@@ -14,3 +14,5 @@ from .grants import HourOfGrants as HourOfGrants
 from .grants import WaitingGrant as WaitingGrant
 from .mail_intent import RECIPIENT_PURPOSE as RECIPIENT_PURPOSE
 from .mail_intent import MailIntent as MailIntent
+from .resend import CORRECTED_PURPOSE as CORRECTED_PURPOSE
+from .resend import Resend as Resend

@@ -14,7 +14,7 @@ from shared_contracts.events import Position
 
 CODE_PURPOSE = "access-code"
 
-PAID = ("user_id", "plan", "amount", "currency", "occurred_at")
+PAID = ("test", "user_id", "plan", "amount", "currency", "occurred_at")
 """The fields of what was paid that the events and the columns share."""
 
 
@@ -59,6 +59,7 @@ class AccessCode(models.Model):
     """
 
     subscription_id = models.UUIDField(primary_key=True)
+    test = models.BooleanField(default=False, db_default=False, help_text="paid with a test key")
     user_id = models.CharField(max_length=64)
     plan = models.CharField(max_length=64)
     lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="keyed hash of the code")
@@ -124,6 +125,11 @@ class AccessCode(models.Model):
     def has_terms(self) -> bool:
         """Takes one query, unless `terms` was selected."""
         return hasattr(self, "terms")
+
+    @property
+    def has_resend(self) -> bool:
+        """Takes one query, unless `resend` was selected."""
+        return hasattr(self, "resend")
 
 
 class ReplacedCode(models.Model):

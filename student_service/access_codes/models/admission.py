@@ -49,16 +49,31 @@ class Terms(models.Model):
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True, help_text="exclusive")
     uses = models.PositiveIntegerField(null=True, help_text="null: any number")
+    ends_since = models.DateTimeField(
+        null=True, help_text="since when valid_until is known here; null: since long ago"
+    )
+    expiry_noted = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="whether its user was warned that it expires soon, or need not be",
+    )
 
     class Meta:
         # For lists of codes by what their terms have done to them.
         indexes: ClassVar = [
             models.Index(
-                fields=["access_code"],
-                name=f"terms_{name}",
-                condition=models.Q((f"{name}__isnull", False)),
-            )
-            for name in ("valid_from", "valid_until", "uses")
+                fields=["valid_until"],
+                name="terms_expiring",
+                condition=models.Q(valid_until__isnull=False, expiry_noted=False),
+            ),
+            *(
+                models.Index(
+                    fields=["access_code"],
+                    name=f"terms_{name}",
+                    condition=models.Q((f"{name}__isnull", False)),
+                )
+                for name in ("valid_from", "valid_until", "uses")
+            ),
         ]
 
     def __str__(self) -> str:

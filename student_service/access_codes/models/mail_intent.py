@@ -54,11 +54,13 @@ def _to_take(cap: int) -> MailIntentQuerySet:
 
 
 class MailIntent(models.Model):
-    """A mail: written with its code, sent by a worker, kept as a record.
+    """A mail: written with its cause, sent by a worker, kept as a record.
 
     pending → sending → sent · failed · pending (deferred) · unknown (may have been sent)
     pending → pending (daily cap reached) → suppressed (still reached after a week)
-    pending · unknown → withdrawn (its code is revoked, or its address was corrected)
+    pending · unknown → withdrawn (its code is revoked, its address was corrected, or what it says
+        holds no more)
+    withheld: of a test whose address is not in TEST_MAIL_ADDRESSES; from the beginning, as a rule
     unknown → sending (again, with the same Message-ID) → sent · unknown: an earlier attempt may
         have sent it, so it is never failed or suppressed by itself; an operator decides
 
@@ -73,10 +75,22 @@ class MailIntent(models.Model):
         SENT = "sent", "was accepted by the mail server"
         FAILED = "failed", "will not be sent; the last error says why"
         SUPPRESSED = "suppressed", "will not be sent: too many mails to one address"
-        WITHDRAWN = "withdrawn", "will not be sent: its code is revoked, or its address was wrong"
+        WITHDRAWN = "withdrawn", "will not be sent: its code is revoked, or it would be wrong"
+        WITHHELD = "withheld", "will not be sent: a test, and not to TEST_MAIL_ADDRESSES"
+
+    class Kind(models.TextChoices):
+        CODE = "code", "the code's own mail"
+        RESEND = "resend", "the same code again"
+        EXPIRING_SOON = "expiring_soon", "until when the code works"
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     access_code = models.ForeignKey(AccessCode, on_delete=models.PROTECT, related_name="mails")
+    kind = models.CharField(
+        max_length=16, choices=Kind.choices, default=Kind.CODE, db_default=Kind.CODE
+    )
+    valid_until = models.DateTimeField(
+        null=True, blank=True, help_text="as it says, if it says that the code expires soon"
+    )
     message_id = models.CharField(max_length=255)
     recipient = models.BinaryField(help_text="the address, sealed")
     recipient_hash = models.BinaryField(max_length=32, help_text="keyed hash of the address")
@@ -121,6 +135,9 @@ class MailIntent(models.Model):
                 name="mail_intent_not_sent",
                 condition=models.Q(state__in=["unknown", "failed", "suppressed", "withdrawn"]),
             ),
+            models.Index(
+                fields=["id"], name="mail_intent_withheld", condition=models.Q(state="withheld")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -130,6 +147,10 @@ class MailIntent(models.Model):
     def address(self) -> str:
         """The recipient in clear. Raises `Unsealable` if its key is gone."""
         return cipher.unseal(self.recipient, RECIPIENT_PURPOSE, self.id).decode()
+
+    @property
+    def has_code(self) -> bool:
+        return self.kind != self.Kind.EXPIRING_SOON
 
     def was_written_before(self, age: timedelta) -> bool:
         """Whether it is older than `age`, by the database's clock."""
@@ -232,6 +253,9 @@ class MailIntent(models.Model):
 
     def suppress(self, reason: str) -> bool:
         return self._become(self.State.SUPPRESSED, next_attempt_at=None, last_error=reason)
+
+    def withhold(self, reason: str) -> bool:
+        return self._become(self.State.WITHHELD, next_attempt_at=None, last_error=reason)
 
     def withdraw(self, reason: str) -> bool:
         error = f"{reason}; before that: {self.last_error}" if self.last_error else reason

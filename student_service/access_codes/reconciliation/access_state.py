@@ -11,7 +11,7 @@ from django.utils import timezone
 from shared_contracts.events import AccessCodeRestored
 
 from access_codes import terms
-from access_codes.models import AccessCode, Revocation, Suspension
+from access_codes.models import AccessCode, Revocation, Suspension, Terms
 
 Maker = Suspension.Maker
 TERMS = ("version", "valid_from", "valid_until", "uses")
@@ -73,3 +73,4 @@ def _restore_suspension(code: QuerySet[AccessCode], event: AccessCodeRestored) -
         Suspension.objects.get_or_create(**suspension, defaults={"since": timezone.now()})
     else:
         Suspension.objects.filter(**suspension).delete()
+        Terms.objects.filter(pk=event.subscription_id).update(expiry_noted=False)

@@ -17,7 +17,7 @@ from admit_one.messaging import Envelope, Rejected, publish, wake
 from admit_one.sealing import cipher
 from shared_contracts.events import AccessCodeRestored, AccessGrantReported, AccessGrantsRequested
 
-from access_codes.models import PAID, AccessCode, AnsweredRun, WaitingGrant
+from access_codes.models import PAID, AccessCode, AnsweredRun, MailIntent, WaitingGrant
 
 from . import access_state, answered
 
@@ -99,16 +99,14 @@ def _rows(message: Cause, subscriptions: Collection[UUID]) -> Iterable[dict[str,
 def with_codes(subscriptions: Iterable[UUID]) -> dict[UUID, AccessCode]:
     """Those of these subscriptions that have codes, with all that a grant needs."""
     rows = AccessCode.objects.filter(pk__in=set(subscriptions))
-    related = rows.select_related("revocation", "terms").prefetch_related("mails")
+    related = rows.select_related("revocation", "terms", "resend").prefetch_related("mails")
     return access_state.with_suspensions(related).in_bulk()
 
 
 def grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
     """None if it cannot be unsealed; the payment side then leaves it to a person."""
-    # The first mail has the address of the first request.
-    first = min(row.mails.all(), key=lambda mail: mail.id)
     try:
-        code, address = row.code, first.address
+        code, address = row.code, _address(row)
     except cipher.Unsealable as error:
         logger.warning(
             "grant_not_reported", "{grant} cannot be reported: {error}", grant=row, error=error
@@ -121,7 +119,17 @@ def grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
         access_code=code,
         issued_at=row.issued_at,
         cancelled_at=row.revocation.cancelled_at if row.is_revoked else None,
-        emailed_at=max((mail.sent_at for mail in row.mails.all() if mail.sent_at), default=None),
+        emailed_at=max(
+            (mail.sent_at for mail in row.mails.all() if mail.sent_at and mail.has_code),
+            default=None,
+        ),
         **access_state.of(row),
         **{name: getattr(row, name) for name in PAID},
     )
+
+
+def _address(row: AccessCode) -> str:
+    """The address as the payment side knows it: as it last corrected it, or in the first mail."""
+    corrected = row.resend.address if row.has_resend else None
+    first: MailIntent = min(row.mails.all(), key=lambda mail: mail.id)
+    return corrected or first.address

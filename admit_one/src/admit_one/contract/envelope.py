@@ -136,7 +136,8 @@ class Envelope(Generic[E]):
         data = wire["data"] = self.data.model_dump(mode="json")
         if seal is not None:
             for name in sealed_fields(type(self.data)):
-                data[name] = seal((self.id, self.type, name), data[name])
+                if data.get(name) is not None:
+                    data[name] = seal((self.id, self.type, name), data[name])
         return _to_json(wire).encode()
 
     @classmethod

@@ -16,6 +16,7 @@ from .addresses import DatabaseUrl as DatabaseUrl
 from .addresses import HostName as HostName
 from .addresses import LimitsUrl as LimitsUrl
 from .addresses import ListenDatabaseUrl as ListenDatabaseUrl
+from .addresses import MailAddresses as MailAddresses
 from .addresses import MailServer as MailServer
 from .addresses import MailUrl as MailUrl
 from .addresses import ManagementUrl as ManagementUrl

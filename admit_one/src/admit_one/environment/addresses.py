@@ -171,6 +171,14 @@ def _sender(text: str) -> str:
     return text
 
 
+def _listed_addresses(text: str) -> frozenset[str]:
+    entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
+    for entry in entries:
+        if not re.fullmatch(r"[!-?A-~]*@[a-z0-9-]+(\.[a-z0-9-]+)*", entry):
+            raise Wrong("something else")
+    return frozenset(entries)
+
+
 def _host_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|\[[A-Za-z0-9.:]+\]", text):
         raise Wrong("something else")
@@ -199,4 +207,12 @@ ManagementUrl = Annotated[str, Reads(MANAGEMENT, _management, secrets=urls.passw
 """Where RabbitMQ's management plugin answers."""
 MailUrl = Annotated[MailServer, Reads(MAIL, _mail_server, secrets=urls.passwords)]
 HostName = Annotated[str, Reads("a host name, or an address in brackets", _host_name)]
+MailAddresses = Annotated[
+    frozenset[str],
+    Reads(
+        "addresses a@b.example and domains @b.example in ASCII, separated by commas",
+        _listed_addresses,
+    ),
+]
+"""In lower case; a domain with the `@` before it."""
 Sender = Annotated[str, Reads("an address in ASCII, like Name <a@b.example>", _sender)]

@@ -119,7 +119,7 @@ class Command(ServiceCommand):
         for mail in mails[:MAX_LINES]:
             due = f"due {mail.next_attempt_at:%m-%d %H:%M:%S}" if mail.next_attempt_at else ""
             self.stdout.write(
-                f"{mail.id}  subscription {mail.access_code_id}  "
+                f"{mail.id}  {mail.kind}  subscription {mail.access_code_id}  "
                 f"{mail.attempts} attempts  {due}  {harmless(mail.last_error)}".rstrip()
             )
         count = mails[: MAX_COUNTED + 1].count()
