@@ -55,9 +55,21 @@ WRONG: dict[str, tuple[Callable[[Evidence], Evidence], str]] = {
         lambda run: replace(run, shown={ONE: "C-1", TWO: "C-1"}),
         "doubled: 2 subscriptions have the same code",
     ),
-    "an order recorded twice": (
+    "a subscription recorded twice": (
         lambda run: replace(run, recorded={ONE: "u1", TWO: "u1"}),
         "doubled: the only order of user u1 was recorded 2 times",
+    ),
+    "an order that is never complete": (
+        lambda run: replace(run, orders={"o1": False}),
+        "lost: order o1 was accepted, but is not complete",
+    ),
+    "an order that no longer exists": (
+        lambda run: replace(run, orders={}),
+        "lost: order o1 was accepted, but no longer exists",
+    ),
+    "an order recorded twice": (
+        lambda run: replace(run, orders={"o1": True, "o2": True}),
+        "unaccounted: no client placed order o2",
     ),
     "a code that was not paid for": (
         lambda run: replace(run, issued=[ONE, TWO, "s3"]),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .options import ChaosOptions
-from .verdict.checker import Verdict
+from .verdict.findings import Verdict
 
 
 @dataclass

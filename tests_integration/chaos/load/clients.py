@@ -23,6 +23,11 @@ AT_ONCE = 12
 SENT_TWICE = 0.02
 """Share of orders that are sent again although they were answered."""
 
+TOGETHER = 0.02
+"""Share of orders that have several subscriptions, `SEATS` of them."""
+
+SEATS = 4
+
 CANCELLED_AT_ONCE = 0.02
 """Share of orders that are cancelled as soon as they are answered, about when the code arrives."""
 
@@ -64,6 +69,8 @@ class Clients:
         """The latest code that the API has shown for each subscription."""
         self.older_codes: dict[str, set[str]] = {}
         """Those that it had shown before."""
+        self.orders: dict[str, list[str]] = {}
+        """Subscriptions by the order with which they were recorded."""
         self.cancelled: set[str] = set()
         """Subscriptions whose cancellation or refund was accepted."""
         self.renewed: set[str] = set()
@@ -93,6 +100,9 @@ class Clients:
 
     def _order(self) -> None:
         while self._next():
+            if self._changes and self._draw.random() < TOGETHER:
+                self._order_together()
+                continue
             has_end = self._draw.random() < WITH_AN_END
             placed = order(
                 **({"valid_until": PAID_UNTIL} if has_end else {}),
@@ -105,6 +115,33 @@ class Clients:
                     self.patience.note(f"one order, sent twice, created {first} and {second}")
             if first and self._changes:
                 self._change(first, has_end=has_end)
+
+    def _order_together(self) -> None:
+        seats = [order() for _ in range(SEATS)]
+        body = {"subscriptions": [seat.body for seat in seats]}
+        key = {"Idempotency-Key": seats[0].key}
+        post = partial(self._payments.call, "POST", "/v1/orders", body, key)
+        answers = [self._until("an order of several", post)]
+        if self._draw.random() < SENT_TWICE:
+            answers.append(self._until("the same order again", post))
+        ids = {str(answer.body["id"]) for answer in answers if answer is not None}
+        if len(ids) > 1:
+            self.patience.note(f"one order of several, sent twice, created {ids}")
+        for order_id in ids:
+            self._read_seats(order_id, {seat.body["user_id"]: seat for seat in seats})
+
+    def _read_seats(self, order_id: str, placed: dict[str, Order]) -> None:
+        read = partial(self._payments.call, "GET", f"/v1/subscriptions?order={order_id}")
+        answer = self.patience.until_answered("a list of seats", read, {HTTPStatus.OK})
+        if answer is None:
+            return
+        seats = {str(each["id"]): placed[each["user_id"]] for each in answer.body["results"]}
+        if len(seats) != len(placed):
+            self.patience.note(f"order {order_id} has {len(seats)} seats of {len(placed)}")
+        with self._lock:
+            self.orders[order_id] = list(seats)
+            self.accepted |= seats
+            self._ids += seats
 
     def _change(self, subscription: str, *, has_end: bool) -> None:
         if has_end and self._draw.random() < RENEWED_AT_ONCE:

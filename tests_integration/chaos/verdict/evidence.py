@@ -9,6 +9,9 @@ from typing import NamedTuple
 from tests_integration.chaos.load.publication import Published
 from tests_integration.harness.mailbox import ReceivedMail
 
+OTHER = {"payment_service": "student_service", "student_service": "payment_service"}
+SIDES = tuple(OTHER)
+
 
 class Sent(NamedTuple):
     """An outbox row."""
@@ -71,6 +74,10 @@ class Evidence:
     """User by subscription, from the payment database."""
     issued: Sequence[str]
     """Subscriptions with a code in the student database."""
+    ordered: Collection[str]
+    """Orders of several subscriptions, from the answers to clients."""
+    orders: Mapping[str, bool]
+    """Whether each order in the payment database is complete."""
     cancelled: Collection[str]
     """Subscriptions whose cancellation was accepted."""
     shown_cancelled: Collection[str]

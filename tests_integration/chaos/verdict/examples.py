@@ -46,6 +46,8 @@ def clean_run() -> Evidence:
         shown={ONE: "C-1", TWO: "C-2"},
         recorded={ONE: "u1", TWO: "u2"},
         issued=[ONE, TWO],
+        ordered={"o1"},
+        orders={"o1": True},
         cancelled=set(),
         shown_cancelled=set(),
         revoked=set(),

@@ -32,6 +32,7 @@ def gather(deployment: Deployment, student_api: Api, actors: Actors) -> Evidence
         confirmed = payment.all(
             "SELECT id FROM subscriptions_subscription WHERE code_revoked_at IS NOT NULL"
         )
+        orders = payment.all("SELECT id, completed_at IS NOT NULL FROM subscriptions_order")
         codes = student.all("SELECT subscription_id FROM access_codes_accesscode")
         revoked = student.all("SELECT subscription_id FROM access_codes_revocation")
         intents = student.all(
@@ -49,6 +50,8 @@ def gather(deployment: Deployment, student_api: Api, actors: Actors) -> Evidence
         shown={each.id: each.access_code for each in shown},
         recorded={_id(subscription): str(user) for subscription, user in recorded},
         issued=[_id(subscription) for (subscription,) in codes],
+        ordered=set(clients.orders),
+        orders={_id(order): bool(is_complete) for order, is_complete in orders},
         cancelled=clients.cancelled.copy(),
         shown_cancelled={each.id for each in shown if each.status in ENDED},
         revoked={_id(subscription) for (subscription,) in revoked},
