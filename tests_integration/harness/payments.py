@@ -30,6 +30,9 @@ class Subscription:
     plan: str
     amount: int
     currency: str
+    order: str | None
+    reference: str | None
+    metadata: Mapping[str, str]
     status: str
     access_code: str | None
     access_code_failure: Mapping[str, str] | None
@@ -41,9 +44,11 @@ class Subscription:
     problem: Mapping[str, str] | None
     # It comes some time after the code, and by another clock if it is restored.
     emailed_at: str | None = field(compare=False, kw_only=True)
+    resend: Mapping[str, str] | None
     reason: str | None
     valid_from: str | None
     valid_until: str | None
+    expiring_soon_at: str | None
     uses: int | None
     uses_made: int
     redeemed_at: str | None
