@@ -110,6 +110,7 @@ class Drift(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["run", "state"], name="drift_of_run"),
+            models.Index(fields=["run", "id"], name="drift_of_run_listed"),
             models.Index(fields=["subscription_id"], name="drift_of_subscription"),
         ]
 
