@@ -6,9 +6,6 @@ from admit_one.tasks import for_a_run, stopping
 from . import code_requests, lifecycle, resends
 from .reconciliation import runs
 
-LOOK_EVERY = 0.01
-"""Seconds between two looks for pages of a comparison that are due."""
-
 
 def request_again() -> None:
     while not stopping.is_set() and code_requests.request_again():
@@ -29,8 +26,8 @@ def reconcile() -> None:
     runs.start_daily()
     runs.continue_unfinished()
     go_on = for_a_run()
-    while runs.request_due():
+    while (pause := runs.request_due()) is not None:
         if not go_on():
             wake.task(runs.TASK)
             return
-        stopping.wait(LOOK_EVERY)
+        stopping.wait(pause)

@@ -41,6 +41,9 @@ LONGEST_BREAK = timedelta(seconds=1)
 MOVING = timedelta(seconds=2)
 """A run that is not answered for so long is left to the next sweep, or to its late answer."""
 
+LOOK_EVERY = 0.02
+"""Seconds between two looks whether a page was answered."""
+
 PAUSE = timedelta(minutes=10)
 """How long an answer may take before it is requested again."""
 
@@ -131,17 +134,21 @@ def advance(run: ReconciliationRun, end: Position | None) -> None:
         wake.task(TASK)
 
 
-def request_due() -> bool:
-    """Request the pages that are due; returns whether any run is moving, so that more follow."""
+def request_due() -> float | None:
+    """Request the pages that are due; returns the seconds until the next look.
+
+    None if no run is moving: then the next sweep is soon enough.
+    """
     now = timezone.now()
     moving = ReconciliationRun.objects.filter(
         ended_at__isnull=True, state=State.COMPARING, requested_at__gt=now - MOVING
     )
-    rows = list(moving.values_list("id", "requests", "requested_at"))
-    for run_id, requests, at in rows:
+    waits = []
+    for run_id, requests, at in list(moving.values_list("id", "requests", "requested_at")):
         if requests == 0 and at <= now:
             _continue(run_id)
-    return bool(rows)
+        waits.append((at - now).total_seconds() if requests == 0 and at > now else LOOK_EVERY)
+    return min(waits, default=None)
 
 
 def continue_unfinished() -> None:
