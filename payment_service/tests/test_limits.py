@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from admit_one.processes.announcer import Announcer
-from admit_one.web import limits, metrics, sharing
-from admit_one.web.counts import Counts
+from admit_one.web import metrics
+from admit_one.web.limits import counting, sharing
+from admit_one.web.limits.counts import Counts
 from django.test import Client
 from pytest_django import Settings
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def new_announcers(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("key_announcer", "address_announcer", "failure_announcer"):
-        monkeypatch.setattr(limits, name, Announcer())
+        monkeypatch.setattr(counting, name, Announcer())
 
 
 def fail(times: int = 1, address: str = "192.0.2.1", key: str = "wrong") -> list[Any]:

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 from admit_one.messaging.testing import deliver
-from admit_one.web import StrictView, key_cache
+from admit_one.web import StrictView
+from admit_one.web.keys import cache as key_cache
+from admit_one.web.keys.scopes import SCOPES
 from admit_one.web.models import ApiKey
-from admit_one.web.scopes import SCOPES
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from admit_one.web import counts
-from admit_one.web.counts import Counts, Tally
+from admit_one.web.limits import counts
+from admit_one.web.limits.counts import Counts, Tally
 
 MINUTE = 29_000_000
 

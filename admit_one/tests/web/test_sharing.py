@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from admit_one.web import limit_stores, sharing
-from admit_one.web.counts import Counts, Tally
-from admit_one.web.limit_stores import in_database, in_redis
+from admit_one.web.limits import sharing, stores
+from admit_one.web.limits.counts import Counts, Tally
+from admit_one.web.limits.stores import in_database, in_redis
 from admit_one.web.models import ApiKey, RateCount
 from django.db import OperationalError, connection
 from redis import Redis
@@ -78,7 +78,7 @@ class InRedis:
         self.redis.flushdb()
         settings.LIMITS_URL = server.url
         self.store = in_redis.RedisStore(server.url)
-        monkeypatch.setattr(limit_stores, "_in_redis", lambda url: self.store)
+        monkeypatch.setattr(stores, "_in_redis", lambda url: self.store)
 
     def keep(self, total: Tally) -> None:
         subject, *numbers = total

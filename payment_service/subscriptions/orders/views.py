@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from admit_one.web import StrictView, client_of, etags, idempotency, key_of, limits, openapi, paging
+from admit_one.web import StrictView, client_of, etags, idempotency, key_of, openapi, paging
+from admit_one.web.limits import counting
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -76,7 +77,7 @@ class Orders(StrictView):
 
         def record() -> Response:
             key = key_of(request)
-            limits.count_more(request, key, len(new["subscriptions"]) - 1)
+            counting.count_more(request, key, len(new["subscriptions"]) - 1)
             order = record_order(client=client_of(request), test=key.test, **new)
             return Response(
                 shown_new(order),

@@ -18,10 +18,10 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
 from admit_one.masking import harmless
-from admit_one.web import issuing
-from admit_one.web.key_cache import KEPT
+from admit_one.web.keys import issuing
+from admit_one.web.keys.cache import KEPT
+from admit_one.web.keys.scopes import SCOPES
 from admit_one.web.models import ApiKey
-from admit_one.web.scopes import SCOPES
 
 from .lists import CappedPaginator, ReadOnly
 

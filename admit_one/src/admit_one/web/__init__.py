@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from admit_one.front_page import lazily
 
 if TYPE_CHECKING:
-    from .api_keys import client_of as client_of
-    from .api_keys import key_of as key_of
+    from .keys.authentication import client_of as client_of
+    from .keys.authentication import key_of as key_of
     from .models import ApiKey as ApiKey
     from .serializers import Line as Line
     from .serializers import MailAddress as MailAddress
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __getattr__ = lazily(
     __name__,
     {
-        ".api_keys": ["client_of", "key_of"],
+        ".keys.authentication": ["client_of", "key_of"],
         ".models": ["ApiKey"],
         ".serializers": [
             "Line",

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 
 from admit_one.database.bulk import insert_new
 
-from .api_keys import client_of, key_of
+from .keys.authentication import client_of, key_of
 from .models import IdempotencyKey
 
 LONGEST_KEY = 255

@@ -14,7 +14,7 @@ from typing import ClassVar
 from django.db import models, transaction
 from django.db.models.functions import Now
 
-from .scopes import written
+from .keys.scopes import written
 
 TOKEN = re.compile(r"admit_(?P<test>test_)?(?P<prefix>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})")
 
@@ -163,7 +163,7 @@ class IdempotencyKey(models.Model):
 
 class RateCount(models.Model):
     """How many requests of one subject all processes have counted in a minute, and in the one
-    before. `limit_stores.in_database` writes it.
+    before. `limits.stores.in_database` writes it.
     """
 
     subject = models.CharField(

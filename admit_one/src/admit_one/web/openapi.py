@@ -18,7 +18,7 @@ from rest_framework import serializers
 
 from . import paging
 from .idempotency import KEY, LONGEST_KEY
-from .scopes import SCOPES
+from .keys.scopes import SCOPES
 
 WHEN = {
     400: "The request is invalid; `errors` names each field, header or query parameter.",
@@ -220,7 +220,7 @@ def addresses() -> list[URLPattern]:
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "admit_one.web.api_keys.ApiKeyAuthentication"
+    target_class = "admit_one.web.keys.authentication.ApiKeyAuthentication"
     name = "api_key"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:  # noqa: ARG002

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from . import sharing
-from .counts import Counts
+from .limits import sharing
+from .limits.counts import Counts
 
 
 @contextmanager

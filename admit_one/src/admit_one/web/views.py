@@ -11,9 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from . import limits, metrics, problems
-from .api_keys import MissingScope, key_of
-from .scopes import SCOPES
+from . import metrics, problems
+from .keys.authentication import MissingScope, key_of
+from .keys.scopes import SCOPES
+from .limits import counting
 from .serializers import NAMED_AT_MOST
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -56,7 +57,7 @@ class StrictView(APIView):
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         if response.status_code < HTTPStatus.BAD_REQUEST:
             problems.announcer.over("requests_answered", "requests are answered again")
-        for name, value in limits.headers(request).items():
+        for name, value in counting.headers(request).items():
             response[name] = value
         return super().finalize_response(request, response, *args, **kwargs)
 

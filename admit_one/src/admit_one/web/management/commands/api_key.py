@@ -13,10 +13,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from admit_one.processes.service_command import ServiceCommand
-from admit_one.web import issuing
-from admit_one.web.key_cache import KEPT
+from admit_one.web.keys import issuing
+from admit_one.web.keys.cache import KEPT
+from admit_one.web.keys.scopes import SCOPES
 from admit_one.web.models import ApiKey
-from admit_one.web.scopes import SCOPES
 
 KEY_OR_PREFIX = re.compile(r"(admit_)?(test_)?(?P<prefix>[0-9a-f]{12})(_.*)?")
 

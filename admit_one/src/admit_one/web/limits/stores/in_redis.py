@@ -1,4 +1,4 @@
-"""Adds up in Redis what each process has counted (see `limits`), in one script.
+"""Adds up in Redis what each process has counted (see `counting`), in one script.
 
 A key holds a minute and the one before, and expires by itself. If Redis loses its keys, or evicts
 some, their counts start again: a limit is then exceeded once, by no more than itself.
@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from ..counts import WINDOW, Tally
+from admit_one.web.limits.counts import WINDOW, Tally
 
 SECONDS = 2.0
 """For a connection, and for an answer. Only the thread that shares the counts waits."""

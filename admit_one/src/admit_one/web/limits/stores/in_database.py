@@ -1,4 +1,4 @@
-"""Adds up in the database what each process has counted (see `limits`), in one statement.
+"""Adds up in the database what each process has counted (see `counting`), in one statement.
 
 All times are the database's, because clocks differ. A row holds a minute and the one before, so
 there are only as many rows as subjects.
@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from django.db import connection, transaction
 
 from admit_one.database import outage
-
-from ..counts import WINDOW, Tally
-from ..models import RateCount
+from admit_one.web.limits.counts import WINDOW, Tally
+from admit_one.web.models import RateCount
 
 PLACE = "the database"
 OUTAGE_ERRORS = outage.DATABASE_ERRORS

@@ -8,9 +8,10 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from . import limits
-from .key_cache import keys
-from .models import ApiKey
+from admit_one.web.limits import counting
+from admit_one.web.models import ApiKey
+
+from .cache import keys
 
 REALM = 'Bearer realm="api"'
 
@@ -36,9 +37,9 @@ class ApiKeyAuthentication(BaseAuthentication):
         scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         key = keys.valid(token) if scheme.lower() == "bearer" else None
         if key is None:
-            limits.count_failure(request)
+            counting.count_failure(request)
             raise AuthenticationFailed("expected a valid API key: Authorization: Bearer <key>")
-        limits.count_request(request, key)
+        counting.count_request(request, key)
         return key, key
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 (DRF's signature)

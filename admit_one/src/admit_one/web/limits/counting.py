@@ -19,10 +19,11 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from admit_one.processes.announcer import Announcer
+from admit_one.web import metrics
+from admit_one.web.models import ApiKey
 
-from . import metrics, sharing
+from . import sharing
 from .counts import WINDOW, Allowance
-from .models import ApiKey
 
 RATE_PER_KEY = 6_000
 """Requests a minute, unless API_RATE_PER_KEY says otherwise."""

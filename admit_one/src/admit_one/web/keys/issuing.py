@@ -14,8 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from admit_one.acts.models import Act
-
-from .models import TOKEN, ApiKey
+from admit_one.web.models import TOKEN, ApiKey
 
 CLIENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SPELLING = "1 to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or a digit"
@@ -75,7 +74,7 @@ def issue(
 
 @transaction.atomic
 def revoke(prefix: str, *, by: str | None = None, reason: str = "") -> bool:
-    """Stop accepting a key, within `key_cache.KEPT` seconds. Returns whether it was accepted."""
+    """Stop accepting a key, within `cache.KEPT` seconds. Returns whether it was accepted."""
     if not ApiKey.objects.revoke(prefix):
         return False
     Act.draft("api_keys", "revoke", by=by, reason=reason, target=prefix).save()

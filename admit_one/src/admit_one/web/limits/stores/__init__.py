@@ -12,7 +12,8 @@ from typing import Protocol
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from ..counts import Tally
+from admit_one.web.limits.counts import Tally
+
 from . import in_database
 
 

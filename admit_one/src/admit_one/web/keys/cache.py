@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from .models import TOKEN, ApiKey
+from admit_one.web.models import TOKEN, ApiKey
 
 KEPT = 5.0
 """Seconds after which a key is read again."""

@@ -15,10 +15,10 @@ from admit_one.database import outage
 from admit_one.masking import mask
 from admit_one.processes.announcer import Announcer
 from admit_one.processes.stopping import next_delay
+from admit_one.web.models import ApiKey
 
-from . import limit_stores
+from . import stores
 from .counts import WINDOW, Counts, Tally
-from .models import ApiKey
 
 SHARE_EVERY = 1.0
 """Seconds."""
@@ -68,7 +68,7 @@ class Sharer:
         Raises what the store raises while it is away, and then adds it the next time; or a database
         error, if only the note could not be written.
         """
-        store = limit_stores.chosen()
+        store = stores.chosen()
         new_of_keys = keys.drain()
         drained = [*new_of_keys, *addresses.drain(), *together.drain()]
         if not drained:
@@ -102,7 +102,7 @@ class Sharer:
                 self._thread.start()
 
     def _forget_connections(self) -> None:
-        limit_stores.chosen().forget_connection()
+        stores.chosen().forget_connection()
         outage.forget_connection()
 
     def _run(self) -> None:
@@ -116,7 +116,7 @@ class Sharer:
             failures = 0 if self._try_to_share() else failures + 1
 
     def _try_to_share(self) -> bool:
-        store = limit_stores.chosen()
+        store = stores.chosen()
         try:
             outage.refresh_connection()
             self.share()
