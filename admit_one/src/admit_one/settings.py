@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
@@ -25,9 +26,13 @@ from .environment import (
 from .logs import configuration
 
 
-def _required_outside_development() -> Any:
+def _required_outside_development(*, unless: bool = False) -> Any:
     """A default for keys without which events travel unsigned and with open values."""
-    return Field(default_factory=dict) if development() else Field()
+    return Field(default_factory=dict) if development() or unless else Field()
+
+
+IS_FIRST_EXCHANGE = sys.argv[1:2] == ["wire_keys"]
+"""Of two services that are set up, one must print its public keys before it has the other's."""
 
 
 class ServiceEnvironment(Environment):
@@ -44,7 +49,7 @@ class ServiceEnvironment(Environment):
     BROKER_MANAGEMENT_URL: ManagementUrl = ""
     SEALING_KEYS: KeysById
     WIRE_KEYS: KeysById = _required_outside_development()
-    PEER_KEYS: PublicKeys = _required_outside_development()
+    PEER_KEYS: PublicKeys = _required_outside_development(unless=IS_FIRST_EXCHANGE)
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     LOG_FORMAT: Literal["line", "json"] = "line"
     HEALTH_PORT: Annotated[int, whole(0, 65_535)] = 0

@@ -28,6 +28,7 @@ Exit code: 0 if nothing is missing, 1 otherwise.
 
 class Command(ServiceCommand):
     help = "Print the public halves of this service's WIRE_KEYS, for the PEER_KEYS of the others."
+    requires_system_checks = ()  # they want the keys of others, which may wait for ours
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.formatter_class = RawDescriptionHelpFormatter
