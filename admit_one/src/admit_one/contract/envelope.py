@@ -144,8 +144,9 @@ class Envelope(Generic[E]):
     def from_json(cls, raw: bytes, unseal: Seal | None = None) -> Envelope[Any]:
         """Read an event from the wire; unknown fields are ignored, known ones are checked.
 
-        `unseal` gets the text of each field that may be sealed, and returns its value. Raises `Malformed`, `UnknownEvent`
-        for a well-formed event of a type not known here, and what `unseal` raises.
+        `unseal` gets the text of each field that may be sealed, and returns its value. Raises
+        `Malformed`, `UnknownEvent` for a well-formed event of a type not known here, and what
+        `unseal` raises.
         """
         value = strict_json.loads(raw, whole_floats=True)
         if not isinstance(value, dict):
