@@ -12,9 +12,9 @@ from uuid import UUID
 
 from admit_one.contract import Event
 from admit_one.database import bulk
-from admit_one.masking import mask
+from admit_one.masking import harmless
 from admit_one.messaging import Envelope, Rejected
-from admit_one.messaging.their_clock import believed
+from admit_one.messaging.their_clock import believed, sift
 from admit_one.sealing import cipher
 from shared_contracts.events import (
     AccessCodeEmailed,
@@ -69,8 +69,13 @@ def _contradicts(before: Subscription, event: AccessCodeReplaced) -> bool:
 
 
 def confirm_terms(messages: Sequence[Envelope[AccessTermsApplied]]) -> Iterator[Rejected]:
-    """Record which version of its terms each code works by. Rejects unknown subscriptions."""
-    return unknown(messages, keep(messages, "version", "terms_applied"))
+    """Record which version of its terms each code works by.
+
+    Rejects unknown subscriptions, and versions that lie too far ahead.
+    """
+    possible, rejected = sift(messages)
+    yield from rejected
+    yield from unknown(possible, keep(possible, "version", "terms_applied"))
 
 
 def note_redemptions(messages: Sequence[Envelope[AccessCodeRedeemed]]) -> Iterator[Rejected]:
@@ -85,12 +90,17 @@ def note_redemptions(messages: Sequence[Envelope[AccessCodeRedeemed]]) -> Iterat
 def note_suspensions(
     messages: Sequence[Envelope[AccessSuspensionChanged]],
 ) -> Iterator[Rejected]:
-    """Record whether an operator there suspends each code. Rejects unknown subscriptions."""
+    """Record whether an operator there suspends each code.
+
+    Rejects unknown subscriptions, and versions that lie too far ahead.
+    """
 
     def columns(event: AccessSuspensionChanged) -> Columns:
         return {"suspended_by_operator": event.suspended}
 
-    return unknown(messages, keep(messages, "version", "suspension_version", columns))
+    possible, rejected = sift(messages)
+    yield from rejected
+    yield from unknown(possible, keep(possible, "version", "suspension_version", columns))
 
 
 def note_mails(messages: Sequence[Envelope[AccessCodeEmailed]]) -> Iterator[Rejected]:
@@ -115,7 +125,7 @@ def note_failures(messages: Sequence[Envelope[AccessCodeFailed]]) -> None:
     """
 
     def columns(event: AccessCodeFailed) -> Columns:
-        return {"failure": mask(event.reason)[:300]}
+        return {"failure": harmless(event.reason)[:300]}
 
     rows = keep(messages, "failed_at", "failed_at", columns)
     complete(row.order_id for row in rows.values())

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from admit_one.logs import EventLogger
-from admit_one.masking import mask
+from admit_one.masking import harmless
 from admit_one.messaging import Envelope, Rejected, publish
-from admit_one.messaging.their_clock import believed
+from admit_one.messaging.their_clock import believed, sift
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -92,18 +92,20 @@ def request_again() -> int:
 def note_answers(messages: Sequence[Envelope[AccessCodeResendAnswered]]) -> Iterator[Rejected]:
     """Record how the latest request of each subscription was answered, and repeat it no more.
 
-    Rejects messages about unknown subscriptions.
+    Rejects messages about unknown subscriptions, and versions that lie too far ahead.
     """
+    possible, rejected = sift(messages)
+    yield from rejected
 
     def columns(event: AccessCodeResendAnswered) -> access_reports.Columns:
         return {
             "resend_answered_at": believed(event.answered_at),
-            "resend_refused": mask(event.refused or "")[:300],
+            "resend_refused": harmless(event.refused or "")[:300],
         }
 
-    rows = access_reports.keep(messages, "version", "resend_answered", columns)
+    rows = access_reports.keep(possible, "version", "resend_answered", columns)
     answered = Subscription.objects.filter(
         id__in=rows, resend_next_at__isnull=False, resend_answered__gte=F("resend_version")
     )
     answered.update(resend_next_at=None)
-    return access_reports.unknown(messages, rows)
+    yield from access_reports.unknown(possible, rows)

@@ -235,8 +235,8 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
         CODE_OR_MASKED,
         allow_null=True,
         help_text="null until it arrives, and if `access_code_failure` says why; "
-        "no longer works once it is revoked. Lists, and keys without the scope `codes:read`, "
-        "get its last four characters only: `****-****-****-H5RN`",
+        "no longer works once it is revoked. Lists, answers to `resend`, and keys without the "
+        "scope `codes:read` get its last four characters only: `****-****-****-H5RN`",
     )
     access_code_failure = AccessCodeFailure(
         allow_null=True, help_text="null unless the code has arrived and cannot be shown"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from admit_one.database import bulk
 from admit_one.logs import EventLogger
-from admit_one.masking import mask
+from admit_one.masking import harmless
 from admit_one.messaging import Envelope, Rejected, publish
 from admit_one.messaging.their_clock import believed
 from admit_one.sealing import cipher
@@ -127,7 +127,7 @@ def note_undeliverable_codes(
         subscription = Subscription.objects.filter(id=failure.subscription_id)
         new_or_later = Q(mail_failed_at__isnull=True) | Q(mail_failed_at__lt=failed_at)
         noted = subscription.filter(new_or_later).update(
-            mail_failed_at=failed_at, mail_failure=mask(failure.reason)[:300]
+            mail_failed_at=failed_at, mail_failure=harmless(failure.reason)[:300]
         )
         if not noted and not subscription.exists():
             yield Rejected(message, f"there is no subscription {message.subject}")

@@ -178,6 +178,8 @@ class Change(StrictView):
     scopes: ClassVar = {"post": WRITE}
     serializer: ClassVar[StrictSerializer]
     change: ClassVar[Callable[..., Subscription | None]]
+    is_kept: ClassVar = False
+    """Whether the answer is kept in clear, to be repeated to any key of its client."""
 
     def post(self, request: Request, subscription_id: str) -> Response:
         given = self.serializer.run_validation(request.data)
@@ -189,7 +191,8 @@ class Change(StrictView):
             if subscription is None:
                 raise Http404
             subscription.refresh_from_db(fields=["updated_at"])
-            body = shown(subscription, whole_code=key_of(request).may(CODES))
+            whole_code = key_of(request).may(CODES) and not self.is_kept
+            body = shown(subscription, whole_code=whole_code)
             return Response(body, status=202, headers=polling.retry_after(subscription))
 
         return self.answer(request, done)
@@ -277,7 +280,7 @@ class Resend(Change):
     `reason` is required. The student service mails a code again three times in 24 hours at most.
     """
 
-    serializer, change = Resending(), resends.request
+    serializer, change, is_kept = Resending(), resends.request, True
 
     def answer(self, request: Request, done: Callable[[], Response]) -> Response:
         return idempotency.once(request, done)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from admit_one.contract.envelope import Envelope
+from admit_one.contract.fields import MAX_AMOUNT
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import an_envelope, deliver
 from django.utils import timezone
@@ -18,6 +19,8 @@ from shared_contracts.events import (
     AccessCodeFailed,
     AccessCodeRedeemed,
     AccessCodeReplaced,
+    AccessCodeResendAnswered,
+    AccessCodeUndeliverable,
     AccessSuspensionChanged,
     AccessTermsApplied,
 )
@@ -83,6 +86,31 @@ def test_redemptions_and_suspensions_are_shown(shop: Api) -> None:
 
 
 @pytest.mark.parametrize(
+    ("event_class", "column"),
+    [
+        (AccessTermsApplied, "terms_applied"),
+        (AccessSuspensionChanged, "suspension_version"),
+        (AccessCodeResendAnswered, "resend_answered"),
+    ],
+)
+def test_a_version_of_the_far_future_does_not_hide_the_later_ones(
+    event_class: type[Any], column: str
+) -> None:
+    subscription = a_subscription()
+    now = int(timezone.now().timestamp() * 1000)
+    results = [
+        outcome.result
+        for version in (MAX_AMOUNT, now)
+        for outcome in deliver(
+            an_envelope(event_class, subscription_id=subscription.id, version=version)
+        )
+    ]
+
+    assert results == [Result.REJECTED, Result.HANDLED]
+    assert getattr(Subscription.objects.get(), column) == now
+
+
+@pytest.mark.parametrize(
     ("event_class", "number"),
     [
         (AccessCodeEmailed, {}),
@@ -111,6 +139,20 @@ def test_a_failure_is_shown_until_a_code_comes(shop: Api) -> None:
 
     assert (before["status"], before["problem"]["reason"]) == ("pending", "no luck")
     assert (after["status"], after["problem"]) == ("active", None)
+
+
+def test_what_is_reported_is_shown_as_one_line_that_nobody_can_turn_round(shop: Api) -> None:
+    subscription = a_subscription()
+    reason = "no \x1b[2Jluck\r\n\u202eevil"
+    of: dict[str, Any] = {"subscription_id": subscription.id}
+    deliver(
+        an_envelope(AccessCodeFailed, **of, reason=reason),
+        an_envelope(AccessCodeUndeliverable, **of, reason=reason),
+        an_envelope(AccessCodeResendAnswered, **of, version=1, refused=reason),
+    )
+
+    row = Subscription.objects.get()
+    assert {row.failure, row.mail_failure, row.resend_refused} == {"no ?[2Jluck  ?evil"}
 
 
 def test_the_latest_mail_is_shown(shop: Api) -> None:

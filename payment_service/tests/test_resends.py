@@ -9,6 +9,7 @@ import pytest
 from admit_one.contract.envelope import Envelope
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import deliver, published
+from admit_one.web.models import IdempotencyKey
 from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeResendAnswered,
@@ -22,7 +23,7 @@ from subscriptions.models import ReconciliationRun, Subscription
 from subscriptions.reconciliation import repairs
 
 from tests.conftest import Api
-from tests.factories import a_code_for, a_subscription
+from tests.factories import CODE, a_code_for, a_subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -85,6 +86,18 @@ def test_a_repetition_with_its_key_requests_it_once(shop: Api) -> None:
     assert first.json() == again.json()
     assert again["Idempotency-Replayed"] == "true"
     assert len(requested()) == 1
+
+
+@pytest.mark.parametrize("key", ["", "ticket-7"])
+def test_its_answer_has_no_whole_code_to_keep_or_to_repeat(shop: Api, key: str) -> None:
+    subscription = active()
+    first = resend(shop, subscription, key)
+    writer = Api("shop", "subscriptions:write")
+    again = resend(writer, subscription, key)
+
+    codes = {answered.json()["access_code"] for answered in (first, again)}
+    assert codes == {f"****-****-****-{CODE[-4:]}"}
+    assert [CODE in row.body for row in IdempotencyKey.objects.all()] == [False] * bool(key)
 
 
 def test_a_corrected_address_needs_a_reason(shop: Api) -> None:

@@ -41,3 +41,9 @@ def test_every_address_and_code_is_sealed_for_the_service_that_handles_it(
     assert set(sealed_fields(event)) == secret
     assert set(event.sensitive) == secret
     assert not secret or TOPOLOGY.receivers(event) == [event.sealed_for]
+
+
+@each_event
+def test_a_code_is_signed_or_accepted_only_sealed(event: type[Event]) -> None:
+    """Else the broker login of its sender is enough to report a code of one's own."""
+    assert (event.signed or event.sealed_only) >= ("access_code" in event.model_fields)

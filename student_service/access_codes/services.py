@@ -9,7 +9,7 @@ from uuid import UUID
 
 from admit_one.database import bulk
 from admit_one.messaging import Envelope, Rejected, publish
-from admit_one.messaging.their_clock import believed
+from admit_one.messaging.their_clock import believed, sift
 from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeCreated,
@@ -55,13 +55,15 @@ def issue_access_codes(messages: Sequence[Envelope[UserSubscribed]]) -> list[Rej
 
     A subscription that already has a code gets the same reply again, and no mail. Where the
     payment side has corrected the address before, the mail goes there.
-    Runs in the inbox's transaction. Rejects requests for another user.
+    Runs in the inbox's transaction. Rejects requests for another user, and those whose terms have
+    a version that lies too far ahead.
     """
+    messages, rejected = sift(messages)
     requests: dict[UUID, UserSubscribed] = {}
     for message in messages:
         requests.setdefault(message.data.subscription_id, message.data)
     issued = _issue(requests)
-    entitled, rejected = [], []
+    entitled = []
     for message in messages:
         event = message.data
         if event.user_id == issued[event.subscription_id].user_id:

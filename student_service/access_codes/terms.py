@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from admit_one.database import bulk
-from admit_one.messaging import Envelope, publish
+from admit_one.messaging import Envelope, Rejected, publish
+from admit_one.messaging.their_clock import sift
 from django.utils import timezone
 from shared_contracts.events import AccessTermsApplied, AccessTermsChanged
 
@@ -18,13 +19,15 @@ from .models import Suspension, Terms
 PAYMENT = Suspension.Maker.PAYMENT
 
 
-def apply_terms(messages: Sequence[Envelope[AccessTermsChanged]]) -> None:
+def apply_terms(messages: Sequence[Envelope[AccessTermsChanged]]) -> list[Rejected]:
     """Keep the terms of each access, whether its code exists or not, and confirm what is kept.
 
-    Runs in the inbox's transaction.
+    Runs in the inbox's transaction. Rejects versions that lie too far ahead.
     """
-    versions = keep(message.data for message in messages)
-    publish(*(message.follow(applied(message.data, versions)) for message in messages))
+    possible, rejected = sift(messages)
+    versions = keep(message.data for message in possible)
+    publish(*(message.follow(applied(message.data, versions)) for message in possible))
+    return rejected
 
 
 def applied(event: events.Terms, versions: dict[UUID, int]) -> AccessTermsApplied:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from access_codes.models import AccessCode, Suspension, Terms
 from admit_one.contract.envelope import Envelope
+from admit_one.contract.fields import MAX_AMOUNT
+from admit_one.messaging.inbox import Result
 from admit_one.messaging.testing import an_envelope, deliver, published
+from django.utils import timezone
 from shared_contracts.events import AccessTermsApplied, AccessTermsChanged, UserSubscribed
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +80,19 @@ def test_a_suspension_by_an_operator_survives_what_the_payment_side_lifts() -> N
     deliver(terms(subscription, 2))
 
     assert [row.maker for row in Suspension.objects.all()] == ["operator"]
+
+
+@pytest.mark.parametrize("event_class", [AccessTermsChanged, UserSubscribed])
+def test_terms_of_the_far_future_do_not_hide_the_later_ones(event_class: type[Any]) -> None:
+    now = int(timezone.now().timestamp() * 1000)
+    subscription = uuid4()
+    forged = an_envelope(event_class, subscription_id=subscription, version=MAX_AMOUNT, uses=1)
+    *_, refused, kept = deliver(
+        terms(subscription, now, uses=2), forged, terms(subscription, now + 1, uses=3)
+    )
+
+    assert (refused.result, kept.result) == (Result.REJECTED, Result.HANDLED)
+    assert Terms.objects.get(pk=subscription).uses == 3
 
 
 def test_the_same_terms_again_change_nothing_and_are_confirmed_again() -> None:

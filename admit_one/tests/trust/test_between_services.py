@@ -305,6 +305,21 @@ def test_where_keys_are_optional_a_known_sender_still_has_to_sign(as_payment, as
     assert outcome_of(arrive(body, signature))[0] is Result.REFUSED
 
 
+@pytest.mark.parametrize("optional", [True, False])
+def test_a_value_in_clear_is_refused_where_sealing_shows_who_sent_it(
+    as_student, monkeypatch, optional
+):
+    monkeypatch.setattr(AccessCodeAssigned, "signed", False)
+    monkeypatch.setattr(AccessCodeAssigned, "sealed_only", True)
+    as_student(WIRE_KEYS_OPTIONAL=optional)
+    forged = an_envelope(AccessCodeAssigned, access_code=CODE).to_json()
+
+    result, why = outcome_of(arrive(forged))
+
+    assert (result, "data.access_code: expected it sealed" in why) == (Result.MALFORMED, True)
+    assert CODE not in why
+
+
 def test_a_value_in_clear_is_read_too(as_payment, as_student):
     """A message that was on its way when sealing began, or one of a third party."""
     as_payment()

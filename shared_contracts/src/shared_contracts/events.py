@@ -165,6 +165,7 @@ class AccessCodeCreated(Event):
     about = "subscription_id"
     signed = False
     sealed_for = "payment_service"
+    sealed_only = True
     sensitive = frozenset({"access_code"})
 
     subscription_id: Uuid
@@ -184,6 +185,7 @@ class AccessCodeReplaced(Event):
     about = "subscription_id"
     signed = False
     sealed_for = "payment_service"
+    sealed_only = True
     sensitive = frozenset({"access_code"})
 
     subscription_id: Uuid
@@ -463,6 +465,7 @@ class AccessGrantReported(AccessState, Paid):
     producer = "student_service"
     signed = False
     sealed_for = "payment_service"
+    sealed_only = True
     sensitive = frozenset({"email", "access_code"})
 
     run_id: Uuid

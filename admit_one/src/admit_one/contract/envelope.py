@@ -18,7 +18,7 @@ from .errors import Malformed, MessagingError, UnknownEvent, sent_by
 from .event import Event
 from .fields import Moment
 from .registry import EVENTS
-from .sealed import is_sealed, sealed_fields
+from .sealed import sealed_fields
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R", bound=Event)
@@ -144,8 +144,9 @@ class Envelope(Generic[E]):
     def from_json(cls, raw: bytes, unseal: Seal | None = None) -> Envelope[Any]:
         """Read an event from the wire; unknown fields are ignored, known ones are checked.
 
-        `unseal` gets each sealed text, and returns its value. Raises `Malformed`, `UnknownEvent`
-        for a well-formed event of a type not known here, and what `unseal` raises.
+        `unseal` gets the text of each field that may be sealed, and returns its value. Raises
+        `Malformed`, `UnknownEvent` for a well-formed event of a type not known here, and what
+        `unseal` raises.
         """
         value = strict_json.loads(raw, whole_floats=True)
         if not isinstance(value, dict):
@@ -173,7 +174,7 @@ class Envelope(Generic[E]):
             data = data | {
                 name: unseal((attributes.id, attributes.type, name), data[name])
                 for name in sealed_fields(event_class)
-                if is_sealed(data.get(name))
+                if isinstance(data.get(name), str)
             }
         event = _validated(event_class, data, at="data.")
         subject, given = event.subject, attributes.subject

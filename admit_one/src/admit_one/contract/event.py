@@ -34,6 +34,9 @@ class Event(BaseModel):
     """Fields that no log, list or page shows in clear."""
     sealed_for: ClassVar[str] = ""
     """The only service that can read its fields of the type `Sealed`."""
+    sealed_only: ClassVar[bool] = False
+    """Whether its reader refuses those fields in clear: that they are sealed is what shows who
+    sent the secret, where the event is not signed."""
     signed: ClassVar[bool] = False
     """Whether it makes its receiver tell, move or accept a secret: then it must be signed."""
 

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 EVENTS: dict[str, type[Event]] = {}
 """Event classes register themselves here when they are defined."""
 
-RESERVED = {"type", "producer", "about", "sensitive", "sealed_for", "signed", "subject"}
+RESERVED = {
+    "type",
+    "producer",
+    "about",
+    "sensitive",
+    "sealed_for",
+    "sealed_only",
+    "signed",
+    "subject",
+}
 """Attributes that every event class has already; no field may take their names."""
 
 

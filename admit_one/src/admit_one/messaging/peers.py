@@ -11,7 +11,7 @@ from django.core.signals import setting_changed
 
 from admit_one.contract import Envelope, Event
 from admit_one.contract.envelope import Place
-from admit_one.contract.errors import Unauthenticated, Undeliverable
+from admit_one.contract.errors import Malformed, Unauthenticated, Undeliverable
 from admit_one.contract.registry import EVENTS
 from admit_one.contract.sealed import is_sealed, sealed_fields
 from admit_one.trust import sealing, signatures
@@ -68,7 +68,7 @@ def check_signature(
     """
     current = conf.current()
     sender = peer(envelope.data.producer)
-    if not envelope.data.signed or (current.WIRE_KEYS_OPTIONAL and not sender.keys):
+    if not envelope.data.signed or _may_lack_keys(sender.service):
         return
     signatures.verify(body, signature, current.service.name, sender)
     patience = timedelta(days=current.SIGNED_DAYS)
@@ -96,14 +96,25 @@ def seal(place: Place, value: str) -> str:
 
 
 def unseal(place: Place, text: str) -> str:
-    """The value of a sealed text, or the text itself if another service is its reader.
+    """The value of a field that may be sealed; its text if it is in clear, or for another service.
 
-    Raises `UnknownKey`, or `Malformed` if it was changed or sealed for another place.
+    Raises `UnknownKey`, or `Malformed` if it was changed or sealed for another place, or is in
+    clear where its event must be sealed.
     """
     event = EVENTS[place[1]]
     if event.sealed_for != own().service:
         return text
+    if not is_sealed(text):
+        if event.sealed_only and not _may_lack_keys(event.producer):
+            name = place[-1]
+            raise Malformed(f"data.{name}: expected it sealed; in clear, anybody may have sent it")
+        return text
     return sealing.unseal(place, text, own(), peer(event.producer))
+
+
+def _may_lack_keys(sender: str) -> bool:
+    """Whether what this service sends may be neither signed nor sealed, as in development."""
+    return conf.current().WIRE_KEYS_OPTIONAL and not peer(sender).keys
 
 
 def unsealed_values(event: Event) -> dict[str, str]:
