@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from access_codes import expiring, operating, redeeming, tasks
-from access_codes.mails import sending
+from access_codes.mails import finishing, sending
 from access_codes.models import AccessCode, MailIntent, Terms
 from access_codes.redeeming import Question
 from admit_one.contract.envelope import Envelope
@@ -243,6 +243,29 @@ def test_a_suspension_that_is_lifted_lets_it_be_warned(mailbox: Mailbox, is_late
     tasks.remind_expiring()
     sending.send_due_mails(always)
     operating.reinstate(row.pk, 1, **WHY)
+    tasks.remind_expiring()
+    sending.send_due_mails(always)
+
+    assert [mail["Subject"] for mail in mailbox.mails].count("Your access expires soon") == 1
+
+
+def test_a_suspension_that_is_lifted_while_its_mail_is_withdrawn_lets_it_be_warned(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at it then sees the mail, which is withdrawn only afterwards."""
+    row = ending()
+    tasks.remind_expiring()
+    suspend(row)
+    withdraw = finishing.withdraw
+
+    def late(mail: MailIntent, reason: str) -> None:
+        operating.reinstate(row.pk, 1, **WHY)
+        tasks.remind_expiring()
+        withdraw(mail, reason)
+
+    with monkeypatch.context() as at_once:
+        at_once.setattr(finishing, "withdraw", late)
+        sending.send_due_mails(always)
     tasks.remind_expiring()
     sending.send_due_mails(always)
 

@@ -24,7 +24,7 @@ from shared_contracts.events import (
 from uuid_utils.compat import uuid7
 
 from tests.mails.smtp_server import Mailbox
-from tests.mails.steps import always
+from tests.mails.steps import always, make_due
 
 pytestmark = pytest.mark.django_db
 
@@ -230,3 +230,39 @@ def test_no_address_is_in_its_record_or_repr() -> None:
     [act] = Act.objects.filter(action="resend")
     assert (act.by, act.facts["corrected"]) == ("payment_service", True)
     assert NEW not in f"{vars(act)}{request.data!r}{vars(Resend.objects.get())}"
+
+
+@pytest.mark.parametrize("ending", ["deferred", "its worker dies", "server away"])
+def test_a_mail_that_was_being_sent_is_not_tried_again_at_the_wrong_address(
+    mailbox: Mailbox, ending: str
+) -> None:
+    row = issued()
+    sent = MailIntent.objects.take(cap=20)
+    assert sent is not None
+    sent.claim(lease=60)
+    deliver(ask(row.pk, email=NEW))
+    if ending == "deferred":
+        sent.defer("451 later", pause=0)
+    elif ending == "server away":
+        sent.release()
+    make_due()
+    for _ in range(3):
+        sending.send_due_mails(always)
+        make_due()
+
+    assert [mail["To"] for mail in mailbox.mails] == [NEW]
+    assert addresses("withdrawn") == [OLD]
+
+
+def test_a_mail_that_was_deferred_is_tried_again_though_it_was_mailed_again(
+    mailbox: Mailbox,
+) -> None:
+    row = issued()
+    mailbox.answer_rcpt[OLD] = "451 later"
+    sending.send_due_mails(always)
+    deliver(ask(row.pk))
+    mailbox.answer_rcpt.clear()
+    make_due()
+    sending.send_due_mails(always)
+
+    assert [mail["To"] for mail in mailbox.mails] == [OLD, OLD]

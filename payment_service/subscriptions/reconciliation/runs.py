@@ -41,6 +41,9 @@ LONGEST_BREAK = timedelta(seconds=1)
 MOVING = timedelta(seconds=2)
 """A run that is not answered for so long is left to the next sweep, or to its late answer."""
 
+LATE = MOVING / 2
+"""An answer after so long wakes a worker: the one that looked at the run may leave just now."""
+
 LOOK_EVERY = 0.02
 """Seconds between two looks whether a page was answered."""
 
@@ -115,7 +118,11 @@ def lock_comparing(run_id: UUID, after: Position | None) -> ReconciliationRun | 
     """The run, locked, if it is waiting for the page that starts after this position."""
     comparing = ReconciliationRun.objects.filter(id=run_id, state=State.COMPARING)
     run = comparing.select_for_update().first()
-    return run if run is not None and run.after == after else None
+    if run is None or run.after != after:
+        return None
+    if timezone.now() - run.requested_at > LATE:
+        wake.task(TASK)
+    return run
 
 
 def advance(run: ReconciliationRun, end: Position | None) -> None:
@@ -130,8 +137,6 @@ def advance(run: ReconciliationRun, end: Position | None) -> None:
     run.after_paid_at, run.after_id = end.occurred_at, end.subscription_id
     run.requests, run.requested_at = 0, now + min(took, LONGEST_BREAK)
     run.save()
-    if took > MOVING:  # no worker looks at it any more
-        wake.task(TASK)
 
 
 def request_due() -> float | None:
@@ -141,14 +146,24 @@ def request_due() -> float | None:
     """
     now = timezone.now()
     moving = ReconciliationRun.objects.filter(
-        ended_at__isnull=True, state=State.COMPARING, requested_at__gt=now - MOVING
+        ended_at__isnull=True,
+        state=State.COMPARING,
+        requested_at__gt=now - MOVING,
+        requested_at__lt=now + MOVING,
     )
     waits = []
     for run_id, requests, at in list(moving.values_list("id", "requests", "requested_at")):
-        if requests == 0 and at <= now:
+        left = _left_of_break(at, now)
+        if requests == 0 and not left:
             _continue(run_id)
-        waits.append((at - now).total_seconds() if requests == 0 and at > now else LOOK_EVERY)
+        waits.append(left.total_seconds() if requests == 0 and left else LOOK_EVERY)
     return min(waits, default=None)
+
+
+def _left_of_break(ends: datetime, now: datetime) -> timedelta:
+    """None of one that ends further ahead than any lasts: a clock was set back, or differs."""
+    left = ends - now
+    return left if timedelta(0) < left <= LONGEST_BREAK else timedelta(0)
 
 
 def continue_unfinished() -> None:
@@ -173,9 +188,10 @@ def _continue(run_id: UUID) -> None:
 
 def _continue_comparing(run: ReconciliationRun) -> None:
     now = timezone.now()
-    if run.requests == 0 and run.requested_at <= now:
-        request_page(run)
-    elif run.requests and run.requested_at <= now - PAUSE:
+    if run.requests == 0:
+        if not _left_of_break(run.requested_at, now):
+            request_page(run)
+    elif run.requested_at <= now - PAUSE:
         if run.requests < MAX_REQUESTS:
             # A student side that does not know checksums yet answers digests.
             run.by_entry = True

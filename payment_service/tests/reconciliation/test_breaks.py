@@ -5,14 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from admit_one.messaging import wake
 from admit_one.messaging.testing import deliver
 from django.utils import timezone
-from shared_contracts.events import AccessChecksumRequested
+from shared_contracts.events import AccessChecksumRequested, AccessDigestRequested
 from subscriptions import tasks
 from subscriptions.models import ReconciliationRun
 from subscriptions.reconciliation import runs
 
-from tests.reconciliation.both_sides import answer, codes, latest, paid, position_of, requested
+from tests.reconciliation.both_sides import (
+    answer,
+    checksum,
+    codes,
+    latest,
+    paid,
+    position_of,
+    requested,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -66,4 +75,32 @@ def test_a_run_that_waits_for_an_answer_holds_no_worker() -> None:
     ReconciliationRun.objects.update(requests=1, requested_at=timezone.now() - runs.MOVING)
 
     assert runs.request_due() is None
+    assert latest(run).requests == 1
+
+
+@pytest.mark.parametrize(("took", "wakes"), [(runs.MOVING, 1), (timedelta(0), 0)])
+def test_a_late_checksum_that_differs_wakes_a_worker(
+    monkeypatch: pytest.MonkeyPatch, took: timedelta, wakes: int
+) -> None:
+    """Its entries may come soon, and nobody would look when the next page is due."""
+    ids = paid(2)
+    runs.start()
+    late = checksum("f" * 32, next=position_of(ids[1]))
+    ReconciliationRun.objects.update(requested_at=timezone.now() - took)
+    woken: list[str] = []
+    monkeypatch.setattr(wake, "task", woken.append)
+    deliver(late)
+
+    assert woken == [runs.TASK] * wakes
+    assert len(requested(AccessDigestRequested)) == 1
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=1.5), timedelta(hours=1)])
+def test_a_break_does_not_outlast_a_clock_that_was_set_back(ahead: timedelta) -> None:
+    run = a_run_after_its_first_page(timedelta(0))
+    ReconciliationRun.objects.update(requests=0, requested_at=timezone.now() + ahead)
+    pause = runs.request_due()
+    runs.continue_unfinished()
+
+    assert pause is None or pause <= runs.LONGEST_BREAK.total_seconds()
     assert latest(run).requests == 1

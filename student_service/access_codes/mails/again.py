@@ -14,6 +14,8 @@ from .mailboxes import mailbox_hash
 
 State = MailIntent.State
 
+CORRECTED = "its address was corrected"
+
 
 def write(
     code: AccessCode, email: str | None = None, *, kind: MailIntent.Kind = MailIntent.Kind.RESEND
@@ -47,9 +49,23 @@ def latest_address(code: AccessCode) -> str | None:
         return None
 
 
+def why_withdrawn(intent: MailIntent) -> str:
+    """Why the mail must not be tried again: its address was corrected while it was being sent.
+
+    Empty if it may be. A mail that was never tried was withdrawn when that happened.
+    """
+    if intent.tried_at is None:
+        return ""
+    # Without a correction, a further mail goes where the latest one went.
+    later = intent.access_code.mails.filter(
+        kind=MailIntent.Kind.RESEND, created_at__gt=intent.created_at
+    )
+    return CORRECTED if later.exclude(recipient_hash=intent.recipient_hash).exists() else ""
+
+
 def _withdraw_all_but_to(email: str, code: AccessCode) -> None:
     waiting = code.mails.filter(state__in=[State.PENDING, State.UNKNOWN])
     others = waiting.exclude(recipient_hash=mailbox_hash(email)).order_by("id")
     for intent in others.select_for_update():
-        finishing.withdraw(intent, "its address was corrected")
+        finishing.withdraw(intent, CORRECTED)
     Terms.objects.filter(pk=code.pk).update(expiry_noted=False)  # if one was about its end

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from access_codes import metrics
-from access_codes.models import MailIntent
+from access_codes.models import MailIntent, Terms
 
 from . import access_code_mail
 from .attempt import Attempt, Ending
@@ -62,8 +62,14 @@ def finish(
 
 
 def withdraw(intent: MailIntent, reason: str) -> None:
-    """Finish a mail that must not be sent any more, without a report to the payment side."""
+    """Finish a mail that must not be sent any more, without a report to the payment side.
+
+    If it says that a code expires soon, the code is looked at once more: what withdrew the mail may
+    have ended in the meantime, and whoever looked then has still seen the mail.
+    """
     intent.withdraw(reason)
+    if not intent.has_code:
+        Terms.objects.filter(pk=intent.access_code_id).update(expiry_noted=False)
     _count(intent)
 
 

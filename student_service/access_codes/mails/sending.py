@@ -15,7 +15,7 @@ from django.db import transaction
 
 from access_codes.models import MailIntent
 
-from . import finishing, kinds, lease, smtp, withholding
+from . import again, finishing, kinds, lease, smtp, withholding
 from .attempt import Attempt, Ending
 from .composing import compose
 from .lease import Lease
@@ -92,7 +92,7 @@ def _claim(intent: MailIntent) -> bool:
     """Claim the mail. If it must not be sent now, record why and return false."""
     if intent.state == MailIntent.State.SENDING:
         finishing.finish(intent, WORKER_DIED, first_pause=FIRST_PAUSE_AFTER_DEATH)
-    elif reason := kinds.of(intent).why_withdrawn(intent):
+    elif reason := kinds.of(intent).why_withdrawn(intent) or again.why_withdrawn(intent):
         finishing.withdraw(intent, reason)
     elif withholding.must_withhold(intent):
         finishing.withhold(intent, withholding.WHY)
