@@ -185,8 +185,10 @@ class Change(StrictView):
         given = self.serializer.run_validation(request.data)
 
         def done() -> Response:
+            row_id = uuid_or_404(subscription_id)
+            _refuse_test_key(request, row_id)
             subscription = type(self).change(
-                client=client_of(request), subscription_id=uuid_or_404(subscription_id), **given
+                client=client_of(request), subscription_id=row_id, **given
             )
             if subscription is None:
                 raise Http404
@@ -200,6 +202,16 @@ class Change(StrictView):
     def answer(self, request: Request, done: Callable[[], Response]) -> Response:  # noqa: ARG002
         with transaction.atomic():  # if the answer cannot be worded, nothing has happened
             return done()
+
+
+def _refuse_test_key(request: Request, subscription_id: UUID) -> None:
+    """Raises `NotPossible` if the key is for tests, and the subscription is not."""
+    if key_of(request).test:
+        sold = Subscription.objects.of(client_of(request)).filter(id=subscription_id, test=False)
+        if sold.exists():
+            raise lifecycle.NotPossible(
+                "the subscription is no test: expected a key that is not for tests"
+            )
 
 
 def changes(

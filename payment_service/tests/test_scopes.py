@@ -225,6 +225,25 @@ def test_what_a_test_key_records_is_marked(shop: Api) -> None:
     assert sorted(Subscription.objects.values_list("test", flat=True)) == [False, True]
 
 
+@pytest.mark.parametrize("action", CHANGES)
+def test_a_test_key_changes_nothing_that_was_sold(shop: Api, action: str) -> None:
+    test_shop = Api("shop", test=True)
+    body = b'{"valid_until": "2100-01-01T00:00:00Z"}' if action == "renew" else b"{}"
+    sold, tested = shop.post().json()["id"], test_shop.post().json()["id"]
+    before = Subscription.objects.filter(id=sold).values().get()
+
+    refused, done = (
+        test_shop.post(raw=body, path=f"/v1/subscriptions/{each}/{action}")
+        for each in (sold, tested)
+    )
+
+    assert refused.status_code == 409
+    assert refused.json()["detail"].startswith("the subscription is no test")
+    assert Subscription.objects.filter(id=sold).values().get() == before
+    if action != "renew":  # it has no end that could be moved
+        assert done.status_code == 202
+
+
 def test_a_test_key_and_another_never_share_a_first_response(shop: Api) -> None:
     test_shop = Api("shop", test=True)
     test_shop.post(Idempotency_Key="k")
