@@ -218,7 +218,7 @@ def test_an_idle_worker_stops_at_once(idle: Process) -> None:
 def test_it_finishes_the_mail_in_hand_before_it_stops(
     environment: dict[str, str], mailbox: Mailbox, idle: Process
 ) -> None:
-    mailbox.pause_at_data = 3.0
+    mailbox.pause_at_data = 1.0
     manage(environment, "shell", "-c", ISSUE % 3)
     eventually(lambda: mailbox.data_begun)
 
