@@ -16,7 +16,7 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 
 from .models import STATUSES, Subscription, with_status
-from .models.subscription import SubscriptionQuerySet
+from .models.finding import SubscriptionQuerySet
 from .own_words import KEY, MAX_KEY, MAX_VALUE, ReferenceField
 from .serializers import PlanField
 

@@ -1,5 +1,6 @@
 from .delays import REQUEST_AGAIN_AFTER as REQUEST_AGAIN_AFTER
 from .delays import request_delay as request_delay
+from .finding import UNANSWERED as UNANSWERED
 from .listing import OF_ORDER_PENDING as OF_ORDER_PENDING
 from .listing import STATUSES as STATUSES
 from .listing import with_status as with_status
@@ -14,5 +15,4 @@ from .paid import paid_of as paid_of
 from .reconciliation import Drift as Drift
 from .reconciliation import ReconciliationRun as ReconciliationRun
 from .subscription import CODE_PURPOSE as CODE_PURPOSE
-from .subscription import UNANSWERED as UNANSWERED
 from .subscription import Subscription as Subscription
