@@ -10,11 +10,11 @@ from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from admit_one.database import session, wake_up
+from admit_one.database import prepared, session, wake_up
 from admit_one.environment import database
 from admit_one.messaging.testing import an_envelope
 from django.core.management import CommandError, call_command
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 from django.db.backends.base.base import NO_DB_ALIAS
 
 from tests import rabbit
@@ -175,6 +175,37 @@ def test_in_transaction_mode_every_new_session_has_what_we_need(pool: Pool, role
     assert {"statement_timeout", "lock_timeout"} <= {
         c.split(" SET ")[1].split()[0] for c in printed
     }
+
+
+def ask() -> int | str:
+    """A statement that is prepared where sessions are kept, in a unit of work of its own."""
+    connection.close_if_unusable_or_obsolete()
+    try:
+        with transaction.atomic(), prepared.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM tests_effect WHERE user_id = %s", ["x"])
+            return int(cursor.fetchone()[0])
+    except DatabaseError:
+        return "refused"
+
+
+def test_a_pooler_that_begins_to_mix_sessions_costs_one_statement(pool: Pool, role):
+    pooler = pool("transaction")
+    with default_database(pooler.way_to(database_url())):
+        role(*printed_commands())
+        pooler.reconnect()
+    with default_database(pooler.way_to(database_url())):
+        session.pooled_by_transaction = False  # as it was when the process started
+        other = connections.create_connection("default")
+        with closing(other):
+            answers = [ask()]
+            other.set_autocommit(False)
+            with other.cursor() as elsewhere:  # takes the session that prepared it, and keeps it
+                elsewhere.execute("SELECT 1")
+            answers += [ask(), ask()]
+
+        # Since 1.21, PgBouncer can prepare it again itself.
+        assert answers in ([0, "refused", 0], [0, 0, 0])
+        assert session.pooled_by_transaction is (None if "refused" in answers else False)
 
 
 def test_statement_mode_is_refused_by_name(pool: Pool):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
+from admit_one.database import prepared
 from django.db import connection
 from django.db.models import BooleanField, DateTimeField, Field
 
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
     Checked: TypeAlias = WithAnnotations[AccessCode, State]
 
 CODE = ("subscription_id", "user_id", "plan", "generation", "uses")
+TEXTS = {"user_id", "plan"}
+"""Without their length, so that a migration that widens one does not change the result's type."""
+
 TERMS = ("version", "valid_from", "valid_until", "uses")
 
 FIND = f"""WITH found AS (
-    SELECT {", ".join(f"code.{name}" for name in CODE)},
+    SELECT {", ".join(f"CAST(code.{n} AS text)" if n in TEXTS else f"code.{n}" for n in CODE)},
            revocation.revoked_at,
            {", ".join(f"terms.{name} AS terms_{name}" for name in TERMS)},
            EXISTS (SELECT 1 FROM access_codes_suspension AS suspension
@@ -71,7 +75,7 @@ def find(hashes: Sequence[bytes], *, lock: bool) -> tuple[Checked | None, bool]:
         now=NOW[connection.vendor],
         lock=LOCK if lock and is_postgresql else "",
     )
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(query, [*hashes] * 4)
         was_replaced, *values = cursor.fetchone()
     if values[0] is None:

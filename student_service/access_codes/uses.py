@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from admit_one.database import prepared
 from django.db import connection
 from uuid_utils.compat import uuid7
 
@@ -30,7 +31,7 @@ NO_CODE = UUID(int=0)
 def is_counted(row: AccessCode | None, client: str, reference: str) -> bool:
     """Whether the client has redeemed the code with this reference; false without a code."""
     code = NO_CODE if row is None else row.pk
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(IS_COUNTED, [_uuid(code), client, reference])
         return cursor.fetchone() is not None
 
@@ -42,7 +43,7 @@ def count(row: AccessCode, client: str, reference: str | None, moment: datetime)
     """
     code, at = _uuid(row.pk), connection.ops.adapt_datetimefield_value(moment)
     use = [_uuid(uuid7()), code, row.generation, client, reference, at]
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         is_postgresql = connection.vendor == "postgresql"
         cursor.execute(*((BOTH, [*use, code]) if is_postgresql else (INSERT, use)))
         if cursor.fetchone() is None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, cast
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
 from django.db import connections, models, router
+
+from . import prepared
 
 Row = Mapping[str, Any]
 Field: TypeAlias = "models.Field[Any, Any]"
@@ -51,25 +54,25 @@ def insert_new(
     """
     if not rows:
         return []
-    names = list(rows[0])
-    fields = _fields(model, names)
-    returned = _fields(model, returning)
     connection = connections[router.db_for_write(model)]
-    table, columns = _table(connection, model), _names(connection, fields)
+    columns, returned = (
+        _columns_of(connection.alias, model, tuple(n)) for n in (rows[0], returning)
+    )
     tail = ""
     if conflict:
-        unique, given_back = (_names(connection, f) for f in (_fields(model, conflict), returned))
-        tail = f"ON CONFLICT ({unique}) DO NOTHING RETURNING {given_back}"
+        unique = _columns_of(connection.alias, model, tuple(conflict))
+        tail = f"ON CONFLICT ({unique.listed}) DO NOTHING RETURNING {returned.listed}"
     inserted: list[tuple[Any, ...]] = []
-    with _cursor(connection) as cursor:
-        for given, values in _given(connection, fields, names, rows):
+    with prepared.cursor(connection.alias) as cursor:
+        for given, values in _given(connection, columns, rows):
             # Without WHERE, SQLite would read ON as the condition of a join.
             cursor.execute(
-                f"INSERT INTO {table} ({columns}) SELECT * FROM {given} WHERE true {tail}",  # noqa: S608 (model's names)
+                f"INSERT INTO {columns.table} ({columns.listed}) "  # noqa: S608 (model's names)
+                f"SELECT * FROM {given} WHERE true {tail}",
                 values,
             )
-            if returned:
-                inserted.extend(_as_python(row, returned) for row in cursor.fetchall())
+            if returning:
+                inserted.extend(returned.as_python(row) for row in cursor.fetchall())
     return inserted
 
 
@@ -90,76 +93,99 @@ def update_from(
     """
     if not rows:
         return []
-    names = [key, *(name for name in rows[0] if name != key)]
-    fields = _fields(model, names)
     connection = connections[router.db_for_write(model)]
-    table, quote = _table(connection, model), connection.ops.quote_name
-    found_by = f"{table}.{quote(str(fields[0].column))}"
-    returned = [fields[0], *_fields(model, returning)]
-    given_back = ", ".join(f"{table}.{quote(str(field.column))}" for field in returned)
+    names = key, *(name for name in rows[0] if name != key)
+    columns = _columns_of(connection.alias, model, names)
+    returned = _columns_of(connection.alias, model, (key, *returning))
+    table = columns.table
+    given_back = ", ".join(f"{table}.{name}" for name in returned.quoted)
     guard = ""
     if only_where_null:
-        guarded = _names(connection, _fields(model, [only_where_null]))
+        [guarded] = _columns_of(connection.alias, model, (only_where_null,)).quoted
         guard = f"AND {table}.{guarded} IS NULL "
-    sets = ", ".join(
-        f"{quote(str(f.column))} = given.column{n}" for n, f in enumerate(fields[1:], 2)
-    )
+    found_by, *others = columns.quoted
+    sets = ", ".join(f"{name} = given.column{n}" for n, name in enumerate(others, 2))
     changed: list[Any] = []
-    with _cursor(connection) as cursor:
-        for given, values in _given(connection, fields, names, rows):
+    with prepared.cursor(connection.alias) as cursor:
+        for given, values in _given(connection, columns, rows):
             cursor.execute(
                 f"UPDATE {table} SET {sets} FROM {given} "  # noqa: S608 (model's names)
-                f"WHERE {found_by} = given.column1 {guard}RETURNING {given_back}",
+                f"WHERE {table}.{found_by} = given.column1 {guard}RETURNING {given_back}",
                 values,
             )
-            changed.extend(_as_python(row, returned) for row in cursor.fetchall())
+            changed.extend(returned.as_python(row) for row in cursor.fetchall())
     return changed if returning else [key for (key,) in changed]
 
 
+class _Columns(NamedTuple):
+    """Columns of a table, in SQL and as Django's fields."""
+
+    table: str
+    names: Sequence[str]
+    fields: Sequence[Field]
+    quoted: Sequence[str]
+    types: Sequence[str]
+    """Without the length of a varchar: a cast would silently truncate."""
+
+    @property
+    def listed(self) -> str:
+        return ", ".join(self.quoted)
+
+    def as_python(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        """Database values as the fields' Python values (SQLite stores UUIDs as text)."""
+        return tuple(f.to_python(value) for value, f in zip(row, self.fields, strict=True))
+
+
+@cache  # Django would take longer to derive them than the driver to send a row
+def _columns_of(alias: str, model: type[models.Model], names: tuple[str, ...]) -> _Columns:
+    connection, about = connections[alias], model._meta  # noqa: SLF001
+    quote = connection.ops.quote_name
+    fields = [cast("Field", about.get_field(name)) for name in names]
+    return _Columns(
+        table=quote(about.db_table),
+        names=names,
+        fields=fields,
+        quoted=[quote(str(field.column)) for field in fields],
+        types=[str(field.db_type(connection)).partition("(")[0] for field in fields],
+    )
+
+
 def _given(
-    connection: Any, fields: Sequence[Field], names: Sequence[str], rows: Sequence[Row]
+    connection: Any, columns: _Columns, rows: Sequence[Row]
 ) -> Iterator[tuple[str, list[Any]]]:
     """`rows` as tables `given (column1, column2, …)`: SQL and parameters, in few statements."""
     if connection.vendor == "sqlite":
-        step = SQLITE_PARAMETERS // len(fields)
-        row_of_values = f"({', '.join(['%s'] * len(fields))})"
+        step = SQLITE_PARAMETERS // len(columns.names)
+        row_of_values = f"({', '.join(['%s'] * len(columns.names))})"
         for start in range(0, len(rows), step):
-            columns = _columns(connection, fields, names, rows[start : start + step])
-            values = [value for row in zip(*columns, strict=True) for value in row]
-            yield f"(VALUES {', '.join([row_of_values] * len(columns[0]))}) AS given", values
-    else:
-        columns = _columns(connection, fields, names, rows)
-        arrays = ", ".join(map(_array, columns, (field.db_type(connection) for field in fields)))
-        aliases = ", ".join(f"column{n}" for n, _ in enumerate(fields, 1))
-        yield f"unnest({arrays}) AS given ({aliases})", columns
+            some = _values(connection, columns, rows[start : start + step])
+            values = [value for row in zip(*some, strict=True) for value in row]
+            yield f"(VALUES {', '.join([row_of_values] * len(some[0]))}) AS given", values
+        return
+    all_values = _values(connection, columns, rows)
+    if len(rows) == 1:  # its values alone cost a third of what arrays of one cost
+        placeholders = ", ".join(f"%s::{name}" for name in columns.types)
+        yield f"(VALUES ({placeholders})) AS given", [value for (value,) in all_values]
+        return
+    arrays = ", ".join(map(_array, all_values, columns.types))
+    aliases = ", ".join(f"column{n}" for n, _ in enumerate(columns.names, 1))
+    yield f"unnest({arrays}) AS given ({aliases})", all_values
 
 
-def _array(values: Sequence[Any], column_type: str | None) -> str:
-    # Without the length of a varchar: the cast would silently truncate.
-    element = str(column_type).partition("(")[0]
+def _array(values: Sequence[Any], element: str) -> str:
     # A binary array names the type of its elements, which nulls alone do not show.
     form = "%t" if all(value is None for value in values) else "%b"
     return f"{form}::{element}[]"
 
 
-def _cursor(connection: Any) -> Any:
-    """A cursor with Django's errors and query log; on PostgreSQL, the server binds the values."""
-    if connection.vendor == "sqlite":
-        return connection.cursor()
-    connection.ensure_connection()
-    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    return wrap(connection.Database.Cursor(connection.connection))  # psycopg, if it is in use
-
-
-def _columns(
-    connection: Any, fields: Sequence[Field], names: Sequence[str], rows: Sequence[Row]
-) -> list[list[Any]]:
-    columns = ([row[name] for row in rows] for name in names)
+def _values(connection: Any, columns: _Columns, rows: Sequence[Row]) -> list[list[Any]]:
+    """The values of each column."""
+    by_column = ([row[name] for row in rows] for name in columns.names)
     return [
         values
         if _is_native(connection, field, values)
         else [field.get_db_prep_save(value, connection) for value in values]
-        for field, values in zip(fields, columns, strict=True)
+        for field, values in zip(columns.fields, by_column, strict=True)
     ]
 
 
@@ -169,20 +195,3 @@ def _is_native(connection: Any, field: Field, values: Sequence[Any]) -> bool:
         return True  # Django would wrap each value
     own = NATIVE.get(field.get_internal_type())
     return connection.vendor != "sqlite" and {own, type(None)}.issuperset(map(type, values))
-
-
-def _fields(model: type[models.Model], names: Sequence[str]) -> list[Field]:
-    return [cast("Field", model._meta.get_field(name)) for name in names]  # noqa: SLF001
-
-
-def _table(connection: Any, model: type[models.Model]) -> str:
-    return str(connection.ops.quote_name(model._meta.db_table))  # noqa: SLF001
-
-
-def _names(connection: Any, fields: Sequence[Field]) -> str:
-    return ", ".join(connection.ops.quote_name(field.column) for field in fields)
-
-
-def _as_python(row: Sequence[Any], fields: Sequence[Field]) -> tuple[Any, ...]:
-    """Database values as the fields' Python values (SQLite stores UUIDs as text)."""
-    return tuple(field.to_python(value) for value, field in zip(row, fields, strict=True))

@@ -79,9 +79,10 @@ LOOKS = 10
 PROTOCOL_VIOLATION = "08P01"
 """SQLSTATE of PgBouncer's refusal of a transaction, in its mode `statement`."""
 
-pooled_by_transaction = False
+pooled_by_transaction: bool | None = None
 """Whether `check` found that a pooler gives each transaction another session: nothing that is set
-outlives a transaction, LISTEN hears nothing, and a cursor ends with its transaction."""
+or prepared outlives a transaction, LISTEN hears nothing, and a cursor ends with its transaction.
+None until it has looked."""
 
 
 class UnfitSession(CommandError):
@@ -102,6 +103,7 @@ def check() -> None:
     Raises `UnfitSession` if our guarantees would not hold, and a database error if there is no
     answer. For another backend than ours, missing limits are only logged.
     """
+    global pooled_by_transaction  # noqa: PLW0603 (one fact for the process)
     if connection.vendor != "postgresql":
         return
     _check_server()
@@ -124,6 +126,7 @@ def check() -> None:
             "the database's sessions: better {wanted}",
             wanted="; ".join(differing.values()),
         )
+    pooled_by_transaction = False
 
 
 def is_pooled_by_transaction() -> bool:

@@ -21,6 +21,7 @@ from admit_one.logs import EventLogger
 from admit_one.masking import mask
 
 from . import conf
+from .wake_thread import WakeThread
 
 logger = EventLogger(__name__)
 
@@ -64,7 +65,14 @@ _requested = _Requested()
 
 def relay() -> None:
     """Wake this service's relay once the current transaction is committed."""
-    _request(RELAY, lambda: wake_up.notify(RELAY_CHANNEL))
+    if relay_thread.is_running():
+        transaction.on_commit(relay_thread.ring, robust=True)
+    else:
+        _request(RELAY, _notify_relay)
+
+
+def _notify_relay() -> None:
+    wake_up.notify(RELAY_CHANNEL)
 
 
 def task(name: str) -> None:
@@ -142,6 +150,15 @@ def send_waiting() -> None:
         else:
             if name != RELAY:  # that one goes through the database
                 try_again()
+
+
+def _wake_relay() -> None:
+    _requested.waiting[RELAY] = _notify_relay
+    send_waiting()
+
+
+relay_thread = WakeThread(_wake_relay)
+"""Wakes the relay in place of the thread that commits, once it is started: in web processes."""
 
 
 def _send(send: Callable[[], None]) -> None:

@@ -13,11 +13,12 @@ import json
 import re
 from collections.abc import Callable
 
-from django.db import connection, transaction
+from django.db import transaction
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from admit_one.database import prepared
 from admit_one.database.bulk import insert_new
 
 from .keys.authentication import client_of, key_of
@@ -78,7 +79,7 @@ def _claim(client: str, key: str, fingerprint: bytes) -> bool:
 
 def _keep(client: str, key: str, response: Response) -> None:
     kept = (response.status_code, response.get("Location", ""), json.dumps(response.data))
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(KEEP, [*kept, client, key])
 
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import select
+import time
 from types import TracebackType
 from typing import Any
 
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
+from psycopg import pq
 
-from admit_one.database import session
+from admit_one.database import prepared, session
 
 READ_ONLY = "25006"
 """SQLSTATE of a write on a server that only reads: a standby, or one that was the primary."""
 
 
+IDLE = pq.TransactionStatus.IDLE
+
+PROOF_LASTS = 1.0
+"""Seconds from a health check that asked the server until another one does."""
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Connections are set up when they are made, and dropped once they cannot write."""
+
+    _proved_at = -PROOF_LASTS
 
     def init_connection_state(self) -> None:
         try:
@@ -28,13 +39,38 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raw.close()
             raise
 
+    def is_usable(self) -> bool:
+        """Whether the server answers, which Django checks before the first query of each request.
+
+        Within a second of the last query for it, a connection is as usable as its socket looks:
+        a server that ends a session says so, or closes it.
+        """
+        now = time.monotonic()
+        if now - self._proved_at < PROOF_LASTS and not self.errors_occurred and self._is_quiet():
+            return True
+        usable: bool = super().is_usable()
+        if usable:
+            self._proved_at = now
+        return usable
+
+    def _is_quiet(self) -> bool:
+        """Whether no transaction is open, and the server has sent nothing since, nor closed."""
+        if self.connection is None:
+            return False
+        if self.connection.pgconn.transaction_status != IDLE:
+            return False
+        poll = select.poll()
+        poll.register(self.connection.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
     @cached_property
     def wrap_database_errors(self) -> Any:
         return _Errors(self)
 
 
 class _Errors(DatabaseErrorWrapper):
-    """Marks a connection that cannot write as too old: it is closed before the next unit of work.
+    """Marks a connection that cannot write, or whose prepared statements are of no use any more,
+    as too old: it is closed before the next unit of work.
 
     After a fail-over new connections can write, and this one may never.
     """
@@ -47,6 +83,7 @@ class _Errors(DatabaseErrorWrapper):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if getattr(exc_value, "sqlstate", None) == READ_ONLY:
+        sqlstate = getattr(exc_value, "sqlstate", None)
+        if sqlstate == READ_ONLY or prepared.has_ended(sqlstate):
             self.wrapper.close_at = 0.0
         super().__exit__(exc_type, exc_value, traceback)

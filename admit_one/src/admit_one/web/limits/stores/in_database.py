@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from django.db import connection, transaction
 
-from admit_one.database import outage
+from admit_one.database import outage, prepared
 from admit_one.web.limits.counts import WINDOW, Tally
 from admit_one.web.models import RateCount
 
@@ -57,7 +57,7 @@ def add(uncounted: Sequence[Tally]) -> tuple[list[Tally], float]:
     """
     # Two processes that lock the same rows in different orders would wait for each other.
     rows = sorted(uncounted)
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         if connection.vendor == "postgresql":
             subjects, _, requests, previous = map(list, zip(*rows, strict=True))
             cursor.execute(ON_POSTGRESQL, [subjects, requests, previous])

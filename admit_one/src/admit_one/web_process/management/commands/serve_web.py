@@ -17,7 +17,7 @@ from django.utils.http import parse_header_parameters
 
 from admit_one import logs
 from admit_one.contract import strict_json
-from admit_one.messaging import conf
+from admit_one.messaging import conf, wake
 from admit_one.processes import health_port
 from admit_one.processes.announcer import STARTED, description
 from admit_one.processes.listening import PortNotFree, WrongAddress, listen, url_of
@@ -90,6 +90,7 @@ class Command(ServiceCommand):
         )
         pulse.checks.append(health.why_not_ready)
         pulse.needs_no_broker()
+        wake.relay_thread.start()
         server.serve(stop)
         stop.done()
 

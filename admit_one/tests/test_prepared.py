@@ -1,0 +1,174 @@
+"""PostgreSQL plans a statement that is written by hand once a session, and may change its mind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from admit_one.database import prepared, session
+from django.db import DatabaseError, connection, connections, transaction
+
+from tests.models import Effect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COUNT = "SELECT count(*) FROM tests_effect WHERE user_id = %s"
+
+
+@pytest.fixture(autouse=True)
+def checked(monkeypatch):
+    """The start-up check has found that a session belongs to one connection."""
+    monkeypatch.setattr(session, "pooled_by_transaction", None)
+    session.check()
+    yield
+    connections["default"].close()
+
+
+def count(user):
+    with prepared.cursor() as cursor:
+        cursor.execute(COUNT, [user])
+        return cursor.fetchone()[0]
+
+
+def plans():
+    """How often each statement of this session has run that the server keeps."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans + custom_plans FROM pg_prepared_statements "
+            "WHERE statement LIKE 'SELECT count%%'"
+        )
+        return [runs for (runs,) in cursor.fetchall()]
+
+
+def names():
+    with prepared.cursor() as cursor:
+        cursor.execute("SELECT user_id FROM tests_effect WHERE user_id <> %s", ["nobody"])
+        return cursor.fetchall()
+
+
+def widen(to):
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE tests_effect ALTER COLUMN user_id TYPE varchar({to})")
+
+
+@pytest.fixture
+def widened():
+    """Widens a column over another connection, as a migration does; undone at the end."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT character_maximum_length FROM information_schema.columns "
+            "WHERE table_name = 'tests_effect' AND column_name = 'user_id'"
+        )
+        before = cursor.fetchone()[0]
+
+    def widen_elsewhere():
+        other = connections.create_connection("default")
+        with other.cursor() as cursor:
+            cursor.execute(
+                f"ALTER TABLE tests_effect ALTER COLUMN user_id TYPE varchar({before + 100})"
+            )
+        other.close()
+
+    yield widen_elsewhere
+    connection.close()
+    widen(before)
+
+
+def test_a_statement_is_planned_once():
+    answers = [count("nobody") for _ in range(3)]
+
+    assert (answers, plans()) == ([0, 0, 0], [3])
+
+
+def test_nothing_is_prepared_before_the_sessions_are_checked(monkeypatch):
+    monkeypatch.setattr(session, "pooled_by_transaction", None)
+
+    count("nobody")
+
+    assert plans() == []
+
+
+def test_djangos_own_statements_are_not_prepared():
+    count("nobody")
+    for _ in range(10):
+        Effect.objects.filter(user_id="nobody").count()
+
+    assert plans() == [1]
+
+
+def test_a_migration_that_widens_a_result_costs_one_statement(widened):
+    assert names() == []
+    widened()
+
+    with pytest.raises(DatabaseError, match="must not change result type"):
+        names()
+    connection.close_if_unusable_or_obsolete()
+    assert names() == []
+
+
+def test_a_migration_that_widens_a_result_costs_one_transaction(widened):
+    assert names() == []
+    widened()
+
+    with pytest.raises(DatabaseError, match="must not change result type"), transaction.atomic():
+        names()
+    with transaction.atomic():
+        assert names() == []
+
+
+# health checks
+
+
+@pytest.fixture
+def used():
+    """A connection that was used in an earlier request."""
+    database: Any = connections["default"]
+    database.health_check_enabled = True
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        process = cursor.fetchone()[0]
+    database.close_if_unusable_or_obsolete()
+    assert database.is_usable()  # asks the server
+    return database, process
+
+
+def queries(database, monkeypatch):
+    asked = []
+    raw = database.connection
+
+    def cursor():
+        asked.append("a query")
+        return type(raw).cursor(raw)
+
+    monkeypatch.setattr(raw, "cursor", cursor)
+    return asked
+
+
+def test_a_health_check_within_a_second_asks_the_server_nothing(used, monkeypatch):
+    database, _ = used
+    asked = queries(database, monkeypatch)
+
+    assert (database.is_usable(), len(asked)) == (True, 0)
+    database._proved_at -= 1.0
+    assert (database.is_usable(), len(asked)) == (True, 1)
+
+
+def test_after_an_error_a_health_check_asks_the_server(used, monkeypatch):
+    database, _ = used
+    asked = queries(database, monkeypatch)
+    database.errors_occurred = True
+
+    assert (database.is_usable(), len(asked)) == (True, 1)
+
+
+def test_a_session_that_the_server_ended_is_replaced_before_it_is_used(used):
+    database, process = used
+    other = connections.create_connection("default")
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+        assert cursor.fetchone() == (True,)
+    other.close()
+
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        assert cursor.fetchone()[0] != process
