@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from admit_one.database.bulk import insert_new, update_from
+from admit_one.database.bulk import existing, insert_new, update_from
 from admit_one.messaging.models import InboxMessage, SetAside
 from django.db import DatabaseError, connection
 
@@ -123,6 +123,14 @@ def test_an_update_takes_and_returns_uuid_keys(effects):
     changed = update_from(Effect, rows, key="subscription_id", only_where_null="id")
 
     assert changed == []  # the guard field holds a value
+
+
+def test_existing_keys_are_those_that_have_a_row():
+    insert([inbox_row(1), inbox_row(2)])
+    known = set(InboxMessage.objects.values_list("pk", flat=True))
+
+    assert existing(InboxMessage, [*known, max(known) + 1]) == known
+    assert existing(InboxMessage, []) == set()
 
 
 def test_values_are_converted_as_their_field_converts_them(effects):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+from admit_one.database import bulk
 from admit_one.messaging import Envelope, publish
 from django.utils import timezone
 from shared_contracts.events import AccessCodeResendAnswered, AccessCodeResendRequested
@@ -40,9 +41,9 @@ def corrected_before(subscriptions: Collection[UUID]) -> dict[UUID, str]:
     The requests that did so are answered: the mail of the code does what they ask. Runs in the
     inbox's transaction.
     """
-    early = Resend.objects.filter(pk__in=subscriptions).order_by("pk").select_for_update()
+    early = bulk.existing(Resend, subscriptions)
     corrected = {}
-    for request in early:
+    for request in Resend.objects.filter(pk__in=early).order_by("pk").select_for_update():
         if not request.is_answered:
             _close(request)
             publish(_answer(request))

@@ -7,7 +7,7 @@ and a placeholder per value costs PostgreSQL and us five times as much as a bina
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -115,6 +115,22 @@ def update_from(
             )
             changed.extend(returned.as_python(row) for row in cursor.fetchall())
     return changed if returning else [key for (key,) in changed]
+
+
+def existing(model: type[models.Model], keys: Collection[Any]) -> set[Any]:
+    """Which of these primary keys have a row."""
+    connection = connections[router.db_for_read(model)]
+    if connection.vendor == "sqlite":
+        rows = model._default_manager.filter(pk__in=keys)  # noqa: SLF001
+        return set(rows.values_list("pk", flat=True))
+    column = _columns_of(connection.alias, model, (str(model._meta.pk.name),))  # noqa: SLF001
+    [name], [element] = column.quoted, column.types
+    with prepared.cursor(connection.alias) as cursor:
+        cursor.execute(
+            f"SELECT {name} FROM {column.table} WHERE {name} = ANY(%b::{element}[])",  # noqa: S608 (model's names)
+            [list(keys)],
+        )
+        return {value for row in cursor.fetchall() for value in column.as_python(row)}
 
 
 class _Columns(NamedTuple):

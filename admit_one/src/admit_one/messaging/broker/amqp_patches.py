@@ -80,9 +80,12 @@ def _never_spin_on_half_a_frame() -> None:
     read: Callable[..., bool] = connection.blocking_read
 
     def bounded(self: Any, timeout: float | None = None) -> bool:
+        if frame_is_buffered(self.transport):  # no wait, and no system calls for its timeout
+            whole: bool = self.on_inbound_frame(self.transport.read_frame())
+            return whole
         sock = self.transport.sock
         if timeout == 0 and sock is not None:
-            if not frame_is_buffered(self.transport) and not _readable(sock):
+            if not _readable(sock):
                 raise TimeoutError("nothing has arrived")
             timeout = REST_OF_A_FRAME
         elif timeout is None:
