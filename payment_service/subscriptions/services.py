@@ -22,7 +22,7 @@ from shared_contracts.events import (
 
 from . import metrics
 from .completion import complete
-from .models import CODE_PURPOSE, NewSubscription, Subscription, keep_entries
+from .models import CODE_PURPOSE, NewSubscription, Subscription, add
 
 logger = EventLogger(__name__)
 
@@ -33,8 +33,7 @@ def record_subscription(
 ) -> Subscription:
     """Record what was paid, and request an access code. `test`: by a client's test key."""
     subscription, request = Subscription.paid(client=client, test=test, **new)
-    subscription.save(force_insert=True)
-    keep_entries([subscription])
+    add([subscription])
     publish(request)
     return subscription
 

@@ -209,6 +209,8 @@ def test_another_method_is_not_allowed(shop: Api, method: str) -> None:
     assert response.status_code == 405
     assert response["Allow"] == "GET, POST, HEAD, OPTIONS"
     assert_is_problem(response)
+    assert response.json()["code"] == "method_not_allowed"
+    assert response.json()["detail"] == "expected one of GET, POST, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from admit_one.contract.versions import next_version
 from admit_one.logs import EventLogger
 from admit_one.messaging import Envelope, publish
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from shared_contracts.events import (
@@ -209,6 +210,11 @@ def _report_suspension(row: AccessCode, *, suspended: bool) -> None:
         subscription_id=row.pk, version=row.suspension_version, suspended=suspended
     )
     publish(Envelope.of(changed))
+
+
+def acts_on(subscription_id: UUID) -> QuerySet[Act]:
+    """What people did to the codes of a subscription, the first act first."""
+    return Act.objects.filter(area=AREA, subject=str(subscription_id)).order_by("id")
 
 
 def _record(row: AccessCode, action: str, by: str | None, reason: str, **facts: object) -> None:

@@ -31,6 +31,16 @@ def test_a_code_is_shown_masked_by_its_id_or_subscription() -> None:
         assert shown in by_id
 
 
+def test_a_code_is_shown_with_what_was_done_to_it_by_whom_and_why() -> None:
+    row = issued()
+    access_code("suspend", row.access_id, "--reason", "chargeback", "--by", "ada")
+    access_code("revoke", row.access_id, "--reason", "fraud", "--by", "bob")
+
+    shown = access_code("show", row.access_id).splitlines()
+    acts = [line.split()[0] + line[line.index(" by ") :] for line in shown if " by " in line]
+    assert acts == ["suspend by ada: chargeback", "revoke by bob: fraud"]
+
+
 @pytest.mark.parametrize("name", ["suspend", "reinstate", "revoke", "replace", "resend"])
 def test_each_act_is_done_and_on_record(name: str) -> None:
     row = issued()

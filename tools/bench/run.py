@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from rich.console import Console
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from . import posts, results
-from .contender import Drained, Progress
+from .contender import Drained, Progress, RunningContender
 from .contenders.bare import BareLoop
 from .contenders.bare_view import BareView
 from .contenders.product import AdmitOne
@@ -122,28 +122,33 @@ class BenchRun:
             )
 
     def _posts(self) -> None:
-        for contender in (self.product, self._textbook):
-            with self._shown(f"{contender.name}: POSTs"), contender.web_alone() as running:
-                rate = posts.rate(running, self._options.seconds)
-            self.results.add(results.POSTS, contender.name, rate)
-            self._print(f"{contender.name}: {rate:,.0f} POSTs/s")
+        product, bare = self.product, self._view
+        with product.web_alone() as ours, bare.running(*product.posted_to()) as theirs:
+            self._in_turns(ours, theirs, {"subscriptions": results.POSTS})
+        with self._shown(f"{self._textbook.name}: POSTs"), self._textbook.web_alone() as running:
+            rate = posts.rate(running, self._options.seconds)
+        self.results.add(results.POSTS, self._textbook.name, rate)
+        self._print(f"{self._textbook.name}: {rate:,.0f} POSTs/s")
 
     def _codes(self) -> None:
-        """Both contenders run, and take short turns, so that the machine is the same for both."""
         product, bare = self.product, self._view
         with product.student_web_alone() as ours, bare.running(*product.asked()) as theirs:
-            pair = [(product.name, ours), (bare.name, theirs)]
-            for what, figure in (
-                ("validate", results.VALIDATIONS),
-                ("redeem", results.REDEMPTIONS),
-            ):
-                for number in range(1, TURNS * self._options.rounds + 1):
-                    pair.reverse()  # who comes second finds other work in progress
-                    for name, web in pair:
-                        with self._shown(f"turn {number}, {name}: {figure.title}"):
-                            rate = posts.rate(web, self._options.seconds / TURNS, what)
-                        self.results.add(figure, name, rate)
-                        self._print(f"turn {number}, {name}: {figure.title}, {rate:,.0f}/s")
+            asked = {"validate": results.VALIDATIONS, "redeem": results.REDEMPTIONS}
+            self._in_turns(ours, theirs, asked)
+
+    def _in_turns(
+        self, ours: RunningContender, theirs: RunningContender, requests: Mapping[str, Figure]
+    ) -> None:
+        """Both contenders run, and take short turns, so that the machine is the same for both."""
+        pair = [(self.product.name, ours), (self._view.name, theirs)]
+        for what, figure in requests.items():
+            for number in range(1, TURNS * self._options.rounds + 1):
+                pair.reverse()  # who comes second finds other work in progress
+                for name, web in pair:
+                    with self._shown(f"turn {number}, {name}: {figure.title}"):
+                        rate = posts.rate(web, self._options.seconds / TURNS, what)
+                    self.results.add(figure, name, rate)
+                    self._print(f"turn {number}, {name}: {figure.title}, {rate:,.0f}/s")
 
     def _mails(self) -> None:
         name, count = self.product.name, self._options.mails

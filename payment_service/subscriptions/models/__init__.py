@@ -1,3 +1,4 @@
+from .adding import add as add
 from .delays import REQUEST_AGAIN_AFTER as REQUEST_AGAIN_AFTER
 from .delays import request_delay as request_delay
 from .finding import UNANSWERED as UNANSWERED
@@ -5,7 +6,6 @@ from .listing import OF_ORDER_PENDING as OF_ORDER_PENDING
 from .listing import STATUSES as STATUSES
 from .listing import with_status as with_status
 from .metadata import MetadataEntry as MetadataEntry
-from .metadata import keep_entries as keep_entries
 from .order import Order as Order
 from .paid import NewSubscription as NewSubscription
 from .paid import OwnWords as OwnWords

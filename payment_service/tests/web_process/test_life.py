@@ -46,8 +46,8 @@ def test_requests_share_a_few_database_connections(web: WebProcess, key: str) ->
         statuses = set(clients.map(subscribe, range(40)))
 
     assert statuses == {202}
-    # One for each thread, and one for the thread that shares the counts of requests.
-    assert 1 <= connections_of(web) <= (4 if connection.vendor == "postgresql" else 1) + 1
+    # One for each thread, and one each for those that share counts and wake the relay.
+    assert 1 <= connections_of(web) <= (4 if connection.vendor == "postgresql" else 1) + 2
 
 
 def connections_of(web: WebProcess) -> int:

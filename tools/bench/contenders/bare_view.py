@@ -1,4 +1,4 @@
-"""A bare REST view as a contender: it writes the rows of a redemption, and does nothing else."""
+"""Bare REST views as a contender: they write the rows of a POST, and do nothing else."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class BareView:
 
     @contextmanager
     def running(
-        self, student: str, lookup_key: str, api_key: str, codes: tuple[str, ...]
+        self, database: str, api_key: str, codes: tuple[str, ...] = (), lookup_key: str = ""
     ) -> Iterator[RunningContender]:
-        """The view, alone, on a copy of a student database with these codes."""
+        """The views, alone, on a copy of a service's database, with these codes in it."""
         port = free_port()
         command = [sys.executable, "-m", "waitress", f"--threads={THREADS}"]
         command += [f"--listen={LOCAL}:{port}", f"{WEB_MODULE}:application"]
-        with self._stage.copies(student=student) as copies:
-            environment = {"DATABASE_URL": copies["student"], "LOOKUP_KEY": lookup_key}
+        with self._stage.copies(bare=database) as copies:
+            environment = {"DATABASE_URL": copies["bare"], "LOOKUP_KEY": lookup_key}
             with self._stage.processes({"bare-web": command}, environment, "Serving on"):
                 url = f"http://{LOCAL}:{port}"
-                yield RunningContender(url, copies["student"], "", api_key, codes)
+                yield RunningContender(url, copies["bare"], "", api_key, codes)

@@ -184,10 +184,14 @@ class AdmitOne:
             url = system.backends.student_database_url
             yield RunningContender(system.student_url, url, "", self._student_key, self._codes)
 
-    def asked(self) -> tuple[str, str, str, tuple[str, ...]]:
-        """The student database with codes, its look-up key, an API key, and the codes."""
+    def posted_to(self) -> tuple[str, str]:
+        """The payment database, and an API key."""
+        return self._payment, self._api_key
+
+    def asked(self) -> tuple[str, str, tuple[str, ...], str]:
+        """The student database with codes, an API key, the codes, and the key to look them up."""
         lookup_key = self._keys["student_service"]["CODE_LOOKUP_KEY"]
-        return self._asked, lookup_key, self._student_key, self._codes
+        return self._asked, self._student_key, self._codes, lookup_key
 
     def _drain(
         self, progress: Progress, payment: str, student: str, without: Collection[str]

@@ -7,7 +7,7 @@ and a placeholder per value costs PostgreSQL and us five times as much as a bina
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -142,14 +142,15 @@ class _Columns(NamedTuple):
     quoted: Sequence[str]
     types: Sequence[str]
     """Without the length of a varchar: a cast would silently truncate."""
+    converters: Sequence[Callable[[Any], Any]]
 
     @property
     def listed(self) -> str:
         return ", ".join(self.quoted)
 
     def as_python(self, row: Sequence[Any]) -> tuple[Any, ...]:
-        """Database values as the fields' Python values (SQLite stores UUIDs as text)."""
-        return tuple(f.to_python(value) for value, f in zip(row, self.fields, strict=True))
+        """Database values as the fields' Python values."""
+        return tuple(field_value(v) for v, field_value in zip(row, self.converters, strict=True))
 
 
 @cache  # Django would take longer to derive them than the driver to send a row
@@ -163,7 +164,15 @@ def _columns_of(alias: str, model: type[models.Model], names: tuple[str, ...]) -
         fields=fields,
         quoted=[quote(str(field.column)) for field in fields],
         types=[str(field.db_type(connection)).partition("(")[0] for field in fields],
+        converters=[_converter(connection, field) for field in fields],
     )
+
+
+def _converter(connection: Any, field: Field) -> Callable[[Any], Any]:
+    """SQLite stores UUIDs as text, and times as text in UTC."""
+    if connection.vendor == "sqlite" and isinstance(field, models.DateTimeField):
+        return lambda text: None if text is None else datetime.fromisoformat(f"{text}+00:00")
+    return field.to_python
 
 
 def _given(

@@ -91,7 +91,10 @@ def answer(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
                 request, 503, "unavailable", detail, headers={"Retry-After": RETRY_AFTER}
             )
         case Http404():
-            error = exceptions.NotFound()
+            error = exceptions.NotFound("there is nothing with this id that this key may see")
+        case exceptions.MethodNotAllowed():
+            expected = f"expected one of {', '.join(context['view'].allowed_methods)}"
+            error.detail = exceptions.ErrorDetail(expected, error.default_code)
         case PermissionDenied():
             error = exceptions.PermissionDenied()
     if not isinstance(error, exceptions.APIException):

@@ -117,6 +117,9 @@ class Command(ServiceCommand):
         for name, value in shown(row, generation).items():
             if value is not None:
                 self.stdout.write(f"{name:16} {value}")
+        for act in operating.acts_on(subscription_id):
+            why = f": {act.reason}" if act.reason else ""
+            self.stdout.write(f"{act.action:16} {act.at:%Y-%m-%d %H:%M:%S} by {act.by}{why}")
 
     def _act(
         self,
