@@ -10,11 +10,17 @@ from typing import Any
 
 import pytest
 from admit_one.contract.patterns import unportable
-from admit_one.database import outage
+from admit_one.database import outage, session
 from admit_one.processes.announcer import Announcer
 from admit_one.web import health, openapi, problems
 from admit_one.web.models import ApiKeyQuerySet
-from django.db import OperationalError, connection, connections
+from django.db import (
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+)
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from drf_spectacular.validation import validate_schema
@@ -88,6 +94,37 @@ def test_without_its_database_the_service_answers_503(
         assert b"10.0.0.7" not in response.content
     assert len(caplog.records) == 1
     assert "10.0.0.7" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "sqlstate", "status"),
+    [
+        (NotSupportedError, "0A000", 503),  # a kept plan whose result a migration has changed
+        (ProgrammingError, "42P05", 503),  # a pooler has begun to mix sessions
+        (ProgrammingError, "42P01", 500),  # a table is missing: a fault of ours
+    ],
+)
+def test_what_the_next_request_can_do_is_answered_503(
+    shop: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+    sqlstate: str,
+    status: int,
+) -> None:
+    class Refusal(Exception):
+        pass
+
+    Refusal.sqlstate = sqlstate  # type: ignore[attr-defined]
+
+    def fail(**_: object) -> None:
+        raise error("refused") from Refusal()
+
+    monkeypatch.setattr(services, "record_subscription", fail)
+    monkeypatch.setattr(problems, "announcer", Announcer())
+    monkeypatch.setattr(session, "pooled_by_transaction", False)
+    shop.http.raise_request_exception = False
+
+    assert shop.post().status_code == status
 
 
 def test_no_address_or_key_is_logged(shop: Api, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,12 +14,13 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.encoding import escape_uri_path
 from rest_framework import exceptions
 from rest_framework.request import Request
 
+from admit_one.database import prepared
 from admit_one.masking import mask
 from admit_one.processes.announcer import Announcer
 
@@ -78,9 +79,8 @@ def answer(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
     """DRF's EXCEPTION_HANDLER. None for a bug of ours, which `server_error` answers."""
     request = context["request"]
     match error:
-        case OperationalError() | InterfaceError() | InternalError():
-            # A fail-over to a read-only server is an InternalError. The change may have been
-            # committed, so only a retry with the same key is safe.
+        case DatabaseError() | InterfaceError() if _will_pass(error):
+            # The change may have been committed, so only a retry with the same key is safe.
             announcer.trouble(
                 "request_without_database",
                 "requests fail, because the database is unavailable: {error}",
@@ -112,6 +112,16 @@ def answer(error: Exception, context: dict[str, Any]) -> JsonResponse | None:
         )
     code = str(error.get_codes())
     return problem(request, error.status_code, code, str(error.detail), headers=headers)
+
+
+def _will_pass(error: Exception) -> bool:
+    """Whether a database error is an outage, or a plan that the next request will make again.
+
+    A fail-over to a read-only server is an `InternalError`.
+    """
+    return isinstance(error, OperationalError | InterfaceError | InternalError) or (
+        prepared.has_ended(getattr(error.__cause__, "sqlstate", None))
+    )
 
 
 def _faults(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Fault]:
