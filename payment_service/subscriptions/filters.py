@@ -7,7 +7,7 @@ from typing import Any
 
 from admit_one.contract import patterns
 from admit_one.database import clock
-from admit_one.web import MailAddress, Moment, StrictSerializer, VisibleText
+from admit_one.web import MailAddress, Moment, StrictSerializer, VisibleText, paging
 from admit_one.web.paging import Order
 from django.db.models import F
 from django.utils import timezone
@@ -131,8 +131,7 @@ def chosen(client: str, request: Request) -> tuple[SubscriptionQuerySet, Order]:
 
     Raises 400 for a value that does not fit.
     """
-    given = {name: request.query_params[name] for name in FILTERS if name in request.query_params}
-    values: dict[str, Any] = SubscriptionFilters().run_validation(given)
+    values = paging.filters_of(request, SubscriptionFilters(), FILTERS)
     rows = Subscription.objects.of(client)
     if "metadata" in values:
         return _with_entry(client, rows, values), NEWEST_FIRST_OF_ENTRY

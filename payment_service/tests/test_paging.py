@@ -77,6 +77,14 @@ def test_an_invalid_limit_or_cursor_is_refused(shop: Api, query: str) -> None:
     assert (response.status_code, fault["field"]) == (400, query.partition("=")[0])
 
 
+@pytest.mark.parametrize("path", ["subscriptions", "orders"])
+def test_a_wrong_limit_and_a_wrong_filter_are_named_at_once(shop: Api, path: str) -> None:
+    response = shop.get(f"/v1/{path}?limit=0&created_since=yesterday")
+
+    faults = {fault["field"] for fault in response.json()["errors"]}
+    assert (response.status_code, faults) == (400, {"limit", "created_since"})
+
+
 @pytest.mark.parametrize("query", ["limit=1&limit=2", "limit=2&limit=2", "cursor=a&cursor=b"])
 def test_a_parameter_that_comes_twice_is_refused(shop: Api, query: str) -> None:
     response = shop.get(f"/v1/subscriptions?{query}")

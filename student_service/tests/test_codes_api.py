@@ -199,6 +199,13 @@ def test_a_wrong_filter_is_refused_by_name(platform: Api, query: str, field: str
     assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field)
 
 
+def test_a_wrong_limit_and_a_wrong_filter_are_named_at_once(platform: Api) -> None:
+    response = platform.get("/v1/access-codes?limit=0&state=replaced")
+
+    faults = {fault["field"] for fault in response.json()["errors"]}
+    assert (response.status_code, faults) == (400, {"limit", "state"})
+
+
 @pytest.mark.parametrize(
     ("name", "state"),
     [("suspend", "suspended"), ("reinstate", "issued"), ("revoke", "revoked")],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from admit_one.web import Moment, StrictSerializer
+from admit_one.web import Moment, StrictSerializer, paging
 from django.db.models import QuerySet
 from rest_framework.request import Request
 
@@ -29,9 +27,7 @@ COMPARISONS = {
 
 def chosen(client: str, request: Request) -> QuerySet[Order]:
     """The client's orders that the query chooses. Raises 400 for a value that does not fit."""
-    query = request.query_params
-    given = {name: query[name] for name in COMPARISONS if name in query}
-    values: dict[str, Any] = OrderFilters().run_validation(given)
+    values = paging.filters_of(request, OrderFilters(), COMPARISONS)
     return Order.objects.of(client).filter(
         **{COMPARISONS[name]: value for name, value in values.items()}
     )

@@ -66,7 +66,8 @@ class AccessCodes(StrictView):
     def get(self, request: Request) -> HttpResponse:
         """List the current code of each subscription, the newest subscription first."""
         given = request.query_params
-        filters, limit = _filters(given.dict()), paging.limit_of(request)
+        values = paging.filters_of(request, code_filters, Filters._fields)
+        filters, limit = Filters(**values), paging.limit_of(request)
         before = _position(given["cursor"]) if "cursor" in given else None
         rows, last = listing.page(filters, before=before, limit=limit)
         following = None
@@ -103,12 +104,6 @@ class AccessCodeDetail(StrictView):
             raise Http404
         show = in_clear if may_see_codes(request) else masked
         return etags.answer(request, shown(row, generation, show), {})
-
-
-def _filters(given: dict[str, str]) -> Filters:
-    """Raises 400, naming all faults at once."""
-    values = {name: value for name, value in given.items() if name in Filters._fields}
-    return Filters(**code_filters.run_validation(values))
 
 
 def _cursor(position: UUID) -> str:

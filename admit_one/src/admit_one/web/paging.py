@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db import models
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
@@ -78,6 +80,29 @@ def limit_of(request: Request) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_LIMIT:
         raise ValidationError({"limit": [f"expected a number from 1 to {MAX_LIMIT}"]})
     return int(text)
+
+
+def filters_of(
+    request: Request, filters: serializers.Serializer[Any], names: Iterable[str]
+) -> dict[str, Any]:
+    """The query's filters of these names, checked by `filters`.
+
+    Raises 400, naming the faults of all of them and of `limit` at once.
+    """
+    given = {name: request.query_params[name] for name in names if name in request.query_params}
+    faults: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    try:
+        limit_of(request)
+    except ValidationError as error:
+        faults |= cast("dict[str, Any]", error.detail)
+    try:
+        values = filters.run_validation(given)
+    except ValidationError as error:
+        faults |= cast("dict[str, Any]", error.detail)
+    if faults:
+        raise ValidationError(faults)
+    return values
 
 
 def _after(
