@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from admit_one.database import prepared, session
 from django.db import DatabaseError, connection, connections, transaction
@@ -114,61 +112,3 @@ def test_a_migration_that_widens_a_result_costs_one_transaction(widened):
         names()
     with transaction.atomic():
         assert names() == []
-
-
-# health checks
-
-
-@pytest.fixture
-def used():
-    """A connection that was used in an earlier request."""
-    database: Any = connections["default"]
-    database.health_check_enabled = True
-    with database.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        process = cursor.fetchone()[0]
-    database.close_if_unusable_or_obsolete()
-    assert database.is_usable()  # asks the server
-    return database, process
-
-
-def queries(database, monkeypatch):
-    asked = []
-    raw = database.connection
-
-    def cursor():
-        asked.append("a query")
-        return type(raw).cursor(raw)
-
-    monkeypatch.setattr(raw, "cursor", cursor)
-    return asked
-
-
-def test_a_health_check_within_a_second_asks_the_server_nothing(used, monkeypatch):
-    database, _ = used
-    asked = queries(database, monkeypatch)
-
-    assert (database.is_usable(), len(asked)) == (True, 0)
-    database._proved_at -= 1.0
-    assert (database.is_usable(), len(asked)) == (True, 1)
-
-
-def test_after_an_error_a_health_check_asks_the_server(used, monkeypatch):
-    database, _ = used
-    asked = queries(database, monkeypatch)
-    database.errors_occurred = True
-
-    assert (database.is_usable(), len(asked)) == (True, 1)
-
-
-def test_a_session_that_the_server_ended_is_replaced_before_it_is_used(used):
-    database, process = used
-    other = connections.create_connection("default")
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
-        assert cursor.fetchone() == (True,)
-    other.close()
-
-    with database.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        assert cursor.fetchone()[0] != process

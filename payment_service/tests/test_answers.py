@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from admit_one.contract.patterns import unportable
-from admit_one.database import outage, session
+from admit_one.database import outage
 from admit_one.processes.announcer import Announcer
 from admit_one.web import health, openapi, problems
 from admit_one.web.models import ApiKeyQuerySet
@@ -121,7 +121,6 @@ def test_what_the_next_request_can_do_is_answered_503(
 
     monkeypatch.setattr(services, "record_subscription", fail)
     monkeypatch.setattr(problems, "announcer", Announcer())
-    monkeypatch.setattr(session, "pooled_by_transaction", False)
     shop.http.raise_request_exception = False
 
     assert shop.post().status_code == status

@@ -150,7 +150,7 @@ class _Columns(NamedTuple):
 
     def as_python(self, row: Sequence[Any]) -> tuple[Any, ...]:
         """Database values as the fields' Python values."""
-        return tuple(field_value(v) for v, field_value in zip(row, self.converters, strict=True))
+        return tuple(convert(value) for value, convert in zip(row, self.converters, strict=True))
 
 
 @cache  # Django would take longer to derive them than the driver to send a row

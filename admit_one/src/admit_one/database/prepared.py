@@ -39,11 +39,12 @@ def cursor(using: str = DEFAULT_DB_ALIAS) -> Any:
     return wrap(connection.Database.Cursor(raw))  # psycopg, if it is in use
 
 
-def has_ended(sqlstate: str | None) -> bool:
-    """Whether this error shows that the connection's prepared statements are of no use any more.
+def are_useless(sqlstate: str | None) -> bool:
+    """Whether this error shows that a connection's prepared statements cannot be used any more."""
+    return sqlstate == CHANGED_RESULT or sqlstate in OF_ANOTHER_SESSION
 
-    If a pooler has begun to mix sessions, nothing is prepared until the process starts again.
-    """
+
+def note(sqlstate: str | None) -> None:
+    """Prepare nothing until the process starts again, if a pooler has begun to mix sessions."""
     if sqlstate in OF_ANOTHER_SESSION:
         session.pooled_by_transaction = None
-    return sqlstate == CHANGED_RESULT or sqlstate in OF_ANOTHER_SESSION

@@ -120,7 +120,7 @@ def _will_pass(error: Exception) -> bool:
     A fail-over to a read-only server is an `InternalError`.
     """
     return isinstance(error, OperationalError | InterfaceError | InternalError) or (
-        prepared.has_ended(getattr(error.__cause__, "sqlstate", None))
+        prepared.are_useless(getattr(error.__cause__, "sqlstate", None))
     )
 
 

@@ -69,7 +69,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 class _Errors(DatabaseErrorWrapper):
-    """Marks a connection that cannot write, or whose prepared statements are of no use any more,
+    """Marks a connection that cannot write, or whose prepared statements are useless now,
     as too old: it is closed before the next unit of work.
 
     After a fail-over new connections can write, and this one may never.
@@ -84,6 +84,7 @@ class _Errors(DatabaseErrorWrapper):
         traceback: TracebackType | None,
     ) -> None:
         sqlstate = getattr(exc_value, "sqlstate", None)
-        if sqlstate == READ_ONLY or prepared.has_ended(sqlstate):
+        prepared.note(sqlstate)
+        if sqlstate == READ_ONLY or prepared.are_useless(sqlstate):
             self.wrapper.close_at = 0.0
         super().__exit__(exc_type, exc_value, traceback)
