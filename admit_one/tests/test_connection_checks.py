@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import DataError, connections, transaction
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def used():
-    """A connection of an earlier request, which asked the server just now, and its process there."""
+    """A connection of an earlier request, checked just now, and its process on the server."""
     database: Any = connections["default"]
     database.health_check_enabled = True
     with database.cursor() as cursor:
@@ -52,6 +52,16 @@ def test_after_an_error_a_health_check_asks_the_server(used, monkeypatch):
     database.errors_occurred = True
 
     assert (database.is_usable(), len(asked)) == (True, 1)
+
+
+def test_a_failed_transaction_is_not_taken_for_a_usable_connection(used):
+    database, _ = used
+    with transaction.atomic():
+        with pytest.raises(DataError), database.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+
+        assert not database.is_usable()
+        transaction.set_rollback(True)
 
 
 def test_a_session_that_the_server_ended_is_replaced_before_it_is_used(used):
