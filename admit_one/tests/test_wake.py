@@ -12,7 +12,7 @@ import pytest
 from admit_one.database import wake_up
 from admit_one.messaging import outbox, wake
 from admit_one.messaging.testing import an_envelope
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from tests.contract.events import AccessCodeCreated
 
@@ -159,6 +159,26 @@ def test_a_failed_wake_up_is_logged_once_and_harms_nobody(monkeypatch, caplog):
     assert wake.next_in() > 20
     assert len(caplog.records) == 1
     assert "hunter2" not in caplog.text
+
+
+def test_a_failed_wake_up_of_the_relay_delays_the_next_by_a_second_at_most(monkeypatch):
+    monkeypatch.setattr(wake, "RELAY_PAUSE", 0.05)
+    away, woken_up = [True], []
+
+    def notify(channel):
+        if away[0]:
+            raise OperationalError("the database is away")
+        woken_up.append(channel)
+
+    monkeypatch.setattr(wake_up, "notify", notify)
+    wake.relay()
+    away[0] = False
+    wake.relay()
+    wait = wake.next_in()
+    send_in_time()
+
+    assert 0 < wait <= wake.RELAY_PAUSE
+    assert woken_up == [wake.RELAY_CHANNEL]
 
 
 def test_a_silent_broker_is_not_asked_twice(monkeypatch):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import threading
 
 import pytest
 from admit_one.database import outage, wake_up
-from admit_one.messaging import outbox, wake
+from admit_one.messaging import outbox, wake, wake_thread
 from admit_one.messaging.testing import an_envelope
 from admit_one.messaging.wake_thread import INTERVAL, WakeThread
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from tests.contract.events import AccessCodeCreated
 from tools.system.eventually import eventually
@@ -59,7 +60,7 @@ def test_the_thread_wakes_who_listens():
     listener.clear()
 
     def send():
-        wake._wake_relay()
+        wake_up.notify(wake.RELAY_CHANNEL)
         outage.forget_connection()  # otherwise it would be open when the test database is dropped
 
     thread = WakeThread(send)
@@ -69,6 +70,30 @@ def test_the_thread_wakes_who_listens():
     readable, _, _ = select.select([listener], [], [], 5.0)
     assert readable == [listener]
     listener.close()
+
+
+@pytest.mark.parametrize("failures", [1, 2, 5])
+def test_while_the_database_is_away_one_wake_up_is_repeated_until_it_is_sent(
+    monkeypatch, caplog, failures
+):
+    monkeypatch.setattr(wake_thread, "AGAIN", 0.01)
+    left, sent = [OperationalError("postgres://user:hunter2@host is away")] * failures, []
+
+    def send():
+        if left:
+            raise left.pop()
+        sent.append("wake-up")
+
+    thread = WakeThread(send)
+    thread.start()
+    with caplog.at_level(logging.WARNING):
+        thread.ring()
+        eventually(lambda: sent)
+
+    assert len(caplog.records) == (0 if failures == 1 else 1)
+    assert "hunter2" not in caplog.text
+    thread.ring()
+    eventually(lambda: len(sent) == 2)
 
 
 @pytest.mark.django_db(transaction=True)

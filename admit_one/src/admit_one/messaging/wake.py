@@ -38,6 +38,9 @@ PAUSE = 30.0
 It ends with the first sign that the broker is back: another wake-up that arrives, or `try_again`.
 """
 
+RELAY_PAUSE = 1.0
+"""The same for the relay, whose wake-ups go through the database: work goes on with its return."""
+
 AT_ONCE = 0.5
 """Seconds within which a send fails over a connection that has died meanwhile.
 
@@ -138,13 +141,14 @@ def send_waiting() -> None:
         try:
             _send(send)
         except Exception as error:  # noqa: BLE001 (the commit has been made)
-            _requested.not_before[name] = now + PAUSE
+            pause = RELAY_PAUSE if name == RELAY else PAUSE
+            _requested.not_before[name] = now + pause
             _requested.failed.add(name)
             logger.warning(
                 "wake_up_failed",
                 "wake-up of {wakes} failed, next attempt in {pause:.0f} s: {error}",
                 wakes=name,
-                pause=PAUSE,
+                pause=pause,
                 error=mask(str(error)),
             )
         else:
@@ -152,12 +156,7 @@ def send_waiting() -> None:
                 try_again()
 
 
-def _wake_relay() -> None:
-    _requested.waiting[RELAY] = _notify_relay
-    send_waiting()
-
-
-relay_thread = WakeThread(_wake_relay)
+relay_thread = WakeThread(_notify_relay)
 """Wakes the relay in place of the thread that commits, once it is started: in web processes."""
 
 

@@ -10,6 +10,10 @@ import time
 from collections.abc import Callable
 
 from admit_one.database import outage
+from admit_one.logs import EventLogger
+from admit_one.masking import mask
+
+logger = EventLogger(__name__)
 
 INTERVAL = 0.005
 """Seconds between two wake-ups. Whoever is awake looks for more by itself."""
@@ -17,9 +21,15 @@ INTERVAL = 0.005
 IDLE = 30.0
 """Seconds without a wake-up after which the thread closes its database connection."""
 
+AGAIN = 1.0
+"""Seconds between two attempts while the database is away."""
+
 
 class WakeThread:
-    """Calls `send`, which must not raise, soon after each `ring`. Ends with the process."""
+    """Calls `send` soon after each `ring`, again while the database is away. Ends with the process.
+
+    Whatever else `send` raises ends the thread.
+    """
 
     def __init__(self, send: Callable[[], None]) -> None:
         self._send = send
@@ -46,5 +56,29 @@ class WakeThread:
                 self._wanted.wait()
             self._wanted.clear()
             outage.refresh_connection()
-            self._send()
+            self._send_at_last()
             time.sleep(INTERVAL)
+
+    def _send_at_last(self) -> None:
+        failures = 0
+        while True:
+            try:
+                self._send()
+            except outage.DATABASE_ERRORS as error:
+                failures += 1
+                outage.forget_connection()
+                if failures == 1:
+                    continue  # over a new connection: the old one may have died since
+                if failures == 2:
+                    self._report(error)
+                time.sleep(AGAIN)
+            else:
+                return
+
+    def _report(self, error: Exception) -> None:
+        logger.warning(
+            "wake_up_failed",
+            "no wake-up can be sent, next attempt in {pause:.0f} s: {error}",
+            pause=AGAIN,
+            error=mask(str(error)).strip(),
+        )
