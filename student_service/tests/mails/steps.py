@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
 
+from access_codes.mails import sending
 from access_codes.mails.lease import Lease
 from access_codes.models import MailIntent
 from admit_one.messaging.testing import an_envelope, deliver, published
@@ -45,6 +46,11 @@ def subscribe(*addresses: str) -> list[MailIntent]:
 def undeliverable() -> list[AccessCodeUndeliverable]:
     """The reports to the payment side about mails that were given up."""
     return [m.data for m in published() if isinstance(m.data, AccessCodeUndeliverable)]
+
+
+def made_a_pause() -> bool:
+    """Whether the outage made a pause, which may be over on a slow machine."""
+    return sending.outage._rest_until > 0
 
 
 def make_due() -> None:

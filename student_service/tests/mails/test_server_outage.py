@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from tests.mails.scripted_server import ScriptedServer, answer
 from tests.mails.smtp_server import Mailbox
-from tests.mails.steps import always, subscribe
+from tests.mails.steps import always, made_a_pause, subscribe
 from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db
@@ -52,7 +52,7 @@ def test_no_attempt_is_counted_if_the_server_accepts_no_mail_at_all(
     }
     # SQLite's clock has milliseconds: what is put off by nothing is due in the next one.
     eventually(lambda: MailIntent.objects.due().count(), lambda due: due == 2)
-    assert sending.outage.rest > 0
+    assert made_a_pause()
 
     settings.EMAIL_PORT = mailbox.port
     mailbox.answer_mail_from = ""
@@ -88,7 +88,7 @@ def test_a_server_that_closes_costs_one_mail_an_attempt(scripted: ScriptedServer
     assert sending.send_due_mails(always) == 1
 
     assert len(scripted.records) == 1
-    assert sending.outage.rest > 0
+    assert made_a_pause()
     assert sorted(MailIntent.objects.values_list("state", "attempts")) == [
         *[(State.PENDING, 0)] * 5,
         (State.PENDING, 1),
