@@ -23,7 +23,8 @@ ON_POSTGRESQL = os.environ.get("DATABASE_URL", "").startswith("postgres")
 # Nor does SQLite have plans that say how many rows were read.
 NEEDS_POSTGRESQL = [
     "test_on_postgresql.py", "test_database_outage.py", "test_behind_pgbouncer.py",
-    "test_prepared.py", "test_connection_checks.py", "operators/test_many_rows.py",
+    "test_prepared.py", "test_connection_checks.py", "test_beginning_later.py",
+    "operators/test_many_rows.py",
 ]  # fmt: skip
 collect_ignore = [] if ON_POSTGRESQL else NEEDS_POSTGRESQL
 

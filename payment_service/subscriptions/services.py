@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Unpack
 from uuid import UUID
 
-from admit_one.database import bulk
+from admit_one.database import bulk, together
 from admit_one.logs import EventLogger
 from admit_one.masking import harmless
 from admit_one.messaging import Envelope, Rejected, publish
 from admit_one.messaging.their_clock import believed
 from admit_one.sealing import cipher
-from django.db import transaction
 from django.db.models import Q
 from shared_contracts.events import (
     AccessCodeCreated,
@@ -27,7 +26,7 @@ from .models import CODE_PURPOSE, NewSubscription, Subscription, add
 logger = EventLogger(__name__)
 
 
-@transaction.atomic(savepoint=False)
+@together.transaction()
 def record_subscription(
     *, client: str, test: bool = False, **new: Unpack[NewSubscription]
 ) -> Subscription:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
+from admit_one.database import together
 from admit_one.web import (
     StrictSerializer,
     StrictView,
@@ -41,6 +42,7 @@ from .serializers import (
     Resending,
     SubscriptionAnswer,
     SubscriptionPage,
+    as_text,
     new_subscription,
     shown,
     shown_all,
@@ -101,16 +103,16 @@ class Subscriptions(StrictView):
         new = new_subscription.run_validation(request.data)
 
         def record() -> Response:
-            subscription = services.record_subscription(
-                client=client_of(request), test=key_of(request).test, **new
-            )
-            return Response(
-                shown(subscription),  # its code does not exist yet
-                status=202,
-                headers={"Location": reverse("subscription", args=[subscription.id])},
-            )
+            with together.transaction():
+                subscription = services.record_subscription(
+                    client=client_of(request), test=key_of(request).test, **new
+                )
+                body = shown(subscription)  # if it cannot be shown, nothing has happened
+            body["updated_at"] = as_text(subscription.updated_at)  # the database has written it
+            location = reverse("subscription", args=[subscription.id])
+            return Response(body, status=202, headers={"Location": location})
 
-        response = idempotency.once(request, record)
+        response = idempotency.once(request, record, is_transaction=True)
         response["Retry-After"] = str(polling.SOONEST)
         return response
 

@@ -78,6 +78,7 @@ def test_it_can_be_cancelled(shop: Api, unreadable: Subscription) -> None:
     assert shop.get(path).json() == answer.json()
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("once", [{}, {"Idempotency_Key": "k"}])
 def test_what_cannot_be_answered_was_not_done(
     shop: Api, monkeypatch: pytest.MonkeyPatch, once: dict[str, Any]

@@ -72,13 +72,17 @@ def with_state() -> QuerySet[Checked]:
 def look_up(typed: str, *, lock: bool = False) -> Admission:
     """The code that a person typed, and whether it is known; the rest is for `decide`.
 
-    Whatever is wrong with it, this runs the same statement.
+    Whatever is wrong with it, this runs the same statements. With `lock`, nobody else can change
+    the code until the transaction ends.
     """
     try:
         code, malformed = codes.normalise(typed), False
     except ValueError:
         code, malformed = "", True  # no code has the hash of an empty text
-    row, is_replaced = looking_up.find(codes.hashes(code), lock=lock)
+    hashes = codes.hashes(code)
+    if lock:
+        looking_up.lock(hashes)
+    row, is_replaced = looking_up.find(hashes)
     if malformed:
         return Admission(Reason.MALFORMED)
     if row is None:

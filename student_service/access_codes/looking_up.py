@@ -47,14 +47,13 @@ FIND = f"""WITH found AS (
            ON revocation.subscription_id = code.subscription_id
     LEFT JOIN access_codes_terms AS terms ON terms.subscription_id = code.subscription_id
     WHERE code.lookup_hash IN ({{hashes}}) OR code.lookup_hash_next IN ({{hashes}})
-    {{lock}}
 )
 SELECT EXISTS (SELECT 1 FROM access_codes_replacedcode
                WHERE lookup_hash IN ({{hashes}}) OR lookup_hash_next IN ({{hashes}})),
        found.*
 FROM (SELECT 1) AS always LEFT JOIN found ON true"""  # noqa: S608 (our own names)
-LOCK = "FOR NO KEY UPDATE OF code"
-"""SQLite has one writer at a time."""
+LOCK = """SELECT FROM access_codes_accesscode
+    WHERE lookup_hash IN ({hashes}) OR lookup_hash_next IN ({hashes}) FOR NO KEY UPDATE"""
 
 NOW = {
     "postgresql": "statement_timestamp()",
@@ -63,24 +62,30 @@ NOW = {
 """By the database's clock, as Django's `Now` writes it."""
 
 
-def find(hashes: Sequence[bytes], *, lock: bool) -> tuple[Checked | None, bool]:
-    """The code with one of these hashes, and whether there was one that was replaced.
-
-    With `lock`, nobody else can change the row until the end of the transaction. A code that is
-    being replaced at this moment is neither.
-    """
-    is_postgresql = connection.vendor == "postgresql"
-    query = FIND.format(
-        hashes=", ".join(["%s"] * len(hashes)),
-        now=NOW[connection.vendor],
-        lock=LOCK if lock and is_postgresql else "",
-    )
-    with prepared.cursor() as cursor:
+def find(hashes: Sequence[bytes]) -> tuple[Checked | None, bool]:
+    """The code with one of these hashes, and whether there was one that was replaced."""
+    query = FIND.format(hashes=_places(hashes), now=NOW[connection.vendor])
+    with prepared.cursor(begin=False) as cursor:
         cursor.execute(query, [*hashes] * 4)
         was_replaced, *values = cursor.fetchone()
     if values[0] is None:
         return None, bool(was_replaced)
+    is_postgresql = connection.vendor == "postgresql"
     return _row(values if is_postgresql else _as_python(values)), bool(was_replaced)
+
+
+def lock(hashes: Sequence[bytes]) -> None:
+    """Let nobody else change the code with one of these hashes until the transaction ends.
+
+    Before `find`, because a statement that waits for a row sees other rows as they were before.
+    """
+    if connection.vendor == "postgresql":  # SQLite has one writer at a time
+        with prepared.cursor() as cursor:
+            cursor.execute(LOCK.format(hashes=_places(hashes)), [*hashes] * 2)
+
+
+def _places(hashes: Sequence[bytes]) -> str:
+    return ", ".join(["%s"] * len(hashes))
 
 
 def _row(values: Sequence[Any]) -> Checked:

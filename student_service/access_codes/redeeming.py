@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from admit_one.database import together
 from admit_one.messaging import Envelope, publish
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 from shared_contracts.events import AccessCodeRedeemed
 
 from . import admission, uses
 from .admission import Admission, Reason
+from .models import AccessCode
 
 if TYPE_CHECKING:
     from .looking_up import Checked
+
+Count: TypeAlias = Callable[[AccessCode, str, str | None, datetime], bool]
+"""Counts a use; false if it is the same one again."""
 
 
 class Question(NamedTuple):
@@ -31,17 +39,25 @@ def validate(question: Question) -> Admission:
     return known if known.row is None else _decide(known.row, question)
 
 
-@transaction.atomic(savepoint=False)
 def redeem(question: Question, *, client: str) -> Admission:
     """Count a use of the code, if it lets in.
 
     With a reference, one use for each client and reference: that is the same use again, even of a
     code that is used up by now. Of two concurrent redemptions of the last use, one is counted.
     """
-    known = admission.look_up(question.code, lock=True)
+    if not connection.in_atomic_block:  # otherwise it is too late for a single statement
+        with suppress(together.Overtaken, IntegrityError), together.transaction():
+            return _redeem(question, client, uses.count_if_unchanged)
+    with transaction.atomic(savepoint=False):
+        return _redeem(question, client, uses.count, lock=True)
+
+
+def _redeem(question: Question, client: str, count: Count, *, lock: bool = False) -> Admission:
+    known = admission.look_up(question.code, lock=lock)
     answer = known if known.row is None else _decide(known.row, question)
     if answer.is_valid and answer.row is not None:
-        _count(answer.row, client, question.reference)
+        if count(answer.row, client, question.reference, answer.row.checked_at):
+            _report(answer.row)
     elif question.reference is not None:
         # Asked whatever the reason is, so that every refusal takes as long.
         again = uses.is_counted(answer.row, client, question.reference)
@@ -57,10 +73,6 @@ def _decide(row: Checked, question: Question) -> Admission:
     return Admission(reason, row)
 
 
-def _count(row: Checked, client: str, reference: str | None) -> None:
-    """Count a use, unless it is the same one again."""
-    if uses.count(row, client, reference, row.checked_at):
-        redeemed = AccessCodeRedeemed(
-            subscription_id=row.pk, uses=row.uses, redeemed_at=row.checked_at
-        )
-        publish(Envelope.of(redeemed))
+def _report(row: Checked) -> None:
+    redeemed = AccessCodeRedeemed(subscription_id=row.pk, uses=row.uses, redeemed_at=row.checked_at)
+    publish(Envelope.of(redeemed))

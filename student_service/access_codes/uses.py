@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from admit_one.database import prepared
+from admit_one.database import bulk, prepared, together
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from .models import AccessCode
+from .models import AccessCode, Redemption
 
 IS_COUNTED = """SELECT 1 FROM access_codes_redemption
     WHERE subscription_id = %s AND client = %s AND reference = %s"""
@@ -24,6 +24,10 @@ INSERT = """INSERT INTO access_codes_redemption
 COUNT = "UPDATE access_codes_accesscode SET uses = uses + 1 WHERE subscription_id = "
 BOTH = f"WITH new AS ({INSERT}) {COUNT}(SELECT %s::uuid FROM new) RETURNING 1"  # noqa: S608 (our own words)
 """In one statement, which SQLite does not have: each costs a round trip."""
+IF_UNCHANGED = f"""{COUNT}(
+    SELECT subscription_id FROM access_codes_accesscode
+    WHERE subscription_id = %s AND generation = %s AND uses = %s {{lock}})"""  # noqa: S608 (our own)
+LOCK = "FOR NO KEY UPDATE SKIP LOCKED"
 
 NO_CODE = UUID(int=0)
 
@@ -31,7 +35,7 @@ NO_CODE = UUID(int=0)
 def is_counted(row: AccessCode | None, client: str, reference: str) -> bool:
     """Whether the client has redeemed the code with this reference; false without a code."""
     code = NO_CODE if row is None else row.pk
-    with prepared.cursor() as cursor:
+    with prepared.cursor(begin=False) as cursor:
         cursor.execute(IS_COUNTED, [_uuid(code), client, reference])
         return cursor.fetchone() is not None
 
@@ -50,6 +54,24 @@ def count(row: AccessCode, client: str, reference: str | None, moment: datetime)
             return False
         if not is_postgresql:
             cursor.execute(f"{COUNT}%s", [code])
+    row.uses += 1
+    return True
+
+
+def count_if_unchanged(
+    row: AccessCode, client: str, reference: str | None, moment: datetime
+) -> bool:
+    """Count one use more, with what else this `together.transaction` writes.
+
+    The row is not locked before. The transaction raises `Overtaken` at its end if the code or its
+    count has changed or somebody holds a lock, and `IntegrityError` if the client has redeemed the
+    code with this reference before.
+    """
+    change = IF_UNCHANGED.format(lock=LOCK if connection.vendor == "postgresql" else "")
+    together.only_if(change, [_uuid(row.pk), row.generation, row.uses])
+    use = {"id": uuid7(), "access_code": row.pk, "generation": row.generation}
+    use |= {"client": client, "reference": reference, "redeemed_at": moment}
+    bulk.insert(Redemption, [use])
     row.uses += 1
     return True
 

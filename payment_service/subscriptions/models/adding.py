@@ -10,37 +10,42 @@ from collections.abc import Sequence
 from typing import Any
 
 from admit_one.database import bulk
-from django.db.models import Field
 
 from .metadata import keep_entries
 from .subscription import Subscription
 
-WRITTEN: list[Field[Any, Any]] = [
-    field
+WRITTEN = {
+    field.attname: field.db_default if field.has_db_default() else None
     for field in Subscription._meta.concrete_fields  # noqa: SLF001
     if field.name != "updated_at"  # the database writes it
-]
+}
+"""The columns, and what the database writes in one that is left out."""
 
 
 def add(rows: Sequence[Subscription]) -> None:
-    """Insert rows made by `Subscription.paid`, with their metadata, and set their `updated_at`.
+    """Insert rows made by `Subscription.paid`, with their metadata.
 
-    Runs in the transaction that publishes their requests.
+    Runs in the transaction that publishes their requests. The database sets `updated_at`, which is
+    known after a `together.transaction`; until then it is `created_at`.
     """
-    written = [f for f in WRITTEN if any(getattr(row, f.attname) != _default(f) for row in rows)]
-    added = bulk.insert_new(
-        Subscription,
-        [{field.attname: getattr(row, field.attname) for field in written} for row in rows],
-        conflict=["id"],
-        returning=["id", "updated_at"],
-    )
-    updated_at = dict(added)
+    written = [name for name, left_out in WRITTEN.items() if _has_other(rows, name, left_out)]
+    by_id = {row.id: row for row in rows}
     for row in rows:
-        row.updated_at = updated_at[row.id]
-        row._state.adding = False  # noqa: SLF001 (as the ORM does: the next `save` updates it)
+        row.updated_at = row.created_at
+
+    def added(columns: tuple[Any, ...]) -> None:
+        row_id, updated_at = columns
+        by_id[row_id].updated_at = updated_at
+        by_id[row_id]._state.adding = False  # noqa: SLF001 (as the ORM does: `save` updates it)
+
+    bulk.insert(
+        Subscription,
+        [{name: getattr(row, name) for name in written} for row in rows],
+        returning=["id", "updated_at"],
+        then=added,
+    )
     keep_entries(rows)
 
 
-def _default(field: Field[Any, Any]) -> Any:
-    """What the database writes in a column that is left out."""
-    return field.db_default if field.has_db_default() else None
+def _has_other(rows: Sequence[Subscription], name: str, value: object) -> bool:
+    return any(getattr(row, name) != value for row in rows)

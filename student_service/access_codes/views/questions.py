@@ -75,7 +75,7 @@ class Redemption(StrictView):
         def redeem() -> Response:
             return Response(answered(redeeming.redeem(question, client=client_of(request))))
 
-        return _counted("redeem", idempotency.once(request, redeem))
+        return _counted("redeem", idempotency.once(request, redeem, is_transaction=True))
 
 
 @unstored

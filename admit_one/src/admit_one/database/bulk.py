@@ -34,9 +34,40 @@ SQLITE_PARAMETERS = 32_000
 """SQLite takes 32,766 parameters in a statement (SQLITE_MAX_VARIABLE_NUMBER since 3.32)."""
 
 
-def insert(model: type[models.Model], rows: Sequence[Row]) -> None:
-    """Insert `rows` (all with the same fields)."""
-    insert_new(model, rows, conflict=(), returning=())
+def insert(
+    model: type[models.Model],
+    rows: Sequence[Row],
+    *,
+    returning: Sequence[str] = (),
+    then: Callable[[tuple[Any, ...]], None] | None = None,
+) -> None:
+    """Insert `rows` (all with the same fields). In `together.transaction`, a single one later.
+
+    `then` is called with the fields `returning` of each row that was inserted.
+    """
+    if not rows:
+        return
+    connection: Any = connections[router.db_for_write(model)]
+    columns, returned = (
+        _columns_of(connection.alias, model, tuple(n)) for n in (rows[0], returning)
+    )
+    tail = f" RETURNING {returned.listed}" if then is not None else ""
+
+    def and_then(row: Sequence[Any]) -> None:
+        if then is not None:
+            then(returned.as_python(row))
+
+    writes = connection.writes if connection.vendor == "postgresql" and len(rows) == 1 else None
+    if writes is not None:
+        [(given, values)] = _given(connection, columns, rows)
+        statement = f"{_insertion(columns, given, writes.condition)}{tail}"
+        writes.insert(statement, values, and_then if tail else None)
+        return
+    with prepared.cursor(connection.alias) as cursor:
+        for given, values in _given(connection, columns, rows):
+            cursor.execute(f"{_insertion(columns, given)}{tail}", values)
+            for row in cursor.fetchall() if tail else ():
+                and_then(row)
 
 
 def insert_new(
@@ -65,15 +96,18 @@ def insert_new(
     inserted: list[tuple[Any, ...]] = []
     with prepared.cursor(connection.alias) as cursor:
         for given, values in _given(connection, columns, rows):
-            # Without WHERE, SQLite would read ON as the condition of a join.
-            cursor.execute(
-                f"INSERT INTO {columns.table} ({columns.listed}) "  # noqa: S608 (model's names)
-                f"SELECT * FROM {given} WHERE true {tail}",
-                values,
-            )
+            cursor.execute(f"{_insertion(columns, given)} {tail}", values)
             if returning:
                 inserted.extend(returned.as_python(row) for row in cursor.fetchall())
     return inserted
+
+
+def _insertion(columns: _Columns, given: str, condition: str = "true") -> str:
+    # Without WHERE, SQLite would read ON as the condition of a join.
+    return (
+        f"INSERT INTO {columns.table} ({columns.listed}) "  # noqa: S608 (model's names)
+        f"SELECT * FROM {given} WHERE {condition}"
+    )
 
 
 def update_from(

@@ -22,9 +22,11 @@ OF_ANOTHER_SESSION = {"26000", "42P05"}
 """SQLSTATEs of a name that the session does not know, or knows already: it is another's."""
 
 
-def cursor(using: str = DEFAULT_DB_ALIAS) -> Any:
+def cursor(using: str = DEFAULT_DB_ALIAS, *, begin: bool = True) -> Any:
     """A cursor with Django's errors and query log, whose statements the server prepares.
 
+    `begin=False` is for one that reads and locks nothing: in a transaction that has sent nothing
+    yet, it need not begin it.
     On PostgreSQL, the server binds the values. It prepares nothing before `session.check` has
     found that a session belongs to one connection: a pooler would give it to others.
     """
@@ -32,6 +34,8 @@ def cursor(using: str = DEFAULT_DB_ALIAS) -> Any:
     if connection.vendor != "postgresql":
         return connection.cursor()
     connection.ensure_connection()
+    if begin or connection.writes:
+        connection.begin()
     raw = connection.connection
     # The driver prepares what has run this often; statements of Django's own cursors never.
     raw.prepare_threshold = 0 if session.pooled_by_transaction is False else None

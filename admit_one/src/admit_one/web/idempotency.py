@@ -12,6 +12,7 @@ import hmac
 import json
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from django.db import transaction
 from rest_framework.exceptions import APIException, ValidationError
@@ -42,15 +43,18 @@ class KeyUsedForAnother(APIException):
     default_code = "idempotency_key_reused"
 
 
-def once(request: Request, act: Callable[[], Response]) -> Response:
+def once(
+    request: Request, act: Callable[[], Response], *, is_transaction: bool = False
+) -> Response:
     """The response of `act`, or the one to the first request with this client and key.
 
     `act` may change only the database, in this transaction: if it raises, nothing has changed.
+    `is_transaction`: it sees to that by itself, so without a key it needs none around it.
     Raises 400 for an invalid key, 422 for a key that was used for another request.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        with transaction.atomic():
+        with nullcontext() if is_transaction else transaction.atomic():
             return act()
     if not KEY.fullmatch(key):
         expected = f"expected 1 to {LONGEST_KEY} visible ASCII characters"

@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 from psycopg import pq
 
 from admit_one.database import prepared, session
+from admit_one.database.together import Writes
 
 READ_ONLY = "25006"
 """SQLSTATE of a write on a server that only reads: a standby, or one that was the primary."""
@@ -25,9 +26,52 @@ PROOF_LASTS = 1.0
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Connections are set up when they are made, and dropped once they cannot write."""
+    """Connections are set up when they are made, and dropped once they cannot write.
+
+    A transaction begins with its first statement, which may be the only one: see `together`.
+    That needs methods that Django's documentation does not name; `test_beginning_later` does.
+    """
 
     _proved_at = -PROOF_LASTS
+
+    begins_later = False
+    """Whether a transaction is open of which the server does not know yet."""
+
+    writes: Writes | None = None
+    """What `together.transaction` has not sent yet."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        self.begins_later = False
+        return super().get_new_connection(conn_params)
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if autocommit and self.begins_later:
+            self.begins_later = False
+        elif autocommit:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
+        else:
+            self.begins_later = True
+
+    def begin(self) -> None:
+        """Before a statement: begin the transaction if need be, and send what was written."""
+        if self.begins_later:
+            self.begins_later = False
+            super()._set_autocommit(autocommit=False)  # type: ignore[misc]
+        if self.writes:
+            self.writes.send()
+
+    def _cursor(self, name: str | None = None) -> Any:
+        self.ensure_connection()
+        self.begin()
+        return super()._cursor(name)  # type: ignore[misc]
+
+    def _commit(self) -> None:
+        if not self.begins_later:
+            super()._commit()  # type: ignore[misc]
+
+    def _rollback(self) -> None:
+        if not self.begins_later:
+            super()._rollback()  # type: ignore[misc]
 
     def init_connection_state(self) -> None:
         try:

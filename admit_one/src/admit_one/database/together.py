@@ -1,0 +1,118 @@
+"""Transactions whose rows are sent together at their end, in one statement.
+
+Each statement costs a round trip and time of this process, and so do BEGIN and COMMIT. On
+PostgreSQL, a transaction that sends nothing before its end needs neither: one statement is a
+transaction by itself. SQLite has no such statements, and gets each at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.transaction import atomic
+
+from . import prepared
+
+Then = Callable[[Sequence[Any]], None]
+"""Gets each row that an INSERT returns."""
+
+
+class Overtaken(Exception):
+    """The row of `only_if` is not as expected; nothing was written."""
+
+
+@contextmanager
+def transaction(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """`transaction.atomic`, but what `bulk.insert` is given is sent when the block ends.
+
+    Any other statement but one that only reads by a `prepared` cursor sends it earlier.
+    In another such block, it becomes a part of that one.
+    Raises what sending raises: `Overtaken`, or a database error.
+    """
+    connection: Any = connections[using]
+    if connection.vendor != "postgresql" or connection.writes is not None:
+        with atomic(using, savepoint=False):
+            yield
+        return
+    is_alone = not connection.in_atomic_block
+    with atomic(using, savepoint=False):
+        connection.writes = Writes(connection)
+        try:
+            yield
+            if not is_alone or not connection.begins_later:
+                connection.begin()  # which sends them
+            elif connection.writes:
+                connection.writes.send()
+        finally:
+            connection.writes = None
+
+
+def only_if(change: str, values: Sequence[Any], using: str = DEFAULT_DB_ALIAS) -> None:
+    """Write what comes later in this transaction only if this UPDATE changes its row.
+
+    Comes first in the transaction.
+    """
+    connection: Any = connections[using]
+    if connection.vendor == "postgresql":
+        connection.writes.only_if(change, values)
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(change, values)
+        if not cursor.rowcount:
+            raise Overtaken
+
+
+class Writes:
+    """Statements of a transaction that are not sent yet."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._forget()
+
+    def _forget(self) -> None:
+        self._change: tuple[str, Sequence[Any]] | None = None
+        self._inserts: list[tuple[str, Sequence[Any]]] = []
+        self._returning: tuple[str, Then] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._change or self._inserts)
+
+    @property
+    def condition(self) -> str:
+        """What an INSERT has to be conditional on."""
+        return "true" if self._change is None else "EXISTS (SELECT FROM change)"
+
+    def only_if(self, change: str, values: Sequence[Any]) -> None:
+        self._change = f"{change} RETURNING 1", values
+
+    def insert(self, statement: str, values: Sequence[Any], then: Then | None) -> None:
+        if then is not None:
+            if self._returning is not None:  # one statement returns the rows of one INSERT
+                self._connection.begin()
+            self._returning = f"new_{len(self._inserts)}", then
+        self._inserts.append((statement, values))
+
+    def send(self) -> None:
+        (statement, values), change, returning = self._as_one(), self._change, self._returning
+        self._forget()
+        with prepared.cursor(self._connection.alias, begin=False) as cursor:
+            cursor.execute(statement, values)
+            rows = cursor.fetchall()
+        if change is not None and not rows:
+            raise Overtaken
+        if returning is not None:
+            _, then = returning
+            for row in rows:
+                then(row)
+
+    def _as_one(self) -> tuple[str, list[Any]]:
+        named = [("change", self._change)] if self._change is not None else []
+        named += [(f"new_{number}", insert) for number, insert in enumerate(self._inserts)]
+        parts = ", ".join(f"{name} AS ({statement})" for name, (statement, _) in named)
+        shown = "SELECT 1" if self._change is None else "TABLE change"
+        if self._returning is not None:
+            shown = f"TABLE {self._returning[0]}"
+        return f"WITH {parts} {shown}", [value for _, (_, given) in named for value in given]
