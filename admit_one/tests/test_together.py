@@ -87,19 +87,22 @@ def test_nothing_follows_a_transaction_that_was_overtaken():
 
 
 @pytest.mark.parametrize("around", [together.transaction, transaction.atomic])
-def test_in_a_larger_transaction_it_is_rolled_back_with_it(around):
-    with suppress(Failed), around():
-        add("ada")
-        with together.transaction():
-            add("bob")
-        raise Failed
-    after_failure = users()
-    with around():
-        add("ada")
+@pytest.mark.parametrize("before", [["ada"], []])
+def test_in_a_larger_transaction_it_is_rolled_back_with_it(around, before):
+    def both():
+        for user in before:
+            add(user)
         with together.transaction():
             add("bob")
 
-    assert (after_failure, users()) == ([], ["ada", "bob"])
+    with suppress(Failed), around():
+        both()
+        raise Failed
+    after_failure = users()
+    with around():
+        both()
+
+    assert (after_failure, users()) == ([], [*before, "bob"])
 
 
 @pytest.mark.parametrize("expected", ["ada", "somebody else"])
