@@ -83,18 +83,46 @@ class Cluster:
 
     def _initialise(self) -> None:
         options = ["-U", "postgres", "--auth", "trust", "-E", "UTF8", "--locale", "C", "--no-sync"]
-        made = subprocess.run(
+        self._run("initdb", "-D", str(self._data), *options)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        """Run one of its programs. Raises `NotHere` if it fails."""
+        done = subprocess.run(
             [
                 *(sys.executable, "-I", "-S", str(CHILD), str(os.getpid()), self._user),
-                *(str(self._programs / "initdb"), "-D", str(self._data), *options),
+                *(str(self._programs / program), *arguments),
             ],
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
         )
-        if made.returncode:
-            raise NotHere(f"initdb failed: {made.stderr.strip()}")
+        if done.returncode:
+            raise NotHere(f"{program} failed: {done.stderr.strip()}")
+
+
+class Standby(Cluster):
+    """A copy of `primary` that follows it, and only reads until it is promoted.
+
+    From then on, the primary confirms no commit that its standby has not got.
+    """
+
+    def __init__(self, stack: ExitStack, programs: Path, primary: Cluster) -> None:
+        must_be_executable(programs / "pg_basebackup")
+        self._primary = primary
+        super().__init__(stack, programs)
+        with psycopg.connect(primary.url, autocommit=True) as server:
+            server.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            server.execute("SELECT pg_reload_conf()")
+
+    def promote(self) -> None:
+        """Let it write from now on. Its primary must have ended."""
+        with psycopg.connect(self.url, autocommit=True) as server:
+            server.execute("SELECT pg_promote(wait => true)")
+
+    def _initialise(self) -> None:
+        # With the file that says whom it follows.
+        self._run("pg_basebackup", "-d", self._primary.url, "-D", str(self._data), "-R", "-N")
 
 
 def unprivileged() -> str:
