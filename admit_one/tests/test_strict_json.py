@@ -52,13 +52,19 @@ def test_unsafe_json_is_refused_with_the_reason(raw, says):
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("depth", range(300, 1100, 25))
-def test_no_depth_of_nesting_escapes_the_reader(depth):
-    """The parser's limit and ours are counted differently; nothing else may fall in the gap."""
-    raw = b'{"a":' * depth + b'"\\u00e4"' + b"}" * depth
+@pytest.mark.parametrize("inner", [b"1", b'"\\u00e4"', b'"[["'])
+@pytest.mark.parametrize(("begin", "end"), [(b"[", b"]"), (b'{"a":', b"}"), (b"[[],", b",{}]")])
+def test_the_depth_of_nesting_is_limited_alike_on_every_python(begin, end, inner):
+    def nested(depth):
+        return begin * depth + inner + end * depth
 
-    with suppress(Malformed):
-        strict_json.loads(raw)
+    sides = begin != b"[" and begin.startswith(b"[")  # which are one level deeper
+    deepest = strict_json.MAX_DEPTH - sides
+
+    assert strict_json.loads(nested(deepest))
+    for depth in (deepest + 1, 500, 990, 1_000, 20_000):
+        with pytest.raises(Malformed, match="nested too deeply"):
+            strict_json.loads(nested(depth))
 
 
 @given(st.binary(max_size=200))

@@ -24,6 +24,7 @@ SAFE = {
     "EMAIL_USE_TLS": True,
     "EMAIL_USE_SSL": False,
 }
+MAILER = {"host": "mail.example", "password": "secret"}
 POSTGRESQL = {"ENGINE": "django.db.backends.postgresql"}
 HERE = POSTGRESQL | {"HOST": "127.0.0.1"}
 
@@ -58,6 +59,7 @@ def test_safe_settings_are_not_mentioned(given):
         ("LIMITS_URL", {"LIMITS_URL": "redis://:hunter2-hunter2@10.0.0.2/0"}),
         ("ALLOWED_HOSTS", {"ALLOWED_HOSTS": ["shop.example", "*"]}),
         ("EMAIL_URL", {"EMAIL_USE_TLS": False}),
+        ("MAILERS['default']", {"MAILERS": {"default": {"OPTIONS": MAILER}}}),
     ],
 )
 def test_an_unsafe_setting_is_named_without_its_value(given, caplog, monkeypatch, name, changes):
@@ -77,6 +79,15 @@ def test_an_unsafe_setting_is_named_without_its_value(given, caplog, monkeypatch
     monkeypatch.setenv("ENVIRONMENT", "development")
     warn_of_unsafe_settings()
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "mailer", [{}, {"OPTIONS": {"host": "mail.example"}}, {"OPTIONS": MAILER | {"use_ssl": True}}]
+)
+def test_mailers_of_django_6_are_read_instead_of_the_older_settings(given, mailer):
+    given(EMAIL_USE_TLS=False, MAILERS={"default": mailer})
+
+    assert list(unsafe_settings()) == []
 
 
 @pytest.mark.parametrize("host", ["", "/run/postgresql", "localhost", "127.0.0.2", "::1"])

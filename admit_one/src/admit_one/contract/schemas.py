@@ -7,6 +7,7 @@ and never changed: a consumer that can no longer read it has broken the contract
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ def schema_of(event_class: type[Event]) -> dict[str, Any]:
     package = event_class.__module__.partition(".")[0]
     message["$id"] = f"urn:event-schema:{package}:{event_class.type}"
     message["title"] = event_class.type
-    message["description"] = event_class.__doc__ or ""
+    message["description"] = inspect.cleandoc(event_class.__doc__ or "")  # as Python 3.13 keeps it
     for open_object in (message, data):
         open_object["additionalProperties"] = True
     properties = message["properties"]

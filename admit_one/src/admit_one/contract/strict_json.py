@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from .errors import Malformed
 
 MAX_BYTES = 256 * 1024
 """The largest message, out and in. An event is a few hundred bytes; send files some other way."""
+
+MAX_DEPTH = 100
+"""Levels of arrays and objects. Python's own limit differs from one version to the next."""
+
+_TOO_DEEP = f"the body is nested too deeply: expected at most {MAX_DEPTH} levels"
 
 
 def loads(raw: bytes, *, whole_floats: bool = False) -> Any:
@@ -30,6 +35,8 @@ def loads(raw: bytes, *, whole_floats: bool = False) -> Any:
         raise Malformed("the body is not JSON: it begins with a byte order mark", kind="not JSON")
     try:
         value = (_WHOLE_FLOATS if whole_floats else _DECODER).decode(text)
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _refuse_depth(value)
         if "\\u" in text:
             _refuse_unstorable(value)
     except json.JSONDecodeError as error:
@@ -37,7 +44,7 @@ def loads(raw: bytes, *, whole_floats: bool = False) -> Any:
             f"the body is not JSON: {error.msg} at character {error.pos}", kind="not JSON"
         ) from None
     except RecursionError:
-        raise Malformed("the body is nested too deeply") from None
+        raise Malformed(_TOO_DEEP) from None
     except ValueError:  # CPython refuses integers of more than 4,300 digits
         raise Malformed("the body contains a number with too many digits") from None
     return value
@@ -74,6 +81,22 @@ def _decoder(parse_float: Callable[[str], float]) -> json.JSONDecoder:
 
 # `json.loads` would build a decoder for each text: a third of the cost of reading it.
 _DECODER, _WHOLE_FLOATS = _decoder(_finite), _decoder(_whole_or_finite)
+
+
+def _refuse_depth(value: Any) -> None:
+    level = _containers([value])
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in _containers(outer.values() if isinstance(outer, dict) else outer)
+        ]
+    if level:
+        raise Malformed(_TOO_DEEP)
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, (dict, list))]
 
 
 def _refuse_unstorable(value: Any) -> None:

@@ -44,9 +44,27 @@ def unsafe_settings() -> Iterator[tuple[str, str]]:
             yield setting, f"password and messages travel in clear; expected {better}://"
     if "*" in settings.ALLOWED_HOSTS:
         yield "ALLOWED_HOSTS", "any Host header is accepted; expected the names that are used"
-    encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
-    if settings.EMAIL_HOST_PASSWORD and not encrypted and not _is_here(settings.EMAIL_HOST):
-        yield "EMAIL_URL", "the password travels in clear; expected smtp+tls:// or smtp+ssl://"
+    for setting, host, password, encrypted, better in _mail_servers():
+        if password and not encrypted and not _is_here(host):
+            yield setting, f"the password travels in clear; expected {better}"
+
+
+def _mail_servers() -> Iterator[tuple[str, str, str, bool, str]]:
+    """Setting, host, password, whether it is encrypted, and what to set so that it is.
+
+    Django 6.1 has MAILERS, and refuses to read the older settings beside it.
+    """
+    mailers = getattr(settings, "MAILERS", None)
+    if mailers is None:
+        encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
+        server = settings.EMAIL_HOST, settings.EMAIL_HOST_PASSWORD, encrypted
+        yield "EMAIL_URL", *server, "smtp+tls:// or smtp+ssl://"
+        return
+    for name, mailer in mailers.items():
+        options = mailer.get("OPTIONS", {})
+        encrypted = bool(options.get("use_tls") or options.get("use_ssl"))
+        server = options.get("host") or "", options.get("password") or "", encrypted
+        yield f"MAILERS[{name!r}]", *server, "use_tls or use_ssl"
 
 
 def _database() -> Iterator[tuple[str, str]]:
