@@ -45,10 +45,13 @@ class EmbeddedConnection:
         self.confirm_publish = confirm_publish
         self.channels: dict[int, Channel] = {}
         self.db = open_broker_file(self.path)
+        with contextlib.ExitStack() as if_it_fails:
+            if_it_fails.callback(self.db.close)
+            self._lock_file = LockFile.of(f"{self.path}.lock")
+            with transaction(self.db):
+                self.holder = holders.register(self.db, self._lock_file)
+            if_it_fails.pop_all()
         self.messages = Messages(self.db, Router(self.db))
-        self._lock_file = LockFile.of(f"{self.path}.lock")
-        with transaction(self.db):
-            self.holder = holders.register(self.db, self._lock_file)
         self._bell = Bell(self._lock_file.identity, self.holder)
         self._lock = threading.RLock()
         self.outgoing: list[tuple[Publishing, BasicPublish]] = []

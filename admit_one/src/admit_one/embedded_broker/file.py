@@ -29,19 +29,24 @@ def open_broker_file(path: str) -> sqlite3.Connection:
         raise InvalidPath(f"expected SQLite 3.35 or newer, got {sqlite3.sqlite_version}")
     if not path.startswith("/") or not Path(path).parent.is_dir():
         raise InvalidPath(f"expected sqlite:////absolute/path in a folder that exists, got {path}")
-    try:
-        _create(path)
-        db = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA journal_size_limit = 67108864")
-    except (OSError, sqlite3.Error) as error:
-        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
-            raise RecoverableConnectionError(f"the broker file {path} is busy: {error}") from error
-        raise InvalidPath(f"expected an embedded broker at {path}, got: {error}") from error
-    with transaction(db, durable=True):
-        _prepare(db, path)
+    with contextlib.ExitStack() as if_it_fails:
+        try:
+            _create(path)
+            db = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            if_it_fails.callback(db.close)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA journal_size_limit = 67108864")
+        except (OSError, sqlite3.Error) as error:
+            if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+                raise RecoverableConnectionError(
+                    f"the broker file {path} is busy: {error}"
+                ) from error
+            raise InvalidPath(f"expected an embedded broker at {path}, got: {error}") from error
+        with transaction(db, durable=True):
+            _prepare(db, path)
+        if_it_fails.pop_all()
     return db
 
 
