@@ -10,7 +10,7 @@ from admit_one.database import bulk, together
 from admit_one.messaging import outbox
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from tests.contract.events import AccessCodeCreated
 from tests.effects import Failed, add, on_another_connection, users
@@ -130,3 +130,34 @@ def test_many_rows_are_as_atomic_as_one():
         bulk.insert(Effect, rows)
 
     assert (after_failure, users()) == ([], ["ada", "user-0", "user-1", "user-2"])
+
+
+def test_what_waits_goes_with_its_savepoint_and_nothing_else():
+    add("ada")
+    known = Effect.objects.get().pk
+    with together.transaction():
+        add("bob")
+        with suppress(Failed, IntegrityError), transaction.atomic():  # SQLite sends it at once
+            bulk.insert(Effect, [{"id": known, "subscription_id": uuid4(), "user_id": "cyd"}])
+            raise Failed
+
+    assert users() == ["ada", "bob"]
+
+
+def test_a_transaction_marked_for_rollback_writes_nothing():
+    with together.transaction():
+        add("ada")
+        transaction.set_rollback(True)
+
+    assert users() == []
+
+
+def test_two_rows_that_the_database_completes_may_depend_on_another():
+    add("ada")
+    returned: list[tuple[object, ...]] = []
+    with together.transaction():
+        together.only_if(SET_NAME, ["ada"])
+        for user in ("bob", "cyd"):
+            add(user, returning=["user_id"], then=returned.append)
+
+    assert (users(), returned) == (["bob", "changed", "cyd"], [("bob",), ("cyd",)])

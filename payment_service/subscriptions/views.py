@@ -107,9 +107,10 @@ class Subscriptions(StrictView):
                 subscription = services.record_subscription(
                     client=client_of(request), test=key_of(request).test, **new
                 )
-                body = shown(subscription)  # if it cannot be shown, nothing has happened
+                # If it cannot be answered, nothing has happened.
+                body = shown(subscription)
+                location = reverse("subscription", args=[subscription.id])
             body["updated_at"] = as_text(subscription.updated_at)  # the database has written it
-            location = reverse("subscription", args=[subscription.id])
             return Response(body, status=202, headers={"Location": location})
 
         response = idempotency.once(request, record, is_transaction=True)

@@ -25,9 +25,16 @@ COUNT = "UPDATE access_codes_accesscode SET uses = uses + 1 WHERE subscription_i
 BOTH = f"WITH new AS ({INSERT}) {COUNT}(SELECT %s::uuid FROM new) RETURNING 1"  # noqa: S608 (our own words)
 """In one statement, which SQLite does not have: each costs a round trip."""
 IF_UNCHANGED = f"""{COUNT}(
-    SELECT subscription_id FROM access_codes_accesscode
-    WHERE subscription_id = %s AND generation = %s AND uses = %s {{lock}})"""  # noqa: S608 (our own)
-LOCK = "FOR NO KEY UPDATE SKIP LOCKED"
+    SELECT subscription_id FROM access_codes_accesscode AS code
+    WHERE subscription_id = %s AND generation = %s AND uses = %s
+      AND NOT EXISTS (SELECT 1 FROM access_codes_revocation AS revocation
+                      WHERE revocation.subscription_id = code.subscription_id)
+      AND NOT EXISTS (SELECT 1 FROM access_codes_suspension AS suspension
+                      WHERE suspension.subscription_id = code.subscription_id)
+      AND coalesce((SELECT version FROM access_codes_terms AS terms
+                    WHERE terms.subscription_id = code.subscription_id), 0) = %s
+    {{lock}})"""  # noqa: S608 (our own)
+LOCK = "FOR NO KEY UPDATE OF code SKIP LOCKED"
 
 NO_CODE = UUID(int=0)
 
@@ -63,12 +70,13 @@ def count_if_unchanged(
 ) -> bool:
     """Count one use more, with what else this `together.transaction` writes.
 
-    The row is not locked before. The transaction raises `Overtaken` at its end if the code or its
-    count has changed or somebody holds a lock, and `IntegrityError` if the client has redeemed the
-    code with this reference before.
+    The row is not locked before. The transaction raises `Overtaken` at its end if anything that
+    decides about the code has changed or somebody holds a lock on it, and `IntegrityError` if the
+    client has redeemed the code with this reference before.
     """
     change = IF_UNCHANGED.format(lock=LOCK if connection.vendor == "postgresql" else "")
-    together.only_if(change, [_uuid(row.pk), row.generation, row.uses])
+    version = row.terms.version if row.has_terms else 0
+    together.only_if(change, [_uuid(row.pk), row.generation, row.uses, version])
     use = {"id": uuid7(), "access_code": row.pk, "generation": row.generation}
     use |= {"client": client, "reference": reference, "redeemed_at": moment}
     bulk.insert(Redemption, [use])

@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 from access_codes import operating, redeeming, uses
 from access_codes.admission import Reason
-from access_codes.models import AccessCode, Redemption
+from access_codes.models import AccessCode, Redemption, Terms
 from access_codes.redeeming import Question
 from admit_one.messaging.testing import published
 from django.db import connection, connections, transaction
@@ -92,6 +92,34 @@ def test_the_code_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     between(monkeypatch, lambda: operating.replace(row.pk, 1, by="ada", reason="leaked"))
 
     assert redeem(row) == Reason.REPLACED
+    assert (Redemption.objects.count(), reported()) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [(operating.revoke, Reason.REVOKED), (operating.suspend, Reason.SUSPENDED)],
+)
+def test_an_operator_has_acted(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[..., AccessCode], reason: Reason
+) -> None:
+    row = issued()
+    between(monkeypatch, lambda: act(row.pk, 1, by="ada", reason="a test"))
+
+    assert redeem(row) == reason
+    assert (Redemption.objects.count(), reported()) == (0, [])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_its_terms_have_changed(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    row = issued()
+    if known:
+        set_terms(row, uses=5)
+    none_left = {"version": 2, "uses": 0}
+    between(
+        monkeypatch, lambda: Terms.objects.update_or_create(access_code=row, defaults=none_left)
+    )
+
+    assert redeem(row) == Reason.USED_UP
     assert (Redemption.objects.count(), reported()) == (0, [])
 
 

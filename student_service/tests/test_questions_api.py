@@ -12,7 +12,7 @@ import pytest
 from access_codes.admission import TELLS_NOTHING, Reason
 from access_codes.models import AccessCode, Redemption
 from admit_one.web.models import IdempotencyKey
-from django.db import connection, connections
+from django.db import close_old_connections, connection, connections
 from django.test.utils import CaptureQueriesContext
 from jsonschema import Draft202012Validator
 from prometheus_client import REGISTRY
@@ -247,3 +247,25 @@ def test_answers_are_counted_by_reason(platform: Api) -> None:
 
     after = [count("validate", "unknown"), count("redeem", "ok"), count("access", "ok")]
     assert [now - then for then, now in zip(before, after, strict=True)] == [1, 1, 1]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no sessions")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ASKED)
+def test_a_request_after_its_idle_connection_ended_is_answered(name: str) -> None:
+    platform = Api("platform")
+    path, body = f"/v1/access-codes/{name}", {"code": issued().code}
+    assert platform.post(path, body).status_code == 200
+    close_old_connections()  # as between two requests
+    session = connection.connection.info.backend_pid
+
+    def end() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [session])
+        connections.close_all()
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(end).result(30)
+    close_old_connections()
+
+    assert platform.post(path, body).status_code == 200

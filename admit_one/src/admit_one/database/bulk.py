@@ -43,7 +43,7 @@ def insert(
 ) -> None:
     """Insert `rows` (all with the same fields). In `together.transaction`, a single one later.
 
-    `then` is called with the fields `returning` of each row that was inserted.
+    `then` is called with the fields `returning` of each row that was inserted; it must not raise.
     """
     if not rows:
         return
@@ -60,8 +60,11 @@ def insert(
     writes = connection.writes if connection.vendor == "postgresql" and len(rows) == 1 else None
     if writes is not None:
         [(given, values)] = _given(connection, columns, rows)
-        statement = f"{_insertion(columns, given, writes.condition)}{tail}"
-        writes.insert(statement, values, and_then if tail else None)
+        writes.insert(
+            lambda condition: f"{_insertion(columns, given, condition)}{tail}",
+            values,
+            and_then if tail else None,
+        )
         return
     with prepared.cursor(connection.alias) as cursor:
         for given, values in _given(connection, columns, rows):

@@ -33,14 +33,15 @@ def cursor(using: str = DEFAULT_DB_ALIAS, *, begin: bool = True) -> Any:
     connection: Any = connections[using]
     if connection.vendor != "postgresql":
         return connection.cursor()
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
-    if begin or connection.writes:
-        connection.begin()
     raw = connection.connection
     # The driver prepares what has run this often; statements of Django's own cursors never.
     raw.prepare_threshold = 0 if session.pooled_by_transaction is False else None
     wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    return wrap(connection.Database.Cursor(raw))  # psycopg, if it is in use
+    made = wrap(connection.Database.Cursor(raw))  # psycopg, if it is in use
+    made.only_reads = not begin
+    return made
 
 
 def are_useless(sqlstate: str | None) -> bool:

@@ -17,7 +17,7 @@ from django.db.transaction import atomic
 from . import prepared
 
 Then = Callable[[Sequence[Any]], None]
-"""Gets each row that an INSERT returns."""
+"""Gets each row that an INSERT returns. It may be committed by then, so this must not raise."""
 
 
 class Overtaken(Exception):
@@ -37,12 +37,14 @@ def transaction(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
         with atomic(using, savepoint=False):
             yield
         return
-    is_alone = not connection.in_atomic_block
+    is_alone = connection.get_autocommit()  # otherwise it is a part of a larger transaction
     with atomic(using, savepoint=False):
         connection.writes = Writes(connection)
         try:
             yield
-            if not is_alone or not connection.begins_later:
+            if connection.needs_rollback:
+                connection.writes.forget()
+            elif not is_alone or not connection.begins_later:
                 connection.begin()  # which sends them
             elif connection.writes:
                 connection.writes.send()
@@ -70,9 +72,9 @@ class Writes:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._forget()
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         self._change: tuple[str, Sequence[Any]] | None = None
         self._inserts: list[tuple[str, Sequence[Any]]] = []
         self._returning: tuple[str, Then] | None = None
@@ -80,24 +82,23 @@ class Writes:
     def __bool__(self) -> bool:
         return bool(self._change or self._inserts)
 
-    @property
-    def condition(self) -> str:
-        """What an INSERT has to be conditional on."""
-        return "true" if self._change is None else "EXISTS (SELECT FROM change)"
-
     def only_if(self, change: str, values: Sequence[Any]) -> None:
         self._change = f"{change} RETURNING 1", values
 
-    def insert(self, statement: str, values: Sequence[Any], then: Then | None) -> None:
+    def insert(
+        self, insertion: Callable[[str], str], values: Sequence[Any], then: Then | None
+    ) -> None:
+        """`insertion` makes the statement, with a condition for its WHERE."""
         if then is not None:
             if self._returning is not None:  # one statement returns the rows of one INSERT
                 self._connection.begin()
             self._returning = f"new_{len(self._inserts)}", then
-        self._inserts.append((statement, values))
+        condition = "true" if self._change is None else "EXISTS (SELECT FROM change)"
+        self._inserts.append((insertion(condition), values))
 
     def send(self) -> None:
         (statement, values), change, returning = self._as_one(), self._change, self._returning
-        self._forget()
+        self.forget()
         with prepared.cursor(self._connection.alias, begin=False) as cursor:
             cursor.execute(statement, values)
             rows = cursor.fetchall()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from django.db.backends.postgresql import base
+from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 from psycopg import pq
@@ -47,7 +50,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _set_autocommit(self, autocommit: bool) -> None:
         if autocommit and self.begins_later:
             self.begins_later = False
-        elif autocommit:
+        elif autocommit or not self.connection.autocommit:
             super()._set_autocommit(autocommit)  # type: ignore[misc]
         else:
             self.begins_later = True
@@ -60,10 +63,31 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.writes:
             self.writes.send()
 
-    def _cursor(self, name: str | None = None) -> Any:
+    def make_cursor(self, cursor: Any) -> CursorWrapper:
+        return _Cursor(cursor, self)
+
+    def make_debug_cursor(self, cursor: Any) -> CursorDebugWrapper:
+        return _DebugCursor(cursor, self)
+
+    def chunked_cursor(self) -> Any:
         self.ensure_connection()
-        self.begin()
-        return super()._cursor(name)  # type: ignore[misc]
+        self.begin()  # a cursor of the server belongs to the transaction in which it is made
+        return super().chunked_cursor()
+
+    def commit(self) -> None:
+        with self._still_in_doubt():
+            super().commit()
+
+    def rollback(self) -> None:
+        with self._still_in_doubt():
+            super().rollback()
+
+    @contextmanager
+    def _still_in_doubt(self) -> Iterator[None]:
+        """An end of which the server knows nothing is no proof that the connection works."""
+        errors_occurred = self.begins_later and self.errors_occurred
+        yield
+        self.errors_occurred = self.errors_occurred or errors_occurred
 
     def _commit(self) -> None:
         if not self.begins_later:
@@ -72,6 +96,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _rollback(self) -> None:
         if not self.begins_later:
             super()._rollback()  # type: ignore[misc]
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        if self.writes is not None:
+            self.writes.forget()  # the savepoint has sent those before it
+        super()._savepoint_rollback(sid)  # type: ignore[misc]
 
     def init_connection_state(self) -> None:
         try:
@@ -110,6 +139,44 @@ class DatabaseWrapper(base.DatabaseWrapper):
     @cached_property
     def wrap_database_errors(self) -> Any:
         return _Errors(self)
+
+
+class _BeginsFirst(CursorWrapper):
+    """A cursor may be older than its transaction, so each statement begins it if need be."""
+
+    db: DatabaseWrapper
+    only_reads = False
+    """Whether its statements lock and write nothing, so that they need no transaction."""
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        self._begin()
+        return super().execute(*args, **options)
+
+    def executemany(self, *args: Any, **options: Any) -> Any:
+        self._begin()
+        return super().executemany(*args, **options)
+
+    def callproc(self, *args: Any, **options: Any) -> Any:
+        self._begin()
+        return super().callproc(*args, **options)
+
+    def copy(self, *args: Any, **options: Any) -> Any:
+        self._begin()
+        return self.cursor.copy(*args, **options)
+
+    def stream(self, *args: Any, **options: Any) -> Any:
+        self._begin()
+        return self.cursor.stream(*args, **options)
+
+    def _begin(self) -> None:
+        if not self.only_reads or self.db.writes:
+            self.db.begin()
+
+
+class _Cursor(_BeginsFirst): ...
+
+
+class _DebugCursor(_BeginsFirst, CursorDebugWrapper): ...
 
 
 class _Errors(DatabaseErrorWrapper):
