@@ -30,6 +30,7 @@ from tests.brokers import Broker, Inbox, drain_until, publish, require_rabbitmq
 from tests.contract.events import AccessCodeCreated, UserSubscribed
 from tests.processes import broker_url
 from tools.system.eventually import eventually
+from tools.system.ports import free_port
 from tools.system.process import Process
 
 NOTICED = MENDED = 30.0
@@ -40,8 +41,7 @@ class Asked:
     """A process with a health port, and what it answers."""
 
     def __init__(self, start: Any, command: str, **environment: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.process: Process = start(command, HEALTH_PORT=str(self.port), **environment)
 
     def get(self, path: str) -> tuple[int, str]:
@@ -107,8 +107,7 @@ def test_a_working_process_is_alive_and_ready_and_names_itself(asked, command):
 
 @both
 def test_a_process_that_waits_for_its_broker_is_alive_and_says_so(asked, command):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     probe = asked(command, TEST_BROKER_URL=broker_url(port))
     probe.process.until(" waits: ")
 

@@ -21,6 +21,7 @@ from tests.contract.events import AccessCodeCreated, UserSubscribed
 from tests.models import Effect
 from tests.processes import ROOT, broker_url
 from tools.system.eventually import eventually
+from tools.system.ports import free_port
 
 IDLE, BUSY = 8.0, 20.0
 """Seconds. Idle, it takes 3.5 at most on a free machine; `LAST_RESORT` ends it after 9, which takes
@@ -43,8 +44,7 @@ def test_an_idle_process_stops_at_once(start, command, number):
 
 @both
 def test_it_stops_while_the_port_of_the_broker_is_closed(start, command):
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+    port = free_port()
     process = start(command, TEST_BROKER_URL=broker_url(port)).until(" waits: ")
 
     code, seconds = process.stop()

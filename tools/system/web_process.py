@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import connection
 
 from .commands import ROOT
+from .ports import free_port
 from .process import Process
 
 HEADER_SECONDS, BODY_SECONDS, CONNECTIONS = 1.0, 2.0, 8
@@ -146,8 +147,7 @@ def running(
 ) -> Iterator[WebProcess]:
     """A web process on the test's database that is ready; killed at the end."""
     service = settings.MESSAGING["SERVICE"]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     listen = ["--host", host, "--port", str(port), "--trusted-proxy", proxy]
     arguments = ["manage.py", "serve_web", *listen]
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ from django.db import connection
 from tests.web_process.steps import GET_LIVE, GOOD, no_writes, post
 from tools import rest
 from tools.system.eventually import eventually
+from tools.system.ports import free_port
 from tools.system.web_process import CONNECTIONS, WebProcess, request, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,8 +84,7 @@ def test_both_families_are_served_and_a_proxy_is_believed_by_either() -> None:
 
 
 def test_the_health_port_never_waits_for_a_connection(key: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with running(HEALTH_PORT=str(port)) as web, no_writes():
         busy = [web.client().send(post(key), GOOD) for _ in range(CONNECTIONS)]
         eventually(lambda: web.process.said(f"all {CONNECTIONS} connections are taken"))
@@ -110,8 +110,7 @@ def test_a_session_that_cannot_write_is_not_ready_and_is_dropped_at_once(key: st
         web.close_all()
         return statuses
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with running(HEALTH_PORT=str(port)) as web:
         try:
             let_new_sessions_write(False)

@@ -18,6 +18,7 @@ from redis import Redis
 
 from tools.servers.redis_server import RedisServer, skip_without_redis
 from tools.system.eventually import eventually
+from tools.system.ports import free_port
 from tools.system.web_process import Client, WebProcess, request, running
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -97,8 +98,7 @@ def test_from_any_other_peer_the_header_does_not_count() -> None:
 
 
 def test_the_metrics_of_a_web_process_are_on_its_health_port_only(key: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with running(HEALTH_PORT=str(port)) as web:
         get(web, key)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
