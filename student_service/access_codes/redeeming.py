@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from admit_one.database import together
 from admit_one.messaging import Envelope, publish
@@ -18,6 +18,8 @@ from .models import AccessCode
 
 if TYPE_CHECKING:
     from .looking_up import Checked
+
+T = TypeVar("T")
 
 Count: TypeAlias = Callable[[AccessCode, str, str | None, datetime], bool]
 """Counts a use; false if it is the same one again."""
@@ -45,11 +47,16 @@ def redeem(question: Question, *, client: str) -> Admission:
     With a reference, one use for each client and reference: that is the same use again, even of a
     code that is used up by now. Of two concurrent redemptions of the last use, one is counted.
     """
+    return redeem_and(question, client=client, word=lambda answer: answer)
+
+
+def redeem_and(question: Question, *, client: str, word: Callable[[Admission], T]) -> T:
+    """The same, worded by `word`: if that raises, no use is counted."""
     if not connection.in_atomic_block:  # otherwise it is too late for a single statement
         with suppress(together.Overtaken, IntegrityError), together.transaction():
-            return _redeem(question, client, uses.count_if_unchanged)
+            return word(_redeem(question, client, uses.count_if_unchanged))
     with transaction.atomic(savepoint=False):
-        return _redeem(question, client, uses.count, lock=True)
+        return word(_redeem(question, client, uses.count, lock=True))
 
 
 def _redeem(question: Question, client: str, count: Count, *, lock: bool = False) -> Admission:

@@ -24,6 +24,11 @@ pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time"),
 ]
 
+of_an_operator = pytest.mark.parametrize(
+    ("act", "reason"),
+    [(operating.revoke, Reason.REVOKED), (operating.suspend, Reason.SUSPENDED)],
+)
+
 T = TypeVar("T")
 WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
@@ -95,10 +100,7 @@ def test_the_code_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (Redemption.objects.count(), reported()) == (0, [])
 
 
-@pytest.mark.parametrize(
-    ("act", "reason"),
-    [(operating.revoke, Reason.REVOKED), (operating.suspend, Reason.SUSPENDED)],
-)
+@of_an_operator
 def test_an_operator_has_acted(
     monkeypatch: pytest.MonkeyPatch, act: Callable[..., AccessCode], reason: Reason
 ) -> None:
@@ -123,10 +125,7 @@ def test_its_terms_have_changed(monkeypatch: pytest.MonkeyPatch, known: bool) ->
     assert (Redemption.objects.count(), reported()) == (0, [])
 
 
-@pytest.mark.parametrize(
-    ("act", "reason"),
-    [(operating.revoke, Reason.REVOKED), (operating.suspend, Reason.SUSPENDED)],
-)
+@of_an_operator
 def test_it_waits_for_an_operator_who_is_acting_on_the_code(
     act: Callable[..., AccessCode], reason: Reason
 ) -> None:

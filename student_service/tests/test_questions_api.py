@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from access_codes.admission import TELLS_NOTHING, Reason
 from access_codes.models import AccessCode, Redemption
+from access_codes.views import questions
 from admit_one.web.models import IdempotencyKey
 from django.db import close_old_connections, connection, connections
 from django.test.utils import CaptureQueriesContext
@@ -247,6 +248,23 @@ def test_answers_are_counted_by_reason(platform: Api) -> None:
 
     after = [count("validate", "unknown"), count("redeem", "ok"), count("access", "ok")]
     assert [now - then for then, now in zip(before, after, strict=True)] == [1, 1, 1]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("named", [{}, {"Idempotency_Key": "k"}])
+def test_a_use_that_cannot_be_answered_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch, named: dict[str, str]
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError
+
+    platform, row = Api("platform"), issued()
+    platform.http.raise_request_exception = False
+    monkeypatch.setattr(questions, "answered", fail)
+    response = platform.post("/v1/access-codes/redeem", {"code": row.code}, **named)
+
+    row.refresh_from_db()
+    assert (response.status_code, row.uses, Redemption.objects.count()) == (500, 0, 0)
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no sessions")

@@ -73,7 +73,8 @@ class Redemption(StrictView):
         _refuse_the_code_as_a_name(question, request)
 
         def redeem() -> Response:
-            return Response(answered(redeeming.redeem(question, client=client_of(request))))
+            client = client_of(request)
+            return Response(redeeming.redeem_and(question, client=client, word=answered))
 
         return _counted("redeem", idempotency.once(request, redeem, is_transaction=True))
 

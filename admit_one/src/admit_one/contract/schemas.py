@@ -32,7 +32,8 @@ def schema_of(event_class: type[Event]) -> dict[str, Any]:
     package = event_class.__module__.partition(".")[0]
     message["$id"] = f"urn:event-schema:{package}:{event_class.type}"
     message["title"] = event_class.type
-    message["description"] = inspect.cleandoc(event_class.__doc__ or "")  # as Python 3.13 keeps it
+    # Python 3.13 strips the indentation of docstrings, and earlier ones keep it.
+    message["description"] = inspect.cleandoc(event_class.__doc__ or "")
     for open_object in (message, data):
         open_object["additionalProperties"] = True
     properties = message["properties"]

@@ -32,7 +32,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """Connections are set up when they are made, and dropped once they cannot write.
 
     A transaction begins with its first statement, which may be the only one: see `together`.
-    That needs methods that Django's documentation does not name; `test_beginning_later` does.
+    For that it overrides undocumented methods of Django; `test_beginning_later` fails if these
+    change.
     """
 
     _proved_at = -PROOF_LASTS
