@@ -10,7 +10,7 @@ from admit_one.database import bulk, together
 from admit_one.messaging import outbox
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from tests.contract.events import AccessCodeCreated
 from tests.effects import Failed, add, on_another_connection, users
@@ -65,6 +65,36 @@ def test_two_rows_that_the_database_completes_are_both_known_after_the_block():
         add("bob", returning=["user_id"], then=returned.append)
 
     assert returned == [("ada",), ("bob",)]
+
+
+COPY = f"""INSERT INTO tests_effect (subscription_id, user_id)
+    SELECT subscription_id, user_id || %s FROM {together.RETURNED}"""
+
+
+def test_a_statement_beside_reads_what_an_insert_returns():
+    with together.transaction():
+        add("ada", returning=["subscription_id", "user_id"], then=lambda _: None)
+        is_sent = together.insert_beside(COPY, [" again"])
+
+    assert is_sent == (connection.vendor == "postgresql")  # SQLite has no such statements
+    assert users() == ["ada", *(["ada again"] if is_sent else [])]
+
+
+def test_nothing_is_sent_beside_what_returns_nothing():
+    with together.transaction():
+        add("ada")
+        is_sent = together.insert_beside(COPY, [" again"])
+
+    assert (is_sent, users()) == (False, ["ada"])
+
+
+def test_nothing_is_sent_beside_what_was_sent_earlier():
+    with together.transaction():
+        add("ada", returning=["subscription_id", "user_id"], then=lambda _: None)
+        seen = users()
+        is_sent = together.insert_beside(COPY, [" again"])
+
+    assert (is_sent, seen, users()) == (False, ["ada"], ["ada"])
 
 
 def test_what_is_to_follow_the_commit_follows_it():

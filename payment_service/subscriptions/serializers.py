@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from admit_one.contract import patterns
@@ -16,6 +15,7 @@ from admit_one.web import (
     StrictSerializer,
     VisibleText,
     WholeNumber,
+    as_text,
     openapi,
 )
 from admit_one.web.serializers import whole
@@ -375,8 +375,3 @@ def _resend(subscription: Subscription) -> dict[str, str | None] | None:
         "answered_at": as_text(subscription.resend_answered_at) if is_answered else None,
         "refused": (subscription.resend_refused or None) if is_answered else None,
     }
-
-
-def as_text(moment: datetime | None) -> str | None:
-    """The time as every answer writes it."""
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")

@@ -11,6 +11,7 @@ from admit_one.database import together
 from admit_one.web import (
     StrictSerializer,
     StrictView,
+    as_text,
     client_of,
     etags,
     idempotency,
@@ -42,7 +43,6 @@ from .serializers import (
     Resending,
     SubscriptionAnswer,
     SubscriptionPage,
-    as_text,
     new_subscription,
     shown,
     shown_all,
@@ -110,10 +110,15 @@ class Subscriptions(StrictView):
                 # If it cannot be answered, nothing has happened.
                 body = shown(subscription)
                 location = reverse("subscription", args=[subscription.id])
-            body["updated_at"] = as_text(subscription.updated_at)  # the database has written it
+
+            def complete() -> None:
+                body["updated_at"] = as_text(subscription.updated_at)
+
+            complete()  # right if the database has written it already, as in a larger transaction
+            transaction.on_commit(complete)
             return Response(body, status=202, headers={"Location": location})
 
-        response = idempotency.once(request, record, is_transaction=True)
+        response = idempotency.once(request, record, only_inserts=True)
         response["Retry-After"] = str(polling.SOONEST)
         return response
 

@@ -8,7 +8,8 @@ import pytest
 from admit_one.messaging.testing import deliver, published
 from admit_one.tasks import schedule
 from admit_one.web.models import IdempotencyKey
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from subscriptions.models import Subscription
 
@@ -25,6 +26,33 @@ def test_a_repeated_post_is_answered_with_the_first_result_and_creates_nothing(s
     assert again["Location"] == first["Location"]
     assert ("Idempotency-Replayed" in first, again["Idempotency-Replayed"]) == (False, "true")
     assert Subscription.objects.count() == len(published()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("more", [{}, {"metadata": {"a": "1", "b": "2"}}], ids=["plain", "notes"])
+def test_the_repeated_answer_is_the_first_word_for_word(more: dict[str, object]) -> None:
+    shop = Api("shop")
+    first = shop.post(a_payload(**more), Idempotency_Key="k")
+    again = shop.post(a_payload(**more), Idempotency_Key="k")
+
+    shown = shop.get(first["Location"]).json()
+    assert (first.content, first["Location"]) == (again.content, again["Location"])
+    assert first.json() == shown
+    assert Subscription.objects.count() == len(published()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no such statements")
+def test_a_key_is_kept_by_the_statement_that_records_the_payment() -> None:
+    shop = Api("shop")
+    shop.post(a_payload(user_id="warm-up"))  # looks the API key up
+    with CaptureQueriesContext(connection) as captured:
+        shop.post(Idempotency_Key="k")
+
+    # Django notes a BEGIN that is not sent; the wake-up names no table.
+    [statement] = [query["sql"] for query in captured if " INTO " in query["sql"]]
+    assert len([query for query in captured if "web_" in query["sql"]]) == 1
+    assert all(model._meta.db_table in statement for model in (IdempotencyKey, Subscription))
 
 
 def test_a_body_with_fields_in_another_order_is_the_same_request(shop: Api) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from admit_one.web import StrictSerializer, WholeNumber, openapi
+from admit_one.web import StrictSerializer, WholeNumber, as_text, openapi
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
@@ -16,7 +16,7 @@ from subscriptions.own_words import (
     MetadataField,
     OwnReference,
 )
-from subscriptions.serializers import NewSubscription, as_text, new_subscription
+from subscriptions.serializers import NewSubscription, new_subscription
 
 from .counts import COUNTED
 

@@ -16,6 +16,9 @@ from django.db.transaction import atomic
 
 from . import prepared
 
+RETURNED = "returned"
+"""What an INSERT with `then` returns, for other statements beside it."""
+
 Then = Callable[[Sequence[Any]], None]
 """Gets each row that an INSERT returns. It may be committed by then, so this must not raise."""
 
@@ -67,6 +70,15 @@ def only_if(change: str, values: Sequence[Any], using: str = DEFAULT_DB_ALIAS) -
             raise Overtaken
 
 
+def insert_beside(statement: str, values: Sequence[Any], using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Send this INSERT with the others, as it reads what one of them returns from `RETURNED`.
+
+    False, and nothing is sent, if none that returns something waits in a `transaction`.
+    """
+    writes: Writes | None = getattr(connections[using], "writes", None)
+    return writes is not None and writes.insert_beside(statement, values)
+
+
 class Writes:
     """Statements of a transaction that are not sent yet."""
 
@@ -76,8 +88,8 @@ class Writes:
 
     def forget(self) -> None:
         self._change: tuple[str, Sequence[Any]] | None = None
-        self._inserts: list[tuple[str, Sequence[Any]]] = []
-        self._returning: tuple[str, Then] | None = None
+        self._inserts: list[tuple[str, str, Sequence[Any]]] = []
+        self._then: Then | None = None
 
     def __bool__(self) -> bool:
         return bool(self._change or self._inserts)
@@ -90,30 +102,36 @@ class Writes:
     ) -> None:
         """`insertion` makes the statement, with a condition for its WHERE."""
         if then is not None:
-            if self._returning is not None:  # one statement returns the rows of one INSERT
+            if self._then is not None:  # one statement returns the rows of one INSERT
                 self._connection.begin()
-            self._returning = f"new_{len(self._inserts)}", then
+            self._then = then
         condition = "true" if self._change is None else "EXISTS (SELECT FROM change)"
-        self._inserts.append((insertion(condition), values))
+        name = f"new_{len(self._inserts)}" if then is None else RETURNED
+        self._inserts.append((name, insertion(condition), values))
+
+    def insert_beside(self, statement: str, values: Sequence[Any]) -> bool:
+        if self._then is None:
+            return False
+        self._inserts.append((f"new_{len(self._inserts)}", statement, values))
+        return True
 
     def send(self) -> None:
-        (statement, values), change, returning = self._as_one(), self._change, self._returning
+        (statement, values), change, then = self._as_one(), self._change, self._then
         self.forget()
         with prepared.cursor(self._connection.alias, begin=False) as cursor:
             cursor.execute(statement, values)
             rows = cursor.fetchall()
         if change is not None and not rows:
             raise Overtaken
-        if returning is not None:
-            _, then = returning
+        if then is not None:
             for row in rows:
                 then(row)
 
     def _as_one(self) -> tuple[str, list[Any]]:
-        named = [("change", self._change)] if self._change is not None else []
-        named += [(f"new_{number}", insert) for number, insert in enumerate(self._inserts)]
-        parts = ", ".join(f"{name} AS ({statement})" for name, (statement, _) in named)
+        named = [("change", *self._change)] if self._change is not None else []
+        named += self._inserts
+        parts = ", ".join(f"{name} AS ({statement})" for name, statement, _ in named)
         shown = "SELECT 1" if self._change is None else "TABLE change"
-        if self._returning is not None:
-            shown = f"TABLE {self._returning[0]}"
-        return f"WITH {parts} {shown}", [value for _, (_, given) in named for value in given]
+        if self._then is not None:
+            shown = f"TABLE {RETURNED}"
+        return f"WITH {parts} {shown}", [value for _, _, given in named for value in given]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .serializers import StrictSerializer as StrictSerializer
     from .serializers import VisibleText as VisibleText
     from .serializers import WholeNumber as WholeNumber
+    from .serializers import as_text as as_text
     from .views import StrictView as StrictView
 
 __getattr__ = lazily(
@@ -35,6 +36,7 @@ __getattr__ = lazily(
             "StrictSerializer",
             "VisibleText",
             "WholeNumber",
+            "as_text",
         ],
         ".views": ["StrictView"],
     },

@@ -12,18 +12,19 @@ import hmac
 import json
 import re
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from admit_one.database import prepared
-from admit_one.database.bulk import insert_new
+from admit_one.database import prepared, together
+from admit_one.database.bulk import insert, insert_new
 
 from .keys.authentication import client_of, key_of
 from .models import IdempotencyKey
+from .serializers import as_text
 
 LONGEST_KEY = 255
 KEY = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}")
@@ -34,6 +35,10 @@ KEEP = """
     UPDATE web_idempotencykey SET status = %s, location = %s, body = %s
     WHERE client = %s AND key = %s
 """
+KEEP_BESIDE = f"""
+    INSERT INTO web_idempotencykey (client, key, fingerprint, status, location, body, updated_at)
+    SELECT %s, %s, %s::bytea, %s::smallint, %s, %s, updated_at FROM {together.RETURNED}
+"""  # noqa: S608 (our own name)
 
 
 class KeyUsedForAnother(APIException):
@@ -44,22 +49,33 @@ class KeyUsedForAnother(APIException):
 
 
 def once(
-    request: Request, act: Callable[[], Response], *, is_transaction: bool = False
+    request: Request,
+    act: Callable[[], Response],
+    *,
+    is_transaction: bool = False,
+    only_inserts: bool = False,
 ) -> Response:
     """The response of `act`, or the one to the first request with this client and key.
 
     `act` may change only the database, in this transaction: if it raises, nothing has changed.
     `is_transaction`: it sees to that by itself, so without a key it needs none around it.
+    `only_inserts`: it is a `together.transaction` that raises nothing for what was done before, so
+    the key is written by its statement. It may be called twice; what it writes first is undone.
     Raises 400 for an invalid key, 422 for a key that was used for another request.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        with nullcontext() if is_transaction else transaction.atomic():
+        with nullcontext() if is_transaction or only_inserts else transaction.atomic():
             return act()
     if not KEY.fullmatch(key):
         expected = f"expected 1 to {LONGEST_KEY} visible ASCII characters"
         raise ValidationError({"Idempotency-Key": [expected]})
     client, fingerprint = client_of(request), _fingerprint(request)
+    if only_inserts and not connection.in_atomic_block:
+        with suppress(IntegrityError), together.transaction():  # raised if the key is known
+            response = act()
+            _keep_new(client, key, fingerprint, response)
+            return response
     with transaction.atomic():
         if _claim(client, key, fingerprint):
             response = act()
@@ -81,10 +97,21 @@ def _claim(client: str, key: str, fingerprint: bytes) -> bool:
     return bool(new)
 
 
+def _keep_new(client: str, key: str, fingerprint: bytes, response: Response) -> None:
+    """Store the key with its response. Raises `IntegrityError`, now or later, if it is known."""
+    columns = ("client", "key", "fingerprint", "status", "location", "body")
+    kept = [client, key, fingerprint, *_answer(response)]
+    if not together.insert_beside(KEEP_BESIDE, kept):
+        insert(IdempotencyKey, [dict(zip(columns, kept, strict=True))])
+
+
 def _keep(client: str, key: str, response: Response) -> None:
-    kept = (response.status_code, response.get("Location", ""), json.dumps(response.data))
     with prepared.cursor() as cursor:
-        cursor.execute(KEEP, [*kept, client, key])
+        cursor.execute(KEEP, [*_answer(response), client, key])
+
+
+def _answer(response: Response) -> tuple[int, str, str]:
+    return response.status_code, response.get("Location", ""), json.dumps(response.data)
 
 
 def _first_answer(client: str, key: str, fingerprint: bytes) -> Response:
@@ -95,4 +122,7 @@ def _first_answer(client: str, key: str, fingerprint: bytes) -> Response:
     headers = {"Idempotency-Replayed": "true"}
     if first.location:
         headers["Location"] = first.location
-    return Response(json.loads(first.body), status=first.status, headers=headers)
+    body = json.loads(first.body)
+    if first.updated_at is not None:
+        body["updated_at"] = as_text(first.updated_at)
+    return Response(body, status=first.status, headers=headers)

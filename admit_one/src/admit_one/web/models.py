@@ -148,6 +148,9 @@ class IdempotencyKey(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     location = models.CharField(max_length=255, default="", db_default="")
     body = models.TextField(default="", db_default="")
+    updated_at = models.DateTimeField(
+        null=True, help_text="in place of the body's, which was kept before the database wrote it"
+    )
     created_at = models.DateTimeField(db_default=Now(), db_index=True)
 
     objects = IdempotencyKeyQuerySet.as_manager()

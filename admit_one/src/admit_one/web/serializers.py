@@ -152,3 +152,8 @@ class WholeNumber(serializers.IntegerField):
         if number is None:
             self.fail("invalid")
         return number
+
+
+def as_text(moment: datetime | None) -> str | None:
+    """The time as every answer writes it."""
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
