@@ -28,24 +28,23 @@ def add(rows: Sequence[Subscription]) -> None:
     Runs in the transaction that publishes their requests. The database sets `updated_at`, which is
     known after a `together.transaction`; until then it is `created_at`.
     """
-    written = [name for name, left_out in WRITTEN.items() if _has_other(rows, name, left_out)]
-    by_id = {row.id: row for row in rows}
     for row in rows:
         row.updated_at = row.created_at
+    by_id, columns = {row.id: row for row in rows}, [vars(row) for row in rows]
+    written = {
+        name for values in columns for name, left_out in WRITTEN.items() if values[name] != left_out
+    }
+    in_order = [name for name in WRITTEN if name in written]  # the same statement for the same set
 
-    def added(columns: tuple[Any, ...]) -> None:
-        row_id, updated_at = columns
+    def added(returned: tuple[Any, ...]) -> None:
+        row_id, updated_at = returned
         by_id[row_id].updated_at = updated_at
         by_id[row_id]._state.adding = False  # noqa: SLF001 (as the ORM does: `save` updates it)
 
     bulk.insert(
         Subscription,
-        [{name: getattr(row, name) for name in written} for row in rows],
+        [{name: values[name] for name in in_order} for values in columns],
         returning=["id", "updated_at"],
         then=added,
     )
     keep_entries(rows)
-
-
-def _has_other(rows: Sequence[Subscription], name: str, value: object) -> bool:
-    return any(getattr(row, name) != value for row in rows)

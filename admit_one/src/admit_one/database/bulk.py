@@ -179,6 +179,8 @@ class _Columns(NamedTuple):
     quoted: Sequence[str]
     types: Sequence[str]
     """Without the length of a varchar: a cast would silently truncate."""
+    native: Sequence[frozenset[type] | None]
+    """Types of values that the driver takes as they are; none: whatever there is."""
     converters: Sequence[Callable[[Any], Any]]
 
     @property
@@ -201,6 +203,7 @@ def _columns_of(alias: str, model: type[models.Model], names: tuple[str, ...]) -
         fields=fields,
         quoted=[quote(str(field.column)) for field in fields],
         types=[str(field.db_type(connection)).partition("(")[0] for field in fields],
+        native=[_native(connection, field) for field in fields],
         converters=[_converter(connection, field) for field in fields],
     )
 
@@ -245,15 +248,14 @@ def _values(connection: Any, columns: _Columns, rows: Sequence[Row]) -> list[lis
     by_column = ([row[name] for row in rows] for name in columns.names)
     return [
         values
-        if _is_native(connection, field, values)
+        if native is None or native.issuperset(map(type, values))
         else [field.get_db_prep_save(value, connection) for value in values]
-        for field, values in zip(columns.fields, by_column, strict=True)
+        for field, native, values in zip(columns.fields, columns.native, by_column, strict=True)
     ]
 
 
-def _is_native(connection: Any, field: Field, values: Sequence[Any]) -> bool:
-    """Whether the driver takes all of `values` as they are."""
+def _native(connection: Any, field: Field) -> frozenset[type] | None:
     if isinstance(field, models.BinaryField):
-        return True  # Django would wrap each value
-    own = NATIVE.get(field.get_internal_type())
-    return connection.vendor != "sqlite" and {own, type(None)}.issuperset(map(type, values))
+        return None  # Django would wrap each value
+    own = None if connection.vendor == "sqlite" else NATIVE.get(field.get_internal_type())
+    return frozenset({type(None), own or type(None)})
