@@ -55,6 +55,14 @@ def the_limit_of_a_statement():
         return cursor.fetchone()[0]
 
 
+def test_a_test_database_may_be_dropped_slowly():
+    with connection._nodb_cursor() as cursor:
+        cursor.execute("SELECT current_setting('statement_timeout')")
+        limit = cursor.fetchone()
+
+    assert limit == ("0",)
+
+
 def test_a_migration_may_outlast_the_statement_timeout():
     seen = []
 

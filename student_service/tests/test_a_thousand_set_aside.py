@@ -39,7 +39,7 @@ def set_many_aside() -> None:
             assert retrying.retry_one(conf.handlers(), lambda step: step())
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_group_is_listed_shown_rehearsed_replayed_and_closed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,6 +113,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raw.close()
             raise
 
+    @contextmanager
+    def _nodb_cursor(self) -> Iterator[Any]:
+        """With it `manage.py test` makes and drops a database, which waits for a checkpoint."""
+        with super()._nodb_cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0")
+            yield cursor
+
     def is_usable(self) -> bool:
         """Whether the server answers, which Django checks before the first query of each request.
 
