@@ -12,13 +12,14 @@ from difflib import unified_diff
 from .system.commands import ROOT, SERVICES
 
 PAGE = ROOT / "docs" / "problems.md"
-LIBRARY = ROOT / "admit_one" / "src" / "admit_one" / "web" / "problems.md"
+LIBRARY = ROOT / "admit_one" / "src" / "admit_one"
 
 
 def joined() -> str:
     """What the page is to be: the library's problems, then those of each service."""
     apps = [path for name in SERVICES for path in sorted((ROOT / name).glob("*/problems.md"))]
-    return "\n".join(path.read_text(encoding="utf-8") for path in [LIBRARY, *apps])
+    library = [LIBRARY / app / "problems.md" for app in ("web", "webhooks")]
+    return "\n".join(path.read_text(encoding="utf-8") for path in [*library, *apps])
 
 
 def check() -> str:

@@ -7,6 +7,7 @@ which database, broker prefix and wiring they are to use.
 import os
 import tempfile
 import uuid
+from ipaddress import ip_network
 from typing import Annotated
 
 from admit_one.environment import BrokerUrl, DatabaseUrl, Environment, whole
@@ -44,8 +45,11 @@ INSTALLED_APPS = [
     "admit_one.sealing",
     "admit_one.messaging",
     "admit_one.web",
+    "admit_one.webhooks",
     "tests",
 ]
+WEBHOOK_EVENTS = ("thing.made", "thing.ended")
+WEBHOOK_ALLOWED_NETWORKS = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 DATABASES = {"default": environment.DATABASE_URL}
 if "sqlite" in DATABASES["default"]["ENGINE"]:
     # A file, as with the real service: threads and processes share it.

@@ -5,9 +5,10 @@ from typing import Annotated
 from admit_one.environment import development, whole
 from admit_one.settings import *
 from admit_one.web.settings import *
+from admit_one.webhooks.settings import *
 
 
-class PaymentEnvironment(ServiceEnvironment, ApiEnvironment):
+class PaymentEnvironment(ServiceEnvironment, ApiEnvironment, WebhookEnvironment):
     RECONCILE_DAYS: Annotated[int, whole(1, 3_650)] = 7
     """Days that the daily reconciliation looks back."""
     RECONCILE_AFTER: Annotated[int, whole(0 if development() else 900, 86_400)] = 900
@@ -31,7 +32,13 @@ API_RATE_PER_ADDRESS = environment.API_RATE_PER_ADDRESS
 LIMITS_URL = environment.LIMITS_URL
 PROBLEM_TYPES = environment.PROBLEM_TYPES
 
-INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "admit_one.web_process", "subscriptions"]
+INSTALLED_APPS = [
+    *API_APPS,
+    *MESSAGING_APPS,
+    *WEBHOOKS_APPS,
+    "admit_one.web_process",
+    "subscriptions",
+]
 ROOT_URLCONF = "payment_service.urls"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144  # an order of 500 seats, with 500 bytes for each
 API_RESERVED_CLIENTS = ("recovered",)  # owns what a reconciliation has recorded again
@@ -41,6 +48,7 @@ SPECTACULAR_SETTINGS |= {
     "TAGS": [
         {"name": "orders", "description": "Subscriptions that were paid together."},
         {"name": "subscriptions", "description": "What was paid, and its access code."},
+        {"name": "webhooks", "description": "What happens to yours, sent to a URL of yours."},
     ],
 }
 
@@ -52,6 +60,20 @@ MESSAGING = {
     **environment.messaging,
 }
 TASKS_BROKER_URL = environment.TASKS_BROKER_URL
+
+WEBHOOK_ALLOWED_NETWORKS = environment.WEBHOOK_ALLOWED_NETWORKS
+WEBHOOK_EVENTS = (
+    "subscription.active",
+    "subscription.past_due",
+    "subscription.cancelled",
+    "subscription.refunded",
+    "subscription.renewed",
+    "subscription.expired",
+    "subscription.mailed",
+    "subscription.mail_failed",
+    "subscription.redeemed",
+    "order.completed",
+)
 
 RECONCILE_DAYS = environment.RECONCILE_DAYS
 RECONCILE_AFTER = environment.RECONCILE_AFTER

@@ -1,4 +1,5 @@
 from admit_one.web import openapi, problem_pages
+from admit_one.webhooks import views as webhook_views
 from django.urls import include, path
 from subscriptions import views
 from subscriptions.orders import views as order_views
@@ -7,6 +8,7 @@ urlpatterns = [
     path("", include("admit_one.web.urls")),
     *openapi.addresses(),
     *problem_pages.addresses(),
+    *webhook_views.addresses(),
     path("v1/orders", order_views.Orders.as_view(), name="orders"),
     path("v1/orders/<str:order_id>", order_views.OrderDetail.as_view(), name="order"),
     path("v1/subscriptions", views.Subscriptions.as_view(), name="subscriptions"),

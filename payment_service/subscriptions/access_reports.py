@@ -26,6 +26,7 @@ from shared_contracts.events import (
     AccessTermsApplied,
 )
 
+from . import webhook_events
 from .completion import complete
 from .models import CODE_PURPOSE, Subscription
 
@@ -54,6 +55,8 @@ def attach_replaced_codes(
         }
 
     rows = keep(messages, "generation", "code_generation", columns)
+    first = [row.id for row in rows.values() if row.access_code is None]
+    webhook_events.report_of("active", first, with_status="active")
     complete(row.order_id for row in rows.values())
     yield from unknown(messages, rows)
     for message in messages:
@@ -84,7 +87,7 @@ def note_redemptions(messages: Sequence[Envelope[AccessCodeRedeemed]]) -> Iterat
     def columns(event: AccessCodeRedeemed) -> Columns:
         return {"redeemed_at": believed(event.redeemed_at)}
 
-    return unknown(messages, keep(messages, "uses", "uses_made", columns))
+    return unknown(messages, keep(messages, "uses", "uses_made", columns, webhook="redeemed"))
 
 
 def note_suspensions(
@@ -105,7 +108,7 @@ def note_suspensions(
 
 def note_mails(messages: Sequence[Envelope[AccessCodeEmailed]]) -> Iterator[Rejected]:
     """Record when the latest mail with each code was accepted. Rejects unknown subscriptions."""
-    return unknown(messages, keep(messages, "emailed_at", "emailed_at"))
+    return unknown(messages, keep(messages, "emailed_at", "emailed_at", webhook="mailed"))
 
 
 def note_expiries(messages: Sequence[Envelope[AccessCodeExpiringSoon]]) -> Iterator[Rejected]:
@@ -138,11 +141,13 @@ def keep(
     columns: Callable[[Any], Columns] = lambda _: {},
     *,
     ahead: timedelta = timedelta(0),
+    webhook: str = "",
 ) -> dict[UUID, Subscription]:
     """Write the event with the highest `number` of each subscription, if `column` is lower.
 
-    `columns` are further columns of that event; a time may lie `ahead` by its meaning. Returns the
-    rows as they were before, locked.
+    `columns` are further columns of that event; a time may lie `ahead` by its meaning. Clients hear
+    of `subscription.{webhook}`, if it is given. Returns the rows as they were before,
+    locked.
     """
     highest: dict[UUID, Any] = {}
     for message in messages:
@@ -159,6 +164,8 @@ def keep(
         if getattr(row, column) is None or value > getattr(row, column)
     ]
     bulk.update_from(Subscription, later, key="id")
+    if webhook:
+        webhook_events.report_of(webhook, [row["id"] for row in later])
     return rows
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from . import metrics
+from . import metrics, webhook_events
 from .models import OF_ORDER_PENDING, Order, Subscription
 
 logger = EventLogger(__name__)
@@ -33,6 +33,7 @@ def complete(orders: Iterable[UUID | None]) -> None:
     if done:
         ids = [order.id for order in done]
         Order.objects.filter(id__in=ids).update(completed_at=timezone.now())
+        webhook_events.report_completed(done)
         transaction.on_commit(lambda: _report(done))
 
 

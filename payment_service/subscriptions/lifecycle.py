@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from . import code_requests
+from . import code_requests, webhook_events
 from .completion import complete
 from .models import Subscription
 
@@ -40,7 +40,7 @@ def cancel(*, client: str, subscription_id: UUID, reason: str = "") -> Subscript
 
     Returns none if the client has no such subscription.
     """
-    return _change(client, subscription_id, _cancelled, reason)
+    return _change(client, subscription_id, _cancelled, reason, "cancelled")
 
 
 @transaction.atomic(savepoint=False)
@@ -51,7 +51,7 @@ def refund(*, client: str, subscription_id: UUID, reason: str = "") -> Subscript
         row.refunded_at = row.refunded_at or now
         return _cancelled(row, now)
 
-    return _change(client, subscription_id, refunded, reason)
+    return _change(client, subscription_id, refunded, reason, "refunded")
 
 
 @transaction.atomic(savepoint=False)
@@ -66,7 +66,7 @@ def mark_past_due(*, client: str, subscription_id: UUID, reason: str = "") -> Su
         row.past_due_at = row.past_due_at or now
         return False
 
-    return _change(client, subscription_id, past_due, reason)
+    return _change(client, subscription_id, past_due, reason, "past_due")
 
 
 @transaction.atomic(savepoint=False)
@@ -83,13 +83,14 @@ def renew(
         _check_not_ended(row)
         _check_later(row.valid_until, valid_until)
         before = row.valid_until, row.suspended_at
+        row.end_reported = row.end_reported and row.valid_until == valid_until
         row.valid_until, row.past_due_at, row.suspended_at = valid_until, None, None
         if (row.valid_until, row.suspended_at) == before:
             return False
         row.terms_changed(now)
         return True
 
-    return _change(client, subscription_id, renewed, reason)
+    return _change(client, subscription_id, renewed, reason, "renewed")
 
 
 def suspend_overdue() -> int:
@@ -115,12 +116,14 @@ def suspend_overdue() -> int:
 
 LIFE = (
     "cancelled_at", "refunded_at", "past_due_at", "suspended_at", "valid_until", "terms_version",
-    "reason", "resend_next_at",
+    "reason", "resend_next_at", "end_reported",
 )  # fmt: skip
 """The columns that these use cases change."""
 
 
-def _change(client: str, subscription_id: UUID, change: Change, reason: str) -> Subscription | None:
+def _change(
+    client: str, subscription_id: UUID, change: Change, reason: str, event: str
+) -> Subscription | None:
     mine = Subscription.objects.of(client).select_for_update()
     row = mine.filter(id=subscription_id).first()
     if row is None:
@@ -130,6 +133,7 @@ def _change(client: str, subscription_id: UUID, change: Change, reason: str) -> 
     if [getattr(row, name) for name in LIFE] != before:
         row.reason = reason
         row.save(update_fields=LIFE)
+        webhook_events.report_all(event, [row])
     if must_hear:
         code_requests.request([row], now)
     if row.cancelled_at is not None:

@@ -19,7 +19,7 @@ from shared_contracts.events import (
     AccessCodeUndeliverable,
 )
 
-from . import metrics
+from . import metrics, webhook_events
 from .completion import complete
 from .models import CODE_PURPOSE, NewSubscription, Subscription, add
 
@@ -62,7 +62,9 @@ def attach_access_codes(messages: Sequence[Envelope[AccessCodeCreated]]) -> Iter
         returning=["order_id"],
     )
     if attached:
-        metrics.observe_codes([subscription_id for subscription_id, _ in attached])
+        ids = [subscription_id for subscription_id, _ in attached]
+        metrics.observe_codes(ids)
+        webhook_events.report_of("active", ids, with_status="active")
         complete(order_id for _, order_id in attached)
     if len(attached) == len(messages):
         return iter(())
@@ -127,5 +129,6 @@ def note_undeliverable_codes(
         noted = subscription.filter(new_or_later).update(
             mail_failed_at=failed_at, mail_failure=harmless(failure.reason)[:300]
         )
+        webhook_events.report_of("mail_failed", [failure.subscription_id] if noted else [])
         if not noted and not subscription.exists():
             yield Rejected(message, f"there is no subscription {message.subject}")

@@ -3,7 +3,9 @@
 from admit_one.messaging import wake
 from admit_one.tasks import for_a_run, stopping
 
-from . import code_requests, lifecycle, resends
+from admit_one import webhooks
+
+from . import code_requests, ending, lifecycle, resends
 from .reconciliation import runs
 
 
@@ -20,6 +22,15 @@ def resend_again() -> None:
 def suspend_overdue() -> None:
     while not stopping.is_set() and lifecycle.suspend_overdue():
         pass
+
+
+def report_ended() -> None:
+    while not stopping.is_set() and ending.report_ended():
+        pass
+
+
+def send_webhooks() -> None:
+    webhooks.send_due(for_a_run(), stopping.is_set)
 
 
 def reconcile() -> None:

@@ -40,6 +40,8 @@ SCHEDULE = {
     tasks.request_again: 60,
     tasks.resend_again: 60,
     tasks.suspend_overdue: 60,
+    tasks.report_ended: 60,
+    tasks.send_webhooks: 10,
     tasks.reconcile: 60,
 }
 """Seconds between runs of each task."""

@@ -318,6 +318,40 @@ def test_the_description_says_what_a_repeated_post_returns(description: dict[str
     assert {"Location", "Idempotency-Replayed", "Retry-After"} <= set(accepted["headers"])
 
 
+HOOKS = "/v1/webhook-endpoints"
+
+
+def answers_about_webhooks(api: Api) -> dict[str, list[Any]]:
+    new, path = {"url": "https://shop.example/", "events": ["order.completed"]}, HOOKS
+    made = [api.post(new, path=path, Idempotency_Key="w") for _ in range(2)]
+    one, known = made[0]["Location"], {"If-None-Match": "*"}
+
+    def act(name: str) -> Any:
+        return api.http.generic("POST", f"{one}/{name}")
+
+    sent = act("test")
+    webhook = sent.json()["id"]
+    return {
+        "create_webhook_endpoint": [*made, api.post({}, path=path)],
+        "list_webhook_endpoints": [api.get(path), api.http.get(path, headers=known)],
+        "show_webhook_endpoint": [api.get(one), api.http.get(one, headers=known)],
+        "change_webhook_endpoint": [
+            api.http.generic("PATCH", one, json.dumps(new).encode(), "application/json"),
+            api.http.generic("PATCH", one),
+        ],
+        "rotate_webhook_secret": [act("rotate-secret")],
+        "enable_webhook_endpoint": [act("enable")],
+        "test_webhook_endpoint": [sent, api.http.generic("POST", f"{path}/nothing/test")],
+        "list_webhook_deliveries": [
+            act("test") and api.get(f"{one}/deliveries?limit=1"),
+            api.http.get(f"{one}/deliveries", headers=known),
+            api.get(f"{one}/deliveries?state=gone"),
+        ],
+        "resend_webhook": [act(f"deliveries/{webhook}/resend")],
+        "delete_webhook_endpoint": [api.http.delete(one), api.http.delete(one)],
+    }
+
+
 def test_every_header_of_an_answer_is_described(shop: Api, description: dict[str, Any]) -> None:
     """Beside those that each answer of any web server has."""
     recorded = [shop.post(Idempotency_Key="k") for _ in range(2)]
@@ -359,6 +393,7 @@ def test_every_header_of_an_answer_is_described(shop: Api, description: dict[str
         "renew_subscription": [change("renew", b'{"valid_until": null}')],
         "cancel_subscription": [change("cancel"), change("cancel", b"{")],
         "refund_subscription": [change("refund")],
+        **answers_about_webhooks(Api("shop", "webhooks")),
     }
 
     operations = api_description.operations(description)

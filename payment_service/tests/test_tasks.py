@@ -6,7 +6,10 @@ from payment_service.celery import app
 def test_every_scheduled_task_exists() -> None:
     app.loader.import_default_modules()
 
-    tasks = ("request_again", "resend_again", "suspend_overdue", "reconcile", "prune")
+    tasks = (
+        *("request_again", "resend_again", "suspend_overdue", "reconcile", "prune"),
+        *("report_ended", "send_webhooks"),
+    )
     names = {f"payment_service.{task}" for task in tasks}
     assert set(app.conf.beat_schedule) == names
     assert names <= set(app.tasks)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Checked: TypeAlias = WithAnnotations[AccessCode, State]
 
-CODE = ("subscription_id", "user_id", "plan", "generation", "uses")
+CODE = ("subscription_id", "test", "user_id", "plan", "generation", "uses")
 TEXTS = {"user_id", "plan"}
 """Without their length, so that a migration that widens one does not change the result's type."""
 
@@ -89,7 +89,8 @@ def _places(hashes: Sequence[bytes]) -> str:
 
 
 def _row(values: Sequence[Any]) -> Checked:
-    code, (revoked_at, version, *terms, is_suspended, checked_at) = values[:5], values[5:]
+    code, state = values[: len(CODE)], values[len(CODE) :]
+    revoked_at, version, *terms, is_suspended, checked_at = state
     row = cast("Checked", AccessCode(**dict(zip(CODE, code, strict=True))))
     row.is_suspended, row.checked_at = is_suspended, checked_at
     # Known, so that nothing asks the database for it.

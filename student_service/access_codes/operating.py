@@ -24,13 +24,13 @@ from shared_contracts.events import (
     AccessSuspensionChanged,
 )
 
-from . import codes
+from . import codes, webhook_events
 from .mails import again
 from .models import AccessCode, MailIntent, Revocation, Suspension, Terms
 
 logger = EventLogger(__name__)
 
-OPERATOR = Suspension.Maker.OPERATOR
+OPERATOR, BY_PAYMENT = Suspension.Maker.OPERATOR, Suspension.Maker.PAYMENT
 
 
 AREA = "access_codes"
@@ -74,6 +74,7 @@ def suspend(subscription_id: UUID, generation: int, *, by: str | None, reason: s
     )
     if is_new:
         _report_suspension(row, suspended=True)
+        webhook_events.report_of("suspended", [row.pk], unless_suspended_by=BY_PAYMENT)
         _record(row, "suspend", by, reason)
     return row
 
@@ -85,6 +86,7 @@ def reinstate(subscription_id: UUID, generation: int, *, by: str | None, reason:
     lifted, _ = Suspension.objects.filter(subscription_id=row.pk, maker=OPERATOR).delete()
     if lifted:
         _report_suspension(row, suspended=False)
+        webhook_events.report_of("reinstated", [row.pk], unless_suspended_by=BY_PAYMENT)
         Terms.objects.filter(pk=row.pk).update(expiry_noted=False)
         _record(row, "reinstate", by, reason)
     return row
@@ -100,6 +102,7 @@ def revoke(subscription_id: UUID, generation: int, *, by: str | None, reason: st
     if is_new:
         revoked = AccessCodeRevoked(subscription_id=row.pk, revoked_at=revocation.revoked_at)
         publish(Envelope.of(revoked))
+        webhook_events.report_one("revoked", row)
         _record(row, "revoke", by, reason)
     return row
 
@@ -118,6 +121,7 @@ def replace(subscription_id: UUID, generation: int, *, by: str | None, reason: s
     now, code = timezone.now(), codes.make()
     codes.replace(row, code, row.generation + 1, now)
     again.write(row, kind=MailIntent.Kind.CODE)
+    webhook_events.report_one("replaced", row)
     publish(
         Envelope.of(
             AccessCodeReplaced(

@@ -12,7 +12,7 @@ from admit_one.messaging import Envelope, publish
 from django.db import IntegrityError, connection, transaction
 from shared_contracts.events import AccessCodeRedeemed
 
-from . import admission, uses
+from . import admission, uses, webhook_events
 from .admission import Admission, Reason
 from .models import AccessCode
 
@@ -83,3 +83,4 @@ def _decide(row: Checked, question: Question) -> Admission:
 def _report(row: Checked) -> None:
     redeemed = AccessCodeRedeemed(subscription_id=row.pk, uses=row.uses, redeemed_at=row.checked_at)
     publish(Envelope.of(redeemed))
+    webhook_events.report_one("redeemed", row, uses=row.uses)

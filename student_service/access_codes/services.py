@@ -20,7 +20,7 @@ from shared_contracts.events import (
     UserSubscribed,
 )
 
-from . import codes, resending, terms
+from . import codes, resending, terms, webhook_events
 from .mails import access_code_mail
 from .models import AccessCode, Revocation
 
@@ -103,6 +103,7 @@ def revoke_access_codes(messages: Sequence[Envelope[SubscriptionCancelled]]) -> 
         conflict=["access_code_id"],
         returning=["access_code_id"],
     )
+    webhook_events.report_of("revoked", [pk for (pk,) in new])
     if len(new) < len(cancelled):  # those that an operator revoked here before have no time
         bulk.update_from(
             Revocation,

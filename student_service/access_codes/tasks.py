@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+
 from admit_one.database import outage
 from admit_one.tasks import for_a_run, outages, stopping
 
-from . import expiring
+from admit_one import webhooks
+
+from . import ending, expiring
 from .mails import sending, writing
 from .reconciliation import answered, reporting
+
+_mails_at_once = threading.BoundedSemaphore(2)
 
 LOOK_AGAIN_SECONDS = 0.05
 """Wake-ups that follow each other closely are sent once, so a run checks again after its mails."""
@@ -25,9 +31,19 @@ LONGEST_OUTAGE = 10.0
 def send_pending_mails() -> None:
     """Send the mails that are due. A commit wakes it, and beat, in case a wake-up is lost.
 
-    A run outlasts short outages of the mail server and the database. Otherwise mails would wait
-    for the next wake-up, which comes over a broker that is often down at the same time.
+    Two runs at a time: if the process dies, two mails are in doubt. A run outlasts short outages of
+    the mail server and the database. Otherwise mails would wait for the next wake-up, which comes
+    over a broker that is often down at the same time.
     """
+    if not _mails_at_once.acquire(blocking=False):
+        return  # those that run look again
+    try:
+        _send_pending_mails()
+    finally:
+        _mails_at_once.release()
+
+
+def _send_pending_mails() -> None:
     go_on = for_a_run()
 
     def wait(seconds: float, error: Exception) -> None:
@@ -69,6 +85,18 @@ def remind_expiring() -> None:
     go_on = for_a_run()
     while go_on() and expiring.remind_due():
         pass
+
+
+def report_ended() -> None:
+    """Report the codes that have expired, batch after batch."""
+    go_on = for_a_run()
+    while go_on() and ending.report_ended():
+        pass
+
+
+def send_webhooks() -> None:
+    """Send the webhooks that are due. A commit wakes it, and beat, in case a wake-up is lost."""
+    webhooks.send_due(for_a_run(), stopping.is_set)
 
 
 def forget_runs() -> None:

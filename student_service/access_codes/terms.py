@@ -9,14 +9,16 @@ from uuid import UUID
 from admit_one.database import bulk
 from admit_one.messaging import Envelope, Rejected, publish
 from admit_one.messaging.their_clock import sift
+from admit_one.webhooks import heard
 from django.utils import timezone
 from shared_contracts.events import AccessTermsApplied, AccessTermsChanged
 
 from shared_contracts import events
 
+from . import webhook_events
 from .models import Suspension, Terms
 
-PAYMENT = Suspension.Maker.PAYMENT
+PAYMENT, OPERATOR = Suspension.Maker.PAYMENT, Suspension.Maker.OPERATOR
 
 
 def apply_terms(messages: Sequence[Envelope[AccessTermsChanged]]) -> list[Rejected]:
@@ -82,12 +84,15 @@ def _row(subscription: UUID, event: events.Terms) -> dict[str, Any]:
         "uses": event.uses,
         "ends_since": timezone.now(),
         "expiry_noted": False,  # other terms may make it worth telling
+        "end_reported": False,
     }
 
 
 def _since(row: dict[str, Any], known: Terms) -> dict[str, Any]:
-    """An end that stays the same is known since before."""
-    return {"ends_since": known.ends_since} if row["valid_until"] == known.valid_until else {}
+    """An end that stays the same is known since before, and may be reported."""
+    if row["valid_until"] != known.valid_until:
+        return {}
+    return {"ends_since": known.ends_since, "end_reported": known.end_reported}
 
 
 def _known(subscriptions: Collection[UUID]) -> dict[UUID, Terms]:
@@ -102,11 +107,22 @@ def _suspend(changed: dict[UUID, events.Terms]) -> None:
     """Suspend each access, or lift that, as its new terms say."""
     now = timezone.now()
     suspended = sorted(pk for pk, event in changed.items() if event.suspended)
-    bulk.insert_new(
+    new = bulk.insert_new(
         Suspension,
         [{"subscription_id": pk, "maker": PAYMENT, "since": now} for pk in suspended],
         conflict=["subscription_id", "maker"],
-        returning=["id"],
+        returning=["subscription_id"],
     )
+    ids = [pk for (pk,) in new]
+    webhook_events.report_of("suspended", ids, unless_suspended_by=OPERATOR)
     if lifted := changed.keys() - set(suspended):
-        Suspension.objects.filter(subscription_id__in=lifted, maker=PAYMENT).delete()
+        _lift(lifted)
+
+
+def _lift(subscriptions: Collection[UUID]) -> None:
+    suspended = Suspension.objects.filter(subscription_id__in=subscriptions, maker=PAYMENT)
+    ids = []
+    if heard("access.reinstated"):
+        ids = list(suspended.values_list("subscription_id", flat=True))
+    suspended.delete()
+    webhook_events.report_of("reinstated", ids, unless_suspended_by=OPERATOR)

@@ -62,6 +62,8 @@ SCHEDULE = {
     tasks.send_pending_mails: 10,
     tasks.report_grants: 10,
     tasks.remind_expiring: 60,
+    tasks.report_ended: 60,
+    tasks.send_webhooks: 10,
     tasks.forget_runs: 3_600,
 }
 """Seconds between runs of each task."""

@@ -2,5 +2,6 @@
 
 from admit_one.tasks import make_app
 
-# Sending is mostly waiting, so two at once keep a slow mail from blocking the others.
-app = make_app("student_service", at_once=2)
+# Sending is mostly waiting: two at once keep a slow mail from blocking the others, and a third
+# sends webhooks.
+app = make_app("student_service", at_once=3)

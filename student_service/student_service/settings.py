@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 from admit_one.environment import HostName, Key, MailAddresses, MailUrl, OptionalKey, Sender, whole
 from admit_one.settings import *
 from admit_one.web.settings import *
+from admit_one.webhooks.settings import *
 
 
-class StudentEnvironment(ServiceEnvironment, ApiEnvironment):
+class StudentEnvironment(ServiceEnvironment, ApiEnvironment, WebhookEnvironment):
     CODE_LOOKUP_KEY: Key
     """Makes the keyed hashes by which codes and recipients are looked up."""
     CODE_LOOKUP_KEY_NEXT: OptionalKey = None
@@ -49,7 +50,13 @@ API_RATE_PER_ADDRESS = environment.API_RATE_PER_ADDRESS
 LIMITS_URL = environment.LIMITS_URL
 PROBLEM_TYPES = environment.PROBLEM_TYPES
 
-INSTALLED_APPS = [*API_APPS, *MESSAGING_APPS, "admit_one.web_process", "access_codes"]
+INSTALLED_APPS = [
+    *API_APPS,
+    *MESSAGING_APPS,
+    *WEBHOOKS_APPS,
+    "admit_one.web_process",
+    "access_codes",
+]
 MIDDLEWARE = [*MIDDLEWARE, "access_codes.views.hidden.hide_codes"]
 ROOT_URLCONF = "student_service.urls"
 SPECTACULAR_SETTINGS |= {
@@ -59,6 +66,7 @@ SPECTACULAR_SETTINGS |= {
     "TAGS": [
         {"name": "access-codes", "description": "Codes: whether they let in, and what they are."},
         {"name": "access", "description": "Admissions: whether they still hold."},
+        {"name": "webhooks", "description": "What happens to codes, sent to a URL of yours."},
     ],
 }
 
@@ -70,6 +78,16 @@ MESSAGING = {
     **environment.messaging,
 }
 TASKS_BROKER_URL = environment.TASKS_BROKER_URL
+
+WEBHOOK_ALLOWED_NETWORKS = environment.WEBHOOK_ALLOWED_NETWORKS
+WEBHOOK_EVENTS = (
+    "access.redeemed",
+    "access.revoked",
+    "access.suspended",
+    "access.reinstated",
+    "access.expired",
+    "access.replaced",
+)
 
 CODE_LOOKUP_KEY = environment.CODE_LOOKUP_KEY
 CODE_LOOKUP_KEY_NEXT = environment.CODE_LOOKUP_KEY_NEXT

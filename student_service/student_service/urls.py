@@ -1,5 +1,6 @@
 from access_codes.views import acts, codes, questions
 from admit_one.web import openapi, problem_pages
+from admit_one.webhooks import views as webhook_views
 from django.urls import include, path
 
 # `str`: the views check the key first, so a malformed id is a 401 or a 404.
@@ -9,6 +10,7 @@ urlpatterns = [
     path("", include("admit_one.web.urls")),
     *openapi.addresses(),
     *problem_pages.addresses(),
+    *webhook_views.addresses(),
     path("v1/access-codes/validate", questions.Validation.as_view(), name="validate"),
     path("v1/access-codes/redeem", questions.Redemption.as_view(), name="redeem"),
     path("v1/access/<str:access_id>", questions.Access.as_view(), name="access"),

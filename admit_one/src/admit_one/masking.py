@@ -1,7 +1,8 @@
 """Keeps secrets, mail addresses and access codes out of logs, stored reasons and tracebacks.
 
-Addresses, codes and API keys are known by their form, secrets by their value: settings `learn`
-them. Ids that people search by, such as a Message-ID, stay as they are.
+Addresses, codes, API keys and webhook secrets are known by their form, secrets of the settings by
+their value: settings `learn` them. Ids that people search by, such as a Message-ID, stay as they
+are.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _CODE = re.compile(
 """In the groups in which it is printed, with one separator between them."""
 _LOGIN = re.compile(r"(?<=://)[^\s\"'<>]{1,300}@")
 _API_KEY = re.compile(r"admit_((?:test_)?[0-9A-Fa-f]{12})_[0-9A-Za-z_-]{8,200}")
+_WEBHOOK_SECRET = re.compile(r"whsec_[0-9A-Za-z+/_-]{16,200}={0,2}")
 _API_KEY_IN_BASE64 = re.compile(r"(?:YWRtaXRf|FkbWl0X|hZG1pdF)[0-9A-Za-z+/_-]{40,400}={0,2}")
 
 _secrets: set[str] = set()
@@ -78,6 +80,7 @@ def mask(text: str) -> str:
     text = _LOGIN.sub("***@", text)
     text = _API_KEY.sub(r"admit_\1_***", text)
     text = _API_KEY_IN_BASE64.sub("***", text)
+    text = _WEBHOOK_SECRET.sub("whsec_***", text)
     text = _ADDRESS.sub(_masked_address, text)
     text = _CODE.sub(_masked_code, text)
     for value in _in_hand.get():

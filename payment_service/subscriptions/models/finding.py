@@ -26,6 +26,10 @@ OVERDUE = models.Q(past_due_at__isnull=False, suspended_at__isnull=True, cancell
 """Past due, and not suspended yet."""
 
 
+ENDING = models.Q(valid_until__isnull=False, end_reported=False, cancelled_at__isnull=True)
+"""With an end that nobody has reported yet."""
+
+
 # Clients poll: the ORM takes longer to build this query than the database to run it.
 OWNED = "SELECT * FROM subscriptions_subscription WHERE id = %s AND client = %s"
 
@@ -52,6 +56,11 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     def overdue(self, since: datetime) -> Self:
         """Those that are past due since then or longer, and not suspended yet."""
         return self.filter(OVERDUE, past_due_at__lte=since).order_by("past_due_at")
+
+    def ended(self, since: datetime, until: datetime) -> Self:
+        """Those that have expired in this time, of which that is not reported, the first first."""
+        ended = self.filter(ENDING, valid_until__gt=since, valid_until__lte=until)
+        return ended.order_by("valid_until")
 
     def paid_between(
         self,

@@ -19,7 +19,7 @@ from shared_contracts.events import (
 from uuid_utils.compat import uuid7
 
 from .delays import request_delay
-from .finding import OVERDUE, UNANSWERED, SubscriptionQuerySet
+from .finding import ENDING, OVERDUE, UNANSWERED, SubscriptionQuerySet
 from .listing import LISTED
 from .order import Order
 from .paid import TermsOf, paid_of
@@ -68,6 +68,9 @@ class Subscription(Resendable):
 
     valid_from = models.DateTimeField(null=True, help_text="when the code begins to work")
     valid_until = models.DateTimeField(null=True, help_text="when it stops to, exclusive")
+    end_reported = models.BooleanField(
+        default=False, db_default=False, help_text="whether it was reported that it has expired"
+    )
     uses = models.PositiveIntegerField(null=True, help_text="how often it works; null: any number")
     terms_version = models.PositiveBigIntegerField(
         default=0, db_default=0, help_text="raised with each change of the above or of suspended_at"
@@ -139,6 +142,7 @@ class Subscription(Resendable):
                 fields=["next_request_at"], name="subscription_waits", condition=UNANSWERED
             ),
             models.Index(fields=["past_due_at"], name="subscription_overdue", condition=OVERDUE),
+            models.Index(fields=["valid_until"], name="subscription_ending", condition=ENDING),
             models.Index(
                 fields=["resend_next_at"],
                 name="subscription_resend",

@@ -19,6 +19,7 @@ from admit_one.web import ApiKey
 from django.utils import timezone
 from shared_contracts.events import AccessGrantReported, AccessGrantsDelayed
 
+from subscriptions import webhook_events
 from subscriptions.completion import complete
 from subscriptions.models import CODE_PURPOSE, Drift, ReconciliationRun, Subscription, paid_of
 
@@ -48,12 +49,14 @@ def accept_grants(messages: Sequence[Envelope[AccessGrantReported]]) -> None:
     drifts = [drift for drift in awaited if (drift.run_id, drift.subscription_id) in reports]
     ids = [drift.subscription_id for drift in drifts]
     ours = Subscription.objects.order_by("id").select_for_update().in_bulk(ids)
+    before = {row.id: row.status for row in ours.values()}
     for drift in drifts:
         report = reports[drift.run_id, drift.subscription_id]
         drift.state, drift.note = _agree(ours.get(drift.subscription_id), report)
         drift.closed_at = timezone.now() if drift.state == State.REPAIRED else None
     Drift.objects.bulk_update(drifts, ["state", "note", "closed_at"])
     complete(row.order_id for row in ours.values())
+    webhook_events.report_reached(row for row in ours.values() if row.status != before[row.id])
     for run in runs.values():
         outcome.conclude(run)
 
@@ -104,6 +107,7 @@ def _adopt(ours: Subscription, report: AccessGrantReported) -> Iterator[str]:
         ours.code_issued_at = believed(report.issued_at)
         yield "adopted the code of the student side"
     if report.version > ours.terms_version:
+        ours.end_reported = ours.end_reported and ours.valid_until == report.valid_until
         for name, value in _terms(report).items():
             setattr(ours, name, value)
         yield "adopted the terms of the student side"

@@ -57,6 +57,9 @@ class Terms(models.Model):
         db_default=False,
         help_text="whether its user was warned that it expires soon, or need not be",
     )
+    end_reported = models.BooleanField(
+        default=False, db_default=False, help_text="whether it was reported that it has expired"
+    )
 
     class Meta:
         # For lists of codes by what their terms have done to them.
@@ -65,6 +68,11 @@ class Terms(models.Model):
                 fields=["valid_until"],
                 name="terms_expiring",
                 condition=models.Q(valid_until__isnull=False, expiry_noted=False),
+            ),
+            models.Index(
+                fields=["valid_until"],
+                name="terms_ending",
+                condition=models.Q(valid_until__isnull=False, end_reported=False),
             ),
             *(
                 models.Index(

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from shared_contracts.events import AccessCodeRestored
 
-from access_codes import terms
+from access_codes import terms, webhook_events
 from access_codes.models import AccessCode, Revocation, Suspension, Terms
 
 Maker = Suspension.Maker
@@ -58,10 +58,11 @@ def restore(events: Iterable[AccessCodeRestored]) -> None:
         if event.suspension_version:
             _restore_suspension(code, event)
         if event.revoked_at is not None:
-            Revocation.objects.get_or_create(
+            _, is_new = Revocation.objects.get_or_create(
                 access_code_id=event.subscription_id,
                 defaults={"revoked_at": believed(event.revoked_at)},
             )
+            webhook_events.report_of("revoked", [event.subscription_id] if is_new else [])
 
 
 def _restore_suspension(code: QuerySet[AccessCode], event: AccessCodeRestored) -> None:
@@ -70,7 +71,14 @@ def _restore_suspension(code: QuerySet[AccessCode], event: AccessCodeRestored) -
         return
     suspension = {"subscription_id": event.subscription_id, "maker": Maker.OPERATOR}
     if event.suspended_by_operator:
-        Suspension.objects.get_or_create(**suspension, defaults={"since": timezone.now()})
+        _, changed = Suspension.objects.get_or_create(
+            **suspension, defaults={"since": timezone.now()}
+        )
     else:
-        Suspension.objects.filter(**suspension).delete()
+        changed = bool(Suspension.objects.filter(**suspension).delete()[0])
         Terms.objects.filter(pk=event.subscription_id).update(expiry_noted=False)
+    webhook_events.report_of(
+        "suspended" if event.suspended_by_operator else "reinstated",
+        [event.subscription_id] if changed else [],
+        unless_suspended_by=Maker.PAYMENT,
+    )

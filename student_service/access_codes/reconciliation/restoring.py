@@ -10,7 +10,7 @@ from admit_one.messaging import Envelope, Rejected
 from admit_one.messaging.their_clock import believed
 from shared_contracts.events import AccessCodeRestored
 
-from access_codes import codes
+from access_codes import codes, webhook_events
 from access_codes.mails import access_code_mail
 from access_codes.models import AccessCode
 
@@ -61,6 +61,7 @@ def _replace(events: Mapping[UUID, AccessCodeRestored]) -> None:
         event = later[row.pk]
         if event.generation > row.generation:
             codes.replace(row, event.access_code, event.generation, believed(event.issued_at))
+            webhook_events.report_one("replaced", row)
             logger.warning("replacement_restored", "restored the later {code}", code=row)
 
 

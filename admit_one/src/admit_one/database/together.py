@@ -79,6 +79,12 @@ def insert_beside(statement: str, values: Sequence[Any], using: str = DEFAULT_DB
     return writes is not None and writes.insert_beside(statement, values)
 
 
+def is_open(using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Whether a single row that `bulk.insert` is given now is sent later, with others."""
+    connection: Any = connections[using]
+    return connection.vendor == "postgresql" and connection.writes is not None
+
+
 class Writes:
     """Statements of a transaction that are not sent yet."""
 

@@ -26,6 +26,7 @@ from .database_urls import LISTEN as LISTEN
 from .database_urls import database as database
 from .fields import Key as Key
 from .fields import KeysById as KeysById
+from .fields import Networks as Networks
 from .fields import OptionalKey as OptionalKey
 from .fields import PublicKeys as PublicKeys
 from .fields import SecretText as SecretText

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from .reading import Reads, Wrong, development
@@ -37,6 +38,13 @@ def whole(minimum: int, maximum: int) -> Reads:
 
 def _words(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(map(ip_network, _words(text)))
+    except ValueError:  # also for one with bits beside its mask, such as 10.1.0.0/8
+        raise Wrong(repr(text)) from None
 
 
 def _secret(text: str) -> str:
@@ -107,6 +115,10 @@ def _secrets_by_id(text: str) -> set[str]:
 
 
 Words = Annotated[list[str], Reads("words, separated by commas", _words)]
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...],
+    Reads("networks such as 10.0.0.0/8 or fd00::/8, separated by commas", _networks),
+]
 SecretText = Annotated[str, Reads("at least 32 characters", _secret, secrets=_shown)]
 Key = Annotated[bytes, Reads("32 bytes as URL-safe base64", _key, secrets=_shown)]
 OptionalKey = Annotated[bytes | None, Reads("32 bytes as URL-safe base64", _key, secrets=_shown)]

@@ -59,7 +59,7 @@ def _entry(name: str, every: float) -> dict[str, Any]:
 
 
 def prune() -> None:
-    """Delete messages and the API's idempotency keys past their retention."""
+    """Delete messages, the API's idempotency keys and webhooks past their retention."""
     # Imported here, because it needs Django's apps to be ready.
     from admit_one.messaging import retention  # noqa: PLC0415
 
@@ -69,6 +69,10 @@ def prune() -> None:
         from admit_one.web.models import IdempotencyKey  # noqa: PLC0415 (a model of that app)
 
         pruned["idempotency"] = IdempotencyKey.objects.prune()
+    if apps.is_installed("admit_one.webhooks"):
+        from admit_one.webhooks import retention as webhooks_retention  # noqa: PLC0415 (as above)
+
+        pruned["webhooks"] = webhooks_retention.prune(go_on)
     if not any(pruned.values()):
         # Nothing to delete among the oldest rows: wait for the next scheduled run.
         return

@@ -1,0 +1,137 @@
+"""Updates the rows after attempts: delivered, due again later, given up, or the endpoint disabled.
+
+An endpoint that fails is left alone for growing pauses, whatever waits for it, and disabled when
+nothing has succeeded for three days.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from admit_one.database.clock import now_plus
+from admit_one.logs import EventLogger
+from admit_one.processes import next_delay
+
+from . import metrics
+from .attempt import GONE, Outcome
+from .known import listeners
+from .models import Delivery, Endpoint
+
+logger = EventLogger(__name__)
+
+State = Delivery.State
+
+TRIED_FOR = timedelta(days=3)
+"""From when a delivery was written, or sent again by hand; and how long an endpoint may fail."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 6 * 3600.0
+"""Seconds between attempts of one delivery. Doubling, about 24 attempts fill three days."""
+
+FIRST_REST, LONGEST_REST = 1.0, 300.0
+"""Seconds for which an endpoint that fails gets nothing: once it is back, it waits five minutes at
+most, and it costs a worker's thread ten seconds in these."""
+
+LONGEST_ASKED = 3_600
+"""Seconds of a `Retry-After` that are respected."""
+
+
+class Ended(NamedTuple):
+    """An attempt that has ended."""
+
+    delivery: Delivery
+    outcome: Outcome
+
+
+def finish(ended: Sequence[Ended]) -> None:
+    """Record how these attempts ended, in one transaction.
+
+    One that another worker has taken over meanwhile changes its delivery no more.
+    """
+    with transaction.atomic():
+        worked = {each.delivery.endpoint_id for each in ended if each.outcome.is_success}
+        Endpoint.objects.filter(pk__in=worked, failing_since__isnull=False).update(
+            failing_since=None, failures=0, resume_at=None
+        )
+        now = timezone.now()
+        states = Counter(_record(each, now) for each in ended)
+        failed = [each for each in ended if not each.outcome.is_success]
+        for endpoint in _locked(each.delivery.endpoint_id for each in failed):
+            outcomes = [e.outcome for e in failed if e.delivery.endpoint_id == endpoint.pk]
+            _note_failures(endpoint, outcomes, now)
+        transaction.on_commit(partial(metrics.count, states))
+
+
+def _record(ended: Ended, now: datetime) -> str:
+    """Write the delivery; returns its state, or what kept it from being written."""
+    delivery, outcome = ended
+    claimed = Delivery.objects.filter(
+        pk=delivery.pk, attempts=delivery.attempts, state=State.PENDING
+    )
+    known: dict[str, Any] = {"last_status": outcome.status, "last_error": outcome.error[:200]}
+    if outcome.is_success:
+        state, known = State.DELIVERED, {**known, "finished_at": now, "next_attempt_at": None}
+    elif now - delivery.since >= TRIED_FOR and outcome.status != GONE:
+        state, known = State.FAILED, {**known, "finished_at": now, "next_attempt_at": None}
+    else:
+        state, known = State.PENDING, {**known, "next_attempt_at": now_plus(_pause(ended))}
+    if not outcome.is_success:
+        logger.warning(
+            "webhook_not_delivered",
+            "webhook {webhook} to endpoint {endpoint}, attempt {attempt}: {error}",
+            webhook=str(delivery.pk),
+            endpoint=str(delivery.endpoint_id),
+            attempt=delivery.attempts,
+            error=outcome.error,
+        )
+    return str(state) if claimed.update(state=state, **known) else "taken_over"
+
+
+def _pause(ended: Ended) -> float:
+    pause = next_delay(ended.delivery.tries, first=FIRST_PAUSE, most=LONGEST_PAUSE)
+    return max(pause, _asked_for(ended.outcome))
+
+
+def _asked_for(outcome: Outcome) -> float:
+    return float(min(outcome.retry_after, LONGEST_ASKED))
+
+
+def _locked(ids: Iterable[UUID]) -> list[Endpoint]:
+    rows = Endpoint.objects.filter(pk__in=set(ids), disabled_at__isnull=True)
+    return list(rows.order_by("pk").select_for_update())
+
+
+def _note_failures(endpoint: Endpoint, outcomes: Sequence[Outcome], now: datetime) -> None:
+    endpoint.failing_since = endpoint.failing_since or now
+    if endpoint.resume_at is None or endpoint.resume_at <= now:  # those at once are one failure
+        endpoint.failures += 1
+        rest = next_delay(endpoint.failures, first=FIRST_REST, most=LONGEST_REST)
+        rest = max(rest, *map(_asked_for, outcomes))
+        endpoint.resume_at = now + timedelta(seconds=rest)
+    if any(outcome.status == GONE for outcome in outcomes):
+        disable(endpoint, "it answered 410: it wants no more webhooks", now)
+    elif now - endpoint.failing_since >= TRIED_FOR:
+        disable(endpoint, f"nothing was delivered for {TRIED_FOR.days} days", now)
+    endpoint.save(update_fields=["failing_since", "failures", "resume_at"])
+
+
+def disable(endpoint: Endpoint, reason: str, now: datetime) -> None:
+    """Send nothing to it any more, loudly. What waits for it is kept."""
+    endpoint.disabled_at, endpoint.disabled_reason = now, reason[:200]
+    endpoint.save(update_fields=["disabled_at", "disabled_reason"])
+    transaction.on_commit(listeners.forget)
+    transaction.on_commit(metrics.DISABLED.inc)
+    logger.error(
+        "webhook_endpoint_disabled",
+        "webhook endpoint {endpoint} of {client} is disabled: {reason}",
+        endpoint=str(endpoint.pk),
+        client=endpoint.client,
+        reason=reason,
+    )

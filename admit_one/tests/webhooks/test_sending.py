@@ -1,0 +1,394 @@
+"""What happens arrives at a receiver, signed, again and again until it is taken."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from admit_one.webhooks import attempt, claims, endpoints, finishing, sending
+from admit_one.webhooks.models import Delivery, Endpoint
+from django.utils import timezone
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.webhooks.receiver import (
+    Receiver,
+    close,
+    drip,
+    flood,
+    hang,
+    in_turn,
+    pour,
+    with_bytes,
+    with_status,
+)
+from tests.webhooks.steps import (
+    SHOP,
+    an_endpoint,
+    days_pass,
+    happen,
+    make_due,
+    send,
+    the_delivery,
+    the_endpoint,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def outcome() -> tuple[str, int | None, str]:
+    delivery = the_delivery()
+    return delivery.state, delivery.last_status, delivery.last_error
+
+
+def test_what_happens_arrives_signed_by_the_standard(receiver: Receiver) -> None:
+    _, secret = an_endpoint(receiver.url())
+    happen()
+    send()
+
+    [request] = receiver.requests
+    payload = Webhook(secret).verify(request.body, request.headers)
+    assert payload["data"] == {"thing_id": "t-1", "state": "made"}
+    assert sorted(payload) == ["data", "timestamp", "type"]
+    assert request.line == "POST /hooks?key=1 HTTP/1.1"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
+    assert request.headers["webhook-id"] == str(the_delivery().pk)
+    assert outcome() == ("delivered", 204, "")
+
+
+def test_a_changed_body_or_another_secret_does_not_verify(receiver: Receiver) -> None:
+    _, secret = an_endpoint(receiver.url())
+    happen()
+    send()
+
+    [request] = receiver.requests
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret).verify(request.body.replace("t-1", "t-2"), request.headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook("whsec_" + "A" * 43 + "=").verify(request.body, request.headers)
+
+
+def test_both_secrets_verify_while_one_is_rotated(receiver: Receiver) -> None:
+    endpoint, first = an_endpoint(receiver.url())
+    rotated = endpoints.rotate(SHOP, endpoint.pk)
+    assert rotated is not None
+    happen()
+    send()
+    Endpoint.objects.update(previous_until=timezone.now())
+    happen()
+    send()
+
+    during, later = receiver.requests
+    for secret in (first, rotated[1]):
+        Webhook(secret).verify(during.body, during.headers)
+    Webhook(rotated[1]).verify(later.body, later.headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(first).verify(later.body, later.headers)
+
+
+def test_a_failure_is_repeated_with_the_same_id_and_body(receiver: Receiver) -> None:
+    _, secret = an_endpoint(receiver.url())
+    receiver.answer = in_turn(with_status(500), close, with_status(204))
+    happen()
+    states = []
+    for _ in range(3):
+        send()
+        states.append(outcome())
+        make_due()
+
+    assert states == [
+        ("pending", 500, "answered 500"),
+        ("pending", None, "the connection ended before an answer"),
+        ("delivered", 204, ""),
+    ]
+    assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
+    assert len({request.body for request in receiver.requests}) == 1
+    for request in receiver.requests:
+        Webhook(secret).verify(request.body, request.headers)
+
+
+def test_pauses_grow_and_the_endpoint_rests(receiver: Receiver) -> None:
+    an_endpoint(receiver.url())
+    receiver.answer = with_status(500)
+    happen()
+    pauses = []
+    for _ in range(5):
+        send()
+        delivery = the_delivery()
+        assert delivery.next_attempt_at is not None
+        pauses.append((delivery.next_attempt_at - timezone.now()).total_seconds())
+        make_due()
+
+    for place, pause in enumerate(pauses):
+        most = finishing.FIRST_PAUSE * 2**place
+        assert most / 2 - 2 < pause <= most
+    assert the_endpoint().failures == 5
+
+
+def test_nothing_is_sent_before_its_time(receiver: Receiver) -> None:
+    an_endpoint(receiver.url())
+    receiver.answer = with_status(503, "Retry-After: 1800")
+    happen()
+    send()
+    send()
+
+    [_] = receiver.requests
+    delivery, endpoint = the_delivery(), the_endpoint()
+    assert delivery.next_attempt_at is not None
+    assert endpoint.resume_at is not None
+    for moment in (delivery.next_attempt_at, endpoint.resume_at):
+        assert 1_700 < (moment - timezone.now()).total_seconds() <= 1_800
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (with_status(302, "Location: http://127.0.0.1/"), "answered 302; redirects are not foll"),
+        (with_status(308, "Location: http://127.0.0.1/"), "answered 308; redirects are not foll"),
+        (with_status(404), "answered 404"),
+        (with_status(429, "Retry-After: soon"), "answered 429"),
+        (with_bytes(b"SSH-2.0-OpenSSH_9.2\r\n"), "no valid HTTP answer"),
+        (with_bytes(b"HTTP/1.1 two hundred\r\n\r\n"), "no valid HTTP answer"),
+        (with_bytes(b"HTTP/1.1 100 Continue\r\n\r\n"), "the connection ended before an answer"),
+        (flood, "the headers of its answer exceed 32 KiB"),
+    ],
+)
+def test_any_other_answer_is_a_failure(receiver: Receiver, answer: Any, error: str) -> None:
+    an_endpoint(receiver.url())
+    receiver.answer = answer
+    happen()
+    send()
+
+    assert the_delivery().state == "pending"
+    assert the_delivery().last_error.startswith(error)
+    assert len(receiver.requests) == 1
+
+
+def test_the_body_of_an_answer_is_not_read(receiver: Receiver) -> None:
+    an_endpoint(receiver.url())
+    receiver.answer = pour
+    happen()
+    send()
+
+    assert outcome() == ("delivered", 200, "")
+
+
+@pytest.mark.parametrize("answer", [hang, drip])
+def test_a_receiver_has_ten_seconds_whatever_it_does(
+    receiver: Receiver, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "DEADLINE", 0.5)
+    an_endpoint(receiver.url())
+    receiver.answer = answer
+    happen()
+    send()
+
+    assert outcome() == ("pending", None, "no answer within 10 s")
+
+
+def test_a_hanging_receiver_holds_up_nobody_else(
+    start: Callable[..., Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, fast = start(), start()
+    slow.answer = hang
+    an_endpoint(slow.url())
+    an_endpoint(fast.url())
+    for _ in range(20):
+        happen()
+    all_came = threading.Event()
+
+    def count(receiver: Receiver, taken: Any) -> None:
+        with_status(204)(receiver, taken)
+        if len(fast.requests) == 20:
+            all_came.set()
+
+    fast.answer = count
+    monkeypatch.setattr(sending, "GRACE", 0.0)
+    sending.send_due(lambda: not all_came.is_set(), all_came.is_set)
+
+    assert len(fast.requests) == 20
+    assert slow.most_at_once <= claims.AT_ONCE
+    assert fast.most_at_once <= claims.AT_ONCE
+
+
+def test_a_failing_endpoint_gets_one_request_at_a_time(receiver: Receiver) -> None:
+    an_endpoint(receiver.url())
+    receiver.answer = with_status(500)
+    for _ in range(10):
+        happen()
+    send()
+    first = len(receiver.requests)
+    make_due()
+    send()
+
+    assert first <= claims.AT_ONCE
+    assert len(receiver.requests) == first + 1
+
+
+def test_410_disables_at_once_and_keeps_what_waits(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint, _ = an_endpoint(receiver.url())
+    receiver.answer = with_status(410)
+    happen()
+    send()
+    make_due()
+    send()
+
+    assert the_endpoint().disabled_reason == "it answered 410: it wants no more webhooks"
+    assert len(receiver.requests) == 1
+    [record] = [r for r in caplog.records if r.levelname == "ERROR"]
+    assert record.event == "webhook_endpoint_disabled"  # type: ignore[attr-defined]
+
+    receiver.answer = with_status(204)
+    endpoints.enable(SHOP, endpoint.pk)
+    send()
+
+    assert the_delivery().state == "delivered"
+
+
+def test_after_three_days_of_failures_the_endpoint_is_disabled(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint, _ = an_endpoint(receiver.url())
+    receiver.answer = with_status(500)
+    happen()
+    send()
+    days_pass(2.9)
+    send()
+    assert the_endpoint().disabled_at is None
+    days_pass(0.2)
+    happen()
+    send()
+    make_due()
+    send()
+
+    assert the_endpoint().disabled_reason == "nothing was delivered for 3 days"
+    assert "ERROR" in {record.levelname for record in caplog.records}
+    states = sorted(Delivery.objects.values_list("state", flat=True))
+    assert states == ["failed", "pending"]
+
+    receiver.answer = with_status(204)
+    endpoints.enable(SHOP, endpoint.pk)
+    [given_up] = Delivery.objects.filter(state="failed")
+    endpoints.resend(SHOP, endpoint.pk, given_up.pk)
+    send()
+
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"delivered"}
+    assert the_endpoint().failing_since is None
+
+
+def test_one_success_within_three_days_keeps_the_endpoint(receiver: Receiver) -> None:
+    an_endpoint(receiver.url())
+    happen()
+    bad = the_delivery().pk
+
+    def refuse_one(receiver: Receiver, taken: Any) -> None:
+        is_bad = receiver.requests[-1].headers["webhook-id"] == str(bad)
+        with_status(500 if is_bad else 204)(receiver, taken)
+
+    receiver.answer = refuse_one
+    for _ in range(5):
+        send()
+        happen()
+        make_due()
+        send()
+        days_pass(1)
+
+    assert Delivery.objects.get(pk=bad).state == "failed"
+    assert the_endpoint().disabled_at is None
+
+
+def test_a_dead_workers_claim_comes_back_with_the_same_id(receiver: Receiver) -> None:
+    an_endpoint(receiver.url())
+    happen()
+    [claimed] = claims.take(8, {})
+    assert claims.take(8, {}) == []
+    lease = the_delivery().next_attempt_at
+    assert lease is not None
+    assert lease - timezone.now() < timedelta(seconds=60)
+
+    make_due()
+    send()
+    finishing.finish([finishing.Ended(claimed, attempt.Outcome(500, "answered 500"))])
+
+    assert [UUID(request.headers["webhook-id"]) for request in receiver.requests] == [claimed.pk]
+    assert outcome() == ("delivered", 204, "")
+    assert the_delivery().attempts == 2
+
+
+def test_a_crash_after_the_answer_sends_the_same_again(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_endpoint(receiver.url())
+    happen()
+    with monkeypatch.context() as patch:
+        patch.setattr(finishing, "_record", _dies)
+        with pytest.raises(SystemExit):
+            send()
+    assert the_delivery().state == "pending"
+    make_due()
+    send()
+
+    first, second = receiver.requests
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
+    assert outcome() == ("delivered", 204, "")
+
+
+def _dies(*_: object) -> None:
+    raise SystemExit
+
+
+def test_nothing_listens_where_it_goes() -> None:
+    an_endpoint("http://127.0.0.1:1/")
+    happen()
+    send()
+
+    assert outcome() == ("pending", None, "no connection")
+
+
+def test_no_proxy_of_the_environment_is_used(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    an_endpoint(receiver.url())
+    happen()
+    send()
+
+    assert outcome() == ("delivered", 204, "")
+
+
+def test_an_endpoint_whose_key_is_gone_fails_with_the_reason(
+    receiver: Receiver, settings: Any
+) -> None:
+    an_endpoint(receiver.url())
+    happen()
+    settings.SEALING_KEYS = {"k2": b"2" * 32}
+    send()
+
+    assert receiver.requests == []
+    assert "SEALING_KEYS" in the_delivery().last_error
+
+
+def test_no_secret_and_no_url_is_logged(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    _, secret = an_endpoint(receiver.url(path="/hooks/very-private-path"))
+    receiver.answer = in_turn(with_status(500), with_status(410))
+    happen()
+    send()
+    make_due()
+    send()
+
+    logged = "".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert "very-private-path" not in logged
+    assert secret.removeprefix("whsec_") not in logged
+    assert json.loads(receiver.requests[0].body)["type"] == "thing.made"
