@@ -65,7 +65,9 @@ def test_every_header_of_an_answer_is_described(platform: Api, description: dict
 
     operations = api_description.operations(description)
     assert api_description.undescribed_headers(description, answers) == []
-    assert answers.keys() == {each["operationId"] for each in operations}
+    # What the library adds is tried in the payment service.
+    own = [each for each in operations if each["tags"] != ["webhooks"]]
+    assert answers.keys() == {each["operationId"] for each in own}
     assert {answer.status_code for given in answers.values() for answer in given} == {
         *(200, 304, 400, 401, 403, 404, 409, 422, 429),
     }

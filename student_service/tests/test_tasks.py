@@ -46,7 +46,7 @@ def test_every_scheduled_task_exists() -> None:
         f"student_service.{task}"
         for task in (
             *("send_pending_mails", "report_grants", "remind_expiring"),
-            *("forget_runs", "prune"),
+            *("forget_runs", "prune", "report_ended", "send_webhooks"),
         )
     }
     assert set(app.conf.beat_schedule) == names

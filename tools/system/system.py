@@ -38,8 +38,8 @@ operator.save()
 """`createsuperuser` can only make new ones, and `changepassword` asks a person."""
 
 SCOPES = {
-    "payment_service": ("subscriptions:read", "subscriptions:write", "codes:read"),
-    "student_service": ("codes:redeem", "codes:operate", "codes:read"),
+    "payment_service": ("subscriptions:read", "subscriptions:write", "codes:read", "webhooks"),
+    "student_service": ("codes:redeem", "codes:operate", "codes:read", "webhooks"),
 }
 """Of a new API key: all that the service offers."""
 
@@ -114,6 +114,7 @@ class System:
             "BROKER_URL": backends.broker_url,
             "BROKER_PREFIX": backends.prefix,
             "API_RATE_PER_KEY": "1000000",  # a load generator has one key
+            "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",  # receivers run on this machine
             **self._keys[service],
         }
         if backends.celery_broker_url:

@@ -196,6 +196,7 @@ def settings_read() -> Iterator[str]:
         *(ROOT / service / service / "settings.py" for service in CONTRACT.topology),
         ROOT / "admit_one" / "src" / "admit_one" / "settings.py",
         ROOT / "admit_one" / "src" / "admit_one" / "web" / "settings.py",
+        ROOT / "admit_one" / "src" / "admit_one" / "webhooks" / "settings.py",
     ]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
