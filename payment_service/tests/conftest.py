@@ -11,7 +11,7 @@ from django.test import Client
 
 from tests.factories import a_payload
 
-ALL_SCOPES = ("subscriptions:read", "subscriptions:write", "codes:read")
+ALL_SCOPES = ("subscriptions:read", "subscriptions:write", "codes:read", "webhooks")
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 from shared_contracts.events import Position
-from subscriptions import code_requests, metrics
+from subscriptions import code_requests, ending, metrics
 from subscriptions.completion import complete
 from subscriptions.models import CODE_PURPOSE, Order, ReconciliationRun, Subscription
 from subscriptions.reconciliation import checksums, runs
@@ -92,6 +92,8 @@ def make() -> None:
             "last_request_id": uuid_of(PAID),
             "requests": "1",
             "next_request_at": AGED,
+            "valid_until": f"CASE n % 10 WHEN 3 THEN {AGED} END",
+            "end_reported": f"n < {ROWS} - 100",
             # The oldest wait for an answer; nearly all others once did.
             "resend_version": "1",
             "resend_answered": "CASE WHEN n > 50 THEN 1 ELSE 0 END",
@@ -182,6 +184,7 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "requests that are due": lambda: list(Subscription.objects.waiting_too_long()[:100]),
     "a request again": request_again,
     "requests to mail again that are due": lambda: list(Subscription.objects.resend_too_long()),
+    "ends that are to be reported": ending.report_ended,
     "keys to prune": IdempotencyKey.objects.prune,
     "seats that are pending": lambda: complete_again(the_uuid(ORDER, 7)),
 }

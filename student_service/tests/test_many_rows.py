@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
-from access_codes import codes, expiring, metrics
+from access_codes import codes, ending, expiring, metrics
 from access_codes.listing import LISTED
 from access_codes.models import AccessCode, MailIntent
 from access_codes.reconciliation import digests
@@ -61,7 +61,9 @@ def make() -> None:
             "subscription_id": f"({uuid_of(PAID)})::uuid",
             "version": "1",
             "valid_from": "CASE n % 3 WHEN 0 THEN now() - interval '1 day' END",
-            "valid_until": "CASE n % 3 WHEN 1 THEN now() + interval '1 day' END",
+            "valid_until": "CASE n % 3 WHEN 0 THEN now() - interval '1 day' "
+            "WHEN 1 THEN now() + interval '1 day' END",
+            "end_reported": "true",  # or are not reached yet
             "uses": "CASE n % 3 WHEN 2 THEN 5 END",
             "expiry_noted": "true",  # all users have been warned, or need not be
         },
@@ -167,6 +169,7 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "the next mail": take,
     "whether a mail is due": MailIntent.objects.due().exists,
     "codes that expire soon": expiring.remind_due,
+    "ends that are to be reported": ending.report_ended,
     "a page of digests": lambda: digests._page(a_page(AccessDigestRequested)),
     "a checksum of a page": lambda: digests._checksum(a_page(AccessChecksumRequested)),
     "whose a code is": partial(codes.owners, ["7K3M-Q9TX-2WBD-H5RN"]),

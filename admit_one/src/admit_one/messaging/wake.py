@@ -88,6 +88,13 @@ def task(name: str) -> None:
     _request(name, lambda: _send_task(name))
 
 
+def task_now(name: str) -> None:
+    """The same at once, in a thread without transactions: it needs no database connection."""
+    if conf.current().CELERY_APP:
+        _requested.waiting[name] = lambda: _send_task(name)
+        send_waiting()
+
+
 @contextmanager
 def deferred() -> Iterator[None]:
     """Defer wake-ups until the block ends, so that an ack comes first; tasks a little longer.

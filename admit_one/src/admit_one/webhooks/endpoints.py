@@ -85,9 +85,12 @@ def change(
     What waits for it goes to the new URL.
     """
     endpoint = find(owner, endpoint_id, lock=True)
-    if endpoint is not None:
-        endpoint.url = endpoint.url if url is None else url
-        endpoint.events = endpoint.events if events is None else sorted(set(events))
+    if endpoint is None:
+        return None
+    before = endpoint.url, endpoint.events
+    endpoint.url = endpoint.url if url is None else url
+    endpoint.events = endpoint.events if events is None else sorted(set(events))
+    if (endpoint.url, endpoint.events) != before:
         endpoint.save(update_fields=["url", "events"])
         _changed(endpoint, "change", owner)
     return endpoint

@@ -60,16 +60,10 @@ class NewEndpoint(StrictSerializer):
 
 
 class ChangedEndpoint(StrictSerializer):
-    """What is to be changed; at least one of both."""
+    """What is to be changed."""
 
     url = UrlField(required=False, max_length=LONGEST_URL, help_text="https, on the internet")
     events = _events(required=False, help_text="the types that it listens to from now on")
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Raises `ValidationError` for an empty change, which is a mistake."""
-        if not attrs:
-            raise serializers.ValidationError("expected url, events or both", code="required")
-        return attrs
 
 
 class DeliveryFilters(StrictSerializer):

@@ -32,7 +32,7 @@ def _ring() -> None:
 
 
 def _send() -> None:
-    wake.task(_name())
+    wake.task_now(_name())
     while (seconds := wake.next_in()) < math.inf:  # wake-ups of a task are limited
         time.sleep(seconds)
         wake.send_waiting()
