@@ -365,16 +365,23 @@ def test_no_proxy_of_the_environment_is_used(
     assert outcome() == ("delivered", 204, "")
 
 
-def test_an_endpoint_whose_key_is_gone_fails_with_the_reason(
-    receiver: Receiver, settings: Any
+def test_an_endpoint_is_not_to_blame_for_a_key_that_is_gone_here(
+    receiver: Receiver, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     an_endpoint(receiver.url())
     happen()
+    keys = settings.SEALING_KEYS
     settings.SEALING_KEYS = {"k2": b"2" * 32}
     send()
+    failed = outcome()
+    settings.SEALING_KEYS = keys
+    make_due()
+    send()
 
-    assert receiver.requests == []
-    assert "SEALING_KEYS" in the_delivery().last_error
+    assert failed == ("pending", None, "it cannot be signed here; an operator has to act")
+    assert "webhook_not_signed" in {getattr(record, "event", "") for record in caplog.records}
+    assert the_endpoint().failing_since is None
+    assert outcome() == ("delivered", 204, "")
 
 
 def test_no_secret_and_no_url_is_logged(

@@ -49,6 +49,8 @@ class Outcome(NamedTuple):
     """Why it failed, for people; empty if it did not. Nothing of the answer's text."""
     retry_after: int = 0
     """Seconds that the endpoint asked for."""
+    is_ours: bool = False
+    """Whether it failed before anything was sent, for which the endpoint is not to blame."""
 
     @property
     def is_success(self) -> bool:
@@ -152,6 +154,7 @@ def outcome(status: int, retry_after: str) -> Outcome:
     return Outcome(status, error, int(retry_after) if is_number else 0)
 
 
+UNSIGNED = Outcome(None, "it cannot be signed here; an operator has to act", is_ours=True)
 TOO_LATE = Outcome(None, f"no answer within {DEADLINE:.0f} s")
 
 

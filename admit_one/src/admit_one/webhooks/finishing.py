@@ -62,7 +62,7 @@ def finish(ended: Sequence[Ended]) -> None:
         )
         now = timezone.now()
         states = Counter(_record(each, now) for each in ended)
-        failed = [each for each in ended if not each.outcome.is_success]
+        failed = [each for each in ended if each.outcome.error and not each.outcome.is_ours]
         for endpoint in _locked(each.delivery.endpoint_id for each in failed):
             outcomes = [e.outcome for e in failed if e.delivery.endpoint_id == endpoint.pk]
             _note_failures(endpoint, outcomes, now)

@@ -20,12 +20,15 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from admit_one.logs import EventLogger
 from admit_one.sealing import Unsealable
 
 from . import claims, signing, urls
-from .attempt import TOO_LATE, Attempt, Outcome
+from .attempt import TOO_LATE, UNSIGNED, Attempt, Outcome
 from .finishing import Ended, finish
 from .models import Delivery
+
+logger = EventLogger(__name__)
 
 THREADS = 32
 """Requests that a worker has under way, at most."""
@@ -92,8 +95,12 @@ class _Run:
         for delivery in claims.take(slots, busy):
             try:
                 attempt = _attempt(delivery, now)
-            except (Unsealable, urls.NotAllowed) as error:
-                ended.append(Ended(delivery, Outcome(None, str(error))))
+            except Unsealable as error:
+                _log_unsigned(delivery, str(error))
+                ended.append(Ended(delivery, UNSIGNED))
+                continue
+            except urls.NotAllowed as error:  # an earlier release may have allowed it
+                ended.append(Ended(delivery, Outcome(None, f"the URL cannot be used: {error}")))
                 continue
             self._under_way[delivery.pk] = _UnderWay(delivery, attempt)
             threading.Thread(
@@ -132,6 +139,15 @@ class _Run:
         now = time.monotonic()
         self._stop_began = self._stop_began or now
         return now - self._stop_began > GRACE
+
+
+def _log_unsigned(delivery: Delivery, error: str) -> None:
+    logger.error(
+        "webhook_not_signed",
+        "webhook {webhook} cannot be signed: {error}",
+        webhook=str(delivery.pk),
+        error=error,
+    )
 
 
 def _attempt(delivery: Delivery, now: datetime) -> Attempt:
