@@ -56,6 +56,11 @@ class Outcome(NamedTuple):
     def is_success(self) -> bool:
         return not self.error
 
+    @property
+    def is_theirs(self) -> bool:
+        """Whether it is a failure of the endpoint."""
+        return bool(self.error) and not self.is_ours
+
 
 class Failed(Exception):
     """There was no answer; says why."""

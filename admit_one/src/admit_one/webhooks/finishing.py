@@ -7,13 +7,13 @@ nothing has succeeded for three days.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from admit_one.database.clock import now_plus
@@ -56,16 +56,11 @@ def finish(ended: Sequence[Ended]) -> None:
     One that another worker has taken over meanwhile changes its delivery no more.
     """
     with transaction.atomic():
-        worked = {each.delivery.endpoint_id for each in ended if each.outcome.is_success}
-        Endpoint.objects.filter(pk__in=worked, failing_since__isnull=False).update(
-            failing_since=None, failures=0, resume_at=None
-        )
         now = timezone.now()
+        for endpoint in _locked(ended):
+            outcomes = [e.outcome for e in ended if e.delivery.endpoint_id == endpoint.pk]
+            _note(endpoint, outcomes, now)
         states = Counter(_record(each, now) for each in ended)
-        failed = [each for each in ended if each.outcome.error and not each.outcome.is_ours]
-        for endpoint in _locked(each.delivery.endpoint_id for each in failed):
-            outcomes = [e.outcome for e in failed if e.delivery.endpoint_id == endpoint.pk]
-            _note_failures(endpoint, outcomes, now)
         transaction.on_commit(partial(metrics.count, states))
 
 
@@ -103,23 +98,37 @@ def _asked_for(outcome: Outcome) -> float:
     return float(min(outcome.retry_after, LONGEST_ASKED))
 
 
-def _locked(ids: Iterable[UUID]) -> list[Endpoint]:
-    rows = Endpoint.objects.filter(pk__in=set(ids), disabled_at__isnull=True)
+def _locked(ended: Sequence[Ended]) -> list[Endpoint]:
+    """The endpoints that have failed, and those that work again; of most nothing changes.
+
+    All at once, and in one order: two workers would wait for each other otherwise.
+    """
+    worked = {each.delivery.endpoint_id for each in ended if each.outcome.is_success}
+    failed = {each.delivery.endpoint_id for each in ended if each.outcome.is_theirs}
+    work_again = Q(pk__in=worked, failing_since__isnull=False)
+    rows = Endpoint.objects.filter(Q(pk__in=failed) | work_again, disabled_at__isnull=True)
     return list(rows.order_by("pk").select_for_update())
 
 
-def _note_failures(endpoint: Endpoint, outcomes: Sequence[Outcome], now: datetime) -> None:
+def _note(endpoint: Endpoint, outcomes: Sequence[Outcome], now: datetime) -> None:
+    if any(outcome.is_success for outcome in outcomes):
+        endpoint.failing_since, endpoint.failures, endpoint.resume_at = None, 0, None
+    if failed := [outcome for outcome in outcomes if outcome.is_theirs]:
+        _note_failures(endpoint, failed, now)
+    endpoint.save(update_fields=["failing_since", "failures", "resume_at"])
+
+
+def _note_failures(endpoint: Endpoint, failed: Sequence[Outcome], now: datetime) -> None:
     endpoint.failing_since = endpoint.failing_since or now
     if endpoint.resume_at is None or endpoint.resume_at <= now:  # those at once are one failure
         endpoint.failures += 1
         rest = next_delay(endpoint.failures, first=FIRST_REST, most=LONGEST_REST)
-        rest = max(rest, *map(_asked_for, outcomes))
+        rest = max(rest, *map(_asked_for, failed))
         endpoint.resume_at = now + timedelta(seconds=rest)
-    if any(outcome.status == GONE for outcome in outcomes):
+    if any(outcome.status == GONE for outcome in failed):
         disable(endpoint, "it answered 410: it wants no more webhooks", now)
     elif now - endpoint.failing_since >= TRIED_FOR:
         disable(endpoint, f"nothing was delivered for {TRIED_FOR.days} days", now)
-    endpoint.save(update_fields=["failing_since", "failures", "resume_at"])
 
 
 def disable(endpoint: Endpoint, reason: str, now: datetime) -> None:
