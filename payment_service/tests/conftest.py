@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from admit_one.web.models import ApiKey
 from admit_one.web.testing import counting_alone
+from admit_one.webhooks.testing import nobody_listens
 from django.test import Client
 
 from tests.factories import a_payload
@@ -16,6 +17,7 @@ ALL_SCOPES = ("subscriptions:read", "subscriptions:write", "codes:read", "webhoo
 
 @pytest.fixture(autouse=True)
 def count_alone() -> Iterator[None]:
+    nobody_listens()
     with counting_alone():
         yield
 

@@ -6,6 +6,7 @@ import pytest
 from access_codes.mails import sending
 from access_codes.mails.outage import Outage
 from admit_one.web.testing import counting_alone
+from admit_one.webhooks.testing import nobody_listens
 from pytest_django import Settings
 
 from tests.api import Api
@@ -40,6 +41,7 @@ def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def count_alone() -> Iterator[None]:
+    nobody_listens()
     with counting_alone():
         yield
 

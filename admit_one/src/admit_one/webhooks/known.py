@@ -36,7 +36,7 @@ class _Read(NamedTuple):
     at: float
 
 
-NEVER = _Read({}, float("-inf"))
+NEVER, NOBODY = _Read({}, float("-inf")), _Read({}, float("inf"))
 
 
 class Listeners:
@@ -52,9 +52,12 @@ class Listeners:
             read = self._read = _Read(_by_type(), now)  # as of before the query
         return read.by_type.get(event, ())
 
+    def assume(self, read: _Read) -> None:
+        self._read = read
+
     def forget(self) -> None:
         """Read them again for the next event: after a change here, and in tests."""
-        self._read = NEVER
+        self.assume(NEVER)
 
 
 def _by_type() -> dict[str, list[Listener]]:
