@@ -63,13 +63,15 @@ def test_a_subscription_is_heard_of_with_the_receiver_of_the_page(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     port = free_port()
+    api = f"{deployment.system.payment_url}/v1/webhook-endpoints"
+    headers = {"Authorization": f"Bearer {deployment.api_key}"}
     made = rest.post(
-        f"{deployment.system.payment_url}/v1/webhook-endpoints",
+        api,
         {
             "url": f"http://{LOCAL}:{port}/hooks",
             "events": ["subscription.active", "subscription.mailed", "subscription.cancelled"],
         },
-        {"Authorization": f"Bearer {deployment.api_key}"},
+        headers,
     )
     (tmp_path / "secret").write_text(made["secret"])
     recorded = []
@@ -82,6 +84,7 @@ def test_a_subscription_is_heard_of_with_the_receiver_of_the_page(
             return "subscription.active" in text and "subscription.mailed" in text
 
         eventually(heard, within=60)
+        rest.call("DELETE", f"{api}/{made['id']}", None, headers)
         ids = {line.partition("'subscription_id': '")[2][:36] for line in lines_of(printed)}
 
     assert ids <= set(recorded)
