@@ -31,7 +31,11 @@ from .models import Delivery
 logger = EventLogger(__name__)
 
 THREADS = 32
-"""Requests that a worker has under way, at most."""
+"""Requests that a worker has under way, at most. One that is too late counts until its thread
+ends: a resolver may answer even later."""
+
+NAME = "webhook"
+"""Of their threads."""
 
 LOOK_AGAIN = 0.2
 """Seconds after which a run that waits for answers looks for other deliveries that are due."""
@@ -70,8 +74,6 @@ class _Run:
         self._go_on, self._is_stopping = go_on, is_stopping
         self._answers: queue.SimpleQueue[tuple[UUID, Outcome]] = queue.SimpleQueue()
         self._under_way: dict[UUID, _UnderWay] = {}
-        self._late: set[UUID] = set()
-        """Finished as too late; their threads have not ended yet."""
         self._stop_began = 0.0
 
     def run(self) -> None:
@@ -87,7 +89,7 @@ class _Run:
 
     def _start(self) -> list[Ended]:
         """Claim and start what fits; returns those that cannot be signed."""
-        slots = THREADS - len(self._under_way) - len(self._late)
+        slots = THREADS - _running()
         if slots <= 0:
             return []
         busy = Counter(each.delivery.endpoint_id for each in self._under_way.values())
@@ -104,7 +106,7 @@ class _Run:
                 continue
             self._under_way[delivery.pk] = _UnderWay(delivery, attempt)
             threading.Thread(
-                target=self._request, args=(delivery.pk, attempt), name="webhook", daemon=True
+                target=self._request, args=(delivery.pk, attempt), name=NAME, daemon=True
             ).start()
         return ended
 
@@ -121,7 +123,6 @@ class _Run:
             if now >= attempt.ends_at:
                 attempt.abort()
                 del self._under_way[delivery_id]
-                self._late.add(delivery_id)
                 ended.append(Ended(delivery, TOO_LATE))
         return ended
 
@@ -130,7 +131,6 @@ class _Run:
             delivery_id, outcome = self._answers.get(block, LOOK_AGAIN)
         except queue.Empty:
             return []
-        self._late.discard(delivery_id)
         known = self._under_way.pop(delivery_id, None)
         return [Ended(known.delivery, outcome)] if known is not None else []
 
@@ -139,6 +139,10 @@ class _Run:
         now = time.monotonic()
         self._stop_began = self._stop_began or now
         return now - self._stop_began > GRACE
+
+
+def _running() -> int:
+    return sum(thread.name == NAME for thread in threading.enumerate())
 
 
 def _log_unsigned(delivery: Delivery, error: str) -> None:
