@@ -7,6 +7,7 @@ from uuid import UUID
 
 from admit_one.masking import mask
 from admit_one.messaging import OutboxMessage, Step, Wait, clock
+from admit_one.webhooks import timeline as webhooks
 
 from .models import Subscription
 
@@ -22,6 +23,7 @@ def of(subject: str) -> Iterator[Step | Wait | str]:
     if subscription is not None:
         yield from _steps(subscription)
         yield from _waits(subscription)
+        yield from webhooks.of(subscription.pk)
 
 
 def _find(subject: str) -> Subscription | None:

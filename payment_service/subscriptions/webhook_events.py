@@ -46,8 +46,9 @@ def report_completed(orders: Sequence[Order]) -> None:
 
 def _about(row: Subscription) -> About:
     data = {"subscription_id": row.pk, "order_id": row.order_id, "status": row.status}
-    return About(data, row.client, row.test)
+    return About(data, row.client, row.test, row.pk)
 
 
 def _about_order(order: Order) -> About:
-    return About({"order_id": order.pk, "seats": order.seats}, order.client, order.test)
+    data = {"order_id": order.pk, "seats": order.seats}
+    return About(data, order.client, order.test, order.pk)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import deliver
 from admit_one.messaging.why import timeline
+from admit_one.webhooks import endpoints
+from admit_one.webhooks.endpoints import Owner
+from admit_one.webhooks.models import Delivery, Endpoint
 from django.utils import timezone
+from subscriptions import lifecycle
 from subscriptions.models import Subscription
 
 from tests.factories import CODE, a_code_for, a_subscription
@@ -80,3 +86,24 @@ def test_a_failure_reason_cannot_contain_terminal_control_characters() -> None:
     report = timeline.of(str(subscription.id))
 
     assert (whats(report) + report.waits[0].why).replace("\n", "").isprintable()
+
+
+def test_webhooks_about_it_are_shown_with_what_they_wait_for() -> None:
+    make = partial(endpoints.create, Owner("shop", test=False), events=["subscription.cancelled"])
+    works, _ = make(url="https://works.example.com/secret-path")
+    gone, _ = make(url="https://gone.example.com/")
+    subscription = a_subscription()
+    OutboxMessage.objects.update(published_at=timezone.now())
+    lifecycle.cancel(client="shop", subscription_id=subscription.id)
+    Delivery.objects.filter(endpoint=works).update(
+        state="delivered", attempts=2, finished_at=timezone.now(), next_attempt_at=None
+    )
+    Endpoint.objects.filter(pk=gone.pk).update(disabled_at=timezone.now(), disabled_reason="410")
+
+    known = timeline.of(str(subscription.id))
+
+    sent = f"webhook subscription.cancelled to endpoint {works.pk}"
+    assert f"{sent} delivered after 2 attempts" in whats(known)
+    [stuck] = [wait for wait in known.waits if wait.stuck]
+    assert str(gone.pk) in stuck.why
+    assert "secret-path" not in whats(known)

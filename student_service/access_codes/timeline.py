@@ -7,6 +7,7 @@ from uuid import UUID
 
 from admit_one.masking import mask
 from admit_one.messaging import Step, Wait, clock
+from admit_one.webhooks import timeline as webhooks
 
 from .models import AccessCode, MailIntent, Revocation
 
@@ -31,6 +32,7 @@ def of(subject: str) -> Iterator[Step | Wait | str]:
     if code is None:
         return
     yield Step(code.issued_at, f"code issued for the plan {code.plan}")
+    yield from webhooks.of(subscription)
     for mail in code.mails.order_by("created_at"):
         yield from _steps(mail)
         if not code.is_revoked:

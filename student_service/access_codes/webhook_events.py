@@ -43,4 +43,4 @@ def report_of(event: str, ids: Collection[UUID], *, unless_suspended_by: str = "
 
 def _about(row: AccessCode, **states: object) -> About:
     ids = {"access_id": access_id(row.pk, row.generation), "subscription_id": row.pk}
-    return About({**ids, **states}, test=row.test)
+    return About({**ids, **states}, test=row.test, subject=row.pk)

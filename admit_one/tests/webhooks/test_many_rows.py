@@ -7,16 +7,17 @@ from datetime import timedelta
 from functools import partial
 from io import StringIO
 from typing import Any
+from uuid import UUID
 
 import pytest
-from admit_one.webhooks import claims, metrics, retention
+from admit_one.webhooks import claims, metrics, retention, timeline
 from admit_one.webhooks.models import Delivery
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
 from tests.webhooks.steps import an_endpoint
-from tools.system.plans import ROWS, TIMEOUT, fill, large_reads, uuid_of
+from tools.system.plans import ROWS, TIMEOUT, fill, large_reads, the_uuid, uuid_of
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -40,6 +41,7 @@ def deliveries(kind: int, endpoint: Any, rows: int, state: str) -> None:
             "id": f"({uuid_of(kind)})::uuid",
             "endpoint_id": f"'{endpoint.pk}'::uuid",
             "type": "'thing.made'",
+            "subject": f"({uuid_of(kind)})::uuid",
             "body": "'{}'",
             "state": f"'{state}'" if is_open else SOME_FAILED,
             "attempts": "1",
@@ -73,6 +75,7 @@ def test_no_question_reads_more_for_deliveries_that_are_done() -> None:
 
     questions: dict[str, Callable[[], Any]] = {
         "what is due": lambda: claims.take(32, {}),
+        "why": lambda: list(timeline.of(UUID(the_uuid(DELIVERED, ROWS // 2)))),
         "old deliveries": partial(retention.prune, lambda: True),
         "a page of deliveries": page(),
         "a later page": later_page,

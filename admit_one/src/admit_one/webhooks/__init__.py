@@ -14,6 +14,7 @@ names those that it has in its setting `WEBHOOK_EVENTS`.
 | `signing` | secrets, and signatures after Standard Webhooks |
 | `endpoints`, `by_hand` | what clients and operators decide |
 | `views`, `serializers` | the part of the API |
+| `timeline` | the part of `manage.py why` |
 | `settings` | what a service adds to its own |
 """
 

@@ -110,6 +110,7 @@ class Delivery(models.Model):
         related_name="deliveries",
     )
     type = models.CharField(max_length=64)
+    subject = models.UUIDField(null=True, help_text="what it is about, for `manage.py why`")
     body = models.TextField(help_text="the same bytes in each attempt")
     state = models.CharField(
         max_length=16, choices=State.choices, default=State.PENDING, db_default=State.PENDING
@@ -139,6 +140,7 @@ class Delivery(models.Model):
                 condition=models.Q(state="pending"),
             ),
             models.Index(fields=["endpoint", "created_at", "id"], name="webhooks_delivery_listed"),
+            models.Index(fields=["subject", "created_at"], name="webhooks_delivery_subject"),
             # Those that are not delivered are few, and are looked for among many.
             models.Index(
                 fields=["endpoint", "state", "created_at", "id"],

@@ -27,6 +27,8 @@ class About(NamedTuple):
     """Whose thing it is; none: every client of the service may hear of it."""
     test: bool = False
     """Whether it is a test, of which only endpoints made with a test key hear."""
+    subject: UUID | None = None
+    """The thing's id, by which `manage.py why` finds what was sent about it."""
 
 
 def heard(event: str) -> bool:
@@ -67,12 +69,13 @@ def _rows(event: str, about: About, listening: Sequence[Listener]) -> Iterator[d
         is_theirs = about.client is None or about.client == listener.client
         if is_theirs and about.test == listener.test:
             body = body or body_of(event, about.data)
-            yield row(listener.endpoint_id, event, body)
+            yield row(listener.endpoint_id, event, body, about.subject)
 
 
-def row(endpoint_id: UUID, event: str, body: str) -> dict[str, Any]:
+def row(endpoint_id: UUID, event: str, body: str, subject: UUID | None = None) -> dict[str, Any]:
     """The columns of a delivery that the database does not fill in."""
-    return {"id": uuid7(), "endpoint_id": endpoint_id, "type": event, "body": body}
+    columns = {"endpoint_id": endpoint_id, "type": event, "subject": subject, "body": body}
+    return {"id": uuid7(), **columns}
 
 
 def _text(value: Any) -> str:
