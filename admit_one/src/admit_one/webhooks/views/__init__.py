@@ -16,11 +16,12 @@ def addresses() -> list[URLPattern]:
     """What a service with webhooks adds to its addresses."""
     # `str`, not `uuid`: the views check the key first, so a malformed id is a 401 or a 404.
     endpoint = "v1/webhook-endpoints/<str:endpoint_id>"
-    of_one = {"rotate-secret": acts.Rotation, "enable": acts.Enabling, "test": acts.Testing}
     return [
         path("v1/webhook-endpoints", endpoints.Endpoints.as_view(), name="webhook_endpoints"),
         path(endpoint, endpoints.EndpointDetail.as_view(), name="webhook_endpoint"),
-        *(path(f"{endpoint}/{name}", view.as_view(), name=name) for name, view in of_one.items()),
+        path(f"{endpoint}/rotate-secret", acts.Rotation.as_view(), name="webhook_rotation"),
+        path(f"{endpoint}/enable", acts.Enabling.as_view(), name="webhook_enabling"),
+        path(f"{endpoint}/test", acts.Testing.as_view(), name="webhook_test"),
         path(f"{endpoint}/deliveries", deliveries.Deliveries.as_view(), name="webhook_deliveries"),
         path(
             f"{endpoint}/deliveries/<str:webhook_id>/resend",
