@@ -34,7 +34,9 @@ def add(rows: Sequence[Subscription]) -> None:
     written = {
         name for values in columns for name, left_out in WRITTEN.items() if values[name] != left_out
     }
-    in_order = [name for name in WRITTEN if name in written]  # the same statement for the same set
+    columns_written = [
+        name for name in WRITTEN if name in written
+    ]  # the same statement for the same set
 
     def added(returned: tuple[Any, ...]) -> None:
         row_id, updated_at = returned
@@ -43,7 +45,7 @@ def add(rows: Sequence[Subscription]) -> None:
 
     bulk.insert(
         Subscription,
-        [{name: values[name] for name in in_order} for values in columns],
+        [{name: values[name] for name in columns_written} for values in columns],
         returning=["id", "updated_at"],
         then=added,
     )
