@@ -28,6 +28,7 @@ def _shown(**changes: Any) -> dict[str, Any]:
     return {
         "id": ID,
         **PAID,
+        "language": None,
         "order": None,
         "reference": None,
         "metadata": {},

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from admit_one.contract import patterns
+from admit_one.contract.languages import LONGEST_TAG, language_tag
 from admit_one.logs import EventLogger
 from admit_one.web import (
     Line,
@@ -56,6 +57,21 @@ class PlanField(VisibleText):
         if not re.fullmatch(self.PATTERN, plan):
             self.fail("link")
         return plan
+
+
+@extend_schema_field({"type": ["string", "null"]})
+class LanguageField(serializers.Field[Any, Any, Any, Any]):
+    """A language tag. Any other text is read as none: it must not refuse who has paid."""
+
+    default_error_messages = {"invalid": "expected text"}  # noqa: RUF012 (DRF's way)
+
+    def to_internal_value(self, data: Any) -> str | None:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return language_tag(data)
+
+    def to_representation(self, value: Any) -> Any:
+        return value
 
 
 class CurrencyField(VisibleText):
@@ -143,6 +159,13 @@ class NewSubscription(StrictSerializer):
         allow_null=True,
         help_text="how often it can be redeemed; null: any number of times",
     )
+    language = LanguageField(
+        required=False,
+        allow_null=True,
+        help_text="of the mails to the user, BCP 47, such as `de` or `de-AT`; any text is "
+        "accepted: what is no tag is kept as null, and for a language without templates the "
+        "student service takes its default",
+    )
     reference = OwnReference()
     metadata = MetadataField()
 
@@ -217,6 +240,11 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     plan = VisibleText(max_length=64, help_text="as it was reported")
     amount = WholeNumber(min_value=0, help_text="in minor units of the currency")
     currency = CurrencyField(help_text="as it was reported; the list may have changed since")
+    language = serializers.CharField(
+        allow_null=True,
+        max_length=LONGEST_TAG,
+        help_text="of the mails to the user; null for the default of the student service",
+    )
     order = serializers.UUIDField(
         allow_null=True, help_text="the order that it was recorded with; null without one"
     )
@@ -324,6 +352,7 @@ def _shown(subscription: Subscription, whole_code: bool) -> dict[str, Any]:
     return {
         "id": str(subscription.id),
         **paid_of(subscription),
+        "language": subscription.language,
         "order": subscription.order_id and str(subscription.order_id),
         "reference": subscription.reference,
         "metadata": subscription.metadata or {},

@@ -18,6 +18,7 @@ from shared_contracts.events import AccessDigest, UserSubscribed
 from subscriptions import lifecycle, resends
 from subscriptions.models import (
     CODE_PURPOSE,
+    Mailed,
     OwnWords,
     Paid,
     ReconciliationRun,
@@ -92,10 +93,11 @@ def test_what_is_published_has_the_form_of_the_golden_event() -> None:
 def test_api_and_events_agree_on_what_was_paid() -> None:
     paid, terms = set(Paid.__annotations__), set(TermsOf.__annotations__)
     own_words = set(OwnWords.__annotations__)
+    mailed = set(Mailed.__annotations__)
     ours = {"subscription_id", "occurred_at", "test", "version", "suspended"}
 
-    assert set(NewSubscription().fields) == paid | terms | own_words
-    assert UserSubscribed.model_fields.keys() == paid | terms | ours
+    assert set(NewSubscription().fields) == paid | terms | mailed | own_words
+    assert UserSubscribed.model_fields.keys() == paid | terms | mailed | ours
 
 
 def test_what_is_published_fits_the_committed_schema() -> None:

@@ -21,6 +21,7 @@ def test_a_post_is_answered_with_the_pending_subscription(shop: Api) -> None:
     assert response.json() == {
         **a_payload(),
         "id": ANY,
+        "language": None,
         "order": None,
         "reference": None,
         "metadata": {},

@@ -25,7 +25,7 @@ from shared_contracts.events import (
 )
 
 from . import codes, webhook_events
-from .mails import again
+from .mails import again, stops
 from .models import AccessCode, MailIntent, Revocation, Suspension, Terms
 
 logger = EventLogger(__name__)
@@ -51,6 +51,10 @@ class NotPossible(Exception):
 
 class NoSuchCode(NotPossible):
     """There never was such a code."""
+
+
+class MailboxStopped(NotPossible):
+    """No more mails go to its mailbox, until an operator lifts that or the address is corrected."""
 
 
 class MailedTooOften(NotPossible):
@@ -120,7 +124,7 @@ def replace(subscription_id: UUID, generation: int, *, by: str | None, reason: s
         raise NotPossible(f"the code of {row.pk} is revoked, so it cannot be replaced")
     now, code = timezone.now(), codes.make()
     codes.replace(row, code, row.generation + 1, now)
-    again.write(row, kind=MailIntent.Kind.CODE)
+    again.write(row, kind=MailIntent.Kind.REPLACED)
     webhook_events.report_one("replaced", row)
     publish(
         Envelope.of(
@@ -170,9 +174,20 @@ def resend_for_payment(row: AccessCode, email: str | None) -> str:
 
 def _mail_again(row: AccessCode, email: str | None, by: str | None, reason: str) -> None:
     _refuse_too_many(row)
+    _refuse_stopped(row, email)
     if not again.write(row, email):
         raise NotPossible(f"code {row.access_id} has no readable address, so give one")
     _record(row, "resend", by, reason, corrected=email is not None)
+
+
+def _refuse_stopped(row: AccessCode, email: str | None) -> None:
+    """Raises `MailboxStopped`."""
+    address = email or again.latest_address(row)
+    if address and (why := stops.of_address(address)):
+        raise MailboxStopped(
+            f"code {row.access_id} cannot be mailed again: {why}; "
+            "expected another address, or an operator to lift that"
+        )
 
 
 def _refuse_too_many(row: AccessCode) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
-from admit_one.masking import mask
+from admit_one.masking import mask, one_line
 from admit_one.messaging import Step, Wait, clock
 from admit_one.webhooks import timeline as webhooks
 
+from .mails import stops
 from .models import AccessCode, MailIntent, Revocation
 
 State = MailIntent.State
@@ -31,6 +32,14 @@ def of(subject: str) -> Iterator[Step | Wait | str]:
     code = AccessCode.objects.filter(pk=subscription).first()
     if code is None:
         return
+    stop = stops.of_codes([subscription]).get(subscription)
+    if stop is not None:
+        yield Wait(
+            f"its mailbox gets no more mails: {stops.WHY[stop.why]}",
+            "Nothing happens automatically. Correct the address, or let mails go there again: "
+            "`manage.py mails list --stopped`, then `mails lift ID --reason …`.",
+            stuck=True,
+        )
     yield Step(code.issued_at, f"code issued for the plan {code.plan}")
     yield from webhooks.of(subscription)
     for mail in code.mails.order_by("created_at"):
@@ -47,6 +56,12 @@ def _steps(mail: MailIntent) -> Iterator[Step]:
         yield Step(mail.tried_at, f"mail attempted, attempt {mail.attempts}")
     if mail.sent_at is not None:
         yield Step(mail.sent_at, f"mail accepted by the mail server as {mail.message_id}")
+    if mail.reported_at is not None:
+        name = f", which calls it {one_line(mail.provider_id)}" if mail.provider_id else ""
+        what = MailIntent.Reported(mail.reported).label
+        yield Step(mail.reported_at, f"mail reported by the provider{name}: {what}")
+    if mail.lifted_at is not None:
+        yield Step(mail.lifted_at, "mails to this mailbox allowed again by an operator")
 
 
 def _waits(mail: MailIntent) -> Iterator[Wait]:

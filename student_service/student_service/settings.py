@@ -1,34 +1,20 @@
 """The student service's settings. Those read from the environment are in .env.example."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from admit_one.environment import HostName, Key, MailAddresses, MailUrl, OptionalKey, Sender, whole
+from admit_one.environment import Key, OptionalKey, whole
 from admit_one.settings import *
 from admit_one.web.settings import *
 from admit_one.webhooks.settings import *
 
+from .mail_settings import MailEnvironment
 
-class StudentEnvironment(ServiceEnvironment, ApiEnvironment, WebhookEnvironment):
+
+class StudentEnvironment(ServiceEnvironment, ApiEnvironment, WebhookEnvironment, MailEnvironment):
     CODE_LOOKUP_KEY: Key
     """Makes the keyed hashes by which codes and recipients are looked up."""
     CODE_LOOKUP_KEY_NEXT: OptionalKey = None
     """The key that will replace it; `manage.py rotate_keys` rehashes the rows."""
-    EMAIL_URL: MailUrl
-    EMAIL_FROM: Sender
-    EMAIL_TIMEOUT: Annotated[int, whole(1, 120)] = 8
-    """Seconds that the mail server has for one mail up to its end, without the final answer."""
-    EMAIL_ACCEPT_TIMEOUT: Annotated[int, whole(1, 900)] = 300
-    """Seconds that it has for the final answer: it may filter before it accepts a mail."""
-    EMAIL_HELO_NAME: HostName = ""
-    """The name by which we greet it; empty: this machine's public name, or else its address."""
-    MAIL_WHEN_UNKNOWN: Literal["send_again", "leave_to_operator"] = "send_again"
-    """When a mail may or may not have been sent: risk a duplicate, or let an operator decide."""
-    MAIL_DAILY_CAP: Annotated[int, whole(1, 1_000)] = 20
-    """Mails to one recipient in one day."""
-    EXPIRING_SOON_DAYS: Annotated[int, whole(0, 365)] = 7
-    """Days before its code expires on which a user is warned; 0: never."""
-    TEST_MAIL_ADDRESSES: MailAddresses = frozenset()
-    """Where mails about what was paid with a test key may go; `@example.org` is a whole domain."""
     GRANTS_AN_HOUR: Annotated[int, whole(0, 1_000_000)] = 500
     """Grants (a code with its address) that reconciliations get in one hour; others wait.
 
@@ -92,12 +78,17 @@ WEBHOOK_EVENTS = (
 CODE_LOOKUP_KEY = environment.CODE_LOOKUP_KEY
 CODE_LOOKUP_KEY_NEXT = environment.CODE_LOOKUP_KEY_NEXT
 
-EMAIL_HOST = environment.EMAIL_URL.host
-EMAIL_PORT = environment.EMAIL_URL.port
-EMAIL_HOST_USER = environment.EMAIL_URL.user
-EMAIL_HOST_PASSWORD = environment.EMAIL_URL.password
-EMAIL_USE_TLS = environment.EMAIL_URL.tls
-EMAIL_USE_SSL = environment.EMAIL_URL.ssl
+if environment.EMAIL_URL:
+    EMAIL_HOST = environment.EMAIL_URL.host
+    EMAIL_PORT = environment.EMAIL_URL.port
+    EMAIL_HOST_USER = environment.EMAIL_URL.user
+    EMAIL_HOST_PASSWORD = environment.EMAIL_URL.password
+    EMAIL_USE_TLS = environment.EMAIL_URL.tls
+    EMAIL_USE_SSL = environment.EMAIL_URL.ssl
+# Not EMAIL_BACKEND: an empty one is our own SMTP, which is no backend of Django's.
+MAIL_BACKEND = environment.EMAIL_BACKEND
+MAIL_WEBHOOKS = environment.MAIL_WEBHOOKS
+ANYMAIL = environment.anymail
 EMAIL_TIMEOUT = environment.EMAIL_TIMEOUT
 EMAIL_ACCEPT_TIMEOUT = environment.EMAIL_ACCEPT_TIMEOUT
 EMAIL_HELO_NAME = environment.EMAIL_HELO_NAME
@@ -105,5 +96,11 @@ DEFAULT_FROM_EMAIL = environment.EMAIL_FROM
 MAIL_WHEN_UNKNOWN = environment.MAIL_WHEN_UNKNOWN
 MAIL_DAILY_CAP = environment.MAIL_DAILY_CAP
 TEST_MAIL_ADDRESSES = environment.TEST_MAIL_ADDRESSES
+MAIL_SHOP_NAME = environment.shop_name
+MAIL_REPLY_TO = environment.MAIL_REPLY_TO
+MAIL_SUPPORT = environment.MAIL_SUPPORT
+MAIL_CODE_URL = environment.MAIL_CODE_URL
+MAIL_LANGUAGE = environment.MAIL_LANGUAGE
+MAIL_TEMPLATES = environment.MAIL_TEMPLATES
 EXPIRING_SOON_DAYS = environment.EXPIRING_SOON_DAYS
 GRANTS_AN_HOUR = environment.GRANTS_AN_HOUR

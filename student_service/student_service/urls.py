@@ -1,4 +1,4 @@
-from access_codes.views import acts, codes, questions
+from access_codes.views import acts, codes, mail_webhooks, questions
 from admit_one.web import openapi, problem_pages
 from admit_one.webhooks import views as webhook_views
 from django.urls import include, path
@@ -16,6 +16,7 @@ urlpatterns = [
     path("v1/access/<str:access_id>", questions.Access.as_view(), name="access"),
     path("v1/access-codes", codes.AccessCodes.as_view(), name="access_codes"),
     path(ONE_CODE, codes.AccessCodeDetail.as_view(), name="access_code"),
+    *mail_webhooks.addresses(),
     *(path(f"{ONE_CODE}/{name}", act.as_view(), name=name) for name, act in acts.ACTS.items()),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from access_codes.mails import stops
 from access_codes.models import AccessCode, MailIntent
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope, deliver
@@ -84,3 +85,23 @@ def test_a_mail_left_to_an_operator_is_shown_with_the_command_to_finish_it(
 
     assert wait.stuck
     assert f"manage.py mails finish {mail.pk} --as" in wait.then
+
+
+def test_a_bounce_is_shown_with_what_to_do_until_it_is_lifted(mail: MailIntent) -> None:
+    mail.claim(16)
+    mail.sent(provider_id="<pm-1@provider.example>")
+    mail.note(MailIntent.Reported.COMPLAINED)
+
+    answer = timeline_of(mail)
+    whats = "\n".join(step.what for step in answer.steps)
+    assert "by the provider, which calls it <pm-1@provider.example>: was reported as spam" in whats
+    [wait] = answer.waits
+    assert wait.stuck
+    assert wait.why == (
+        "its mailbox gets no more mails: its recipient reported an earlier mail as spam"
+    )
+
+    stops.lift(mail)
+    answer = timeline_of(mail)
+    assert answer.waits == []
+    assert "allowed again by an operator" in "\n".join(step.what for step in answer.steps)

@@ -7,6 +7,7 @@ from .listing import STATUSES as STATUSES
 from .listing import with_status as with_status
 from .metadata import MetadataEntry as MetadataEntry
 from .order import Order as Order
+from .paid import Mailed as Mailed
 from .paid import NewSubscription as NewSubscription
 from .paid import OwnWords as OwnWords
 from .paid import Paid as Paid

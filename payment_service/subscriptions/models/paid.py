@@ -39,5 +39,11 @@ class OwnWords(TypedDict, total=False):
     metadata: dict[str, str] | None
 
 
-class NewSubscription(Paid, TermsOf, OwnWords):
+class Mailed(TypedDict, total=False):
+    """How the user is written to."""
+
+    language: str | None
+
+
+class NewSubscription(Paid, TermsOf, Mailed, OwnWords):
     """What is reported of a subscription when it is paid."""

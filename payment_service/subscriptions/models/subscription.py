@@ -48,6 +48,9 @@ class Subscription(Resendable):
     plan = models.CharField(max_length=64)
     amount = models.BigIntegerField(help_text="in minor units of the currency")
     currency = models.CharField(max_length=3, help_text="ISO 4217")
+    language = models.CharField(  # noqa: DJ001 (null where the client says nothing)
+        max_length=35, null=True, help_text="of the user's mails, BCP 47; null for the default"
+    )
     order = models.ForeignKey(
         Order, null=True, on_delete=models.PROTECT, related_name="subscriptions", db_index=False
     )
@@ -226,6 +229,7 @@ class Subscription(Resendable):
             occurred_at=self.created_at,
             **paid_of(self),
             test=self.test,
+            language=self.language,
             **(self.terms() if self.terms_version else {}),
         )
 

@@ -146,6 +146,7 @@ def _recovered(report: AccessGrantReported) -> dict[str, Any]:
         "client": RECOVERED,
         **paid_of(report),
         "test": report.test,
+        "language": report.language,
         "created_at": created_at,
         "access_code": _sealed_code(report),
         "code_issued_at": believed(report.issued_at),

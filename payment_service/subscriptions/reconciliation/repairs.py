@@ -83,6 +83,7 @@ def _restore(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[
             run_id=run.id,
             **paid_of(row),
             test=row.test,
+            language=row.language,
             occurred_at=row.created_at,
             access_code=code,
             issued_at=row.code_issued_at or row.created_at,

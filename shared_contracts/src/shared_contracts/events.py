@@ -21,6 +21,7 @@ from admit_one.contract.fields import (
     Uuid,
     Visible,
 )
+from admit_one.contract.languages import Language
 from admit_one.contract.sealed import Sealed
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -98,6 +99,8 @@ class Paid(Event):
     occurred_at: Moment
     test: bool = Field(default=False, strict=True, exclude_if=_is_absent, examples=[False])
     """Whether it was paid with a test key: then its mails go to listed addresses only."""
+    language: Language = Field(default=None, exclude_if=_is_absent)
+    """Of the mails to the user; none, and any that is not known, for the reader's default."""
 
 
 class AccessState(Terms):

@@ -1,11 +1,11 @@
-"""The mails with an access code: their text, when they are withdrawn, and what is reported."""
+"""The mails with an access code: when they are withdrawn, and what is reported of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID
 
-from django.template.loader import render_to_string
 from django.utils import timezone
 from shared_contracts.events import (
     AccessCodeEmailed,
@@ -17,11 +17,7 @@ from shared_contracts.events import (
 from access_codes.models import MailIntent
 
 from . import writing
-from .composing import Letter, name_of
 from .writing import Addressed
-
-SUBJECT = "Your access code"
-"""Fixed, so that the address is the only user input in the headers."""
 
 
 def write(events: Iterable[UserSubscribed], corrected: Mapping[UUID, str]) -> None:
@@ -52,23 +48,9 @@ def write_restored(events: Iterable[AccessCodeRestored], why: str) -> None:
     )
 
 
-def letter_of(intent: MailIntent, *, again: bool = False) -> Letter:
-    """With the code as it is now. Raises `Unsealable` if its key is gone."""
-    return letter(intent.access_code.code, intent.access_code.plan, again=again)
-
-
-def letter(code: str, plan: str, *, again: bool = False) -> Letter:
-    """Without the plan, if what was reported does not look like the name of a plan.
-
-    `again`: it was mailed before.
-    """
-    context = {"code": code, "plan": name_of(plan), "again": again}
-    return Letter(
-        subject=SUBJECT,
-        text=render_to_string("access_codes/mail.txt", context),
-        html=render_to_string("access_codes/mail.html", context),
-        secrets=(code,),
-    )
+def facts(_: MailIntent) -> Mapping[str, Any]:
+    """Nothing beside the code and the plan."""
+    return {}
 
 
 def why_withdrawn(intent: MailIntent) -> str:

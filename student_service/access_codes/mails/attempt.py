@@ -28,6 +28,8 @@ class Attempt(NamedTuple):
     """The recipient's; empty if the server was not asked."""
     kind: str = ""
     """Which refusals of the sender are the same one."""
+    provider_id: str = ""
+    """What the provider calls the mail that it has taken."""
 
     @property
     def connection_broke(self) -> bool:

@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 
 from access_codes.models import MailIntent
 
-from . import finishing
+from . import finishing, stops
 
 logger = EventLogger(__name__)
 
@@ -76,7 +76,20 @@ def resend(intent_id: UUID, *, by: str | None, reason: str) -> None:
     The caller wakes the worker, once for all mails.
     """
     intent = _locked(intent_id, "resend", RESEND)
+    if intent.has_stop:
+        raise NotPossible(f"mail {intent_id}: its mailbox is stopped; see `mails lift`")
     intent.resend(_decide(intent, "resend", "resent", by, reason))
+
+
+@transaction.atomic
+def lift(intent_id: UUID, *, by: str | None, reason: str) -> None:
+    """Let mails go to the mailbox of this mail again. Raises `NotPossible`."""
+    intent = MailIntent.objects.select_for_update().filter(pk=intent_id).first()
+    if intent is None:
+        raise NotPossible(f"there is no mail {intent_id}")
+    if not stops.lift(intent):
+        raise NotPossible(f"mail {intent_id}: its mailbox is not stopped")
+    _decide(intent, "lift", "lifted", by, reason)
 
 
 def _locked(intent_id: UUID, action: str, allowed: tuple[State, ...]) -> MailIntent:
@@ -102,6 +115,7 @@ def _decide(intent: MailIntent, action: str, done: str, by: str | None, reason: 
             "message_id": intent.message_id,
             "state": intent.state,
             "last_error": intent.last_error,
+            "reported": intent.reported,
             "sent_at": intent.sent_at and intent.sent_at.isoformat(),
         },
         result="done",

@@ -9,7 +9,9 @@ from unicodedata import normalize
 
 from admit_one.contract.fields import mailable
 from django.core.mail import EmailMultiAlternatives
-from django.core.mail.message import SafeMIMEMultipart
+from django.core.mail.message import SafeMIMEText
+
+from . import brand
 
 LINK = re.compile(r"[:/\\@]|[.\u3002][^\W\d_]{2}")
 """URLs, addresses, paths, and host names such as `evil.example`, but not `2.0`."""
@@ -20,14 +22,18 @@ class Letter(NamedTuple):
 
     subject: str
     text: str
-    html: str
+    html: str = ""
+    """Empty for a mail of plain text."""
     secrets: tuple[str, ...] = ()
     """What must not be shown, even if a server repeats it."""
 
 
 class Mail(NamedTuple):
+    """As the two ways to hand it over need it: the bytes for our SMTP, the message for others."""
+
     recipient: str
     wire: bytes
+    message: EmailMultiAlternatives
 
 
 def name_of(plan: str) -> str:
@@ -47,14 +53,16 @@ def compose(letter: Letter, *, address: str, message_id: str) -> Mail:
         subject=letter.subject,
         body=letter.text,
         to=[recipient],
+        reply_to=brand.reply_to(),
         headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
     )
     if not (letter.text + letter.html).isascii():
         # Seven bits, always: not every server takes eight, and few would convert them.
         mail.encoding = _quoted_printable()
-    mail.attach_alternative(letter.html, "text/html")
-    message = cast("SafeMIMEMultipart", mail.message())
-    return Mail(recipient, message.as_bytes(linesep="\r\n"))
+    if letter.html:
+        mail.attach_alternative(letter.html, "text/html")
+    message = cast("SafeMIMEText", mail.message())
+    return Mail(recipient, message.as_bytes(linesep="\r\n"), mail)
 
 
 def _quoted_printable() -> Charset:

@@ -1,27 +1,22 @@
-"""The mail that a code expires soon: its text, and when it is withdrawn. It shows no code."""
+"""The mail that a code expires soon: what it tells, and when it is withdrawn. It shows no code."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
-
-from django.template.loader import render_to_string
 
 from access_codes import admission
 from access_codes.admission import Reason
 from access_codes.models import MailIntent
 
 from . import again, writing
-from .composing import Letter, name_of
 
 if TYPE_CHECKING:
     from access_codes.looking_up import Checked
 
 Kind, State = MailIntent.Kind, MailIntent.State
-
-SUBJECT = "Your access expires soon"
 
 
 def write(rows: Sequence[Checked]) -> None:
@@ -46,17 +41,10 @@ def reminded(ends: Mapping[UUID, datetime]) -> set[UUID]:
     }
 
 
-def letter(intent: MailIntent) -> Letter:
+def facts(intent: MailIntent) -> Mapping[str, Any]:
+    """Until when the code works: a time for the filter `date` of a template."""
     until = cast("datetime", intent.valid_until)  # each mail of this kind has it
-    context = {
-        "plan": name_of(intent.access_code.plan),
-        "until": f"{until.astimezone(UTC):%-d %B %Y, %H:%M} UTC",
-    }
-    return Letter(
-        subject=SUBJECT,
-        text=render_to_string("access_codes/expiring_soon.txt", context),
-        html=render_to_string("access_codes/expiring_soon.html", context),
-    )
+    return {"until": until.astimezone(UTC)}
 
 
 def why_withdrawn(intent: MailIntent) -> str:

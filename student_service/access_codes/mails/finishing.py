@@ -79,6 +79,13 @@ def withhold(intent: MailIntent, reason: str) -> None:
     _count(intent)
 
 
+def stop(intent: MailIntent, reason: str) -> None:
+    """Finish a mail whose mailbox must get no more, and report that it will not arrive."""
+    _will_not_arrive(intent, intent.suppress, reason)
+    logger.warning("mail_stopped", "mail {mail}: {reason}", mail=intent.message_id, reason=reason)
+    _count(intent)
+
+
 def over_cap(intent: MailIntent) -> None:
     """Let a mail wait whose mailbox has reached the daily cap: a day each time, at most a week."""
     reason = f"{settings.MAIL_DAILY_CAP} mails to this mailbox in 24 hours"
@@ -107,12 +114,12 @@ def give_up(
     return True
 
 
-def finish_as_sent(intent: MailIntent, note: str = "") -> bool:
+def finish_as_sent(intent: MailIntent, note: str = "", provider_id: str = "") -> bool:
     """Finish a mail that the mail server has accepted, and report that, if it has the code.
 
     Returns false, and reports nothing, if another worker has taken it over. Runs in a transaction.
     """
-    if not intent.sent(note):
+    if not intent.sent(note, provider_id):
         return False
     if intent.has_code:
         publish(Envelope.of(access_code_mail.emailed(intent)))
@@ -123,7 +130,7 @@ def _record(intent: MailIntent, attempt: Attempt, first_pause: float, *, held: b
     """Returns false if another worker has taken the mail over."""
     pause = next_delay(intent.attempts, first=first_pause, most=LONGEST_PAUSE)
     if attempt.ending is Ending.SENT:
-        return finish_as_sent(intent)
+        return finish_as_sent(intent, provider_id=attempt.provider_id)
     if attempt.ending is Ending.LOST:
         return intent.doubt(attempt.answer, pause if _another_copy(intent) else None)
     if attempt.ending is Ending.REFUSED:

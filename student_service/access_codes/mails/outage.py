@@ -15,7 +15,7 @@ from admit_one.processes import Announcer, next_delay
 from access_codes import metrics
 
 from .attempt import Attempt, Ending
-from .smtp import ServerUnavailable
+from .session import ServerUnavailable
 
 logger = EventLogger(__name__)
 
@@ -69,11 +69,11 @@ class Outage:
     def unavailable(self, error: ServerUnavailable) -> None:
         """The server took no mail at all."""
         with self._lock:
-            if error.reply is None:
+            if not error.kind:
                 self._begin(str(error))
                 return
             self._temporary += 1
-            if error.reply.kind == 5 or self._temporary >= TEMPORARY_REFUSALS:
+            if error.kind == 5 or self._temporary >= TEMPORARY_REFUSALS:
                 self._hold(str(error))
             else:
                 self._begin(str(error))

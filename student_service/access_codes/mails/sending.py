@@ -15,11 +15,13 @@ from django.db import transaction
 
 from access_codes.models import MailIntent
 
-from . import again, finishing, kinds, lease, smtp, withholding
+from . import again, finishing, handing_over, kinds, lease, stops, withholding
 from .attempt import Attempt, Ending
 from .composing import compose
 from .lease import Lease
 from .outage import Outage
+from .session import ServerUnavailable, Session
+from .templates import Unrenderable
 
 WORKER_DIED = Attempt(Ending.LOST, "the worker that was sending it died")
 FIRST_PAUSE_AFTER_DEATH = 1.0
@@ -38,9 +40,9 @@ def send_due_mails(go_on: Callable[[], bool]) -> int:
         if not outage.admit():  # another thread tries for all
             break
         try:
-            with smtp.SmtpSession() as session:
+            with handing_over.session() as session:
                 made = _send_over(session, go_on)
-        except smtp.ServerUnavailable as error:
+        except ServerUnavailable as error:
             outage.unavailable(error)
             break
         attempts += made
@@ -49,13 +51,13 @@ def send_due_mails(go_on: Callable[[], bool]) -> int:
     return attempts
 
 
-def _send_over(session: smtp.SmtpSession, go_on: Callable[[], bool]) -> int:
+def _send_over(session: Session, go_on: Callable[[], bool]) -> int:
     attempts = 0
     intent = _claim_next(go_on)
     while intent is not None:
         try:
             attempt = _attempt(session, intent)
-        except smtp.ServerUnavailable:
+        except ServerUnavailable:
             intent.release()
             if not attempts:
                 raise
@@ -96,6 +98,8 @@ def _claim(intent: MailIntent) -> bool:
         finishing.withdraw(intent, reason)
     elif withholding.must_withhold(intent):
         finishing.withhold(intent, withholding.WHY)
+    elif intent.stopped:
+        finishing.stop(intent, stops.WHY[intent.stopped])
     elif intent.capped:
         finishing.over_cap(intent)
     else:
@@ -104,13 +108,13 @@ def _claim(intent: MailIntent) -> bool:
     return False
 
 
-def _attempt(session: smtp.SmtpSession, intent: MailIntent) -> Attempt:
+def _attempt(session: Session, intent: MailIntent) -> Attempt:
     try:
-        letter = kinds.of(intent).letter(intent)
+        letter = kinds.letter(intent)
         mail = compose(letter, address=intent.address, message_id=intent.message_id)
     except ValueError:
         return Attempt(Ending.REFUSED, "its address is not valid in a mail")
-    except cipher.Unsealable as error:
+    except (cipher.Unsealable, Unrenderable) as error:
         return Attempt(Ending.DEFERRED, str(error))
     with hiding(letter.secrets):  # a server may repeat what it has read
         return session.send(mail, Lease(intent))

@@ -20,6 +20,7 @@ from .composing import Mail
 from .dialogue import Broken, Dialogue, Reply, describe
 from .lease import Lease
 from .login import Login, Refused, log_in
+from .session import ServerUnavailable as ServerUnavailable  # noqa: PLC0414 (what it raises)
 
 GOODBYE_SECONDS = 1.0
 """Nobody waits long for a goodbye."""
@@ -32,17 +33,6 @@ FIRST_DOT = re.compile(rb"^\.", re.MULTILINE)
 PUBLIC_NAME = re.compile(
     r"(?!.*\.(local|localdomain|internal|lan|home)$)[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE
 )
-
-
-class ServerUnavailable(Exception):
-    """The mail server accepts no mail at all, whoever the recipient is.
-
-    `reply` is its refusal, if it refused.
-    """
-
-    def __init__(self, reason: str, reply: Reply | None = None) -> None:
-        super().__init__(reason)
-        self.reply = reply
 
 
 class SmtpSession:

@@ -14,7 +14,7 @@ from shared_contracts.events import Position
 
 CODE_PURPOSE = "access-code"
 
-PAID = ("test", "user_id", "plan", "amount", "currency", "occurred_at")
+PAID = ("test", "language", "user_id", "plan", "amount", "currency", "occurred_at")
 """The fields of what was paid that the events and the columns share."""
 
 
@@ -60,6 +60,9 @@ class AccessCode(models.Model):
 
     subscription_id = models.UUIDField(primary_key=True)
     test = models.BooleanField(default=False, db_default=False, help_text="paid with a test key")
+    language = models.CharField(  # noqa: DJ001 (null where nothing was given)
+        max_length=35, null=True, help_text="of the mails, BCP 47; null for MAIL_LANGUAGE"
+    )
     user_id = models.CharField(max_length=64)
     plan = models.CharField(max_length=64)
     lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="keyed hash of the code")

@@ -16,6 +16,10 @@ from .access_code import AccessCode
 RECIPIENT_PURPOSE = "mail-recipient"
 
 
+STOPS = models.Q(reported__in=["bounced", "complained"], lifted_at__isnull=True)
+"""The mails that stop all further ones to their mailbox."""
+
+
 class MailIntentQuerySet(models.QuerySet["MailIntent"]):
     def due(self) -> MailIntentQuerySet:
         """Those that are due by the database's clock, longest waiting first."""
@@ -28,11 +32,16 @@ class MailIntentQuerySet(models.QuerySet["MailIntent"]):
             return rows.filter(next_attempt_at__isnull=False)
         return rows
 
+    def stopping(self) -> MailIntentQuerySet:
+        """Those that stop further mails to their mailboxes, the oldest first."""
+        return self.filter(STOPS).order_by("id")
+
     def take(self, *, cap: int) -> MailIntent | None:
         """Lock the first that is due and not locked by another worker.
 
         It is `capped` if its mailbox got, or may have got, `cap` other mails in the last
-        24 hours. The same query checks that, to save a round trip.
+        24 hours, and `stopped` if one to its mailbox bounced or was reported as spam. The same
+        query checks that, to save a round trip.
         """
         return _to_take(cap).first()
 
@@ -50,7 +59,9 @@ def _to_take(cap: int) -> MailIntentQuerySet:
     locked = MailIntent.objects.due().select_for_update(of=("self",), skip_locked=True)
     rows = locked.select_related("access_code__revocation")
     capped = models.Exists(others[cap - 1 : cap])
-    return rows.annotate(capped=capped)  # type: ignore[no-redef]
+    stops = MailIntent.objects.filter(STOPS, recipient_hash=models.OuterRef("recipient_hash"))
+    stopped = models.Subquery(stops.values("reported")[:1])
+    return rows.annotate(capped=capped, stopped=stopped)  # type: ignore[no-redef]
 
 
 class MailIntent(models.Model):
@@ -81,7 +92,22 @@ class MailIntent(models.Model):
     class Kind(models.TextChoices):
         CODE = "code", "the code's own mail"
         RESEND = "resend", "the same code again"
+        REPLACED = "replaced", "the code in place of an earlier one"
         EXPIRING_SOON = "expiring_soon", "until when the code works"
+
+        @property
+        def has_code(self) -> bool:
+            return self is not MailIntent.Kind.EXPIRING_SOON
+
+    class Reported(models.TextChoices):
+        """What the provider has reported of it, in the order in which one outdoes another."""
+
+        NOTHING = "", "nothing"
+        DEFERRED = "deferred", "not delivered yet, or bounced softly"
+        DELIVERED = "delivered", "reached the recipient's mail server"
+        DROPPED = "dropped", "was given up by the provider, because of its content or sender"
+        BOUNCED = "bounced", "bounced: there is no such mailbox"
+        COMPLAINED = "complained", "was reported as spam by its recipient"
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     access_code = models.ForeignKey(AccessCode, on_delete=models.PROTECT, related_name="mails")
@@ -106,7 +132,20 @@ class MailIntent(models.Model):
     tried_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True, default="", db_default="")
+    provider_id = models.CharField(
+        max_length=255, blank=True, default="", db_default="", help_text="the provider's own id"
+    )
+    reported = models.CharField(
+        max_length=16, blank=True, choices=Reported.choices, default="", db_default="",
+        help_text="what the provider has reported of it",
+    )  # fmt: skip
+    reported_at = models.DateTimeField(null=True, blank=True)
+    lifted_at = models.DateTimeField(
+        null=True, blank=True, help_text="when an operator allowed mails to its mailbox again"
+    )
 
+    stopped: str | None = None
+    """What a mail to the same mailbox has met that stops this one; set by `take`."""
     capped = False
     """Whether its mailbox has reached the daily cap; set by `take`."""
     _claimed = 0
@@ -138,6 +177,12 @@ class MailIntent(models.Model):
             models.Index(
                 fields=["id"], name="mail_intent_withheld", condition=models.Q(state="withheld")
             ),
+            models.Index(fields=["recipient_hash"], name="mail_intent_stops", condition=STOPS),
+            models.Index(
+                fields=["provider_id"],
+                name="mail_intent_provider",
+                condition=~models.Q(provider_id=""),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -150,7 +195,12 @@ class MailIntent(models.Model):
 
     @property
     def has_code(self) -> bool:
-        return self.kind != self.Kind.EXPIRING_SOON
+        return self.Kind(self.kind).has_code
+
+    @property
+    def has_stop(self) -> bool:
+        """Whether no more mails go to its mailbox. Takes one query."""
+        return MailIntent.objects.stopping().filter(recipient_hash=self.recipient_hash).exists()
 
     def was_written_before(self, age: timedelta) -> bool:
         """Whether it is older than `age`, by the database's clock."""
@@ -196,13 +246,15 @@ class MailIntent(models.Model):
         due = Now() + timedelta(seconds=pause)
         return self._wait(next_attempt_at=due, attempts=self.attempts, **changes)
 
-    def sent(self, note: str = "") -> bool:
+    def sent(self, note: str = "", provider_id: str = "") -> bool:
+        named = {"provider_id": provider_id[:255]} if provider_id else {}
         return self._become(
             self.State.SENT,
             sent_at=Now(),
             next_attempt_at=None,
             last_error=note,
             doubts=self._earlier_doubts,
+            **named,
         )
 
     def defer(self, error: str, pause: float) -> bool:
@@ -256,6 +308,13 @@ class MailIntent(models.Model):
 
     def withhold(self, reason: str) -> bool:
         return self._become(self.State.WITHHELD, next_attempt_at=None, last_error=reason)
+
+    def note(self, reported: MailIntent.Reported) -> None:
+        """Keep what the provider has reported, whatever the mail's state, and that it is new."""
+        self.reported, self.lifted_at = reported.value, None
+        MailIntent.objects.filter(pk=self.pk).update(
+            reported=self.reported, reported_at=Now(), lifted_at=None
+        )
 
     def withdraw(self, reason: str) -> bool:
         error = f"{reason}; before that: {self.last_error}" if self.last_error else reason

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from admit_one.logs import EventLogger
 from admit_one.sealing import cipher
@@ -14,6 +15,8 @@ from rest_framework import serializers
 from access_codes import metrics
 from access_codes.admission import uses_left
 from access_codes.listing import LISTED, State, state_of
+from access_codes.mails import stops
+from access_codes.mails.stops import Stop
 from access_codes.models import AccessCode, access_id
 
 from .questions import as_text
@@ -35,6 +38,17 @@ class CodeFailure(serializers.Serializer[Any]):
 @extend_schema_field({"type": "string", "minLength": 19, "maxLength": 19})
 class ShownCode(serializers.CharField):
     """A code, or the end of one."""
+
+
+class MailStop(serializers.Serializer[Any]):
+    """No more mails go to the mailbox where the latest one went. The code is not affected."""
+
+    why = serializers.ChoiceField(
+        choices=[*stops.WHY],
+        help_text="`bounced`: there is no such mailbox; `complained`: its user reported a mail as "
+        "spam",
+    )
+    since = serializers.DateTimeField(help_text="when that was reported")
 
 
 class AccessCodeAnswer(serializers.Serializer[Any]):
@@ -69,6 +83,7 @@ class AccessCodeAnswer(serializers.Serializer[Any]):
     )
     issued_at = serializers.DateTimeField(allow_null=True, help_text="null if it was replaced")
     revoked_at = serializers.DateTimeField(allow_null=True, help_text="null unless revoked")
+    mail_stopped = MailStop(allow_null=True, help_text="null while its user can be written to")
 
 
 class StateField(serializers.ChoiceField):
@@ -122,15 +137,19 @@ def in_clear(code: str) -> str:
 
 def shown(row: Checked, generation: int, show: Callable[[str], str] = masked) -> dict[str, Any]:
     """The code of this generation as JSON. Never raises."""
-    return _noted([_shown(row, generation, show)])[0]
+    return _noted([_shown(row, generation, show, stops.of_codes([row.pk]))])[0]
 
 
 def shown_all(rows: Iterable[Checked]) -> list[dict[str, Any]]:
     """Codes as JSON, masked. Those that cannot be decrypted are null, counted and logged."""
-    return _noted([_shown(row, row.generation, masked) for row in rows])
+    codes = list(rows)
+    stopped = stops.of_codes(row.pk for row in codes)
+    return _noted([_shown(row, row.generation, masked, stopped) for row in codes])
 
 
-def _shown(row: Checked, generation: int, show: Callable[[str], str]) -> dict[str, Any]:
+def _shown(
+    row: Checked, generation: int, show: Callable[[str], str], stopped: Mapping[UUID, Stop]
+) -> dict[str, Any]:
     is_current = generation == row.generation
     code = _readable(row) if is_current else None
     terms = row.terms if row.has_terms else None
@@ -149,7 +168,12 @@ def _shown(row: Checked, generation: int, show: Callable[[str], str]) -> dict[st
         "valid_until": as_text(terms.valid_until) if terms else None,
         "issued_at": as_text(row.issued_at) if is_current else None,
         "revoked_at": as_text(row.revocation.revoked_at) if row.is_revoked else None,
+        "mail_stopped": _stop(stopped.get(row.pk)),
     }
+
+
+def _stop(stop: Stop | None) -> dict[str, str | None] | None:
+    return None if stop is None else {"why": stop.why, "since": as_text(stop.since)}
 
 
 def _readable(row: AccessCode) -> str:

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from access_codes import admission, operating
 from access_codes.models import AccessCode
-from access_codes.operating import MailedTooOften, NoSuchCode, NotPossible
+from access_codes.operating import MailboxStopped, MailedTooOften, NoSuchCode, NotPossible
 from access_codes.serializers import examples
 from access_codes.serializers.acts import Reasoned, Resending, reasoned, resending
 from access_codes.serializers.codes import AccessCodeAnswer, shown
@@ -32,6 +32,10 @@ DONE = "The code as it is now, masked. Done before: the same, and nothing was ch
 
 class CodeConflict(Conflict):
     default_code = "code_state"
+
+
+class StoppedConflict(Conflict):
+    default_code = "mailbox_stopped"
 
 
 class TooOften(APIException):
@@ -79,6 +83,8 @@ def _done(
         raise Http404 from None
     except MailedTooOften as error:
         raise TooOften(error) from None
+    except MailboxStopped as error:
+        raise StoppedConflict(str(error)) from None
     except NotPossible as error:
         raise CodeConflict(str(error)) from None
     return admission.with_state().get(pk=subscription_id)
@@ -153,6 +159,7 @@ class Resend(OneCode):
     """Mail the same code again, also if a mail with it was sent before.
 
     Three times in 24 hours at most: then the problem `mailed_too_often` says until when.
+    Refused with `mailbox_stopped` if a mail to its mailbox bounced or was reported as spam.
     To a corrected address: then mails that wait for another mailbox are not sent any more.
     """
 

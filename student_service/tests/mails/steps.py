@@ -7,9 +7,11 @@ from datetime import timedelta
 from email.message import EmailMessage
 
 from access_codes.mails import sending
+from access_codes.mails.composing import Mail
 from access_codes.mails.lease import Lease
 from access_codes.models import MailIntent
 from admit_one.messaging.testing import an_envelope, deliver, published
+from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 from shared_contracts.events import AccessCodeUndeliverable, UserSubscribed
 
@@ -25,6 +27,11 @@ class Kept(Lease):
 
     def keep(self) -> bool:
         return True
+
+
+def of_bytes(wire: bytes) -> Mail:
+    """A mail for our SMTP, which looks at nothing but its bytes."""
+    return Mail("ada@example.org", wire, EmailMultiAlternatives())
 
 
 def always() -> bool:

@@ -205,3 +205,23 @@ def test_the_list_is_narrowed_in_the_same_way(refused_mails: list[MailIntent]) -
 def test_half_a_choice_is_refused(options: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match=r"--state"):
         mails("resend", *options, "--reason", "quota raised")
+
+
+def test_mails_that_stop_others_are_counted_listed_and_lifted(intent: MailIntent) -> None:
+    assert mails("list", "--stopped") == "no mailbox is stopped\n"
+    intent.note(MailIntent.Reported.COMPLAINED)
+
+    assert "stopped            1" in mails("list")
+    listed = mails("list", "--stopped")
+    assert f"{intent.pk}  code  subscription {intent.access_code_id}" in listed
+    assert "complained" in listed
+    assert "ada@" not in listed
+
+    assert mails("lift", str(intent.pk), "--by", "bo", "--reason", "a mistake") == (
+        f"{intent.pk}  lifted\n"
+    )
+    assert mails("list", "--stopped") == "no mailbox is stopped\n"
+    with pytest.raises(CommandError, match="1 of 1 mails were not changed"):
+        mails("lift", str(intent.pk), "--by", "bo", "--reason", "again")
+    [act] = Act.objects.filter(action="lift")
+    assert (act.by, act.reason, act.target) == ("bo", "a mistake", str(intent.pk))

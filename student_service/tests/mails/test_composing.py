@@ -5,12 +5,18 @@ import email.policy
 from email.message import EmailMessage
 
 import pytest
-from access_codes.mails import access_code_mail
-from access_codes.mails.composing import compose
+from access_codes.mails import wording
+from access_codes.mails.composing import Letter, compose, name_of
+
+CODE = "7K3M-Q9TX-2WBD-H5RN"
+
+
+def a_letter(plan: str) -> Letter:
+    return wording.letter("code", None, {"plan": name_of(plan)}, CODE)
 
 
 def composed(plan: str = "gold", address: str = "ada@example.com") -> EmailMessage:
-    letter = access_code_mail.letter("7K3M-Q9TX-2WBD-H5RN", plan)
+    letter = a_letter(plan)
     message = compose(letter, address=address, message_id="<1@admit-one.example>")
     return email.message_from_bytes(message.wire, policy=email.policy.default)
 
@@ -111,7 +117,7 @@ def test_an_address_that_is_another_one_in_ascii_is_refused(address: str) -> Non
     ],
 )
 def test_the_mail_goes_to_whom_its_header_names(address: str, recipient: str) -> None:
-    letter = access_code_mail.letter("7K3M-Q9TX-2WBD-H5RN", "gold")
+    letter = a_letter("gold")
     mail = compose(letter, address=address, message_id="<1@admit-one.example>")
 
     assert mail.recipient == recipient
@@ -127,7 +133,7 @@ def test_an_address_with_a_line_break_is_refused(address: str) -> None:
 @pytest.mark.parametrize("plan", ["gold", "Prämie", "Премия", "賞" * 400, "a" * 2_000])
 def test_a_mail_has_seven_bits_and_short_lines(plan: str) -> None:
     """Whatever the server says about 8BITMIME: nothing is asked of it."""
-    letter = access_code_mail.letter("7K3M-Q9TX-2WBD-H5RN", plan)
+    letter = a_letter(plan)
     wire = compose(letter, address="ada@example.com", message_id="<1@a.example>").wire
 
     assert wire.isascii()

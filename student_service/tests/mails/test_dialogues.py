@@ -38,13 +38,13 @@ from tests.mails.scripted_server import (
     answer,
     cut,
 )
-from tests.mails.steps import Kept, always, subscribe, undeliverable
+from tests.mails.steps import Kept, always, of_bytes, subscribe, undeliverable
 
 DIALOGUES = int(os.environ.get("SMTP_DIALOGUES", "250"))
 
 State = MailIntent.State
 UNAVAILABLE = "unavailable"
-MAIL = Mail("ada@example.org", b"Subject: hello\r\n\r\nhello\r\n.\r\nthere\r\n")
+MAIL = of_bytes(b"Subject: hello\r\n\r\nhello\r\n.\r\nthere\r\n")
 CONTENT = b"Subject: hello\r\n\r\nhello\r\n..\r\nthere"
 """What a server reads of it up to the end of the content."""
 
@@ -314,7 +314,7 @@ def test_a_success_that_came_before_the_dot_had_arrived_is_none(
             is_over.wait(30)
 
     monkeypatch.setattr(dialogue.Dialogue, "put", put_and_tell)
-    long = Mail("ada@example.org", b"a line of the mail\r\n" * 1_000)
+    long = of_bytes(b"a line of the mail\r\n" * 1_000)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
         listening.bind(("127.0.0.1", 0))
@@ -427,9 +427,7 @@ def test_no_reply_to_one_mail_counts_for_the_next(
 ) -> None:
     scripted.script, *scripted.next_mails = played
     scripted.records.clear()
-    mails = [
-        Mail("ada@example.org", f"mail {n}, {'long' * 20}\r\n".encode()) for n in range(len(played))
-    ]
+    mails = [of_bytes(f"mail {n}, {'long' * 20}\r\n".encode()) for n in range(len(played))]
 
     endings = hand_over(*mails)
 

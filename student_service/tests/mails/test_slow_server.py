@@ -11,14 +11,13 @@ from contextlib import suppress
 import pytest
 from access_codes.mails import sending, smtp
 from access_codes.mails.attempt import Ending
-from access_codes.mails.composing import Mail
 from access_codes.models import MailIntent
 from admit_one.tasks.runs import stopping
 from django.db import connections
 from pytest_django import Settings
 
 from tests.mails.scripted_server import Answer, ScriptedServer
-from tests.mails.steps import Kept, always, subscribe
+from tests.mails.steps import Kept, always, of_bytes, subscribe
 from tools.system.eventually import eventually
 
 State = MailIntent.State
@@ -54,7 +53,7 @@ def dripping(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Non
         server.join()
 
 
-A_MAIL = Mail("ada@example.org", b"Subject: hello\r\n\r\nhello\r\n")
+A_MAIL = of_bytes(b"Subject: hello\r\n\r\nhello\r\n")
 GREETED = [b"250 slow\r\n"]
 TO_ADA = [*GREETED, b"250 ok\r\n", b"250 ok\r\n"]
 

@@ -205,7 +205,7 @@ LimitsUrl = Annotated[str | None, Reads(LIMITS, _limits, secrets=urls.passwords)
 """A Redis that adds up counts of requests, or None. Outside development, with a password."""
 ManagementUrl = Annotated[str, Reads(MANAGEMENT, _management, secrets=urls.passwords)]
 """Where RabbitMQ's management plugin answers."""
-MailUrl = Annotated[MailServer, Reads(MAIL, _mail_server, secrets=urls.passwords)]
+MailUrl = Annotated[MailServer | None, Reads(MAIL, _mail_server, secrets=urls.passwords)]
 HostName = Annotated[str, Reads("a host name, or an address in brackets", _host_name)]
 MailAddresses = Annotated[
     frozenset[str],

@@ -1,4 +1,4 @@
-"""`manage.py mails list|finish|resend`: for operators, about mails that failed or are in doubt."""
+"""`manage.py mails list|finish|resend|lift`: for operators, about mails that did not arrive."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ EXAMPLES = """
 examples:
   manage.py mails list                         count the mails in each state
   manage.py mails list --state unknown         list the mails in that state
+  manage.py mails list --stopped               list those after which their mailbox gets no more
   manage.py mails finish ID --as sent --reason "she has it"
   manage.py mails finish ID --as failed --reason "the address was closed"
   manage.py mails resend ID ID --reason "the server's disk was full"
   manage.py mails resend --state failed --error "quota" --from 2026-11-26T09:00 --dry-run \\
       --reason "the quota was raised"
+  manage.py mails lift ID --reason "she reported it by mistake"
 
 --error, --from and --to choose among the mails in one state: by a part of their last error, and by
 the time (UTC) of their last attempt. With --dry-run nothing is changed.
 If a mail is finished as failed, the payment service's API shows that.
 A mail is resent with the same Message-ID.
+After one that bounced or was reported as spam, its mailbox gets no more mails until you lift that.
 """
 MAX_LINES = 100
 MAX_COUNTED = 10_000
@@ -59,6 +62,11 @@ class Command(ServiceCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         shown = actions.add_parser("list", help="count mails by state, or list those in one state")
         shown.add_argument("--state", choices=MailIntent.State.values)
+        shown.add_argument(
+            "--stopped",
+            action="store_true",
+            help="list the mails that bounced or were reported as spam, and were not lifted",
+        )
         finish = actions.add_parser("finish", help="record that mails arrived, or give up on them")
         finish.add_argument(
             "--as",
@@ -68,6 +76,14 @@ class Command(ServiceCommand):
             help="sent: it reached its recipient; failed: do not send it again",
         )
         resend = actions.add_parser("resend", help="send mails again now")
+        lift = actions.add_parser("lift", help="let mails go to the mailboxes of mails again")
+        lift.add_argument("id", nargs="+", type=UUID, help="as `list --stopped` shows it")
+        lift.set_defaults(state=None, error="", since=None, until=None, dry_run=False)
+        for decision in (finish, resend, lift):
+            decision.add_argument("--reason", required=True, help="why; kept with the mail")
+            decision.add_argument(
+                "--by", type=person, help="who decided it (default: your login name)"
+            )
         for decision in (finish, resend):
             decision.add_argument(
                 "id", nargs="*", type=UUID, help="the id of a mail, as `list --state` shows it"
@@ -75,10 +91,6 @@ class Command(ServiceCommand):
             states = by_hand.RESEND if decision is resend else MailIntent.State
             decision.add_argument(
                 "--state", choices=[each.value for each in states], help="all mails in this state"
-            )
-            decision.add_argument("--reason", required=True, help="why; kept with the mail")
-            decision.add_argument(
-                "--by", type=person, help="who decided it (default: your login name)"
             )
             decision.add_argument(
                 "--dry-run", action="store_true", help="list the mails, and change nothing"
@@ -98,6 +110,10 @@ class Command(ServiceCommand):
             self._decide(finish, f"finished as {as_state}", **options)
         elif action == "resend":
             self._decide(by_hand.resend, "due again", **options)
+        elif action == "lift":
+            self._decide(by_hand.lift, "lifted", **options)
+        elif options["stopped"]:
+            self._list(MailIntent.objects.stopping(), "no mailbox is stopped")
         elif options["state"]:
             self._list(_chosen(**options), f"no mail is {options['state']}")
         else:
@@ -114,13 +130,17 @@ class Command(ServiceCommand):
         for state in MailIntent.State:
             count = MailIntent.objects.in_state(state)[: MAX_COUNTED + 1].count()
             self.stdout.write(f"{state.value:10} {_shown(count):>9}  {state.label}")
+        count = MailIntent.objects.stopping()[: MAX_COUNTED + 1].count()
+        text = "bounced or reported as spam: no more mails to their mailboxes"
+        self.stdout.write(f"{'stopped':10} {_shown(count):>9}  {text}")
 
     def _list(self, mails: QuerySet[MailIntent], none: str) -> None:
         for mail in mails[:MAX_LINES]:
             due = f"due {mail.next_attempt_at:%m-%d %H:%M:%S}" if mail.next_attempt_at else ""
             self.stdout.write(
                 f"{mail.id}  {mail.kind}  subscription {mail.access_code_id}  "
-                f"{mail.attempts} attempts  {due}  {harmless(mail.last_error)}".rstrip()
+                f"{mail.attempts} attempts  {due}  {mail.reported}  "
+                f"{harmless(mail.last_error)}".rstrip()
             )
         count = mails[: MAX_COUNTED + 1].count()
         if count > MAX_COUNTED:

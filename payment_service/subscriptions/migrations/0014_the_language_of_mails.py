@@ -1,0 +1,18 @@
+"""A subscription knows the language of its user's mails."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("subscriptions", "0013_an_index_for_the_drift_of_a_run")]
+    operations = [
+        migrations.AddField(
+            "subscription",
+            "language",
+            models.CharField(
+                help_text="of the user's mails, BCP 47; null for the default",
+                max_length=35,
+                null=True,
+            ),
+        ),
+    ]

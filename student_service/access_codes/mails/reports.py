@@ -1,0 +1,113 @@
+"""Records what providers report of mails, by their webhooks.
+
+A report is kept if it outdoes what is known, in the order of `MailIntent.Reported`. So the order
+in which reports arrive does not matter, nor how often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from admit_one.logs import EventLogger
+from admit_one.masking import harmless
+from django.db import transaction
+
+from access_codes import metrics
+from access_codes.models import MailIntent
+
+from . import backends, finishing
+
+if TYPE_CHECKING:
+    from anymail.signals import AnymailTrackingEvent
+
+logger = EventLogger(__name__)
+
+Reported = MailIntent.Reported
+State = MailIntent.State
+
+ORDER = list(Reported)
+GAVE_UP = {Reported.DROPPED, Reported.BOUNCED}
+"""Reports after which a mail does not arrive."""
+LONGEST = 250
+"""Characters of a provider's reason."""
+
+ENDED = (State.FAILED, State.SUPPRESSED, State.WITHDRAWN, State.WITHHELD)
+
+OF_EVENTS = {
+    "deferred": Reported.DEFERRED,
+    "delivered": Reported.DELIVERED,
+    "failed": Reported.DROPPED,
+    "bounced": Reported.BOUNCED,
+    "complained": Reported.COMPLAINED,
+}
+"""By the type of Anymail's event. All others, such as `opened`, say nothing about the delivery."""
+
+OF_REJECTIONS = {
+    "invalid": Reported.BOUNCED,
+    "bounced": Reported.BOUNCED,
+    "spam": Reported.COMPLAINED,
+}
+"""By why a provider rejected a mail that it had taken; for any other reason it was dropped."""
+
+SOFT = {"SoftBounce"}
+"""What Postmark calls a bounce that may pass."""
+
+
+@transaction.atomic
+def record(events: Iterable[AnymailTrackingEvent]) -> None:
+    """Record these events, and what they cause, in one transaction.
+
+    Those about mails that are not ours, and those that say nothing new, change nothing.
+    """
+    for event in events:
+        reported = meaning(event)
+        intent = _mail(event) if reported else None
+        if intent is not None and ORDER.index(reported) > ORDER.index(Reported(intent.reported)):
+            _note(intent, reported, _reason(event))
+
+
+def meaning(event: AnymailTrackingEvent) -> MailIntent.Reported:
+    """What an event says about the delivery, if anything."""
+    if event.event_type == "rejected":
+        return OF_REJECTIONS.get(event.reject_reason, Reported.DROPPED)
+    if event.event_type == "bounced" and _fields(event).get("Type") in SOFT:
+        return Reported.DEFERRED
+    return OF_EVENTS.get(event.event_type, Reported.NOTHING)
+
+
+def _mail(event: AnymailTrackingEvent) -> MailIntent | None:
+    """The mail that an event is about, locked: by what was noted with it, or the provider's id."""
+    mails = MailIntent.objects.select_for_update(of=("self",))
+    noted = event.metadata.get(backends.NOTE) if isinstance(event.metadata, Mapping) else None
+    try:
+        return mails.get(pk=UUID(str(noted).strip("<>").partition("@")[0]))
+    except (ValueError, MailIntent.DoesNotExist):
+        name = event.message_id
+    return mails.filter(provider_id=name).first() if isinstance(name, str) and name else None
+
+
+def _note(intent: MailIntent, reported: MailIntent.Reported, reason: str) -> None:
+    intent.note(reported)
+    if reported in {Reported.DEFERRED, Reported.DELIVERED}:
+        return
+    logger.warning(
+        "mail_reported",
+        "mail {mail} {reported}: {reason}",
+        mail=intent.message_id, reported=reported.value, reason=reason,
+    )  # fmt: skip
+    if reported in GAVE_UP and intent.state not in ENDED:
+        finishing.give_up(intent, intent.failed, f"{reported.value}: {reason}")
+        transaction.on_commit(partial(metrics.count_mail, intent))
+
+
+def _reason(event: AnymailTrackingEvent) -> str:
+    text = event.mta_response or event.description or event.reject_reason or "no reason given"
+    return harmless(str(text))[:LONGEST]
+
+
+def _fields(event: AnymailTrackingEvent) -> Mapping[str, Any]:
+    fields: object = event.esp_event
+    return fields if isinstance(fields, Mapping) else {}
