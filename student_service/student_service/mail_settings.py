@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from email.utils import parseaddr
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from admit_one.contract.languages import language_tag
@@ -163,8 +163,7 @@ class MailEnvironment(Environment):
         cls, url: Any, parse: ValidatorFunctionWrapHandler, info: ValidationInfo
     ) -> MailServer | None:
         if url is not None:
-            server: MailServer | None = parse(url)
-            return server
+            return cast("MailServer", parse(url))
         if info.data.get("EMAIL_BACKEND", "") in {"", SMTP_BACKEND}:
             raise Wrong("nothing", SERVER)
         return None

@@ -193,7 +193,11 @@ def test_every_decision_is_in_the_index_under_its_title() -> None:
 def settings_read() -> Iterator[str]:
     """The environment variables that the settings read, from the fields of their classes."""
     for file in [
-        *(ROOT / service / service / "settings.py" for service in CONTRACT.topology),
+        *(
+            file
+            for service in CONTRACT.topology
+            for file in (ROOT / service / service).glob("*settings.py")
+        ),
         ROOT / "admit_one" / "src" / "admit_one" / "settings.py",
         ROOT / "admit_one" / "src" / "admit_one" / "web" / "settings.py",
         ROOT / "admit_one" / "src" / "admit_one" / "webhooks" / "settings.py",
