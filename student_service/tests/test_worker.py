@@ -132,6 +132,19 @@ def test_it_sends_mails_when_it_is_woken(
     eventually(lambda: len(mailbox.mails) == 3)
 
 
+def test_it_refuses_to_start_with_a_template_that_no_mail_survives(
+    environment: dict[str, str], mailbox: Mailbox, start: Callable[..., Process], tmp_path: Path
+) -> None:
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "code.txt").write_text("Subject: Welcome\n\nno code\n")
+    environment["MAIL_TEMPLATES"] = str(tmp_path)
+
+    process = start()
+
+    assert process.wait() == 1
+    assert any("en/code: expected the code in its text" in line for line in process.lines)
+
+
 def metrics(port: int) -> str:
     return answer(port, "/metrics")
 

@@ -30,6 +30,7 @@ class Subscription:
     plan: str
     amount: int
     currency: str
+    language: str | None
     order: str | None
     reference: str | None
     metadata: Mapping[str, str]

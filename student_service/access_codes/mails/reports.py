@@ -7,6 +7,7 @@ in which reports arrive does not matter, nor how often.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -40,20 +41,24 @@ OF_EVENTS = {
     "deferred": Reported.DEFERRED,
     "delivered": Reported.DELIVERED,
     "failed": Reported.DROPPED,
-    "bounced": Reported.BOUNCED,
     "complained": Reported.COMPLAINED,
 }
 """By the type of Anymail's event. All others, such as `opened`, say nothing about the delivery."""
 
-OF_REJECTIONS = {
+UNDELIVERED = {"bounced", "rejected"}
+"""Types of events after which a mail does not arrive; their reason tells why."""
+
+OF_REASONS = {
     "invalid": Reported.BOUNCED,
     "bounced": Reported.BOUNCED,
     "spam": Reported.COMPLAINED,
 }
-"""By why a provider rejected a mail that it had taken; for any other reason it was dropped."""
+"""For any other reason, such as a filter or retries that came to nothing, the mail was dropped:
+that says nothing about the mailbox."""
 
-SOFT = {"SoftBounce"}
-"""What Postmark calls a bounce that may pass."""
+OWN_WORDS = {"SoftBounce": Reported.DEFERRED, "suppress-complaint": Reported.COMPLAINED}
+"""What Anymail does not tell from others: Postmark's bounce that may pass, and Mailgun's refusal of
+a mailbox whose user complained before."""
 
 
 @transaction.atomic
@@ -71,21 +76,23 @@ def record(events: Iterable[AnymailTrackingEvent]) -> None:
 
 def meaning(event: AnymailTrackingEvent) -> MailIntent.Reported:
     """What an event says about the delivery, if anything."""
-    if event.event_type == "rejected":
-        return OF_REJECTIONS.get(event.reject_reason, Reported.DROPPED)
-    if event.event_type == "bounced" and _fields(event).get("Type") in SOFT:
-        return Reported.DEFERRED
-    return OF_EVENTS.get(event.event_type, Reported.NOTHING)
+    if event.event_type not in UNDELIVERED:
+        return OF_EVENTS.get(event.event_type, Reported.NOTHING)
+    own_word = _fields(event).get("Type") or _fields(event, "event-data").get("reason")
+    return OWN_WORDS.get(str(own_word)) or OF_REASONS.get(event.reject_reason, Reported.DROPPED)
 
 
 def _mail(event: AnymailTrackingEvent) -> MailIntent | None:
-    """The mail that an event is about, locked: by what was noted with it, or the provider's id."""
+    """The mail that an event is about, locked.
+
+    By our Message-ID, which was noted with it or is its id; or else by the provider's own id.
+    """
     mails = MailIntent.objects.select_for_update(of=("self",))
     noted = event.metadata.get(backends.NOTE) if isinstance(event.metadata, Mapping) else None
-    try:
-        return mails.get(pk=UUID(str(noted).strip("<>").partition("@")[0]))
-    except (ValueError, MailIntent.DoesNotExist):
-        name = event.message_id
+    for name in (noted, event.message_id):
+        with suppress(ValueError, MailIntent.DoesNotExist):
+            return mails.get(pk=UUID(str(name).strip("<>").partition("@")[0]))
+    name = event.message_id
     return mails.filter(provider_id=name).first() if isinstance(name, str) and name else None
 
 
@@ -108,6 +115,8 @@ def _reason(event: AnymailTrackingEvent) -> str:
     return harmless(str(text))[:LONGEST]
 
 
-def _fields(event: AnymailTrackingEvent) -> Mapping[str, Any]:
+def _fields(event: AnymailTrackingEvent, within: str = "") -> Mapping[str, Any]:
     fields: object = event.esp_event
+    if within and isinstance(fields, Mapping):
+        fields = fields.get(within)
     return fields if isinstance(fields, Mapping) else {}

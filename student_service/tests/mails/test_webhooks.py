@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from datetime import timedelta
+from functools import partial
 from types import ModuleType
 from typing import Any
 from uuid import UUID
@@ -214,13 +215,49 @@ def test_a_late_delivery_does_not_undo_a_bounce(sent: MailIntent) -> None:
     assert (sent.state, sent.reported) == (State.FAILED, Reported.BOUNCED)
 
 
-@pytest.mark.parametrize("kind", ["Blocked", "DMARCPolicy", "VirusNotification"])
-def test_a_mail_that_the_provider_drops_is_reported(sent: MailIntent, kind: str) -> None:
-    tell("postmark", postmark(sent, kind))
+DROPPED = [
+    *(
+        ("postmark", partial(postmark, kind=kind))
+        for kind in ("Blocked", "DMARCPolicy", "VirusNotification")
+    ),
+    *(("mailgun", partial(mailgun, reason=reason)) for reason in ("old", "generic", "espblock")),
+]
+
+
+@pytest.mark.parametrize(("provider", "dropped"), DROPPED)
+def test_a_mail_that_was_dropped_is_reported_and_stops_no_other(
+    sent: MailIntent, provider: str, dropped: Any
+) -> None:
+    tell(provider, dropped(sent))
 
     sent.refresh_from_db()
-    assert sent.state == State.FAILED
+    assert (sent.state, sent.reported) == (State.FAILED, Reported.DROPPED)
     assert len(undeliverable()) == 1
+    assert not sent.has_stop
+
+
+def test_a_mailbox_that_complained_to_mailgun_before_is_stopped(sent: MailIntent) -> None:
+    tell("mailgun", mailgun(sent, reason="suppress-complaint"))
+
+    sent.refresh_from_db()
+    assert sent.reported == Reported.COMPLAINED
+
+
+def test_a_complaint_without_our_note_is_joined_by_our_message_id(sent: MailIntent) -> None:
+    bare = mailgun(sent, "complained")
+    for name in ("severity", "reason", "delivery-status", "user-variables"):
+        del bare["event-data"][name]
+
+    tell("mailgun", bare)
+
+    sent.refresh_from_db()
+    assert sent.reported == Reported.COMPLAINED
+
+
+def test_the_test_button_of_a_provider_is_answered_like_any_report(sent: MailIntent) -> None:
+    nobody = {"MessageID": "00000000-0000-0000-0000-000000000000", "Metadata": {"example": "value"}}
+
+    assert tell("postmark", postmark(sent, **nobody)).status_code == 204
 
 
 def test_a_bounce_of_a_mail_in_doubt_ends_it(sent: MailIntent) -> None:
