@@ -29,9 +29,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
                     del seat["valid_from"]
         case "POST /v1/subscriptions", _, {"valid_from": str(), "valid_until": str()}:
             del case.body["valid_from"]  # it must be the earlier one
-        case "POST /v1/subscriptions/{subscription_id}/resend", _, dict() as body:
-            case.headers.pop("Idempotency-Key", None)  # one for each body
-            if not body.get("reason"):
+        case "POST /v1/subscriptions/{subscription_id}/resend", _, body:
+            case.headers.pop("Idempotency-Key", None)  # one for each body, also for none
+            if isinstance(body, dict) and not body.get("reason"):
                 body.pop("email", None)  # which needs a reason
 
 

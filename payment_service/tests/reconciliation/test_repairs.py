@@ -94,6 +94,20 @@ def test_a_lost_code_is_sent_to_the_student_side_unchanged() -> None:
     assert latest(run).state == Runs.REPAIRED
 
 
+def test_the_language_of_mails_is_repaired_on_either_side() -> None:
+    [lost] = paid()
+    Subscription.objects.update(language="de")
+    compared({}, repair=True)
+    [known] = requested(AccessCodeRestored)
+    Subscription.objects.all().delete()
+    unpaid = uuid7()
+    compared({unpaid: CODE}, repair=True)
+    deliver(reported(unpaid, language="de-AT"))
+
+    assert (known.subscription_id, known.language) == (lost, "de")
+    assert Subscription.objects.get().language == "de-AT"
+
+
 def test_a_code_without_payment_is_recorded_again_as_reported(
     shop: Any,
 ) -> None:

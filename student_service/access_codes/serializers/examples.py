@@ -26,6 +26,7 @@ def _shown(**changes: Any) -> dict[str, Any]:
         "valid_until": "2027-01-01T00:00:00Z",
         "issued_at": "2026-01-02T03:04:05.713524Z",
         "revoked_at": None,
+        "mail_stopped": None,
         **changes,
     }
 

@@ -55,6 +55,13 @@ def test_an_existing_code_is_kept_and_reported() -> None:
     assert [grant.access_code for grant in reported()] == [here]
 
 
+def test_the_language_of_its_mails_comes_and_goes_with_it() -> None:
+    deliver(an_envelope(AccessCodeRestored, access_code=CODE, language="de"))
+
+    assert AccessCode.objects.get().language == "de"
+    assert [grant.language for grant in reported()] == ["de"]
+
+
 def test_no_code_and_no_address_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     deliver(an_envelope(AccessCodeRestored, access_code=CODE))
 
