@@ -37,6 +37,11 @@ CODE_PLACE = "{code}"
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
 WEBHOOKS = ("mailgun", "postmark")
+UNSAFE = {
+    "DEBUG_API_REQUESTS": "it prints codes",
+    "IGNORE_RECIPIENT_STATUS": "a refused recipient counts as sent",
+}
+"""Settings of Anymail that are refused, and why."""
 
 
 def _backend(text: str) -> str:
@@ -54,9 +59,11 @@ def _provider(text: str) -> dict[str, Any]:
         raise Wrong("something else") from None
     if not isinstance(provider, dict):
         raise Wrong("something else")
-    for name, secret in provider.items():
-        if SECRET_NAME.search(name) and isinstance(secret, str):
-            _refuse_short(name, secret)
+    for name, value in provider.items():
+        if name in UNSAFE and value:
+            raise Wrong(f"{name}: {UNSAFE[name]}", "Anymail's other settings")
+        if SECRET_NAME.search(name) and isinstance(value, str):
+            _refuse_short(name, value)
     return provider
 
 

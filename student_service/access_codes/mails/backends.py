@@ -14,8 +14,9 @@ DELIVER_NOTHING = {f"{DJANGO}.{name}.EmailBackend" for name in ("console", "dumm
 """They take mails and give them to nobody."""
 
 SMTP = f"{DJANGO}.smtp.EmailBackend"
-METADATA = {"mailgun", "postmark"}
-"""The providers of Anymail that give back, with each report, what was noted with its mail."""
+KNOWN = {"mailgun", "postmark"}
+"""The providers of Anymail that give back, with each report, what was noted with its mail, and
+that leave links alone when they are asked to."""
 KEEPS_OUR_ID = {"postmark": {"X-PM-KeepID": "true"}}
 """What makes a provider keep our Message-ID, which it replaces otherwise."""
 NOTE = "mail"
@@ -50,10 +51,14 @@ def provider_of(path: str) -> str:
 
 
 def prepare(message: Any, path: str) -> EmailMultiAlternatives:
-    """Let the provider keep our Message-ID, and give it back with its reports."""
+    """Let the provider keep our Message-ID, give it back with its reports, and track nobody.
+
+    A link that it rewrote would lead through its own server, with the code that may be in it.
+    """
     prepared: EmailMultiAlternatives = message
     provider, message_id = provider_of(path), message.extra_headers["Message-ID"]
     prepared.extra_headers.update(KEEPS_OUR_ID.get(provider, {}))
-    if provider in METADATA:
+    if provider in KNOWN:
         message.metadata = {NOTE: message_id}
+        message.track_opens = message.track_clicks = False
     return prepared

@@ -1,7 +1,7 @@
 """System checks: each mail can be rendered in each language, and the backend can be trusted.
 
-Tagged `messaging`, as the checks that relay and consumer run when they start; the Celery worker
-runs those tagged `mails`.
+The Celery worker, which sends the mails, runs them when it starts, and `manage.py check` with all
+others. No other process renders a mail or needs a provider's library.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNKNOWN = "\u27e8%s\u27e9"
 """What a name that nobody knows becomes in the check."""
 
 
-@register("messaging", "mails")
+@register("mails")
 def mails_can_be_rendered(**_: Any) -> list[CheckMessage]:
     """Each kind in each language, with an example."""
     try:
@@ -57,7 +57,7 @@ def _faults(kind: MailIntent.Kind, language: str) -> Iterator[str]:
             return
 
 
-@register("messaging", "mails")
+@register("mails")
 def backend_can_be_trusted(**_: Any) -> list[CheckMessage]:
     """It hands mails over, and can tell what became of them."""
     path = settings.MAIL_BACKEND

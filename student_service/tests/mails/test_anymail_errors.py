@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from access_codes.mails import anymail_errors, handing_over
+from access_codes.mails import anymail_errors, handing_over, sending
 from access_codes.mails.attempt import Attempt, Ending
 from access_codes.mails.session import ServerUnavailable
+from access_codes.models import MailIntent
 from anymail.exceptions import (
     AnymailAPIError,
     AnymailInvalidAddress,
@@ -20,7 +21,7 @@ from requests import exceptions as requests_errors
 
 from tests.mails import provider as providers
 from tests.mails.provider import Provider
-from tests.mails.steps import Kept
+from tests.mails.steps import Kept, always, subscribe
 from tests.mails.test_ways import a_mail
 
 FOR_GOOD, FOR_NOW = 5, 4
@@ -98,6 +99,25 @@ def test_an_error_means_what_the_table_says(error: Exception, expected: Ending |
     read = anymail_errors.read(error)
 
     assert (read.ending if isinstance(read, Attempt) else read) == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("status", "tries"), [(401, 1), (429, 3)])
+def test_a_provider_that_takes_no_mail_holds_all_and_charges_none(
+    postmark: Provider, status: int, tries: int
+) -> None:
+    intents = subscribe(*(f"user{n}@example.org" for n in range(3)))
+    postmark.status, postmark.body = status, b"{}"
+
+    for _ in range(tries):
+        sending.outage._rest_until = 0
+        sending.send_due_mails(always)
+
+    assert sending.outage.held
+    assert len(postmark.requests) == tries
+    for intent in intents:
+        intent.refresh_from_db()
+        assert (intent.state, intent.attempts) == (MailIntent.State.PENDING, 0)
 
 
 def test_what_is_kept_of_an_error_shows_no_address_and_no_key(postmark: Provider) -> None:

@@ -64,6 +64,8 @@ def test_a_provider_needs_no_mail_server(read: Any) -> None:
             POSTMARK | {"ANYMAIL": '{"POSTMARK_SERVER_TOKEN": "short"}'},
             "ANYMAIL: expected POSTMARK_SERVER_TOKEN to have at least 8 characters",
         ),
+        (POSTMARK | {"ANYMAIL": '{"DEBUG_API_REQUESTS": true}'}, "it prints codes"),
+        (POSTMARK | {"ANYMAIL": '{"IGNORE_RECIPIENT_STATUS": true}'}, "counts as sent"),
         (SERVER | {"MAIL_WEBHOOKS": "ses"}, "MAIL_WEBHOOKS: expected some of mailgun, postmark"),
         (SERVER | {"MAIL_WEBHOOKS": "postmark"}, 'expected ANYMAIL to have a "WEBHOOK_SECRET"'),
         (

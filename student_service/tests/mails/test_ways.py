@@ -108,6 +108,7 @@ def test_a_mail_that_the_provider_accepts_is_taken_under_its_name(
     [(_, body)] = provider.requests
     assert MESSAGE_ID.strip("<>").partition("@")[0].encode() in body
     assert b"7K3M-Q9TX-2WBD-H5RN" in body
+    assert b"yes" not in body  # as Mailgun is asked to track
 
 
 def test_postmark_keeps_our_message_id_and_returns_it(
@@ -121,6 +122,7 @@ def test_postmark_keeps_our_message_id_and_returns_it(
     headers = {header["Name"]: header["Value"] for header in sent["Headers"]}
     assert (headers["Message-ID"], headers["X-PM-KeepID"]) == (MESSAGE_ID, "true")
     assert sent["Metadata"] == {"mail": MESSAGE_ID}
+    assert (sent["TrackOpens"], sent["TrackLinks"]) == (False, "None")
 
 
 @pytest.mark.parametrize("name", ["locmem", "filebased", "dummy", "console"])
