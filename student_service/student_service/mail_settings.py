@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from email.utils import parseaddr
+from email.utils import parseaddr, quote
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -153,7 +153,7 @@ class MailEnvironment(Environment):
     TEST_MAIL_ADDRESSES: MailAddresses = frozenset()
     """Where mails about what was paid with a test key may go; `@example.org` is a whole domain."""
     MAIL_SHOP_NAME: Text = ""
-    """Who the mails are from, as they say; empty: the name in EMAIL_FROM."""
+    """Who the mails are from, in header and text; empty: the name in EMAIL_FROM."""
     MAIL_REPLY_TO: Sender = ""
     MAIL_SUPPORT: Text = ""
     """Where users get help: an address or a link."""
@@ -191,6 +191,13 @@ class MailEnvironment(Environment):
     @property
     def shop_name(self) -> str:
         return self.MAIL_SHOP_NAME or parseaddr(self.EMAIL_FROM)[0] or self._domain
+
+    @property
+    def sender(self) -> str:
+        """The sender under the shop's name, which may have letters that EMAIL_FROM may not."""
+        if not self.MAIL_SHOP_NAME:
+            return self.EMAIL_FROM
+        return f'"{quote(self.MAIL_SHOP_NAME)}" <{parseaddr(self.EMAIL_FROM)[1]}>'
 
     @property
     def _domain(self) -> str:

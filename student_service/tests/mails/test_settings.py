@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from admit_one.masking import mask
+from pytest_django import Settings
 from student_service.mail_settings import MailEnvironment
 
 from admit_one import masking
+from tests.mails.smtp_server import Mailbox
+from tests.mails.test_ways import word
 
 SENDER = {"EMAIL_FROM": "My Shop <codes@shop.example>"}
 SERVER = {"EMAIL_URL": "smtp://mail.example:25"}
@@ -46,6 +49,18 @@ def test_the_shop_is_named_as_the_sender_unless_it_has_a_name(read: Any) -> None
     assert (
         read(**SERVER, MAIL_SHOP_NAME="", EMAIL_FROM="a@shop.example").shop_name == "shop.example"
     )
+
+
+@pytest.mark.parametrize("name", ["Bücher Müller", 'A "B", C', "Schule <Nord>", "a\\b"])
+def test_the_senders_name_may_have_any_letters(
+    read: Any, settings: Settings, mailbox: Mailbox, name: str
+) -> None:
+    settings.DEFAULT_FROM_EMAIL = read(**SERVER, MAIL_SHOP_NAME=name).sender
+
+    assert word() == "taken"
+    [mail] = mailbox.mails
+    [sender] = mail["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == (name, "codes@shop.example")
 
 
 def test_a_provider_needs_no_mail_server(read: Any) -> None:

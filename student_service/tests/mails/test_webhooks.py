@@ -236,6 +236,25 @@ def test_a_mail_that_was_dropped_is_reported_and_stops_no_other(
     assert not sent.has_stop
 
 
+@pytest.mark.parametrize(
+    ("why", "reported"),
+    [
+        ("SpamComplaint", Reported.COMPLAINED),
+        ("HardBounce", Reported.BOUNCED),
+        ("ManualSuppression", Reported.NOTHING),
+    ],
+)
+def test_a_mailbox_on_postmarks_own_list_is_stopped_unless_a_person_put_it_there(
+    sent: MailIntent, why: str, reported: str
+) -> None:
+    change = postmark(sent, RecordType="SubscriptionChange", SuppressionReason=why)
+
+    tell("postmark", change | {"SuppressSending": True, "ChangedAt": "2026-11-28T14:00:00Z"})
+
+    sent.refresh_from_db()
+    assert sent.reported == reported
+
+
 def test_a_mailbox_that_complained_to_mailgun_before_is_stopped(sent: MailIntent) -> None:
     tell("mailgun", mailgun(sent, reason="suppress-complaint"))
 
@@ -255,7 +274,10 @@ def test_a_complaint_without_our_note_is_joined_by_our_message_id(sent: MailInte
 
 
 def test_the_test_button_of_a_provider_is_answered_like_any_report(sent: MailIntent) -> None:
-    nobody = {"MessageID": "00000000-0000-0000-0000-000000000000", "Metadata": {"example": "value"}}
+    nobody: dict[str, Any] = {
+        "MessageID": "00000000-0000-0000-0000-000000000000",
+        "Metadata": {"example": "value"},
+    }
 
     assert tell("postmark", postmark(sent, **nobody)).status_code == 204
 
