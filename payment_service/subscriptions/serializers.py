@@ -273,7 +273,9 @@ class SubscriptionAnswer(serializers.Serializer[Any]):
     emailed_at = serializers.DateTimeField(
         allow_null=True, help_text="when the mail server last accepted a mail with the code"
     )
-    mail_failure = MailFailure(allow_null=True, help_text="null unless the mail was given up")
+    mail_failure = MailFailure(
+        allow_null=True, help_text="null unless the mail was given up, or bounced later"
+    )
     resend = Resend(
         allow_null=True, help_text="null unless it was requested that the code be mailed again"
     )

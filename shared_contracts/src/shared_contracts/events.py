@@ -271,7 +271,7 @@ class AccessCodeFailed(Event):
 
 
 class AccessCodeUndeliverable(Event):
-    """The mail with a subscription's code was given up. The code itself is valid."""
+    """The mail with a subscription's code was given up, or bounced. The code itself is valid."""
 
     type = "access_code_undeliverable"
     producer = "student_service"
