@@ -28,6 +28,25 @@ class Migration(migrations.Migration):
                 max_length=16,
             ),
         ),
+        migrations.AlterField(
+            "mailintent",
+            "state",
+            models.CharField(
+                choices=[
+                    ("pending", "waits to be sent"),
+                    ("sending", "is being sent"),
+                    ("unknown", "may or may not have been sent"),
+                    ("sent", "was accepted by the mail server"),
+                    ("failed", "will not be sent; the last error says why"),
+                    ("suppressed", "will not be sent: its mailbox had too many, or gets no more"),
+                    ("withdrawn", "will not be sent: its code is revoked, or it would be wrong"),
+                    ("withheld", "will not be sent: a test, and not to TEST_MAIL_ADDRESSES"),
+                ],
+                db_default="pending",
+                default="pending",
+                max_length=16,
+            ),
+        ),
         migrations.AddField(
             "mailintent",
             "provider_id",
@@ -48,10 +67,7 @@ class Migration(migrations.Migration):
                     ("", "nothing"),
                     ("deferred", "not delivered yet, or bounced softly"),
                     ("delivered", "reached the recipient's mail server"),
-                    (
-                        "dropped",
-                        "was given up by the provider, because of its content or sender",
-                    ),
+                    ("dropped", "was given up by the provider, for no fault of the mailbox"),
                     ("bounced", "bounced: there is no such mailbox"),
                     ("complained", "was reported as spam by its recipient"),
                 ],

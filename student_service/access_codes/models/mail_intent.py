@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from admit_one.sealing import cipher
 from django.db import models
@@ -12,56 +11,10 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from .access_code import AccessCode
+from .mail_choices import MailKind, MailReported, MailState
+from .mail_queue import STOPS, MailIntentQuerySet
 
 RECIPIENT_PURPOSE = "mail-recipient"
-
-
-STOPS = models.Q(reported__in=["bounced", "complained"], lifted_at__isnull=True)
-"""The mails that stop all further ones to their mailbox."""
-
-
-class MailIntentQuerySet(models.QuerySet["MailIntent"]):
-    def due(self) -> MailIntentQuerySet:
-        """Those that are due by the database's clock, longest waiting first."""
-        return self.filter(next_attempt_at__lte=Now()).order_by("next_attempt_at", "id")
-
-    def in_state(self, state: str) -> MailIntentQuerySet:
-        """Those in one state, the oldest first; found by an index, unless they are sent."""
-        rows = self.filter(state=state).order_by("id")
-        if state in {MailIntent.State.PENDING, MailIntent.State.SENDING}:
-            return rows.filter(next_attempt_at__isnull=False)
-        return rows
-
-    def stopping(self) -> MailIntentQuerySet:
-        """Those that stop further mails to their mailboxes, the oldest first."""
-        return self.filter(STOPS).order_by("id")
-
-    def take(self, *, cap: int) -> MailIntent | None:
-        """Lock the first that is due and not locked by another worker.
-
-        It is `capped` if its mailbox got, or may have got, `cap` other mails in the last
-        24 hours, and `stopped` if one to its mailbox bounced or was reported as spam. The same
-        query checks that, to save a round trip.
-        """
-        return _to_take(cap).first()
-
-
-@cache
-def _to_take(cap: int) -> MailIntentQuerySet:
-    """Cached, because building it takes a fifth of the CPU time of a mail."""
-    State = MailIntent.State  # noqa: N806
-    others = MailIntent.objects.filter(
-        ~models.Q(pk=models.OuterRef("pk")),
-        recipient_hash=models.OuterRef("recipient_hash"),
-        tried_at__gt=Now() - timedelta(days=1),
-        state__in=[State.SENT, State.SENDING, State.UNKNOWN],
-    )
-    locked = MailIntent.objects.due().select_for_update(of=("self",), skip_locked=True)
-    rows = locked.select_related("access_code__revocation")
-    capped = models.Exists(others[cap - 1 : cap])
-    stops = MailIntent.objects.filter(STOPS, recipient_hash=models.OuterRef("recipient_hash"))
-    stopped = models.Subquery(stops.values("reported")[:1])
-    return rows.annotate(capped=capped, stopped=stopped)  # type: ignore[no-redef]
 
 
 class MailIntent(models.Model):
@@ -79,35 +32,9 @@ class MailIntent(models.Model):
     small. While `sending`, it is when the lease ends and the worker counts as dead.
     """
 
-    class State(models.TextChoices):
-        PENDING = "pending", "waits to be sent"
-        SENDING = "sending", "is being sent"
-        UNKNOWN = "unknown", "may or may not have been sent"
-        SENT = "sent", "was accepted by the mail server"
-        FAILED = "failed", "will not be sent; the last error says why"
-        SUPPRESSED = "suppressed", "will not be sent: too many mails to one address"
-        WITHDRAWN = "withdrawn", "will not be sent: its code is revoked, or it would be wrong"
-        WITHHELD = "withheld", "will not be sent: a test, and not to TEST_MAIL_ADDRESSES"
-
-    class Kind(models.TextChoices):
-        CODE = "code", "the code's own mail"
-        RESEND = "resend", "the same code again"
-        REPLACED = "replaced", "the code in place of an earlier one"
-        EXPIRING_SOON = "expiring_soon", "until when the code works"
-
-        @property
-        def has_code(self) -> bool:
-            return self is not MailIntent.Kind.EXPIRING_SOON
-
-    class Reported(models.TextChoices):
-        """What the provider has reported of it, in the order in which one outdoes another."""
-
-        NOTHING = "", "nothing"
-        DEFERRED = "deferred", "not delivered yet, or bounced softly"
-        DELIVERED = "delivered", "reached the recipient's mail server"
-        DROPPED = "dropped", "was given up by the provider, because of its content or sender"
-        BOUNCED = "bounced", "bounced: there is no such mailbox"
-        COMPLAINED = "complained", "was reported as spam by its recipient"
+    State: TypeAlias = MailState
+    Kind: TypeAlias = MailKind
+    Reported: TypeAlias = MailReported
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     access_code = models.ForeignKey(AccessCode, on_delete=models.PROTECT, related_name="mails")

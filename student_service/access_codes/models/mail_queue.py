@@ -1,0 +1,61 @@
+"""Which mails are due, and which stop others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models.functions import Now
+
+from .mail_choices import MailState
+
+if TYPE_CHECKING:
+    from .mail_intent import MailIntent
+
+STOPS = models.Q(reported__in=["bounced", "complained"], lifted_at__isnull=True)
+"""The mails that stop all further ones to their mailbox."""
+
+
+class MailIntentQuerySet(models.QuerySet["MailIntent"]):
+    def due(self) -> MailIntentQuerySet:
+        """Those that are due by the database's clock, longest waiting first."""
+        return self.filter(next_attempt_at__lte=Now()).order_by("next_attempt_at", "id")
+
+    def in_state(self, state: str) -> MailIntentQuerySet:
+        """Those in one state, the oldest first; found by an index, unless they are sent."""
+        rows = self.filter(state=state).order_by("id")
+        if state in {MailState.PENDING, MailState.SENDING}:
+            return rows.filter(next_attempt_at__isnull=False)
+        return rows
+
+    def stopping(self) -> MailIntentQuerySet:
+        """Those that stop further mails to their mailboxes, the oldest first."""
+        return self.filter(STOPS).order_by("id")
+
+    def take(self, *, cap: int) -> MailIntent | None:
+        """Lock the first that is due and not locked by another worker.
+
+        It is `capped` if its mailbox got, or may have got, `cap` other mails in the last
+        24 hours, and `stopped` if one to its mailbox bounced or was reported as spam. The same
+        query checks that, to save a round trip.
+        """
+        return _to_take(self.model, cap).first()
+
+
+@cache
+def _to_take(model: type[MailIntent], cap: int) -> MailIntentQuerySet:
+    """Cached, because building it takes a fifth of the CPU time of a mail."""
+    others = model.objects.filter(
+        ~models.Q(pk=models.OuterRef("pk")),
+        recipient_hash=models.OuterRef("recipient_hash"),
+        tried_at__gt=Now() - timedelta(days=1),
+        state__in=[MailState.SENT, MailState.SENDING, MailState.UNKNOWN],
+    )
+    locked = model.objects.due().select_for_update(of=("self",), skip_locked=True)
+    rows = locked.select_related("access_code__revocation")
+    capped = models.Exists(others[cap - 1 : cap])
+    stops = model.objects.filter(STOPS, recipient_hash=models.OuterRef("recipient_hash"))
+    stopped = models.Subquery(stops.values("reported")[:1])
+    return rows.annotate(capped=capped, stopped=stopped)  # type: ignore[no-redef]
