@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 from access_codes import codes, ending, expiring, metrics
 from access_codes.listing import LISTED
+from access_codes.mails import stops
 from access_codes.models import AccessCode, MailIntent
 from access_codes.reconciliation import digests
 from admit_one.messaging.why import timeline
@@ -132,6 +133,9 @@ def make() -> None:
             "next_attempt_at": "CASE WHEN n % 1000 IN (4, 5) THEN now() END",
             "tried_at": AGED,
             "sent_at": AGED,
+            "provider_id": "'provider ' || n",
+            "reported": "CASE WHEN n % 10000 = 7 THEN 'bounced' ELSE 'delivered' END",
+            "reported_at": AGED,
         },
     )
 
@@ -166,6 +170,9 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
         for state in MailIntent.State.values
     },
     "metrics": lambda: list(metrics.open_mails()),
+    "mails list --stopped": partial(mails, "list", "--stopped"),
+    "whether a mailbox is stopped": partial(stops.of_address, "ada@example.com"),
+    "the mail of a report": lambda: list(MailIntent.objects.filter(provider_id="provider 7")),
     "the next mail": take,
     "whether a mail is due": MailIntent.objects.due().exists,
     "codes that expire soon": expiring.remind_due,
