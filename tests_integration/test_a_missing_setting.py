@@ -20,7 +20,7 @@ REQUIRED = {
     ],
     "student_service": [
         *("SECRET_KEY", "DATABASE_URL", "BROKER_URL", "SEALING_KEYS", "WIRE_KEYS", "PEER_KEYS"),
-        *("CODE_LOOKUP_KEY", "EMAIL_URL", "EMAIL_FROM"),
+        *("EMAIL_URL", "EMAIL_FROM", "CODE_LOOKUP_KEY"),
     ],
 }
 STARTS = {

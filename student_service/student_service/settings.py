@@ -10,7 +10,7 @@ from admit_one.webhooks.settings import *
 from .mail_settings import MailEnvironment
 
 
-class StudentEnvironment(ServiceEnvironment, ApiEnvironment, WebhookEnvironment, MailEnvironment):
+class StudentEnvironment(MailEnvironment, WebhookEnvironment, ApiEnvironment, ServiceEnvironment):
     CODE_LOOKUP_KEY: Key
     """Makes the keyed hashes by which codes and recipients are looked up."""
     CODE_LOOKUP_KEY_NEXT: OptionalKey = None
