@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access_codes", "0007_indexes_of_reminders_and_tests")]
+    dependencies = [("access_codes", "0009_an_index_for_ends")]
     operations = [
         migrations.AddField(
             "accesscode",

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("subscriptions", "0013_an_index_for_the_drift_of_a_run")]
+    dependencies = [("subscriptions", "0015_an_index_for_ends")]
     operations = [
         migrations.AddField(
             "subscription",

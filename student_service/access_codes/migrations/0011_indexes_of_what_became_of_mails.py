@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     atomic = False  # writers go on meanwhile
-    dependencies = [("access_codes", "0008_languages_and_what_became_of_mails")]
+    dependencies = [("access_codes", "0010_languages_and_what_became_of_mails")]
     operations = [
         AddIndex(
             "mailintent",
