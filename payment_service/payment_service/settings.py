@@ -6,9 +6,12 @@ from admit_one.environment import development, whole
 from admit_one.settings import *
 from admit_one.web.settings import *
 from admit_one.webhooks.settings import *
+from providers.environment import ProvidersEnvironment
 
 
-class PaymentEnvironment(ServiceEnvironment, ApiEnvironment, WebhookEnvironment):
+class PaymentEnvironment(
+    ServiceEnvironment, ApiEnvironment, WebhookEnvironment, ProvidersEnvironment
+):
     RECONCILE_DAYS: Annotated[int, whole(1, 3_650)] = 7
     """Days that the daily reconciliation looks back."""
     RECONCILE_AFTER: Annotated[int, whole(0 if development() else 900, 86_400)] = 900
@@ -38,6 +41,7 @@ INSTALLED_APPS = [
     *WEBHOOKS_APPS,
     "admit_one.web_process",
     "subscriptions",
+    "providers",
 ]
 ROOT_URLCONF = "payment_service.urls"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144  # an order of 500 seats, with 500 bytes for each
@@ -56,7 +60,7 @@ MESSAGING = {
     "CONTRACT": "shared_contracts",
     "SERVICE": "payment_service",
     "CELERY_APP": "payment_service.celery.app",
-    "WIRING": "subscriptions.wiring",
+    "WIRING": "payment_service.wiring",
     **environment.messaging,
 }
 TASKS_BROKER_URL = environment.TASKS_BROKER_URL
@@ -78,3 +82,6 @@ WEBHOOK_EVENTS = (
 RECONCILE_DAYS = environment.RECONCILE_DAYS
 RECONCILE_AFTER = environment.RECONCILE_AFTER
 GRACE_DAYS = environment.GRACE_DAYS
+
+STRIPE_WEBHOOK_SECRETS = environment.STRIPE_WEBHOOK_SECRETS
+STRIPE_CLIENT = environment.STRIPE_CLIENT

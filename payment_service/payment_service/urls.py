@@ -1,6 +1,7 @@
 from admit_one.web import openapi, problem_pages
 from admit_one.webhooks import views as webhook_views
 from django.urls import include, path
+from providers.views import ProviderEvents
 from subscriptions import views
 from subscriptions.orders import views as order_views
 
@@ -22,6 +23,7 @@ urlpatterns = [
         path(f"v1/subscriptions/<str:subscription_id>/{name}", view.as_view(), name=name)
         for name, view in views.CHANGES.items()
     ),
+    path("v1/webhooks/<str:name>", ProviderEvents.as_view(), name="provider_events"),
 ]
 
 handler400 = "admit_one.web.problems.bad_request"

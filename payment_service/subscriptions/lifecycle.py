@@ -71,17 +71,24 @@ def mark_past_due(*, client: str, subscription_id: UUID, reason: str = "") -> Su
 
 @transaction.atomic(savepoint=False)
 def renew(
-    *, client: str, subscription_id: UUID, valid_until: datetime | None, reason: str = ""
+    *,
+    client: str,
+    subscription_id: UUID,
+    valid_until: datetime | None,
+    reason: str = "",
+    may_set_end: bool = False,
 ) -> Subscription | None:
     """Note that it is paid until then (none: for good): nothing is due, and the code works again.
 
     Returns none if the client has no such subscription. Raises `NotPossible` if it has ended, or
-    if it is paid until later already.
+    if it is paid until later already; or for good, unless `may_set_end`, because nobody has
+    reported an end so far.
     """
 
     def renewed(row: Subscription, now: datetime) -> bool:
         _check_not_ended(row)
-        _check_later(row.valid_until, valid_until)
+        if row.valid_until is not None or not may_set_end:
+            _check_later(row.valid_until, valid_until)
         before = row.valid_until, row.suspended_at
         row.end_reported = row.end_reported and row.valid_until == valid_until
         row.valid_until, row.past_due_at, row.suspended_at = valid_until, None, None

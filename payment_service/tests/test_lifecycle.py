@@ -9,6 +9,7 @@ import pytest
 from admit_one.contract import Event
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import an_envelope, deliver, published
+from django.db import transaction
 from django.utils import timezone
 from shared_contracts.events import (
     AccessTermsApplied,
@@ -215,3 +216,15 @@ def test_another_clients_subscription_cannot_be_changed(other_shop: Api) -> None
     bodies: dict[str, dict[str, Any]] = {"renew": {"valid_until": None}}
     for name in ("cancel", "refund", "past-due", "renew"):
         assert change(other_shop, subscription, name, **bodies.get(name, {})).status_code == 404
+
+
+def test_whoever_reports_the_first_end_may_set_it_and_no_earlier_one() -> None:
+    subscription = active()
+    renewal: dict[str, Any] = {"client": "shop", "subscription_id": subscription.id}
+    with pytest.raises(lifecycle.NotPossible, match="has no end"), transaction.atomic():
+        lifecycle.renew(**renewal, valid_until=UNTIL)
+    lifecycle.renew(**renewal, valid_until=LATER, may_set_end=True)
+    with pytest.raises(lifecycle.NotPossible, match="until later"), transaction.atomic():
+        lifecycle.renew(**renewal, valid_until=UNTIL, may_set_end=True)
+
+    assert fresh(subscription).valid_until == LATER

@@ -19,6 +19,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
+from providers import retention
+from providers.erasing import erase
+from providers.metrics import open_events
+from providers.models import ProviderEvent, ProviderLink
 from shared_contracts.events import Position
 from subscriptions import code_requests, ending, metrics
 from subscriptions.completion import complete
@@ -36,7 +40,7 @@ pytestmark = [
     ),
 ]
 
-PAID, RUN, ORDER = 1, 2, 3
+PAID, RUN, ORDER, EVENT = 1, 2, 3, 4
 RUNS = 2_000
 MIDDLE = ROWS // 2
 AGED = f"now() - ({ROWS} - n) * interval '40 days' / {ROWS}"
@@ -144,6 +148,39 @@ def make() -> None:
         },
     )
     fill(
+        "providers_providerevent",
+        {
+            "id": f"({uuid_of(EVENT)})::uuid",
+            "provider": "'stripe'",
+            "event_id": "'evt_' || n",
+            "type": "'invoice.paid'",
+            "test": "false",
+            "created_at": AGED,
+            "currency": "'EUR'",
+            # The oldest wait, among many that do so forever.
+            "state": f"CASE WHEN n > {MIDDLE} THEN 'handled' WHEN n <= 5 THEN 'received' "
+            "ELSE 'unmatched' END",
+            "reason": "''",
+            "waits_for": "'sub_' || n",
+            "subscription_id": f"CASE WHEN n > {MIDDLE} THEN ({uuid_of(PAID)})::uuid END",
+            "received_at": AGED,
+            "handled_at": f"CASE WHEN n > {MIDDLE} THEN {AGED} END",
+        },
+    )
+    fill(
+        "providers_providerlink",
+        {
+            "provider": "'stripe'",
+            "test": "false",
+            "external_id": "'sub_' || n",
+            "subscription_id": f"CASE WHEN n > {MIDDLE} THEN ({uuid_of(PAID)})::uuid END",
+        },
+    )
+    fill(
+        "providers_providerstanding",
+        {"subscription_id": f"({uuid_of(PAID)})::uuid", "provider": "'stripe'"},
+    )
+    fill(
         "web_idempotencykey",
         {
             "client": "'shop'",
@@ -172,6 +209,17 @@ def request_again() -> None:
         code_requests.request_at_once([UUID(the_uuid(PAID, 1))])
 
 
+def provider_events(*arguments: str) -> None:
+    call_command("provider_events", *arguments, stdout=StringIO())
+
+
+def link(external_id: str) -> None:
+    with transaction.atomic():
+        links = ProviderLink.objects
+        held = links.hold("stripe", test=False, ids=[external_id])
+        links.tie("stripe", test=False, held=held, to=UUID(the_uuid(PAID, 1)))
+
+
 QUESTIONS: dict[str, Callable[[], Any]] = {
     "why": partial(timeline.of, the_uuid(PAID, MIDDLE)),
     "metrics of subscriptions": lambda: list(metrics.open_subscriptions()),
@@ -186,6 +234,14 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "requests to mail again that are due": lambda: list(Subscription.objects.resend_too_long()),
     "ends that are to be reported": ending.report_ended,
     "keys to prune": IdempotencyKey.objects.prune,
+    "events of providers that are due": lambda: list(ProviderEvent.objects.due()),
+    "events that wait for an id": partial(link, f"sub_{MIDDLE - 1}"),
+    "events to delete": retention.prune,
+    "open events of providers": lambda: list(open_events()),
+    "events in a state": partial(provider_events, "list", "--state", "unmatched"),
+    "events by state": partial(provider_events, "list"),
+    "an event": partial(provider_events, "show", the_uuid(EVENT, MIDDLE)),
+    "what is erased": lambda: erase([UUID(the_uuid(PAID, MIDDLE + 1))]),
     "seats that are pending": lambda: complete_again(the_uuid(ORDER, 7)),
 }
 

@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 
 import admit_one.web
 import admit_one.web_process
+import providers
 import pytest
 import subscriptions
 from admit_one.environment import Wrong
@@ -36,7 +37,7 @@ def codes() -> Iterator[str]:
         kinds += kind.__subclasses__()
         if not issubclass(kind, exceptions.ValidationError):  # they are all `invalid`
             yield str(kind.default_code)
-    for package in (admit_one.web, admit_one.web_process, subscriptions):
+    for package in (admit_one.web, admit_one.web_process, providers, subscriptions):
         for file in Path(str(package.__file__)).parent.rglob("*.py"):
             yield from codes_in(ast.parse(file.read_text(encoding="utf-8")))
 

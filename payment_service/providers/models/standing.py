@@ -1,0 +1,37 @@
+"""Until when a subscription is paid, and until when it was to be: both only grow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+
+
+class ProviderStanding(models.Model):
+    """What its provider has said so far of one subscription, in whatever order that came.
+
+    There is one for each subscription that a provider's event has recorded.
+    """
+
+    subscription_id = models.UUIDField(primary_key=True, editable=False)
+    provider = models.CharField(max_length=32)
+    paid_until = models.DateTimeField(null=True, help_text="the latest end of a paid period")
+    due_until = models.DateTimeField(null=True, help_text="of a period whose payment failed")
+    erased_at = models.DateTimeField(
+        null=True, help_text="since when no body of an event about it is kept"
+    )
+
+    def __str__(self) -> str:
+        return f"what {self.provider} reports of subscription {self.subscription_id}"
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the latest period is not paid."""
+        if self.due_until is None:
+            return False
+        return self.paid_until is None or self.paid_until < self.due_until
+
+
+def later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The later of two times; none is before all others."""
+    return max((each for each in (one, other) if each is not None), default=None)

@@ -1,0 +1,109 @@
+"""What Stripe's events say about a person can be erased, also while others are handled."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, transaction
+from providers import handling
+from providers.erasing import erase
+from providers.fake_stripe import event
+from providers.models import ProviderEvent
+from subscriptions.models import Subscription
+
+from tests.providers.stripe_steps import (
+    COMPLETED,
+    FAILED,
+    ONCE,
+    PAID,
+    SALE,
+    at_once,
+    send,
+    stripe_sends,
+    the_event,
+    the_subscription,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def bodies() -> list[bytes]:
+    return [body for row in ProviderEvent.objects.all() if (body := row.opened()) is not None]
+
+
+def test_bodies_and_reasons_go_and_ids_and_amounts_stay() -> None:
+    stripe_sends(COMPLETED)
+    stripe_sends(PAID)
+    stripe_sends(COMPLETED, ONCE)
+    row = Subscription.objects.get(reference=SALE.id("cs")).pk
+    assert any(b"ada@example.com" in body for body in bodies())
+    blanked = erase([row])
+
+    kept = the_event(PAID)
+    assert blanked == 2
+    assert (kept.event_id, kept.amount, kept.currency) == ("evt_a1_invoice_paid_1", 4900, "EUR")
+    assert (kept.body, kept.reason, kept.subscription_id) == (None, "", row)
+    assert len(bodies()) == 1
+
+
+def test_what_comes_later_is_handled_without_its_body() -> None:
+    stripe_sends(COMPLETED)
+    erase([the_subscription().pk])
+    stripe_sends(PAID)
+
+    assert (the_event(PAID).state, bodies()) == ("handled", [])
+    assert the_subscription().valid_until is not None
+
+
+def test_an_event_that_waits_for_its_turn_is_handled_without_its_body(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stripe_sends(PAID)
+    monkeypatch.setattr(handling, "handle_due", lambda: None)
+    stripe_sends(COMPLETED)
+    monkeypatch.undo()
+    assert the_event(PAID).state == "received"
+    erase([the_subscription().pk])
+    handling.handle_due()
+
+    assert (the_event(PAID).state, bodies()) == ("handled", [])
+
+
+def test_an_open_event_of_an_erased_person_is_not_tried_again() -> None:
+    stripe_sends(COMPLETED)
+    row = the_subscription().pk
+    state = ProviderEvent.State.FAILED
+    ProviderEvent.objects.update(state=state, handled_at=None, reason="x")
+    erase([row])
+
+    kept = the_event(COMPLETED)
+    assert (kept.state, kept.body, kept.reason) == ("ignored", None, "")
+    assert kept.handled_at is not None
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_erasing_while_events_are_handled_leaves_no_body(turn: int) -> None:
+    stripe_sends(COMPLETED)
+    row = the_subscription().pk
+    at_once(
+        lambda: send(event(PAID, SALE)),
+        lambda: erase([row]),
+        lambda: send(event(FAILED, SALE, period=2)),
+    )
+
+    assert bodies() == []
+    assert set(ProviderEvent.objects.values_list("state", flat=True)) == {"handled"}
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+def test_erasing_waits_for_nobody_who_handles_an_event() -> None:
+    stripe_sends(COMPLETED)
+    row = the_event(COMPLETED)
+    with transaction.atomic():
+        ProviderEvent.objects.select_for_update().get(pk=row.pk)
+        [blanked] = at_once(lambda: erase([the_subscription().pk]))
+
+    assert blanked == 0
+
+
+def test_an_erasure_of_what_no_provider_reported_does_nothing() -> None:
+    assert erase([]) == 0
