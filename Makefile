@@ -9,7 +9,7 @@ RUN := .venv/bin/python -m
 help:
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-demo: setup ## Run the whole system until Ctrl-C (ONCE=1: stop after one subscription)
+demo: setup ## Run the whole system until Ctrl-C (ONCE=1: stop after two subscriptions)
 	@$(RUN) tools.demo $(if $(ONCE),--once) $(ARGS)
 
 test: setup ## Run all tests against a real RabbitMQ and PostgreSQL (ARGS="-k relay")

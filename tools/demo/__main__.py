@@ -1,7 +1,7 @@
-"""Run the whole system on this machine, and follow one paid subscription through it.
+"""Run the whole system on this machine, and follow two paid subscriptions through it.
 
-    make demo                     start everything, follow one subscription, keep running
-    make demo ONCE=1              stop once that subscription has its code
+    make demo                     start everything, follow two subscriptions, keep running
+    make demo ONCE=1              stop once both have their codes
     PAYMENT_PORT=9000 make demo   choose a port; also STUDENT_PORT, SMTP_PORT, MAIL_PORT,
                                   PAYMENT_OPERATORS_PORT and STUDENT_OPERATORS_PORT
 
@@ -13,8 +13,10 @@ On a real RabbitMQ and PostgreSQL, with databases that exist already:
 
 Without these variables, databases and broker are files in var/demo. Delete it to start over.
 
-Exit codes: 0 the mail and the API have the same code, or Ctrl-C once everything was running;
-1 with ONCE=1, the subscription did not get its code; 2 the system did not start;
+The first is recorded by the API; the second is paid at Stripe, as `fake_stripe_event` plays it.
+
+Exit codes: 0 mails and API have the same codes, or Ctrl-C once everything was running;
+1 with ONCE=1, a subscription did not get its code; 2 the system did not start;
 130 Ctrl-C before everything was running; 143 SIGTERM.
 """
 
@@ -25,6 +27,7 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -40,9 +43,11 @@ from tools.system.process import NotReady, Process
 from tools.system.system import CommandFailed, System
 
 from . import screen
-from .journey import Journey, Stuck
+from .journey import Checkout, Journey, Stuck
 
 KEY_FILE = "api_key"
+CLIENT = "demo"
+"""It owns what is recorded by the demo's key, and by Stripe."""
 OPERATOR = "admit-one-demo"
 SHORT_LIFE = 10.0
 """Seconds from its start; a process that ends sooner, and never was ready, is not restarted."""
@@ -51,7 +56,7 @@ SHORT_LIFE = 10.0
 def main() -> None:
     parser = command_line.parser("make demo", __doc__)
     parser.add_argument(
-        "--once", action="store_true", help="stop once the subscription has its code"
+        "--once", action="store_true", help="stop once both subscriptions have their codes"
     )
     parser.add_argument(
         "--folder",
@@ -78,7 +83,7 @@ def _end(number: int, _: FrameType | None) -> NoReturn:
 
 
 def demo(folder: Path, *, once: bool) -> int:
-    """Start everything, follow one subscription, and keep running unless `once`."""
+    """Start everything, follow two subscriptions, and keep running unless `once`."""
     began = time.monotonic()
     ports = Ports.from_environment(but=OPERATORS_PORTS if once else ())
     # What the databases and mails of a demo hold is for its owner only, for all its processes.
@@ -88,13 +93,14 @@ def demo(folder: Path, *, once: bool) -> int:
     keys = kept_keys(folder / "keys.json")
     backends = backends_from_environment(folder)
     screen.title(backends)
-    with System(folder, backends, ports=ports, keys=keys) as system:
+    settings = {"payment_service": {"STRIPE_CLIENT": CLIENT}}
+    with System(folder, backends, ports=ports, keys=keys, settings=settings) as system:
         system.migrate()
         screen.done("two databases migrated", time.monotonic() - began)
         system.start(*PROCESSES)
         for name in system.as_ready():
             screen.ready(name, system.process(name).pid, time.monotonic() - began)
-        problem = follow_one(system, api_key(system, folder / KEY_FILE))
+        problem = follow_two(system, api_key(system, folder / KEY_FILE))
         if problem:
             screen.failed(problem)
         if once:
@@ -135,7 +141,7 @@ def api_key(system: System, file: Path) -> str:
                 raise
         else:
             return key
-    key = system.new_api_key("demo")
+    key = system.new_api_key(CLIENT)
     write_private(file, key)
     return key
 
@@ -153,14 +159,23 @@ def open_operators_pages(system: System) -> str:
     return f"{OPERATOR} {password}"
 
 
-def follow_one(system: System, key: str) -> str:
-    """Follow one subscription from the POST to the code; returns what went wrong, if anything."""
+def follow_two(system: System, key: str) -> str:
+    """Follow a subscription of the API, then one of Stripe; returns what went wrong, if so."""
+    return follow_one(system, key, Journey, screen.posted) or follow_one(
+        system, key, Checkout, screen.paid
+    )
+
+
+def follow_one(
+    system: System, key: str, kind: type[Journey], begun: Callable[[Journey], None]
+) -> str:
+    """Follow one subscription up to its code; returns what went wrong, if anything."""
     try:
-        journey = Journey(system, key)
-        screen.posted(journey)
+        journey = kind(system, key)
+        begun(journey)
         for step, seconds in journey.steps():
             screen.step(step.name, step.what, seconds)
-    except (Stuck, *rest.NO_ANSWER) as error:
+    except (Stuck, CommandFailed, *rest.NO_ANSWER) as error:
         return str(error)
     screen.mail(journey.mails()[0])
     mailed, shown = journey.codes()

@@ -39,7 +39,7 @@ class Milestone:
 
 
 class Journey:
-    """Creating it posts a subscription; `steps` follows it."""
+    """Creating it records a subscription; `steps` follows it."""
 
     def __init__(self, system: System, api_key: str) -> None:
         self._system = system
@@ -54,13 +54,17 @@ class Journey:
             "currency": "EUR",
         }
         self._posted_at = time.monotonic()
-        url = f"{system.payment_url}/v1/subscriptions"
-        self.subscription = rest.post(url, self.request, self._headers)
-        self.url = f"{url}/{self.subscription['id']}"
+        self.subscription = self._recorded(f"{system.payment_url}/v1/subscriptions", person)
         self.accepted_after = time.monotonic() - self._posted_at
+        self.url = f"{system.payment_url}/v1/subscriptions/{self.subscription['id']}"
+
+    def _recorded(self, url: str, person: str) -> dict[str, Any]:  # noqa: ARG002 (for others)
+        """A new subscription, as the API shows it."""
+        recorded: dict[str, Any] = rest.post(url, self.request, self._headers)
+        return recorded
 
     def steps(self, timeout: float = 30) -> Iterator[tuple[Milestone, float]]:
-        """Yield each step when it happens, with the seconds since the POST. Raises `Stuck`."""
+        """Yield each step when it happens, with the seconds since it began. Raises `Stuck`."""
         backends, subject = self._system.backends, self.subscription["id"]
         with (
             closing(Rows(backends.payment_database_url)) as payment,
@@ -143,3 +147,22 @@ class Journey:
         """The access codes in the student's mails, and the one in the payment API."""
         mailed = [code for mail in self.mails() for code in CODE.findall(mail["text"])]
         return mailed, self.shown()["access_code"]
+
+
+class Checkout(Journey):
+    """The same, of somebody who pays at Stripe; the seconds hold the start of the command."""
+
+    def _recorded(self, url: str, person: str) -> dict[str, Any]:
+        """Have Stripe report a paid checkout, as `manage.py fake_stripe_event` makes it."""
+        self._system.manage(
+            "payment_service",
+            *("fake_stripe_event", "checkout.session.completed", "--live", "--sale", person),
+            *("--user-id", self.request["user_id"], "--email", self.request["email"]),
+            *("--plan", self.request["plan"], "--amount", str(self.request["amount"])),
+            *("--url", f"{self._system.payment_url}/v1/webhooks/stripe"),
+        )
+        shown = rest.get(f"{url}?reference=cs_live_{person}", self._headers)["results"]
+        if not shown:
+            raise Stuck("Stripe's checkout was taken, and the API shows no subscription of it")
+        recorded: dict[str, Any] = shown[0]
+        return recorded

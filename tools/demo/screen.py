@@ -42,14 +42,23 @@ def ready(name: str, pid: int, seconds: float) -> None:
 
 
 def posted(journey: Journey) -> None:
+    begun("POST /v1/subscriptions", journey)
+    step("accepted", "payment web: subscription and event, one commit", journey.accepted_after)
+
+
+def paid(journey: Journey) -> None:
+    begun("POST /v1/webhooks/stripe", journey)
+    step("accepted", "payment web: event and subscription, one commit", journey.accepted_after)
+
+
+def begun(how: str, journey: Journey) -> None:
     request = journey.request
     console.print()
     console.print(
-        f"[bold]POST /v1/subscriptions[/]  {request['email']}, {request['plan']}, "
+        f"[bold]{how}[/]  {request['email']}, {request['plan']}, "
         f"{int(request['amount']) / 100:.2f} {request['currency']}"
     )
     console.print()
-    step("accepted", "payment web: subscription and event, one commit", journey.accepted_after)
 
 
 def step(name: str, what: str, seconds: float) -> None:

@@ -22,6 +22,7 @@ def new_keys() -> Keys:
             "SEALING_KEYS": f"k1:{new_key()}",
             "WIRE_KEYS": f"k1:{payment}",
             "PEER_KEYS": f"student_service:k1:{public(student)}",
+            "STRIPE_WEBHOOK_SECRETS": f"whsec_{secrets.token_urlsafe(32)}",
         },
         "student_service": {
             "SECRET_KEY": secrets.token_urlsafe(48),
