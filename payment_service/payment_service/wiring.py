@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from admit_one.erasure.definition import Eraser
 from admit_one.messaging import Step, Wait
 from admit_one.sealing import Keyring, Sealed
-from providers import metrics, tasks, timeline
+from providers import erasing, metrics, tasks, timeline
 from providers.models import BODY_PURPOSE, ProviderEvent
 from subscriptions import wiring as subscriptions
 
@@ -13,6 +14,13 @@ HANDLERS = subscriptions.HANDLERS
 KEYRING = Keyring(
     sealed=(*subscriptions.KEYRING.sealed, Sealed(ProviderEvent, "body", BODY_PURPOSE))
 )
+
+ERASURE = subscriptions.ERASURE
+
+# First, because handling an event locks a subscription last.
+ERASERS = (Eraser(erasing.rows, erasing.erase), *subscriptions.ERASERS)
+
+ON_ERASED = subscriptions.ON_ERASED
 
 
 def TIMELINE(subject: str) -> Iterator[Step | Wait | str]:  # noqa: N802 (the wiring's name)

@@ -138,7 +138,7 @@ def _change(
     before, now = [getattr(row, name) for name in LIFE], timezone.now()
     must_hear = change(row, now)
     if [getattr(row, name) for name in LIFE] != before:
-        row.reason = reason
+        row.reason = "" if row.erased_at else reason  # of whoever is erased, nobody writes more
         row.save(update_fields=LIFE)
         webhook_events.report_all(event, [row])
     if must_hear:

@@ -1,5 +1,6 @@
 """Scheduled tasks. The rows hold what is due, so a lost or repeated task does no harm."""
 
+from admit_one.erasure import erasing, requests
 from admit_one.messaging import wake
 from admit_one.tasks import for_a_run, stopping
 
@@ -42,3 +43,17 @@ def reconcile() -> None:
             wake.task(runs.TASK)
             return
         stopping.wait(pause)
+
+
+def erase_requested() -> None:
+    """Erase what the other side has asked for, batch after batch."""
+    go_on = for_a_run()
+    while go_on() and erasing.erase_due():
+        pass
+
+
+def request_erasures_again() -> None:
+    """Ask the other side again for erasures that it has not answered."""
+    go_on = for_a_run()
+    while go_on() and requests.repeat():
+        pass

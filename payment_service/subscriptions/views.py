@@ -93,7 +93,7 @@ class Subscriptions(StrictView):
                 "first response again, as it was then, with `Idempotency-Replayed: true`; it says "
                 "`pending` even if the code has arrived or the subscription was cancelled since.",
             ),
-            **openapi.problems(400, 401, 403, 413, 415, 422, 429),
+            **openapi.problems(400, 401, 403, 410, 413, 415, 422, 429),
         },
         examples=[examples.NEW, examples.PENDING],
         extensions={"x-links": {"202": examples.LINKS}},
@@ -290,6 +290,7 @@ class Renewed(Change):
     "resend_access_code",
     Resending,
     "Requested: `resend` says whether the student service has answered.",
+    410,
     422,
     parameters=[openapi.IDEMPOTENCY_KEY, openapi.REPLAYED],
 )

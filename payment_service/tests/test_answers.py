@@ -216,7 +216,22 @@ def test_the_openapi_schema_is_valid_and_lists_the_problems(client: Client) -> N
     problems = schema["components"]["responses"]
     assert problems["Problem413"]["description"] == "The body is too large."
     assert set(post["responses"]) == {
-        *("202", "400", "401", "403", "408", "413", "415", "422", "429", "431", "500", "501", "503")
+        *(
+            "202",
+            "400",
+            "401",
+            "403",
+            "408",
+            "410",
+            "413",
+            "415",
+            "422",
+            "429",
+            "431",
+            "500",
+            "501",
+            "503",
+        )
     }
     assert post["responses"]["422"] == {"$ref": "#/components/responses/Problem422"}
     assert list(problems["Problem422"]["content"]) == ["application/problem+json"]

@@ -10,12 +10,14 @@ from uuid import UUID
 
 import pytest
 from admit_one.contract.envelope import Envelope
+from admit_one.erasure import erasing
 from admit_one.messaging.testing import deliver, published
+from admit_one.messaging.tombstones import Tombstone
 from admit_one.sealing import cipher
 from django.utils import timezone
 from jsonschema import Draft202012Validator
 from shared_contracts.events import AccessDigest, UserSubscribed
-from subscriptions import lifecycle, resends
+from subscriptions import lifecycle, persons, resends
 from subscriptions.models import (
     CODE_PURPOSE,
     Mailed,
@@ -27,6 +29,7 @@ from subscriptions.models import (
 )
 from subscriptions.reconciliation import runs
 from subscriptions.serializers import NewSubscription
+from uuid_utils.compat import uuid7
 
 from tests.factories import a_code_for, a_subscription
 from tests.reconciliation.both_sides import end_break
@@ -265,3 +268,28 @@ def test_a_resend_has_the_form_of_the_golden_access_code_resend_requested() -> N
     assert written["data"].keys() == promised["data"].keys()
     for name in ("source", "type", "subject"):
         assert written[name] == promised[name]
+
+
+def test_it_erases_as_the_golden_access_erasure_requested_says() -> None:
+    the_golden_subscription()
+    deliver(golden("access_erasure_requested"))
+    erasing.erase_due()
+
+    assert Subscription.objects.get().user_id == persons.USER_ID
+    assert_like("subscription_erased", published()[-1])
+
+
+def test_it_asks_for_an_erasure_until_the_golden_access_erased_comes() -> None:
+    subscription = str(the_golden_subscription())
+    erasing.begin([subscription], uuid7(), by="ada")
+    assert_like("subscription_erasure_requested", published()[-1])
+
+    deliver(golden("access_erased"))
+
+    assert Tombstone.objects.get(subject=subscription).answered_at is not None
+
+
+def assert_like(event_type: str, message: Envelope[Any]) -> None:
+    promised, written = json.loads(golden(event_type)), json.loads(message.to_json())
+    assert written["data"].keys() == promised["data"].keys()
+    assert (written["type"], written["source"]) == (promised["type"], promised["source"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
+from admit_one.erasure import erasing, library, requests
+from admit_one.erasure.definition import Person
 from admit_one.messaging.why import timeline
 from admit_one.web.models import IdempotencyKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,7 +26,7 @@ from providers.erasing import erase
 from providers.metrics import open_events
 from providers.models import ProviderEvent, ProviderLink
 from shared_contracts.events import Position
-from subscriptions import code_requests, ending, metrics
+from subscriptions import code_requests, ending, metrics, persons
 from subscriptions.completion import complete
 from subscriptions.models import CODE_PURPOSE, Order, ReconciliationRun, Subscription
 from subscriptions.reconciliation import checksums, runs
@@ -241,9 +243,21 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "events in a state": partial(provider_events, "list", "--state", "unmatched"),
     "events by state": partial(provider_events, "list"),
     "an event": partial(provider_events, "show", the_uuid(EVENT, MIDDLE)),
-    "what is erased": lambda: erase([UUID(the_uuid(PAID, MIDDLE + 1))]),
+    "what is erased": lambda: erase([the_uuid(PAID, MIDDLE + 1)]),
     "seats that are pending": lambda: complete_again(the_uuid(ORDER, 7)),
+    "a person": lambda: persons.find(Person([f"user-{MIDDLE}"], ["nobody@example.com"])),
+    "a person's data": lambda: all_of(persons.rows([the_uuid(PAID, MIDDLE)])),
+    "a person's messages": lambda: all_of(library.messages([the_uuid(PAID, MIDDLE)])),
+    "a person's orders": lambda: persons.orders_of([the_uuid(PAID, MIDDLE)]),
+    "acts about a person": lambda: all_of(library.acts([the_uuid(PAID, MIDDLE)])),
+    "persons to erase": erasing.erase_due,
+    "erasures to request again": requests.repeat,
 }
+
+
+def all_of(parts: Iterable[Any]) -> None:
+    for rows in parts:
+        list(rows)
 
 
 def complete_again(order: str) -> None:

@@ -9,6 +9,7 @@ def test_every_scheduled_task_exists() -> None:
     tasks = (
         *("request_again", "resend_again", "suspend_overdue", "reconcile", "prune"),
         *("report_ended", "send_webhooks"),
+        *("erase_requested", "request_erasures_again"),
         *("handle_provider_events", "prune_provider_events"),
     )
     names = {f"payment_service.{task}" for task in tasks}

@@ -15,4 +15,5 @@ def test_the_service_wires_all_that_subscriptions_wire() -> None:
     assert all(each in wiring.KEYRING.sealed for each in of_subscriptions.KEYRING.sealed)
     assert wiring.KEYRING.lookup == of_subscriptions.KEYRING.lookup
     assert of_subscriptions.SCHEDULE.items() <= wiring.SCHEDULE.items()
+    assert set(of_subscriptions.ERASERS) <= set(wiring.ERASERS)
     assert set(of_subscriptions.METRICS) <= set(wiring.METRICS)

@@ -33,6 +33,11 @@ def test_what_makes_the_student_side_tell_or_accept_a_secret_is_signed() -> None
 
 
 @each_event
+def test_what_makes_a_side_erase_or_stop_asking_is_signed(event: type[Event]) -> None:
+    assert event.signed >= event.about_erasure
+
+
+@each_event
 def test_every_address_and_code_is_sealed_for_the_service_that_handles_it(
     event: type[Event],
 ) -> None:

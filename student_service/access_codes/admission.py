@@ -57,14 +57,19 @@ class Admission(NamedTuple):
 
 
 def with_state() -> QuerySet[Checked]:
-    """Codes with all that decides about them, as of one moment by the database's clock.
+    """Codes that are not erased with all that decides about them, as of one moment by the
+    database's clock.
 
     With their revocation and terms, too.
     """
     suspended = Suspension.objects.filter(subscription_id=OuterRef("pk"))
-    rows = AccessCode.objects.select_related("revocation", "terms").annotate(
-        is_suspended=Exists(suspended),
-        checked_at=ExpressionWrapper(Now(), output_field=DateTimeField()),
+    rows = (
+        AccessCode.objects.kept()
+        .select_related("revocation", "terms")
+        .annotate(
+            is_suspended=Exists(suspended),
+            checked_at=ExpressionWrapper(Now(), output_field=DateTimeField()),
+        )
     )
     return cast("QuerySet[Checked]", rows)
 
@@ -94,7 +99,7 @@ def decide(row: Checked, *, user_id: str | None = None, plan: str | None = None)
     """Whether a code of `with_state` lets in this user, to this plan, at its `checked_at`."""
     if row.is_revoked:
         return Reason.REVOKED
-    if user_id is not None and user_id != row.user_id:
+    if user_id is not None and not row.is_of(user_id):
         return Reason.OTHER_USER
     if plan is not None and plan != row.plan:
         return Reason.OTHER_PLAN

@@ -18,7 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 from shared_contracts.events import AccessCodeRestored, UserSubscribed
 
-from .models import CODE_PURPOSE, PAID, AccessCode, ReplacedCode
+from .models import CODE_PURPOSE, PAID, AccessCode, ReplacedCode, user_columns
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base32: without I, L and O, which look like digits, and without U."""
@@ -140,7 +140,9 @@ def replace(row: AccessCode, code: str, generation: int, issued_at: datetime) ->
 def _row(
     event: UserSubscribed | AccessCodeRestored, code: str, issued_at: datetime
 ) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in PAID} | {
+    paid = {name: getattr(event, name) for name in PAID if name != "user_id"}
+    return paid | {
+        **user_columns(event.subscription_id, event.user_id),
         "subscription_id": event.subscription_id,
         "occurred_at": believed(event.occurred_at),
         "lookup_hash": lookup(code),

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from . import admission
 from .admission import Reason
 from .mails.mailboxes import mailbox_hash
-from .models import AccessCode, MailIntent, Revocation, Suspension, Terms
+from .models import AccessCode, MailIntent, Revocation, Suspension, Terms, of_user
 
 if TYPE_CHECKING:
     from .looking_up import Checked
@@ -92,7 +92,7 @@ def _index(filters: Filters) -> tuple[QuerySet[Any], str]:
         mails = MailIntent.objects.filter(recipient_hash=mailbox_hash(filters.email))
         return mails, "access_code_id"
     if filters.user_id is not None:
-        return AccessCode.objects.filter(user_id=filters.user_id), "pk"
+        return AccessCode.objects.filter(of_user(filters.user_id)), "pk"
     if filters.state == State.SUSPENDED:
         return Suspension.objects.all(), "subscription_id"
     if filters.state == State.REVOKED:
@@ -122,7 +122,8 @@ def _rows(keys: Sequence[UUID]) -> Iterator[Checked]:
         )
     )
     now = ExpressionWrapper(Now(), output_field=DateTimeField())
-    rows = AccessCode.objects.filter(pk__in=keys).annotate(checked_at=now).order_by("-pk")
+    known = AccessCode.objects.kept().filter(pk__in=keys)
+    rows = known.annotate(checked_at=now).order_by("-pk")
     for row in cast("QuerySet[Checked]", rows.prefetch_related("revocation", "terms")):
         row.is_suspended = row.pk in suspended
         yield row
@@ -130,7 +131,7 @@ def _rows(keys: Sequence[UUID]) -> Iterator[Checked]:
 
 def _matches(row: Checked, filters: Filters) -> bool:
     return (
-        filters.user_id in {None, row.user_id}
+        (filters.user_id is None or row.is_of(filters.user_id))
         and filters.plan in {None, row.plan}
         and filters.state in {None, state_of(row)}
     )

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
     Checked: TypeAlias = WithAnnotations[AccessCode, State]
 
-CODE = ("subscription_id", "test", "user_id", "plan", "generation", "uses")
-TEXTS = {"user_id", "plan"}
+CODE = (
+    *("subscription_id", "test", "sealed_user_id", "user_hash", "user_hash_next"),
+    *("plan", "generation", "uses"),
+)
+TEXTS = {"plan"}
 """Without their length, so that a migration that widens one does not change the result's type."""
 
 TERMS = ("version", "valid_from", "valid_until", "uses")

@@ -206,7 +206,7 @@ def _refuse_too_many(row: AccessCode) -> None:
 
 def _row(subscription_id: UUID, generation: int) -> AccessCode:
     """The current code of the subscription, locked. Raises `NotPossible`."""
-    row = AccessCode.objects.select_for_update().filter(pk=subscription_id).first()
+    row = AccessCode.objects.kept().select_for_update().filter(pk=subscription_id).first()
     if row is None or generation > row.generation:
         raise NoSuchCode(f"there is no code {subscription_id}.{generation}")
     return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from admit_one.database import outage
+from admit_one.erasure import erasing, requests
 from admit_one.tasks import for_a_run, outages, stopping
 
 from admit_one import webhooks
@@ -101,3 +102,17 @@ def send_webhooks() -> None:
 
 def forget_runs() -> None:
     answered.forget_old()
+
+
+def erase_requested() -> None:
+    """Erase what the other side has asked for, batch after batch."""
+    go_on = for_a_run()
+    while go_on() and erasing.erase_due():
+        pass
+
+
+def request_erasures_again() -> None:
+    """Ask the other side again for erasures that it has not answered."""
+    go_on = for_a_run()
+    while go_on() and requests.repeat():
+        pass

@@ -26,7 +26,7 @@ BOTH = f"WITH new AS ({INSERT}) {COUNT}(SELECT %s::uuid FROM new) RETURNING 1"  
 """In one statement, which SQLite does not have: each costs a round trip."""
 IF_UNCHANGED = f"""{COUNT}(
     SELECT subscription_id FROM access_codes_accesscode AS code
-    WHERE subscription_id = %s AND generation = %s AND uses = %s
+    WHERE subscription_id = %s AND generation = %s AND uses = %s AND lookup_hash IS NOT NULL
       AND NOT EXISTS (SELECT 1 FROM access_codes_revocation AS revocation
                       WHERE revocation.subscription_id = code.subscription_id)
       AND NOT EXISTS (SELECT 1 FROM access_codes_suspension AS suspension

@@ -14,8 +14,10 @@ from access_codes.models import CODE_PURPOSE, AccessCode, Terms
 from access_codes.redeeming import Question
 from admit_one.contract import Envelope, Event
 from admit_one.contract.schemas import schema_of
+from admit_one.erasure import erasing
 from admit_one.messaging.inbox import Result
-from admit_one.messaging.testing import deliver, golden, published
+from admit_one.messaging.testing import an_envelope, deliver, golden, published
+from admit_one.messaging.tombstones import Tombstone
 from admit_one.sealing import cipher
 from django.db import transaction
 from django.utils import timezone
@@ -36,6 +38,8 @@ from shared_contracts.events import (
     AccessCodeUndeliverable,
     AccessDigest,
     AccessDigestRequested,
+    AccessErased,
+    AccessErasureRequested,
     AccessGrantReported,
     AccessGrantsDelayed,
     AccessGrantsRequested,
@@ -43,8 +47,11 @@ from shared_contracts.events import (
     AccessTermsApplied,
     AccessTermsChanged,
     SubscriptionCancelled,
+    SubscriptionErased,
+    SubscriptionErasureRequested,
     UserSubscribed,
 )
+from uuid_utils.compat import uuid7
 
 from tests.mails.smtp_server import Mailbox
 
@@ -249,3 +256,30 @@ def test_it_tells_of_a_near_end_like_the_golden_access_code_expiring_soon() -> N
 
     assert golden(AccessCodeExpiringSoon)
     assert wire_like(AccessCodeExpiringSoon)["valid_until"]
+
+
+def the_golden_code() -> str:
+    """A code for the subscription that the golden messages are about."""
+    about: str = json.loads(golden(SubscriptionErasureRequested))["subject"]
+    deliver(an_envelope(UserSubscribed, subscription_id=about))
+    return about
+
+
+def test_it_erases_as_the_golden_subscription_erasure_requested_says() -> None:
+    the_golden_code()
+    deliver(golden(SubscriptionErasureRequested))
+    erasing.erase_due()
+
+    assert AccessCode.objects.get().sealed_code is None
+    assert golden(AccessErased)
+    assert wire_like(AccessErased)["erased_at"]
+
+
+def test_it_asks_for_an_erasure_until_the_golden_subscription_erased_comes() -> None:
+    erasing.begin([the_golden_code()], uuid7(), by="ada")
+    assert golden(AccessErasureRequested)
+    assert wire_like(AccessErasureRequested)["erasure_id"]
+
+    deliver(golden(SubscriptionErased))
+
+    assert Tombstone.objects.get().answered_at is not None

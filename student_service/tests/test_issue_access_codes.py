@@ -104,7 +104,7 @@ def test_a_code_can_be_found_by_what_a_person_types() -> None:
     assert row.subscription_id == request.data.subscription_id
 
 
-def test_the_database_contains_neither_code_nor_address_in_clear() -> None:
+def test_the_database_contains_neither_code_nor_address_nor_user_in_clear() -> None:
     request = an_envelope(UserSubscribed, email="ada@example.com")
     deliver(request)
     code = AccessCode.objects.get().code
@@ -119,7 +119,8 @@ def test_the_database_contains_neither_code_nor_address_in_clear() -> None:
         for value in row
     )
 
-    assert str(request.data.user_id).encode() in everything
+    assert str(request.data.plan).encode() in everything
+    assert str(request.data.user_id).encode() not in everything
     for secret in (code, code.replace("-", ""), "ada@example.com"):
         assert secret.encode() not in everything
 

@@ -12,11 +12,12 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
-from access_codes import codes, ending, expiring, metrics
+from access_codes import codes, ending, expiring, metrics, persons
 from access_codes.listing import LISTED
 from access_codes.mails import stops
 from access_codes.models import AccessCode, MailIntent
 from access_codes.reconciliation import digests
+from admit_one.erasure.definition import Person
 from admit_one.messaging.why import timeline
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -46,7 +47,8 @@ def make() -> None:
         "access_codes_accesscode",
         {
             "subscription_id": f"({uuid_of(PAID)})::uuid",
-            "user_id": "'user-' || n",
+            "sealed_user_id": "'\\x00'::bytea",
+            "user_hash": "decode(md5('user-' || n), 'hex')",
             "plan": "CASE n % 1000 WHEN 0 THEN 'silver' ELSE 'gold' END",
             "lookup_hash": "decode(md5(n::text), 'hex')",
             "sealed_code": "'\\x00'::bytea",
@@ -180,6 +182,8 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "a page of digests": lambda: digests._page(a_page(AccessDigestRequested)),
     "a checksum of a page": lambda: digests._checksum(a_page(AccessChecksumRequested)),
     "whose a code is": partial(codes.owners, ["7K3M-Q9TX-2WBD-H5RN"]),
+    "a person": lambda: persons.find(Person([f"user-{MIDDLE}"], ["ada@example.com"])),
+    "a person's data": lambda: [list(r) for r in persons.rows([the_uuid(PAID, MIDDLE)])],
 }
 
 

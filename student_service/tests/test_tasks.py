@@ -47,6 +47,7 @@ def test_every_scheduled_task_exists() -> None:
         for task in (
             *("send_pending_mails", "report_grants", "remind_expiring"),
             *("forget_runs", "prune", "report_ended", "send_webhooks"),
+            *("erase_requested", "request_erasures_again"),
         )
     }
     assert set(app.conf.beat_schedule) == names

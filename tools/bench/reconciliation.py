@@ -53,13 +53,14 @@ copy(
 
 STUDENT = """
 import hashlib
-from access_codes.models import CODE_PURPOSE
+from access_codes.models import CODE_PURPOSE, USER_PURPOSE, user_hash
 copy(
     "access_codes_accesscode",
-    ["subscription_id", "user_id", "plan", "lookup_hash", "sealed_code", "issued_at", "amount",
-     "currency", "occurred_at"],
+    ["subscription_id", "sealed_user_id", "user_hash", "plan", "lookup_hash", "sealed_code",
+     "issued_at", "amount", "currency", "occurred_at"],
     (
-        (row, f"user-{n}", "gold", hashlib.md5(code.encode()).digest(),
+        (row, cipher.seal(f"user-{n}".encode(), USER_PURPOSE, row), user_hash(f"user-{n}"), "gold",
+         hashlib.md5(code.encode()).digest(),
          cipher.seal(code.encode(), CODE_PURPOSE, row), at, 1990, "EUR", at)
         for n, row, code, at in facts()
     ),

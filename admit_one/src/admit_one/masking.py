@@ -88,6 +88,11 @@ def mask(text: str) -> str:
     return text
 
 
+def mask_codes(text: str) -> str:
+    """`text` with access codes masked, and nothing else."""
+    return _CODE.sub(_masked_code, text)
+
+
 def harmless(text: str) -> str:
     """A third party's text as one masked line without control characters."""
     return one_line(mask(text))

@@ -8,6 +8,9 @@
     METRICS   what Prometheus reads of the service's rows
     ON_DEAD   what is called, with envelope and reason, when a readable message becomes dead
     SCHEDULE  the service's tasks, and the seconds between two runs of each
+    ERASURE   how persons are found, and how erasures are reported
+    ERASERS   what the service keeps about subjects, and how each part is erased
+    ON_ERASED what is called, with envelopes, when messages about erased subjects are passed by
 
 Importing it registers nothing: each name is read when it is needed.
 """
@@ -21,7 +24,10 @@ from typing import Any
 
 from django.conf import settings
 
-NAMES = ("HANDLERS", "KEYRING", "TIMELINE", "METRICS", "ON_DEAD", "SCHEDULE")
+NAMES = (
+    *("HANDLERS", "KEYRING", "TIMELINE", "METRICS", "ON_DEAD", "SCHEDULE"),
+    *("ERASURE", "ERASERS", "ON_ERASED"),
+)
 
 
 def misspelled() -> Iterator[tuple[str, str]]:

@@ -83,6 +83,8 @@ class Drift(models.Model):
         REPLACEMENT_LOST = "replacement_lost", "the student side has lost a replacement"
         TERMS_LOST = "terms_lost", "the student side has earlier terms"
         TERMS_DIFFER = "terms_differ", "the student side has later terms"
+        ERASED_HERE = "erased_here", "erased here, but not on the student side"
+        ERASED_THERE = "erased_there", "erased on the student side, but not here"
 
     class State(models.TextChoices):
         OPEN = "open", "no repair was requested"

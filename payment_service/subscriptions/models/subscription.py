@@ -102,6 +102,9 @@ class Subscription(Resendable):
     reason = models.CharField(
         max_length=300, default="", db_default="", blank=True, help_text="of the latest change"
     )
+    erased_at = models.DateTimeField(
+        null=True, help_text="when its person was erased; null unless so"
+    )
     code_revoked_at = models.DateTimeField(
         null=True, help_text="null until the student side confirms it"
     )

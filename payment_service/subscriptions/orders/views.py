@@ -63,7 +63,7 @@ class Orders(StrictView):
                 "before: the first response again, as it was then, with `Idempotency-Replayed: "
                 "true`.",
             ),
-            **openapi.problems(400, 401, 403, 413, 415, 422, 429),
+            **openapi.problems(400, 401, 403, 410, 413, 415, 422, 429),
         },
         examples=[examples.NEW, examples.PENDING],
         extensions={"x-links": {"202": examples.LINKS}},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from admit_one.messaging import Envelope
 from admit_one.sealing import cipher
 from django.db.models import Q
 from shared_contracts.events import (
+    ERASED,
     MAX_CHECKED,
     REVOKED,
     AccessChecksum,
@@ -20,8 +22,9 @@ from subscriptions.models import CODE_PURPOSE, ReconciliationRun, Subscription
 
 from . import runs
 
-Row = tuple[UUID, bytes | memoryview | None, bool, int]
-"""The subscription, its sealed code, whether it was revoked, and the version of its terms."""
+Row = tuple[UUID, bytes | memoryview | None, bool, int, datetime | None, datetime | None]
+"""The subscription, its sealed code, whether it was revoked, the version of its terms, and when
+its code was issued and its person erased."""
 
 REVOKED_HERE = Q(cancelled_at__isnull=False) | Q(code_revoked_at__isnull=False)
 
@@ -49,14 +52,16 @@ def _ours(run: ReconciliationRun, end: Position | None) -> list[Row]:
     paid = Subscription.objects.paid_between(run.since, run.until, run.after, end)
     # These are all subscriptions of the window, so each column and each object of Python counts.
     rows = paid.annotate(is_revoked=REVOKED_HERE).values_list(
-        "id", "access_code", "is_revoked", "terms_version"
+        "id", "access_code", "is_revoked", "terms_version", "code_issued_at", "erased_at"
     )
     return list(rows[: MAX_CHECKED + 1].iterator(chunk_size=MAX_CHECKED + 1))
 
 
 def _codes(rows: Sequence[Row]) -> Iterator[tuple[UUID, str, int]]:
-    for subscription_id, sealed, is_revoked, version in rows:
-        if is_revoked:
+    for subscription_id, sealed, is_revoked, version, issued_at, erased_at in rows:
+        if erased_at is not None and issued_at is not None:
+            yield subscription_id, ERASED, 0
+        elif is_revoked:
             yield subscription_id, REVOKED, 0
         else:
             yield subscription_id, _code(sealed, subscription_id), version

@@ -12,6 +12,7 @@ from admit_one.database import bulk
 from admit_one.messaging import Envelope
 from django.utils import timezone
 from shared_contracts.events import (
+    ERASED,
     MAX_DIGESTS,
     REVOKED,
     AccessDigest,
@@ -114,6 +115,8 @@ def _ours(run: ReconciliationRun, end: Position | None) -> Iterator[Subscription
 def _missing(ours: Sequence[Subscription], horizon: datetime) -> Iterator[Difference]:
     """The differences among subscriptions without a code on the student side."""
     for row in ours:
+        if row.erased_at is not None and row.code_issued_at is not None:
+            yield Difference(row.id, Kind.ERASED_HERE)  # they list an erased code, too
         if row.cancelled_at is not None:
             continue  # a code that they do not have cannot be used
         if row.access_code is None:
@@ -127,7 +130,7 @@ def _different(theirs: Mapping[UUID, DigestEntry], horizon: datetime) -> Iterato
     ours = Subscription.objects.in_bulk(list(theirs))
     for subscription_id, entry in theirs.items():
         row = ours.get(subscription_id)
-        kind = Kind.CODE_WITHOUT_PAYMENT if row is None else _kind(row, entry, horizon)
+        kind = _kind_of_missing(entry) if row is None else _kind(row, entry, horizon)
         if kind is not None:
             digest = "" if row is None else _digest(row)
             yield Difference(subscription_id, kind, ours=digest, theirs=entry.digest)
@@ -135,6 +138,8 @@ def _different(theirs: Mapping[UUID, DigestEntry], horizon: datetime) -> Iterato
 
 def _kind(row: Subscription, entry: DigestEntry, horizon: datetime) -> Kind | None:
     """How their code differs from our row; none if it does not."""
+    if entry.state == ERASED or row.erased_at is not None:
+        return _kind_of_erased(row, entry)
     is_revoked = entry.state == REVOKED
     if row.cancelled_at is not None or row.code_revoked_at is not None:
         # It may have been revoked after the digest was made.
@@ -147,6 +152,18 @@ def _kind(row: Subscription, entry: DigestEntry, horizon: datetime) -> Kind | No
     if row.access_code is None:
         return Kind.PAID_WITHOUT_CODE
     return _kind_of_code(row, entry) or _kind_of_terms(row, entry, horizon)
+
+
+def _kind_of_missing(entry: DigestEntry) -> Kind | None:
+    """Nothing is missing if they keep nothing of it themselves."""
+    return None if entry.state == ERASED else Kind.CODE_WITHOUT_PAYMENT
+
+
+def _kind_of_erased(row: Subscription, entry: DigestEntry) -> Kind | None:
+    """Of a subscription that is erased on at least one side: what is erased stays so."""
+    if row.erased_at is None:
+        return Kind.ERASED_THERE
+    return None if entry.state == ERASED else Kind.ERASED_HERE
 
 
 def _kind_of_code(row: Subscription, entry: DigestEntry) -> Kind | None:

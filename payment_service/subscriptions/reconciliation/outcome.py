@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from admit_one.logs import EventLogger
+from admit_one.messaging.tombstones import Tombstone
 from django.db.models import (
     Count,
     DateTimeField,
@@ -53,15 +54,35 @@ def close_resolved(run: ReconciliationRun) -> None:
     revoked_recently = _drift(run, Kind.CANCELLED_BUT_VALID, code_revoked_at__gte=recently)
     known_as_revoked = _drift(run, Kind.CANCELLATION_LOST, code_revoked_at__isnull=False)
     applied = _drift(run, Kind.TERMS_LOST, terms_applied__gte=F("terms_version"))
+    erased = _drift(run, Kind.ERASED_THERE, erased_at__isnull=False)
+    erased_again = _erased_again(run)
     for drifts, note in (
         (code_arrived, "its code has arrived"),
         (applied, "its terms are applied"),
         (cancelled, "it is cancelled here"),
         (revoked, "its code is revoked"),
+        (erased, "it is erased here"),
+        (erased_again, "it is erased there"),
     ):
         _close(drifts.filter(state__in=REQUESTED), State.REPAIRED, note)
-    for drifts in (code_arrived, recorded, cancelled, revoked_recently, known_as_revoked):
+    healed = (code_arrived, recorded, cancelled, revoked_recently, known_as_revoked)
+    for drifts in (*healed, erased, erased_again):
         _close(drifts.filter(state=State.OPEN), State.HEALED)
+
+
+def _erased_again(run: ReconciliationRun) -> QuerySet[Drift]:
+    """Drift of subscriptions that the student side has erased since it was found."""
+    drifts = run.drifts.filter(kind=Kind.ERASED_HERE, closed_at__isnull=True)
+    found_at = {
+        str(d.subscription_id): d.found_at for d in drifts.only("subscription_id", "found_at")
+    }
+    stones = Tombstone.objects.filter(subject__in=found_at, answered_at__isnull=False)
+    erased = [
+        stone.subject
+        for stone in stones
+        if stone.answered_at and stone.answered_at >= found_at[stone.subject]
+    ]
+    return drifts.filter(subscription_id__in=erased)
 
 
 def _drift(run: ReconciliationRun, *kinds: Drift.Kind, **row: object) -> QuerySet[Drift]:

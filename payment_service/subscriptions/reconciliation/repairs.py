@@ -10,6 +10,8 @@ revocation lost         send the code with its revocation, which the student sid
 replacement lost        send the code that replaced theirs, which the student side stores
 terms lost              request again that they be applied
 terms differ            request the student side's terms, which are later
+erased here             request again that it be erased there
+erased there            erase it here
 
 The student side answers with `access_grant_reported` (see `grants`).
 """
@@ -20,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from admit_one.erasure import requests
 from admit_one.logs import EventLogger
 from admit_one.messaging import Envelope, publish
 from django.db.models import F
@@ -61,6 +64,8 @@ def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
     code_requests.request_at_once(by_kind[Kind.PAID_WITHOUT_CODE])
     code_requests.revoke_at_once(by_kind[Kind.CANCELLED_BUT_VALID])
     code_requests.apply_at_once(by_kind[Kind.TERMS_LOST])
+    requests.ask(map(str, by_kind[Kind.ERASED_HERE]))
+    _erase(run, by_kind[Kind.ERASED_THERE])
     events = (
         *_restore(run, [row_id for kind in NEEDS_RESTORING for row_id in by_kind[kind]]),
         *_request(run, [row_id for kind in NEEDS_REPORT for row_id in by_kind[kind]]),
@@ -68,8 +73,17 @@ def begin(run: ReconciliationRun, drifts: Mapping[UUID, str]) -> None:
     publish(*(Envelope.of(event, correlation=str(run.id)) for event in events))
 
 
+def _erase(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> None:
+    """Let a task erase these: it must not wait for a transaction that looks at many."""
+    if subscriptions:
+        requests.put([str(subscription) for subscription in subscriptions], run.id)
+        requests.wake_eraser()
+
+
 def _restore(run: ReconciliationRun, subscriptions: Sequence[UUID]) -> Iterator[AccessCodeRestored]:
-    for row in Subscription.objects.filter(id__in=subscriptions, access_code__isnull=False):
+    # Locked, so that none of them is erased before this is committed.
+    with_code = Subscription.objects.filter(id__in=subscriptions, access_code__isnull=False)
+    for row in with_code.order_by("id").select_for_update(no_key=True):
         code = row.code_or_unreadable
         if not code:
             logger.error(

@@ -1,6 +1,6 @@
 """The events that the two services exchange.
 
-First the life of a subscription, then the reconciliation.
+First the life of a subscription, then the reconciliation, then the end of what is kept.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ other events hardly wait for it."""
 MAX_GRANTS = 100
 """Subscriptions in one `access_grants_requested`."""
 
-ACTIVE, REVOKED = "active", "revoked"
-"""States of a code in an `access_digest`; `REVOKED` also stands for the code in a checksum."""
+ACTIVE, REVOKED, ERASED = "active", "revoked", "erased"
+"""States of a code in an `access_digest`; the latter two also stand for the code in a checksum."""
 
 
 MAX_USES = 1_000_000
@@ -351,7 +351,7 @@ class DigestEntry(BaseModel):
 
     subscription_id: Uuid
     state: Visible
-    """`ACTIVE` or `REVOKED`; other states may follow."""
+    """`ACTIVE`, `REVOKED` or `ERASED`; other states may follow."""
     digest: str = Field(pattern=r"^[0-9a-f]{32}$")
     """The `code_digest` of the code."""
     generation: Generation = Field(default=1, exclude_if=_is_first)
@@ -372,7 +372,7 @@ def codes_checksum(codes: Iterable[tuple[UUID, str, int]]) -> str:
     """The first 16 bytes of SHA-256 over a line `subscription id:code` for each, in hex.
 
     Where there are terms, `:` and their version follow. Sorted as in a page of digests. A revoked
-    code is `REVOKED`, without a version.
+    code is `REVOKED`, an erased one `ERASED`, without a version.
     """
     lines = "".join(
         f"{subscription_id}:{code}:{version}\n" if version else f"{subscription_id}:{code}\n"
@@ -505,3 +505,50 @@ class AccessCodeRestored(AccessState, Paid):
     run_id: Uuid
     access_code: Sealed[Code]
     issued_at: Moment
+
+
+class Erasure(Event):
+    """Base of the events about an erasure. Signed, because a forged one would destroy data."""
+
+    about = "subscription_id"
+    about_erasure = True
+
+    subscription_id: Uuid
+    erasure_id: Uuid
+    """Names what was erased together, on both sides."""
+
+
+class SubscriptionErasureRequested(Erasure):
+    """The payment side has erased who is behind a subscription: erase its access, too."""
+
+    type = "subscription_erasure_requested"
+    producer = "payment_service"
+    signed = True
+
+
+class AccessErased(Erasure):
+    """The student side keeps nothing more of the person behind a subscription."""
+
+    type = "access_erased"
+    producer = "student_service"
+    signed = True
+
+    erased_at: Moment
+
+
+class AccessErasureRequested(Erasure):
+    """The student side has erased who is behind an access: erase its subscription, too."""
+
+    type = "access_erasure_requested"
+    producer = "student_service"
+    signed = True
+
+
+class SubscriptionErased(Erasure):
+    """The payment side keeps nothing more of the person behind a subscription."""
+
+    type = "subscription_erased"
+    producer = "payment_service"
+    signed = True
+
+    erased_at: Moment

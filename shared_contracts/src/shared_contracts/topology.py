@@ -27,6 +27,8 @@ PAYMENT = Service(
         events.AccessDigest,
         events.AccessGrantReported,
         events.AccessGrantsDelayed,
+        events.AccessErasureRequested,
+        events.AccessErased,
     ),
 )
 STUDENT = Service(
@@ -40,6 +42,8 @@ STUDENT = Service(
         events.AccessDigestRequested,
         events.AccessGrantsRequested,
         events.AccessCodeRestored,
+        events.SubscriptionErasureRequested,
+        events.SubscriptionErased,
     ),
 )
 TOPOLOGY = Topology(PAYMENT, STUDENT)

@@ -17,9 +17,10 @@ from admit_one.masking import harmless
 from django.db import transaction
 
 from access_codes import metrics
-from access_codes.models import MailIntent
+from access_codes.models import ERASED_EMAIL, MailIntent
 
 from . import backends, finishing
+from .mailboxes import mailbox_hash
 
 if TYPE_CHECKING:
     from anymail.signals import AnymailTrackingEvent
@@ -83,11 +84,12 @@ def meaning(event: AnymailTrackingEvent) -> MailIntent.Reported:
 
 
 def _mail(event: AnymailTrackingEvent) -> MailIntent | None:
-    """The mail that an event is about, locked.
+    """The mail that an event is about, locked; none if its person was erased.
 
     By our Message-ID, which was noted with it or is its id; or else by the provider's own id.
     """
-    mails = MailIntent.objects.select_for_update(of=("self",))
+    locked = MailIntent.objects.select_for_update(of=("self",))
+    mails = locked.exclude(recipient_hash=mailbox_hash(ERASED_EMAIL))
     noted = event.metadata.get(backends.NOTE) if isinstance(event.metadata, Mapping) else None
     for name in (noted, event.message_id):
         with suppress(ValueError, MailIntent.DoesNotExist):

@@ -16,3 +16,10 @@ from .mail_intent import RECIPIENT_PURPOSE as RECIPIENT_PURPOSE
 from .mail_intent import MailIntent as MailIntent
 from .resend import CORRECTED_PURPOSE as CORRECTED_PURPOSE
 from .resend import Resend as Resend
+from .user import ERASED as ERASED
+from .user import ERASED_EMAIL as ERASED_EMAIL
+from .user import USER_PURPOSE as USER_PURPOSE
+from .user import of_user as of_user
+from .user import user_columns as user_columns
+from .user import user_hash as user_hash
+from .user import user_hash_next as user_hash_next

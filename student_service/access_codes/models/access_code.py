@@ -12,11 +12,12 @@ from admit_one.sealing import cipher
 from django.db import models
 from shared_contracts.events import Position
 
+from .user import OfUser
+
 CODE_PURPOSE = "access-code"
 
 PAID = ("test", "language", "user_id", "plan", "amount", "currency", "occurred_at")
-"""The fields of what was paid that the events and the columns share."""
-
+"""The fields of what was paid that the events and the rows share."""
 
 ACCESS_ID_PATTERN = f"{patterns.UUID_TEXT.removesuffix('$')}\\.[1-9][0-9]{{0,8}}$"
 
@@ -35,6 +36,10 @@ def parse_access_id(text: str) -> tuple[UUID, int]:
 
 
 class AccessCodeQuerySet(models.QuerySet["AccessCode"]):
+    def kept(self) -> AccessCodeQuerySet:
+        """Those that are not erased."""
+        return self.filter(sealed_code__isnull=False)
+
     def paid_between(
         self, since: datetime, until: datetime, after: Position | None = None
     ) -> AccessCodeQuerySet:
@@ -52,7 +57,7 @@ class AccessCodeQuerySet(models.QuerySet["AccessCode"]):
         return paid.order_by("occurred_at", "subscription_id")
 
 
-class AccessCode(models.Model):
+class AccessCode(OfUser):
     """The code of a subscription. The primary key ensures that there is only one.
 
     A code that is replaced becomes a `ReplacedCode`, and its successor stands in this row.
@@ -63,13 +68,15 @@ class AccessCode(models.Model):
     language = models.CharField(  # noqa: DJ001 (null where nothing was given)
         max_length=35, null=True, help_text="of the mails, BCP 47; null for MAIL_LANGUAGE"
     )
-    user_id = models.CharField(max_length=64)
     plan = models.CharField(max_length=64)
-    lookup_hash = models.BinaryField(max_length=32, unique=True, help_text="keyed hash of the code")
+    # Null of a code that is erased; so is the code itself.
+    lookup_hash = models.BinaryField(
+        max_length=32, null=True, unique=True, help_text="keyed hash of the code"
+    )
     lookup_hash_next = models.BinaryField(
         max_length=32, null=True, help_text="the same with CODE_LOOKUP_KEY_NEXT"
     )
-    sealed_code = models.BinaryField(help_text="the code, sealed")
+    sealed_code = models.BinaryField(null=True, help_text="the code, sealed; null if it is erased")
     issued_at = models.DateTimeField()
     generation = models.PositiveIntegerField(
         default=1, db_default=1, help_text="1, and one more for each code that replaces another"
@@ -95,7 +102,12 @@ class AccessCode(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["occurred_at", "subscription_id"], name="access_code_paid"),
             # What lists are narrowed to.
-            models.Index(fields=["user_id", "subscription_id"], name="access_code_user"),
+            models.Index(fields=["user_hash", "subscription_id"], name="access_code_user_hash"),
+            models.Index(
+                fields=["user_hash_next", "subscription_id"],
+                name="access_code_user_hash_next",
+                condition=models.Q(user_hash_next__isnull=False),
+            ),
             models.Index(fields=["plan", "subscription_id"], name="access_code_plan"),
         ]
         constraints: ClassVar = [
@@ -116,7 +128,9 @@ class AccessCode(models.Model):
 
     @property
     def code(self) -> str:
-        """The code in clear. Raises `Unsealable` if its key is gone."""
+        """The code in clear. Raises `Unsealable` if its key is gone, or if it is erased."""
+        if self.sealed_code is None:
+            raise cipher.Unsealable("it is erased")
         return cipher.unseal(self.sealed_code, CODE_PURPOSE, self.subscription_id).decode()
 
     @property

@@ -9,6 +9,7 @@ from admit_one.messaging import Envelope, Rejected, publish
 from admit_one.sealing import cipher
 from shared_contracts.events import (
     ACTIVE,
+    ERASED,
     REVOKED,
     AccessChecksum,
     AccessChecksumRequested,
@@ -24,8 +25,10 @@ from access_codes.models import CODE_PURPOSE, AccessCode
 
 from . import answered
 
-Row = tuple[UUID, bytes | memoryview, UUID | None, int | None]
-"""The subscription, its sealed code, itself again if the code was revoked, the terms' version."""
+Row = tuple[UUID, bytes | memoryview | None, UUID | None, int | None]
+"""The subscription, its sealed code, itself again if the code was revoked, the terms' version.
+
+An erased code is none."""
 
 UNREADABLE = "0" * 32
 """The digest of a code that cannot be unsealed; the payment side then sees a difference."""
@@ -76,7 +79,9 @@ def _position(subscription_id: UUID) -> Position:
 
 def _codes(page: Sequence[Row]) -> Iterator[tuple[UUID, str, int]]:
     for subscription_id, sealed, revocation, version in page:
-        if revocation is None:
+        if sealed is None:
+            yield subscription_id, ERASED, 0
+        elif revocation is None:
             yield subscription_id, _code(sealed, subscription_id), version or 0
         else:
             yield subscription_id, REVOKED, 0
@@ -106,11 +111,16 @@ def _entry(row: AccessCode) -> DigestEntry:
         digest = code_digest(row.subscription_id, row.code)
     except cipher.Unsealable:
         digest = UNREADABLE
-    state = REVOKED if row.is_revoked else ACTIVE
     return DigestEntry(
         subscription_id=row.subscription_id,
-        state=state,
+        state=_state(row),
         digest=digest,
         generation=row.generation,
         version=row.terms.version if row.has_terms else 0,
     )
+
+
+def _state(row: AccessCode) -> str:
+    if row.sealed_code is None:
+        return ERASED
+    return REVOKED if row.is_revoked else ACTIVE

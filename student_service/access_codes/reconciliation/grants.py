@@ -64,7 +64,8 @@ def _wait(requests: Sequence[tuple[Cause, Sequence[UUID]]]) -> list[Rejected]:
     """Let these grants wait; one that waits already keeps its turn."""
     runs = AnsweredRun.objects.in_bulk([message.data.run_id for message, _ in requests])
     every = {subscription for _, subscriptions in requests for subscription in subscriptions}
-    paid = dict(AccessCode.objects.filter(pk__in=every).values_list("pk", "occurred_at"))
+    kept = AccessCode.objects.kept().filter(pk__in=every)
+    paid = dict(kept.values_list("pk", "occurred_at"))
     rows: dict[tuple[UUID, UUID], dict[str, Any]] = {}
     rejected = []
     for message, subscriptions in requests:
@@ -97,9 +98,13 @@ def _rows(message: Cause, subscriptions: Collection[UUID]) -> Iterable[dict[str,
 
 
 def with_codes(subscriptions: Iterable[UUID]) -> dict[UUID, AccessCode]:
-    """Those of these subscriptions that have codes, with all that a grant needs."""
-    rows = AccessCode.objects.filter(pk__in=set(subscriptions))
-    related = rows.select_related("revocation", "terms", "resend").prefetch_related("mails")
+    """Those of these subscriptions that have codes, with all that a grant needs.
+
+    Locked, so that none of them is erased before its grant is committed.
+    """
+    rows = AccessCode.objects.kept().filter(pk__in=set(subscriptions)).order_by("pk")
+    locked = rows.select_for_update(of=("self",), no_key=True)
+    related = locked.select_related("revocation", "terms", "resend").prefetch_related("mails")
     return access_state.with_suspensions(related).in_bulk()
 
 
@@ -107,6 +112,7 @@ def grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
     """None if it cannot be unsealed; the payment side then leaves it to a person."""
     try:
         code, address = row.code, _address(row)
+        paid = {name: getattr(row, name) for name in PAID}
     except cipher.Unsealable as error:
         logger.warning(
             "grant_not_reported", "{grant} cannot be reported: {error}", grant=row, error=error
@@ -124,7 +130,7 @@ def grant(row: AccessCode, run_id: UUID) -> AccessGrantReported | None:
             default=None,
         ),
         **access_state.of(row),
-        **{name: getattr(row, name) for name in PAID},
+        **paid,
     )
 
 

@@ -126,6 +126,10 @@ class AccessCodePage(serializers.Serializer[Any]):
     next = openapi.NextPage()
 
 
+UNREADABLE = "unreadable"
+"""A user whose key is gone."""
+
+
 def masked(code: str) -> str:
     """A code of which only the last four characters are shown."""
     return f"****-****-****-{code[-4:]}"
@@ -158,7 +162,7 @@ def _shown(
         "subscription_id": str(row.subscription_id),
         "access_code": show(code) if code else None,
         "access_code_failure": CODE_FAILURE if code == "" else None,
-        "user_id": row.user_id,
+        "user_id": row.readable_user_id or UNREADABLE,
         "plan": row.plan,
         "state": (state_of(row) if is_current else State.REPLACED).value,
         "replaced_by": None if is_current else row.access_id,

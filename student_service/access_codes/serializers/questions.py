@@ -96,7 +96,7 @@ def answered(admission: Admission) -> dict[str, Any]:
         "access_id": row.access_id,
         "subscription_id": str(row.subscription_id),
         "plan": row.plan,
-        "user_id": row.user_id,
+        "user_id": row.readable_user_id,
         "uses": row.uses,
         "uses_left": uses_left(row),
         "valid_until": as_text(row.terms.valid_until) if row.has_terms else None,

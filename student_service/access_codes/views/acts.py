@@ -151,6 +151,7 @@ class Replacing(OneCode):
 @described(
     "resend_access_code",
     Resending,
+    410,
     422,
     parameters=[openapi.IDEMPOTENCY_KEY, openapi.replayed(200)],
     answer="The code, masked. Its mail is written, and will be sent.",

@@ -59,7 +59,7 @@ class Redemption(StrictView):
         operation_id="redeem_access_code",
         request=RedeemQuestion,
         parameters=[*openapi.RATE_LIMIT, openapi.IDEMPOTENCY_KEY, openapi.replayed(200)],
-        responses={200: ANSWER, **openapi.problems(400, 401, 403, 413, 415, 422, 429)},
+        responses={200: ANSWER, **openapi.problems(400, 401, 403, 410, 413, 415, 422, 429)},
         examples=[examples.USE],
     )
     def post(self, request: Request) -> Response:

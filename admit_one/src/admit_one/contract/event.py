@@ -38,7 +38,10 @@ class Event(BaseModel):
     """Whether its reader refuses those fields in clear: that they are sealed is what shows who
     sent the secret, where the event is not signed."""
     signed: ClassVar[bool] = False
-    """Whether it makes its receiver tell, move or accept a secret: then it must be signed."""
+    """Whether it makes its receiver tell, move or accept a secret, or erase what it keeps: then it
+    must be signed."""
+    about_erasure: ClassVar[bool] = False
+    """Whether it is handled although its subject is erased, because it is about that."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:

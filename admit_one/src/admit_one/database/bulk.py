@@ -79,10 +79,12 @@ def insert_new(
     *,
     conflict: Sequence[str],
     returning: Sequence[str],
+    also: str = "",
 ) -> list[tuple[Any, ...]]:
     """Insert `rows` (all with the same fields), skipping those that conflict with an existing row.
 
-    `conflict` names the fields of the unique constraint, `returning` those to return.
+    `conflict` names the fields of the unique constraint, `returning` those to return; `also` is
+    an expression in SQL whose value follows them.
     Returns a tuple for each inserted row, in no particular order.
     Sort `rows` by the conflict fields: two batches in different orders would deadlock.
     """
@@ -96,12 +98,16 @@ def insert_new(
     if conflict:
         unique = _columns_of(connection.alias, model, tuple(conflict))
         tail = f"ON CONFLICT ({unique.listed}) DO NOTHING RETURNING {returned.listed}"
+        tail += f", {also}" if also else ""
     inserted: list[tuple[Any, ...]] = []
+    known = len(returning)
     with prepared.cursor(connection.alias) as cursor:
         for given, values in _given(connection, columns, rows):
             cursor.execute(f"{_insertion(columns, given)} {tail}", values)
             if returning:
-                inserted.extend(returned.as_python(row) for row in cursor.fetchall())
+                inserted.extend(
+                    (*returned.as_python(row[:known]), *row[known:]) for row in cursor.fetchall()
+                )
     return inserted
 
 

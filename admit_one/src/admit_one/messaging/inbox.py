@@ -6,7 +6,7 @@ The inbox row and all that the handler writes are one transaction: both are kept
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -32,7 +32,7 @@ from admit_one.database import outage
 from admit_one.database.bulk import insert_new
 from admit_one.sealing import cipher
 
-from . import peers
+from . import peers, tombstones
 from .conf import Handler
 from .models import InboxMessage
 
@@ -119,10 +119,10 @@ def process(batch: Sequence[Received], handlers: Mapping[type[Event], Handler]) 
     # No savepoint: a caller with an open transaction rolls that back, too, when this raises.
     with transaction.atomic(savepoint=False):
         new = remember([batch[position] for position in first.values()])
-        outcomes |= _repeated(batch, places, new)
-        fresh = [batch[p].envelope for i, p in first.items() if i in new]
-        rejected = _handle((e for e in fresh if e is not None), handlers)
-        if rejected.keys() - new:
+        outcomes |= _repeated(batch, places, new.keys())
+        fresh = [(batch[p].envelope, new[i]) for i, p in first.items() if i in new]
+        rejected = _handle(tombstones.without_erased((e, gone) for e, gone in fresh if e), handlers)
+        if rejected.keys() - new.keys():
             raise ValueError("a handler rejected a message that it was not given")
         _forget(rejected)
     for identity, position in first.items():
@@ -192,8 +192,10 @@ def _unproven(message: Received) -> Outcome | None:
     return None
 
 
-def remember(messages: Iterable[Received]) -> set[Identity]:
-    """Write the inbox rows; returns the identities that are new."""
+def remember(messages: Iterable[Received]) -> dict[Identity, bool]:
+    """Write the inbox rows; returns the identities that are new, and whether each is about an
+    erased subject. Until the transaction ends, no other subject is erased.
+    """
     rows = [
         {
             "event_id": message.envelope.id,
@@ -208,17 +210,20 @@ def remember(messages: Iterable[Received]) -> set[Identity]:
     # Sorted: two consumers with overlapping batches in different orders would deadlock.
     rows.sort(key=lambda row: (row["event_id"], row["source"]))
     unique = ("event_id", "source")
-    return {(i, s) for i, s in insert_new(InboxMessage, rows, conflict=unique, returning=unique)}
+    new = insert_new(
+        InboxMessage, rows, conflict=unique, returning=unique, also=tombstones.erased()
+    )
+    return {(event_id, source): bool(is_erased) for event_id, source, is_erased in new}
 
 
 def _repeated(
-    batch: Sequence[Received], places: Mapping[Identity, Sequence[int]], new: set[Identity]
+    batch: Sequence[Received], places: Mapping[Identity, Sequence[int]], new: Collection[Identity]
 ) -> dict[int, Outcome]:
     """Outcomes of the messages handled before, and of all but the first one of an id in the batch.
 
     Each is compared with the handled one: a forgery may precede the true duplicate in a batch.
     """
-    known = _fingerprints(places.keys() - new) if len(new) < len(places) else {}
+    known = _fingerprints(places.keys() - set(new)) if len(new) < len(places) else {}
     outcomes: dict[int, Outcome] = {}
     for identity, positions in places.items():
         if identity in new:

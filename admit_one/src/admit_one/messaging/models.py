@@ -13,6 +13,8 @@ from admit_one.masking import harmless
 from admit_one.sealing.keyring import Sealed
 from admit_one.trust import signatures
 
+from . import tombstones  # noqa: F401 (a table)
+
 OUTBOX_PURPOSE = "outbox"
 SET_ASIDE_PURPOSE = "set-aside"
 VALUES_PURPOSE = "set-aside-values"
@@ -126,6 +128,7 @@ class SetAside(models.Model):
         DEAD = "dead", "waits for an operator"
         REPLAYED = "replayed", "was handled in the end"
         DISCARDED = "discarded", "was given up by an operator"
+        ERASED = "erased", "was blanked, because its subject was erased"
 
     id = models.BigAutoField(primary_key=True)
     state = models.CharField(max_length=16, choices=State.choices)

@@ -48,6 +48,16 @@ class KeyUsedForAnother(APIException):
     default_code = "idempotency_key_reused"
 
 
+class Erased(APIException):
+    """The first answer was about somebody who was erased since; nothing was changed."""
+
+    status_code = 410
+    default_code = "erased"
+    default_detail = (
+        "the answer to the first request with this Idempotency-Key was erased; nothing was changed"
+    )
+
+
 def once(
     request: Request,
     act: Callable[[], Response],
@@ -116,6 +126,8 @@ def _answer(response: Response) -> tuple[int, str, str]:
 
 def _first_answer(client: str, key: str, fingerprint: bytes) -> Response:
     first = IdempotencyKey.objects.get(client=client, key=key)
+    if first.status == Erased.status_code:
+        raise Erased
     if not hmac.compare_digest(bytes(first.fingerprint), fingerprint):
         known = bytes(first.fingerprint).hex()[:16]
         raise KeyUsedForAnother(f"this Idempotency-Key was used for another request ({known}…)")

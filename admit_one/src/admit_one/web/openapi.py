@@ -27,6 +27,7 @@ WHEN = {
     404: "It does not exist, or belongs to another client.",
     408: "The request took too long to arrive.",
     409: "Its state does not allow this; `detail` says why.",
+    410: "The first answer for the Idempotency-Key was erased.",
     413: "The body is too large.",
     415: "The body is not plain JSON in UTF-8.",
     422: "The Idempotency-Key was used for another request.",

@@ -17,7 +17,7 @@ from admit_one.contract.strict_json import MAX_BYTES
 from admit_one.database.clock import now_plus
 from admit_one.logs import EventLogger
 from admit_one.masking import hiding, mask
-from admit_one.messaging import conf, peers
+from admit_one.messaging import conf, peers, tombstones
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import SET_ASIDE_PURPOSE, VALUES_PURPOSE, SetAside
 from admit_one.sealing import cipher
@@ -74,6 +74,9 @@ def _keep(message: Received, error: BaseException, *, dead: bool, suspect: bool)
         "next_attempt_at": None if dead else now_plus(conf.current().RETRY_DELAYS[0]),
     }
     with transaction.atomic():
+        if tombstones.lock_any(row["subject"], message.body):
+            logger.warning("message_passed_by", "passed by: its subject is erased")
+            return
         _, is_new = SetAside.objects.get_or_create(delivery=delivery, defaults=row)
         if (is_new or _kept_again(row, error)) and dead:
             call_on_dead(message, str(row["reason"]))
@@ -146,7 +149,9 @@ def identify(row: SetAside) -> None:
     row.type, row.subject = envelope.type, envelope.subject
     values = _sealed_values(message, row.delivery)
     row.sealed_values, row.wire_key = values["sealed_values"], values["wire_key"]
-    row.save(update_fields=["source", "event_id", "type", "subject", "sealed_values", "wire_key"])
+    names = ("source", "event_id", "type", "subject", "sealed_values", "wire_key")
+    known = SetAside.objects.filter(id=row.id).exclude(state=SetAside.State.ERASED)
+    known.update(**{name: getattr(row, name) for name in names})
 
 
 def call_on_dead(message: Received, reason: str) -> None:

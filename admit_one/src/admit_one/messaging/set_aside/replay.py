@@ -21,7 +21,7 @@ from admit_one.contract.errors import MessagingError
 from admit_one.database import outage
 from admit_one.database.clock import now_plus
 from admit_one.masking import hiding, mask
-from admit_one.messaging import conf, inbox
+from admit_one.messaging import conf, inbox, tombstones
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.models import SetAside, SetAsideQuerySet
 
@@ -163,6 +163,7 @@ def _claim(row_id: int, order: ReplayOrder) -> tuple[SetAside, Act] | ReplayResu
 def _applied(row: SetAside, act: Act, order: ReplayOrder) -> ReplayResult:
     """Handle it, and record the result in the same transaction."""
     with transaction.atomic():
+        tombstones.lock_any(row.subject, b"")  # before the row, as an erasure does
         # A second operator waits here, and then finds it closed.
         row = SetAside.objects.select_for_update().get(id=row.id)
         before = Act.objects.get(id=act.id)
@@ -195,7 +196,7 @@ def _through_the_inbox(
 
 
 def _record(row: SetAside, act: Act, answer: ReplayResult, error: BaseException | None) -> None:
-    rows = SetAside.objects.filter(id=row.id)
+    rows = SetAside.objects.filter(id=row.id).exclude(state=SetAside.State.ERASED)
     with transaction.atomic():
         if answer.closes:
             rows.update(
@@ -204,19 +205,22 @@ def _record(row: SetAside, act: Act, answer: ReplayResult, error: BaseException 
         elif error is not None:
             # A closed row stays as it is: the message was handled before.
             rows.open().update(**error_record.described(error))
-        Act.objects.filter(id=act.id).update(result=answer.verdict, detail=answer.reason)
+        detail = answer.reason if rows.exists() else ""  # it may have been erased meanwhile
+        Act.objects.filter(id=act.id).update(result=answer.verdict, detail=detail)
 
 
 def worth_a_try(rows: SetAsideQuerySet, order: ReplayOrder) -> SetAsideQuerySet:
     """`rows` without those that `_why_not_tried` would refuse anyway, by one query."""
     if order.again:
-        return rows.exclude(state=SetAside.State.DISCARDED)
+        return rows.exclude(state__in=[SetAside.State.DISCARDED, SetAside.State.ERASED])
     days = conf.current().INBOX_DAYS
     return rows.open().filter(created_at__gte=now_plus(-days * 86_400.0))
 
 
 def _why_not_tried(row: SetAside, order: ReplayOrder) -> str:
     """Why it must not be tried, for people; empty if it may be."""
+    if row.state == SetAside.State.ERASED:
+        return "its subject was erased"
     if row.state == SetAside.State.DISCARDED:
         return "it was discarded: restore it first"
     if order.again:

@@ -118,7 +118,8 @@ def _try(row: SetAside, handlers: Mapping[type[Event], Handler], *, last: bool) 
 
 
 def _handled(row: SetAside, result: str) -> None:
-    SetAside.objects.filter(id=row.id).update(
+    # What was erased meanwhile stays blank.
+    SetAside.objects.filter(id=row.id).exclude(state=SetAside.State.ERASED).update(
         state=SetAside.State.REPLAYED,
         next_attempt_at=None,
         closed_at=Now(),

@@ -1,6 +1,6 @@
 """What happened to one subject here, what it waits for, and what happens next.
 
-It reads the three tables of messaging; the service's `TIMELINE` adds its own rows.
+It reads the tables of messaging; the service's `TIMELINE` adds its own rows.
 It shows no code and no address.
 """
 
@@ -18,6 +18,7 @@ from admit_one.masking import mask, one_line
 from admit_one.messaging import conf
 from admit_one.messaging.models import NO_QUEUE, InboxMessage, OutboxMessage, SetAside
 from admit_one.messaging.set_aside.groups import short
+from admit_one.messaging.tombstones import Tombstone
 from admit_one.wiring import wired
 
 SOON = timedelta(seconds=5)
@@ -101,9 +102,8 @@ def of(subject: str, broker_error: str = "") -> Timeline:
     if not subject:  # it would match every unreadable message
         return Timeline()
     own: Callable[[str], Parts] = wired("TIMELINE", lambda _: ())
-    return Timeline.of(
-        chain(_outbox(subject, broker_error), _inbox(subject), _set_aside(subject), own(subject))
-    )
+    messages = chain(_outbox(subject, broker_error), _inbox(subject), _set_aside(subject))
+    return Timeline.of(chain(messages, _erasure(subject), own(subject)))
 
 
 def clock(moment: datetime) -> str:
@@ -180,6 +180,19 @@ def _set_aside(subject: str) -> Iterator[Step | Wait]:
             )
             yield Step(datetime.fromisoformat(entry["at"]), mask(what))
         yield from _not_handled(row, name)
+
+
+def _erasure(subject: str) -> Iterator[Step | Wait]:
+    for stone in Tombstone.objects.filter(subject=subject):
+        if stone.erased_at is not None:
+            yield Step(stone.erased_at, "its person was erased here")
+        if stone.answered_at is not None:
+            yield Step(stone.answered_at, "and on the other side, which reports it")
+        if stone.next_request_at is not None:
+            yield Wait(
+                "its person is to be erased on the other side, too, which has not answered",
+                f"The request is repeated at {clock(stone.next_request_at)}, until it answers.",
+            )
 
 
 def _not_handled(row: SetAside, name: str) -> Iterator[Wait]:
