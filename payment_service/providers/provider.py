@@ -34,7 +34,7 @@ class Event:
     test: bool
     """Whether it is about no real money."""
     content: Part
-    """What `Provider.command` reads; two events with one id must have the same."""
+    """What `Provider.command` reads; of two events with one id it must make the same."""
 
 
 class Provider(Protocol):

@@ -53,7 +53,7 @@ def _kept(row: ProviderEvent, provider: Provider, event: Event) -> str:
 
 
 def _check_same(row: ProviderEvent, provider: Provider, event: Event) -> None:
-    """Compare what the first one says, if it is kept and can be read. Raises `Reused`.
+    """Compare what the first one means, if it is kept and can be read. Raises `Reused`.
 
     Bytes differ when a provider sends it again: Stripe counts `pending_webhooks` down. After an
     upgrade the first one may be of the version before, with the same content in another form.
@@ -64,9 +64,14 @@ def _check_same(row: ProviderEvent, provider: Provider, event: Event) -> None:
         before = None if body is None else provider.read(body)
     except (cipher.Unsealable, Malformed, OtherVersion):
         return
-    if before is not None and _content(before) != _content(event):
+    if before is not None and _meaning(provider, before) != _meaning(provider, event):
         raise Reused(f"expected the first content of this event, got another under id {event.id}")
 
 
-def _content(event: Event) -> tuple[object, ...]:
-    return event.type, event.test, event.content.value
+def _meaning(provider: Provider, event: Event) -> tuple[object, ...]:
+    """What is compared: not the content, to which a provider may add fields until it repeats it."""
+    try:
+        command: object = provider.command(event)
+    except Malformed as error:
+        command = str(error)
+    return event.type, event.test, command

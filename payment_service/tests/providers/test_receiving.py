@@ -47,6 +47,14 @@ def test_an_event_that_stripe_repeats_may_count_its_deliveries() -> None:
     assert send(again).json() == {"result": "duplicate"}
 
 
+def test_an_event_that_stripe_repeats_may_have_gained_a_field() -> None:
+    again = event(COMPLETED, SALE)
+    again["data"]["object"]["added_to_all_versions"] = None
+
+    assert send(event(COMPLETED, SALE)).json() == {"result": "handled"}
+    assert send(again).json() == {"result": "duplicate"}
+
+
 def test_an_event_that_an_earlier_release_has_handled_is_a_duplicate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
