@@ -33,16 +33,19 @@ class Record(About):
 
 @dataclass(frozen=True, kw_only=True)
 class Renew(About):
-    """It is paid until then, exclusive."""
+    """It is paid until then, exclusive; none if the invoice does not say until when."""
 
-    until: datetime
+    until: datetime | None
+    invoiced_at: datetime
+    """When the invoice was made that was paid: of several, the latest decides what is due."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PastDue(About):
     """A payment failed, which would have paid it until then."""
 
-    until: datetime
+    until: datetime | None
+    invoiced_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

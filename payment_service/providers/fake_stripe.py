@@ -122,6 +122,7 @@ def _invoice(sale: Sale, period: int) -> dict[str, Any]:
         "amount_due": sale.amount,
         "amount_paid": sale.amount,
         "billing_reason": "subscription_create" if period == 1 else "subscription_cycle",
+        "created": sale.seconds(period - 1),
         "currency": sale.currency,
         "customer": sale.id("cus"),
         "customer_email": sale.email,

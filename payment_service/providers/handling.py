@@ -13,7 +13,7 @@ from admit_one.sealing import cipher
 from django.db import InterfaceError, OperationalError, transaction
 
 from . import effects, metrics
-from .commands import Ignore, Record
+from .commands import Ignore, Record, Renew
 from .models import ProviderEvent, ProviderLink, ProviderStanding
 from .provider import Event, OtherVersion, Provider
 from .recording import Incomplete, Invalid, record
@@ -58,6 +58,8 @@ def handle(row: ProviderEvent, provider: Provider, event: Event, **instead: Any)
     why = effects.apply(command, known, f"{row.provider}: {row.type}")
     ProviderLink.objects.tie(row.provider, test=row.test, held=held, to=known)
     row.handled(known, why)
+    if why and isinstance(command, Renew) and command.amount != 0:
+        _report_in_vain(row)
     if standing.erased_at is not None:
         row.body = None
 
@@ -82,6 +84,17 @@ def _report(row: ProviderEvent, level: int) -> None:
         type=row.type,
         state=row.state,
         reason=row.reason,
+    )
+
+
+def _report_in_vain(row: ProviderEvent) -> None:
+    """Somebody paid and gets nothing: Stripe collects open invoices also of what has ended."""
+    logger.warning(
+        "provider_payment_in_vain",
+        "{event} was paid in vain: {reason}",
+        event=row,
+        reason=row.reason,
+        subscription_id=row.subscription_id,
     )
 
 

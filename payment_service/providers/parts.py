@@ -12,6 +12,9 @@ from admit_one.contract.errors import Malformed
 LONGEST_ID = 255
 """Characters of a provider's id or type."""
 
+LATEST = datetime(9998, 1, 1, tzinfo=UTC)
+"""Times may be added to it, and it is in the year 9999 or before in every time zone."""
+
 ID = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_ID}}}")
 
 
@@ -67,10 +70,10 @@ class Part:
 
     def seconds(self, name: str) -> datetime:
         """A time in seconds since 1970."""
-        try:
-            return datetime.fromtimestamp(self.whole(name), UTC)
-        except (ValueError, OverflowError, OSError):  # after the year 9999, or before 1
-            raise Malformed(f"{self._at(name)}: expected seconds since 1970") from None
+        value = self.whole(name)
+        if not 0 <= value < LATEST.timestamp():
+            raise Malformed(f"{self._at(name)}: expected seconds since 1970, before the year 9998")
+        return datetime.fromtimestamp(value, UTC)
 
     def _at(self, name: str) -> str:
         return f"{self._path}.{name}" if self._path else name

@@ -29,6 +29,11 @@ PAID = frozenset({"paid", "no_payment_required"})
 
 LACKS = "user_id (client_reference_id or metadata), email (customer_details), plan (metadata)"
 
+OF_NO_PERIOD = frozenset(
+    {"subscription_update", "manual", "automatic_pending_invoice_item_invoice"}
+)
+"""Reasons of invoices between two periods: of a change, or of what somebody charged by hand."""
+
 IN_HUNDREDTHS = frozenset({"ISK", "UGX"})
 """Without minor units in ISO 4217; Stripe writes hundredths (docs.stripe.com/currencies)."""
 
@@ -117,6 +122,9 @@ def _invoice_paid(invoice: Part) -> Command:
 
 
 def _invoice_failed(invoice: Part) -> Command:
+    """What is paid stays paid, also if a change to something dearer is not."""
+    if invoice.value.get("billing_reason") in OF_NO_PERIOD:
+        return Ignore(reason="the payment of a change failed: the period before it is paid")
     return _of_invoice(invoice, PastDue, "amount_due")
 
 
@@ -126,10 +134,12 @@ def _of_invoice(invoice: Part, kind: type[Renew | PastDue], money: str) -> Comma
     if subscription is None:
         return Ignore(reason="an invoice of no subscription")
     amount, currency = _money(invoice, money)
+    made, until = invoice.seconds("created"), _paid_until(invoice.part("lines"))
     return kind(
         subject=subscription,
         links=(invoice.id("id"),),
-        until=_paid_until(invoice.part("lines")),
+        until=until if until > made else None,  # else of what was used before, such as units
+        invoiced_at=made,
         amount=amount,
         currency=currency,
     )
@@ -163,7 +173,7 @@ def _ended(subscription: Part) -> Command:
 
 
 def _charge_refunded(charge: Part) -> Command:
-    if charge.whole("amount_refunded") < charge.whole("amount"):
+    if not charge.yes("refunded"):
         return Ignore(reason="refunded in part")
     amount, currency = _money(charge, "amount_refunded")
     subject = charge.id_or_none("payment_intent") or charge.id("id")

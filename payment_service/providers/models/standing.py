@@ -1,4 +1,4 @@
-"""Until when a subscription is paid, and until when it was to be: both only grow."""
+"""Until when a subscription is paid, and whether its latest invoice is: both only grow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ class ProviderStanding(models.Model):
     subscription_id = models.UUIDField(primary_key=True, editable=False)
     provider = models.CharField(max_length=32)
     paid_until = models.DateTimeField(null=True, help_text="the latest end of a paid period")
-    due_until = models.DateTimeField(null=True, help_text="of a period whose payment failed")
+    paid_invoice_at = models.DateTimeField(
+        null=True, help_text="when the latest invoice was made that is paid"
+    )
+    due_until = models.DateTimeField(
+        null=True, help_text="the latest end of a period whose payment failed"
+    )
+    due_invoice_at = models.DateTimeField(
+        null=True, help_text="when the latest invoice was made whose payment failed"
+    )
     erased_at = models.DateTimeField(
         null=True, help_text="since when no body of an event about it is kept"
     )
@@ -26,10 +34,14 @@ class ProviderStanding(models.Model):
 
     @property
     def is_due(self) -> bool:
-        """Whether the latest period is not paid."""
-        if self.due_until is None:
+        """Whether the latest invoice is not paid.
+
+        Ends of periods do not say so: one item of a subscription may be paid by the year and
+        another by the month, and the invoice of a year that nobody paid may be void by now.
+        """
+        if self.due_invoice_at is None:
             return False
-        return self.paid_until is None or self.paid_until < self.due_until
+        return self.paid_invoice_at is None or self.paid_invoice_at < self.due_invoice_at
 
 
 def later(one: datetime | None, other: datetime | None) -> datetime | None:

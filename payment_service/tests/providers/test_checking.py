@@ -99,7 +99,9 @@ def test_a_checkout_is_checked_like_a_request_to_the_api(
         (PAID, {"parent": 7}),
         (PAYMENT, {"payment": None}),
         (ENDED, {"id": 7}),
-        (REFUNDED, {"amount": None}),
+        (PAID, {"created": None}),
+        (PAID, {"lines": {"data": [{"period": {"end": 253_402_300_799}}]}}),
+        (REFUNDED, {"refunded": None}),
     ],
 )
 def test_what_cannot_be_read_is_kept_as_failed(kind: str, changes: dict[str, Any]) -> None:

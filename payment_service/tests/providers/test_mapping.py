@@ -35,7 +35,8 @@ pytestmark = pytest.mark.django_db
 
 
 def end_of(period: int) -> datetime:
-    return datetime.fromtimestamp(SALE.seconds(period), UTC)
+    """When the code stops: a day to collect the next payment, and `GRACE_DAYS`, after it."""
+    return datetime.fromtimestamp(SALE.seconds(period), UTC) + timedelta(days=8)
 
 
 @pytest.mark.parametrize("sale", [SALE, ONCE], ids=["subscription", "payment"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -44,7 +44,8 @@ def state() -> tuple[object, ...] | None:
 
 
 def end_of(period: int) -> datetime:
-    return datetime.fromtimestamp(SALE.seconds(period), UTC)
+    """When the code stops: a day to collect the next payment, and `GRACE_DAYS`, after it."""
+    return datetime.fromtimestamp(SALE.seconds(period), UTC) + timedelta(days=8)
 
 
 def forget() -> None:
