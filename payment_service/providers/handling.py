@@ -11,6 +11,7 @@ from admit_one.contract.errors import Malformed
 from admit_one.logs import EventLogger
 from admit_one.sealing import cipher
 from django.db import InterfaceError, OperationalError, transaction
+from subscriptions.models import Subscription
 
 from . import effects, metrics
 from .commands import Ignore, Record, Renew
@@ -59,7 +60,7 @@ def handle(row: ProviderEvent, provider: Provider, event: Event, **instead: Any)
     ProviderLink.objects.tie(row.provider, test=row.test, held=held, to=known)
     row.handled(known, why)
     if why and isinstance(command, Renew) and command.amount != 0:
-        _report_in_vain(row)
+        _report_if_in_vain(row, known)
     if standing.erased_at is not None:
         row.body = None
 
@@ -87,14 +88,20 @@ def _report(row: ProviderEvent, level: int) -> None:
     )
 
 
-def _report_in_vain(row: ProviderEvent) -> None:
-    """Somebody paid and gets nothing: Stripe collects open invoices also of what has ended."""
+def _report_if_in_vain(row: ProviderEvent, subscription_id: UUID) -> None:
+    """Somebody paid for what had ended: Stripe collects open invoices also after that.
+
+    What was paid before the end, and is only reported after it, was for something.
+    """
+    ended_later = Subscription.objects.filter(cancelled_at__gte=row.created_at)
+    if ended_later.filter(pk=subscription_id).exists():
+        return
     logger.warning(
         "provider_payment_in_vain",
         "{event} was paid in vain: {reason}",
         event=row,
         reason=row.reason,
-        subscription_id=row.subscription_id,
+        subscription_id=subscription_id,
     )
 
 

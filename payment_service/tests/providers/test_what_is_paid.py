@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -135,13 +136,17 @@ def test_twelve_months_are_one_subscription_that_ends_after_the_last() -> None:
     assert {each.subject for each in published()} == {str(the_subscription().pk)}
 
 
-def test_a_payment_for_what_has_ended_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("after", "reports"), [(3600, 1), (-3600, 0)])
+def test_a_payment_for_what_has_ended_is_reported_unless_it_came_before(
+    after: int, reports: int, caplog: pytest.LogCaptureFixture
+) -> None:
     """Stripe collects an open invoice also after the end of its subscription."""
-    for kind in (COMPLETED, ENDED, PAID):
-        stripe_sends(kind)
+    stripe_sends(COMPLETED)
+    stripe_sends(ENDED)
+    send(event(PAID, SALE) | {"created": int(time.time()) + after})
 
-    [reported] = [each for each in caplog.records if "paid in vain" in each.getMessage()]
-    assert reported.levelname == "WARNING"
+    reported = [each for each in caplog.records if "paid in vain" in each.getMessage()]
+    assert [each.levelname for each in reported] == ["WARNING"] * reports
     assert the_event(PAID).state == "handled"
 
 
