@@ -399,3 +399,19 @@ def test_no_secret_and_no_url_is_logged(
     assert "very-private-path" not in logged
     assert secret.removeprefix("whsec_") not in logged
     assert json.loads(receiver.requests[0].body)["type"] == "thing.made"
+
+
+@pytest.mark.parametrize("header", ["no colon in private-text", ": private-text without a name"])
+def test_nothing_of_an_answer_that_is_no_http_is_logged(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture, header: str
+) -> None:
+    caplog.set_level("DEBUG")
+    an_endpoint(receiver.url(path="/hooks/very-private-path"))
+    receiver.answer = with_bytes(f"HTTP/1.1 200 OK\r\n{header}\r\n\r\n".encode())
+    happen()
+    send()
+
+    logged = "".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    assert outcome() == ("delivered", 200, "")
+    assert "very-private-path" not in logged
+    assert "private-text" not in logged

@@ -102,10 +102,9 @@ class Attempt:
         self._connection = self._connected(self._addresses())
         self._connection.timeout = self._left()
         self._connection.sock.settimeout(self._left())
-        self._connection.request(
-            "POST", self._target.path, self._body, self._headers, preload_content=False
-        )
-        answer = self._connection.getresponse()
+        self._connection.request("POST", self._target.path, self._body, self._headers)
+        # Not the method of urllib3, which logs the URL and what it cannot read of an answer.
+        answer = http.client.HTTPConnection.getresponse(self._connection)
         return outcome(answer.status, answer.headers.get("Retry-After", ""))
 
     def _addresses(self) -> list[Address]:
