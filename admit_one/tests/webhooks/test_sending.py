@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from admit_one.webhooks import attempt, claims, endpoints, finishing, sending
 from admit_one.webhooks.models import Delivery, Endpoint
+from django.db import connection
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -339,6 +340,41 @@ def test_a_crash_after_the_answer_sends_the_same_again(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
     assert outcome() == ("delivered", 204, "")
+
+
+def test_a_resend_outlives_the_attempt_that_is_under_way(receiver: Receiver) -> None:
+    endpoint, _ = an_endpoint(receiver.url())
+    happen()
+    days_pass(4)
+    [under_way] = claims.take(8, {})
+    endpoints.resend(SHOP, endpoint.pk, under_way.pk)
+    finishing.finish([finishing.Ended(under_way, attempt.Outcome(500, "answered 500"))])
+    assert the_delivery().state == "pending"
+    make_due()
+    send()
+
+    assert outcome() == ("delivered", 204, "")
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="its clock is that of this machine")
+@pytest.mark.parametrize("days", [-30, 30])
+def test_a_worker_with_a_wrong_clock_gives_nothing_up(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    an_endpoint(receiver.url())
+    receiver.answer = with_status(500)
+    happen()
+    right = timezone.now
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: right() + timedelta(days=days))
+        send()
+
+    endpoint = the_endpoint()
+    assert the_delivery().state == "pending"
+    assert endpoint.disabled_at is None
+    for moment in (endpoint.failing_since, endpoint.resume_at):
+        assert moment is not None
+        assert abs(moment - right()) < timedelta(minutes=1)
 
 
 def _dies(*_: object) -> None:

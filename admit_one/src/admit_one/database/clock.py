@@ -18,6 +18,16 @@ CHANGED_BEFORE = """
 """
 
 
+def now() -> datetime:
+    """Now by the database's clock."""
+    if connection.vendor == "sqlite":
+        return timezone.now()  # this machine has both
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        [(at,)] = cursor.fetchall()
+    return at  # type: ignore[no-any-return]
+
+
 def now_plus(seconds: float) -> models.Expression:
     """`seconds` from now by the database's clock."""
     return models.ExpressionWrapper(

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
-from admit_one.database.clock import now_plus
+from admit_one.database import clock
 from admit_one.logs import EventLogger
 from admit_one.processes import next_delay
 
@@ -53,10 +52,11 @@ class Ended(NamedTuple):
 def finish(ended: Sequence[Ended]) -> None:
     """Record how these attempts ended, in one transaction.
 
-    One that another worker has taken over meanwhile changes its delivery no more.
+    One that another worker has taken over meanwhile changes its delivery no more, nor does one
+    whose delivery somebody wants to be sent again since.
     """
     with transaction.atomic():
-        now = timezone.now()
+        now = clock.now()
         for endpoint in _locked(ended):
             outcomes = [e.outcome for e in ended if e.delivery.endpoint_id == endpoint.pk]
             _note(endpoint, outcomes, now)
@@ -68,7 +68,10 @@ def _record(ended: Ended, now: datetime) -> str:
     """Write the delivery; returns its state, or what kept it from being written."""
     delivery, outcome = ended
     claimed = Delivery.objects.filter(
-        pk=delivery.pk, attempts=delivery.attempts, state=State.PENDING
+        pk=delivery.pk,
+        attempts=delivery.attempts,
+        tries=delivery.tries,  # unless it was sent again by hand meanwhile
+        state=State.PENDING,
     )
     known: dict[str, Any] = {"last_status": outcome.status, "last_error": outcome.error[:200]}
     if outcome.is_success:
@@ -76,7 +79,7 @@ def _record(ended: Ended, now: datetime) -> str:
     elif now - delivery.since >= TRIED_FOR and outcome.status != GONE:
         state, known = State.FAILED, {**known, "finished_at": now, "next_attempt_at": None}
     else:
-        state, known = State.PENDING, {**known, "next_attempt_at": now_plus(_pause(ended))}
+        state, known = State.PENDING, {**known, "next_attempt_at": clock.now_plus(_pause(ended))}
     if not outcome.is_success:
         logger.warning(
             "webhook_not_delivered",
