@@ -87,6 +87,8 @@ def suspend(subscription_id: UUID, generation: int, *, by: str | None, reason: s
 def reinstate(subscription_id: UUID, generation: int, *, by: str | None, reason: str) -> AccessCode:
     """Lift what `suspend` did; a suspension by the payment side stays. Raises `NotPossible`."""
     row = _locked(subscription_id, generation, "reinstated")
+    # With its terms, which the payment side locks: if both lift theirs, the last one reports it.
+    Terms.objects.select_for_update().filter(pk=row.pk).first()
     lifted, _ = Suspension.objects.filter(subscription_id=row.pk, maker=OPERATOR).delete()
     if lifted:
         _report_suspension(row, suspended=False)

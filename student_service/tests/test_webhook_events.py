@@ -16,12 +16,14 @@ from admit_one.webhooks.endpoints import Owner
 from admit_one.webhooks.known import listeners
 from admit_one.webhooks.models import Delivery
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from shared_contracts.events import AccessTermsChanged, SubscriptionCancelled, UserSubscribed
 
 from tests.api import Api
+from tests.test_overtaken_redemptions import WAITS, in_a_thread
+from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,6 +68,12 @@ def terms(subscription: UUID, version: int, **changes: Any) -> None:
     )
 
 
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(WAITS)
+        return bool(cursor.fetchone()[0])
+
+
 def act(name: str, subscription: UUID, generation: int = 1) -> None:
     getattr(operating, name)(subscription, generation, by="ada", reason="ada@example.com has it")
 
@@ -102,6 +110,21 @@ def test_a_suspension_by_two_is_reported_once_and_lifted_once() -> None:
     terms(subscription, 4)
 
     assert before == ["access.suspended"]
+    assert reported() == ["access.suspended", "access.reinstated"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.usefixtures("endpoint")
+def test_it_is_reported_when_both_lift_theirs_at_the_same_moment() -> None:
+    subscription = issued()
+    terms(subscription, 1, suspended=True)
+    act("suspend", subscription)
+    with transaction.atomic():
+        terms(subscription, 2)
+        by_operator = in_a_thread(lambda: act("reinstate", subscription))
+        eventually(somebody_waits)
+    by_operator.result(30)
+
     assert reported() == ["access.suspended", "access.reinstated"]
 
 
