@@ -74,7 +74,7 @@ def test_no_question_reads_more_for_deliveries_that_are_done() -> None:
         return list(rows.order_by("-created_at", "-pk")[:50])
 
     questions: dict[str, Callable[[], Any]] = {
-        "what is due": lambda: claims.take(32, {}),
+        "what is due": lambda: claims.take(32, []),
         "why": lambda: list(timeline.of(UUID(the_uuid(DELIVERED, ROWS // 2)))),
         "old deliveries": partial(retention.prune, lambda: True),
         "a page of deliveries": page(),

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from admit_one.webhooks import attempt, claims, endpoints, finishing, sending
+from admit_one.webhooks.endpoints import Owner
 from admit_one.webhooks.models import Delivery, Endpoint
 from django.db import connection
 from django.utils import timezone
@@ -28,7 +29,9 @@ from tests.webhooks.receiver import (
     with_status,
 )
 from tests.webhooks.steps import (
+    MADE,
     SHOP,
+    THING,
     an_endpoint,
     days_pass,
     happen,
@@ -217,6 +220,21 @@ def test_a_hanging_receiver_holds_up_nobody_else(
     assert fast.most_at_once <= claims.AT_ONCE
 
 
+def test_one_client_leaves_room_for_the_others() -> None:
+    for number in range(8):
+        an_endpoint(f"https://shop-{number}.example.com/")
+    other, _ = an_endpoint("https://other.example.com/", owner=Owner("other", test=False))
+    for _ in range(6):
+        happen(MADE, THING, THING._replace(client="other"))
+    first = claims.take(sending.THREADS, [])
+    of_shop = [each.endpoint for each in first if each.endpoint.client == "shop"]
+    [next_one] = claims.take(1, of_shop[:8])
+
+    assert len(of_shop) == claims.OF_A_CLIENT == sending.THREADS / 2
+    assert len(first) == claims.OF_A_CLIENT + claims.AT_ONCE
+    assert next_one.endpoint == other
+
+
 def test_a_failing_endpoint_gets_one_request_at_a_time(receiver: Receiver) -> None:
     an_endpoint(receiver.url())
     receiver.answer = with_status(500)
@@ -308,8 +326,8 @@ def test_one_success_within_three_days_keeps_the_endpoint(receiver: Receiver) ->
 def test_a_dead_workers_claim_comes_back_with_the_same_id(receiver: Receiver) -> None:
     an_endpoint(receiver.url())
     happen()
-    [claimed] = claims.take(8, {})
-    assert claims.take(8, {}) == []
+    [claimed] = claims.take(8, [])
+    assert claims.take(8, []) == []
     lease = the_delivery().next_attempt_at
     assert lease is not None
     assert lease - timezone.now() < timedelta(seconds=60)
@@ -346,7 +364,7 @@ def test_a_resend_outlives_the_attempt_that_is_under_way(receiver: Receiver) -> 
     endpoint, _ = an_endpoint(receiver.url())
     happen()
     days_pass(4)
-    [under_way] = claims.take(8, {})
+    [under_way] = claims.take(8, [])
     endpoints.resend(SHOP, endpoint.pk, under_way.pk)
     finishing.finish([finishing.Ended(under_way, attempt.Outcome(500, "answered 500"))])
     assert the_delivery().state == "pending"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
@@ -92,7 +91,7 @@ class _Run:
         slots = THREADS - _running()
         if slots <= 0:
             return []
-        busy = Counter(each.delivery.endpoint_id for each in self._under_way.values())
+        busy = [each.delivery.endpoint for each in self._under_way.values()]
         ended, now = [], timezone.now()
         for delivery in claims.take(slots, busy):
             try:
