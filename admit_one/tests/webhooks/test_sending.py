@@ -235,6 +235,24 @@ def test_one_client_leaves_room_for_the_others() -> None:
     assert next_one.endpoint == other
 
 
+def test_another_url_starts_without_the_failures_of_the_old_one(
+    start: Callable[..., Receiver],
+) -> None:
+    old, new = start(), start()
+    old.answer = with_status(503, "Retry-After: 3600")
+    new.answer = with_status(500)
+    endpoint, _ = an_endpoint(old.url())
+    happen()
+    send()
+    Endpoint.objects.update(failing_since=timezone.now() - timedelta(days=4))
+    endpoints.change(SHOP, endpoint.pk, url=new.url())
+    happen()
+    send()
+
+    assert len(new.requests) == 1
+    assert the_endpoint().disabled_at is None
+
+
 def test_a_failing_endpoint_gets_one_request_at_a_time(receiver: Receiver) -> None:
     an_endpoint(receiver.url())
     receiver.answer = with_status(500)

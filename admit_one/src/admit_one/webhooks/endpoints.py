@@ -91,6 +91,8 @@ def change(
     endpoint.url = endpoint.url if url is None else url
     endpoint.events = endpoint.events if events is None else sorted(set(events))
     if (endpoint.url, endpoint.events) != before:
+        if endpoint.url != before[0]:
+            forgive(endpoint)  # what the old one did is nothing that the new one has done
         endpoint.save(update_fields=["url", "events"])
         _changed(endpoint, "change", owner)
     return endpoint
@@ -137,13 +139,17 @@ def reenable(endpoint: Endpoint) -> bool:
     if endpoint.disabled_at is None:
         return False
     endpoint.disabled_at, endpoint.disabled_reason = None, ""
-    endpoint.failures, endpoint.failing_since, endpoint.resume_at = 0, None, None
-    endpoint.save(
-        update_fields=["disabled_at", "disabled_reason", "failures", "failing_since", "resume_at"]
-    )
+    endpoint.save(update_fields=["disabled_at", "disabled_reason"])
+    forgive(endpoint)
     transaction.on_commit(listeners.forget)
     wake.worker()
     return True
+
+
+def forgive(endpoint: Endpoint) -> None:
+    """Forget the failures of a row that is locked."""
+    endpoint.failures, endpoint.failing_since, endpoint.resume_at = 0, None, None
+    endpoint.save(update_fields=["failures", "failing_since", "resume_at"])
 
 
 @transaction.atomic(savepoint=False)
