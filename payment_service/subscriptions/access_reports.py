@@ -56,7 +56,7 @@ def attach_replaced_codes(
 
     rows = keep(messages, "generation", "code_generation", columns)
     first = [row.id for row in rows.values() if row.access_code is None]
-    webhook_events.report_of("active", first, with_status="active")
+    webhook_events.report_of("active", first, with_status=webhook_events.HAS_A_CODE)
     complete(row.order_id for row in rows.values())
     yield from unknown(messages, rows)
     for message in messages:

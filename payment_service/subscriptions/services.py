@@ -64,7 +64,7 @@ def attach_access_codes(messages: Sequence[Envelope[AccessCodeCreated]]) -> Iter
     if attached:
         ids = [subscription_id for subscription_id, _ in attached]
         metrics.observe_codes(ids)
-        webhook_events.report_of("active", ids, with_status="active")
+        webhook_events.report_of("active", ids, with_status=webhook_events.HAS_A_CODE)
         complete(order_id for _, order_id in attached)
     if len(attached) == len(messages):
         return iter(())

@@ -13,20 +13,24 @@ REACHED = {"active", "past_due", "cancelled"}
 """Statuses of which a reconciliation reports that a subscription has them again."""
 
 
+HAS_A_CODE = {"active", "past_due"}
+"""Statuses of those that have one and have not ended."""
+
+
 def report_all(event: str, rows: Iterable[Subscription]) -> None:
     """Report `subscription.{event}` of these rows, as they are now. Runs in a transaction."""
     report(f"subscription.{event}", (_about(row) for row in rows))
 
 
-def report_of(event: str, ids: Collection[UUID], *, with_status: str = "") -> None:
+def report_of(event: str, ids: Collection[UUID], *, with_status: Collection[str] = ()) -> None:
     """The same of the rows with these ids, which are read only if somebody listens.
 
-    With `with_status`, only of those that have it now.
+    With `with_status`, only of those that have one of these now.
     """
 
     def happened() -> Iterator[About]:
         for row in Subscription.objects.filter(pk__in=ids).order_by("pk"):
-            if with_status in {"", row.status}:
+            if not with_status or row.status in with_status:
                 yield _about(row)
 
     if ids:

@@ -144,6 +144,22 @@ def test_a_code_that_arrives_as_a_replacement_makes_it_active_too() -> None:
     assert reported() == [("subscription.active", "active")]
 
 
+@pytest.mark.parametrize("event", ["created", "replaced"])
+def test_a_code_that_arrives_late_is_reported_although_a_payment_is_due(event: str) -> None:
+    subscription = a_subscription()
+    act("mark_past_due")(subscription.id)
+    replaced = {"access_code": OTHER_CODE, "generation": 2, "issued_at": BEFORE}
+    if event == "created":
+        deliver(a_code_for(subscription.id))
+    else:
+        deliver(an_envelope(AccessCodeReplaced, subscription_id=subscription.id, **replaced))
+
+    assert reported() == [
+        ("subscription.past_due", "pending"),
+        ("subscription.active", "past_due"),
+    ]
+
+
 def test_a_code_that_arrives_after_the_end_makes_nothing_active() -> None:
     cancelled, expired = a_subscription(), a_subscription(valid_until=at(-1))
     lifecycle.cancel(client="shop", subscription_id=cancelled.id)
