@@ -36,6 +36,9 @@ MOST_ADDRESSES = 4
 MOST_BYTES = 32_768
 """Of an answer, which ends with its headers for us."""
 
+NOT_PUBLIC = "the host has no address, or one that is not of the internet"
+"""One reason for both, so that no client finds out which names there are inside of our network."""
+
 GONE = 410
 AGENT = "Admit-One-Webhooks/1"
 
@@ -114,12 +117,12 @@ class Attempt:
                 self._target.host, self._target.port, type=socket.SOCK_STREAM
             )
         except (OSError, UnicodeError):
-            raise Failed("the host's name cannot be resolved") from None
+            raise Failed(NOT_PUBLIC) from None
         # Without what follows a link-local address, such as %eth0.
         texts = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)
         addresses = [ip_address(text) for text in texts]
         if not all(is_permitted(each, settings.WEBHOOK_ALLOWED_NETWORKS) for each in addresses):
-            raise Failed("the host has an address that is not of the internet")
+            raise Failed(NOT_PUBLIC)
         return addresses[:MOST_ADDRESSES]
 
     def _connected(self, addresses: list[Address]) -> HTTPConnection:
@@ -138,7 +141,7 @@ class Attempt:
                     raise
             else:
                 return connection
-        raise Failed("the host's name cannot be resolved")
+        raise Failed(NOT_PUBLIC)
 
     def _left(self) -> float:
         left = self.ends_at - time.monotonic()
