@@ -456,6 +456,19 @@ def test_an_endpoint_is_not_to_blame_for_a_key_that_is_gone_here(
     assert outcome() == ("delivered", 204, "")
 
 
+def test_a_secret_whose_key_is_gone_can_be_rotated(receiver: Receiver, settings: Any) -> None:
+    endpoint, _ = an_endpoint(receiver.url())
+    happen()
+    settings.SEALING_KEYS = {"k2": b"2" * 32}
+    rotated = endpoints.rotate(SHOP, endpoint.pk)
+    assert rotated is not None
+    send()
+
+    [request] = receiver.requests
+    Webhook(rotated[1]).verify(request.body, request.headers)
+    assert the_endpoint().previous_until is None
+
+
 def test_no_secret_and_no_url_is_logged(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

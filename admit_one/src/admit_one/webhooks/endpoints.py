@@ -114,7 +114,7 @@ def delete(owner: Owner, endpoint_id: UUID) -> bool:
 def rotate(owner: Owner, endpoint_id: UUID) -> tuple[Endpoint, str] | None:
     """Give it another secret, which is returned; for a day, the one that it had signs, too.
 
-    None if there is no such endpoint. Raises `Unsealable` if the one that it had is unreadable.
+    None if there is no such endpoint. If the one that it had is unreadable, it signs no more.
     """
     endpoint = find(owner, endpoint_id, lock=True)
     if endpoint is None:

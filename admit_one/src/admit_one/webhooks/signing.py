@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from admit_one.sealing import seal, unseal
+from admit_one.sealing import Unsealable, seal, unseal
 
 from .models import PREVIOUS_PURPOSE, SECRET_PURPOSE, Endpoint
 
@@ -34,8 +34,13 @@ def rotate(endpoint: Endpoint, now: datetime) -> str:
     One whose key is gone cannot be kept.
     """
     secret = new_secret()
-    endpoint.previous_secret = seal(_current(endpoint).encode(), PREVIOUS_PURPOSE, endpoint.pk)
-    endpoint.previous_until = now + BOTH_VALID
+    try:
+        before = _current(endpoint)
+    except Unsealable:  # nothing can be signed with it
+        endpoint.previous_secret, endpoint.previous_until = None, None
+    else:
+        endpoint.previous_secret = seal(before.encode(), PREVIOUS_PURPOSE, endpoint.pk)
+        endpoint.previous_until = now + BOTH_VALID
     endpoint.secret = sealed(secret, endpoint.pk)
     return secret
 
