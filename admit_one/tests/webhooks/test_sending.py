@@ -469,6 +469,35 @@ def test_a_secret_whose_key_is_gone_can_be_rotated(receiver: Receiver, settings:
     assert the_endpoint().previous_until is None
 
 
+def test_who_comes_as_a_run_ends_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[object] = []
+
+    class Run:
+        def __init__(self, *_: object) -> None:
+            runs.append(self)
+
+        def run(self) -> None:
+            pass
+
+    class Lock:
+        def __init__(self) -> None:
+            self.real = threading.Lock()
+
+        def acquire(self, *, blocking: bool) -> bool:
+            return self.real.acquire(blocking=blocking)
+
+        def release(self) -> None:
+            if len(runs) == 1:
+                send()
+            self.real.release()
+
+    monkeypatch.setattr(sending, "_Run", Run)
+    monkeypatch.setattr(sending, "_one_run", Lock())
+    send()
+
+    assert len(runs) == 2
+
+
 def test_no_secret_and_no_url_is_logged(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -53,14 +53,14 @@ def send_due(go_on: Callable[[], bool], is_stopping: Callable[[], bool]) -> None
     under way is sent again, when its leases end.
     """
     _wanted.set()
-    if not _one_run.acquire(blocking=False):
-        return
-    try:
-        while _wanted.is_set() and go_on():
+    while _wanted.is_set() and go_on():  # also by who came while the lock was held
+        if not _one_run.acquire(blocking=False):
+            return
+        try:
             _wanted.clear()
             _Run(go_on, is_stopping).run()
-    finally:
-        _one_run.release()
+        finally:
+            _one_run.release()
 
 
 class _UnderWay(NamedTuple):
