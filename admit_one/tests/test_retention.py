@@ -29,7 +29,7 @@ def rows():
         InboxMessage.objects.filter(event_id=name).update(received_at=ago(days))
     for state in SetAside.State.values:
         for days in (44, 46):
-            closed = ago(days) if state in {"replayed", "discarded"} else None
+            closed = ago(days) if state in {"replayed", "discarded", "erased"} else None
             SetAside.objects.create(state=state, delivery=f"{state}-{days}", body=b"")
             SetAside.objects.filter(delivery=f"{state}-{days}").update(
                 created_at=ago(400), closed_at=closed
@@ -40,7 +40,7 @@ def rows():
 def test_only_closed_rows_past_their_retention_are_deleted():
     counts = retention.prune()
 
-    assert counts == {"outbox": 1, "inbox": 1, "set_aside": 2}
+    assert counts == {"outbox": 1, "inbox": 1, "set_aside": 3}
     assert set(OutboxMessage.objects.values_list("event_id", flat=True)) == {"unsent", "young"}
     assert set(InboxMessage.objects.values_list("event_id", flat=True)) == {"young"}
     left = set(SetAside.objects.values_list("delivery", flat=True))
@@ -51,6 +51,7 @@ def test_only_closed_rows_past_their_retention_are_deleted():
         "dead-46",
         "replayed-44",
         "discarded-44",
+        "erased-44",
     }
 
 
@@ -61,17 +62,17 @@ def test_a_dry_run_counts_and_deletes_nothing(capsys):
     assert capsys.readouterr().out.splitlines() == [
         "outbox             1 would be deleted",
         "inbox              1 would be deleted",
-        "set_aside          2 would be deleted",
+        "set_aside          3 would be deleted",
     ]
-    assert (OutboxMessage.objects.count(), SetAside.objects.count()) == (3, 8)
+    assert (OutboxMessage.objects.count(), SetAside.objects.count()) == (3, 10)
 
 
 @pytest.mark.usefixtures("rows")
 def test_the_command_reports_what_it_deleted(capsys):
     call_command("prune_messages")
 
-    assert "set_aside          2 deleted" in capsys.readouterr().out
-    assert SetAside.objects.count() == 6
+    assert "set_aside          3 deleted" in capsys.readouterr().out
+    assert SetAside.objects.count() == 7
 
 
 def test_more_rows_than_one_delete_takes_are_all_deleted(monkeypatch):

@@ -43,10 +43,10 @@ def no_inbox(module: ModuleType) -> None:
     """The inbox treats every message as new."""
     remember = module.remember
 
-    def remember_nothing(messages: Any) -> set[tuple[str, str]]:
+    def remember_nothing(messages: Any) -> dict[tuple[str, str], bool]:
         messages = list(messages)
         remember(messages)
-        return {message.identity for message in messages}
+        return dict.fromkeys((message.identity for message in messages), False)
 
     module.__dict__["remember"] = remember_nothing
 
