@@ -59,7 +59,7 @@ class PlanField(VisibleText):
         return plan
 
 
-@extend_schema_field({"type": ["string", "null"]})
+@extend_schema_field({"type": "string"})
 class LanguageField(serializers.Field[Any, Any, Any, Any]):
     """A language tag. Any other text is read as none: it must not refuse who has paid."""
 
