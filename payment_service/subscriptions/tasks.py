@@ -2,7 +2,7 @@
 
 from admit_one.erasure import erasing, requests
 from admit_one.messaging import wake
-from admit_one.tasks import for_a_run, stopping
+from admit_one.tasks import for_a_run, in_batches, stopping
 
 from admit_one import webhooks
 
@@ -47,13 +47,9 @@ def reconcile() -> None:
 
 def erase_requested() -> None:
     """Erase what the other side has asked for, batch after batch."""
-    go_on = for_a_run()
-    while go_on() and erasing.erase_due():
-        pass
+    in_batches(erasing.erase_due)
 
 
 def request_erasures_again() -> None:
     """Ask the other side again for erasures that it has not answered."""
-    go_on = for_a_run()
-    while go_on() and requests.repeat():
-        pass
+    in_batches(requests.repeat)

@@ -6,7 +6,7 @@ import threading
 
 from admit_one.database import outage
 from admit_one.erasure import erasing, requests
-from admit_one.tasks import for_a_run, outages, stopping
+from admit_one.tasks import for_a_run, in_batches, outages, stopping
 
 from admit_one import webhooks
 
@@ -76,23 +76,17 @@ def _send_pending_mails() -> None:
 
 def report_grants() -> None:
     """Report the grants that wait, as many as this hour allows."""
-    go_on = for_a_run()
-    while go_on() and reporting.report_due():
-        pass
+    in_batches(reporting.report_due)
 
 
 def remind_expiring() -> None:
     """Tell the users of codes that expire soon, batch after batch."""
-    go_on = for_a_run()
-    while go_on() and expiring.remind_due():
-        pass
+    in_batches(expiring.remind_due)
 
 
 def report_ended() -> None:
     """Report the codes that have expired, batch after batch."""
-    go_on = for_a_run()
-    while go_on() and ending.report_ended():
-        pass
+    in_batches(ending.report_ended)
 
 
 def send_webhooks() -> None:
@@ -106,13 +100,9 @@ def forget_runs() -> None:
 
 def erase_requested() -> None:
     """Erase what the other side has asked for, batch after batch."""
-    go_on = for_a_run()
-    while go_on() and erasing.erase_due():
-        pass
+    in_batches(erasing.erase_due)
 
 
 def request_erasures_again() -> None:
     """Ask the other side again for erasures that it has not answered."""
-    go_on = for_a_run()
-    while go_on() and requests.repeat():
-        pass
+    in_batches(requests.repeat)

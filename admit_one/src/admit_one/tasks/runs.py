@@ -17,3 +17,13 @@ def for_a_run(seconds: float | None = None) -> Callable[[], bool]:
     """A function that is true until `seconds` have passed or the worker is asked to stop."""
     end = time.monotonic() + (RUN_SECONDS if seconds is None else seconds)
     return lambda: time.monotonic() < end and not stopping.is_set()
+
+
+def in_batches(work: Callable[[], object]) -> None:
+    """Repeat `work` until it finds nothing more to do, or the run is over.
+
+    What is left then is done by the next run.
+    """
+    go_on = for_a_run()
+    while go_on() and work():
+        pass
