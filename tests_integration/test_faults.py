@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pytest
 
@@ -24,23 +23,20 @@ FEW = 6
 """Clients that order before the fault, and as many during it."""
 
 
-@dataclass(frozen=True)
-class UnderFaults:
-    deployment: Deployment
-    stage: Stage
+@pytest.fixture(scope="module")
+def stage(installed_rabbitmq: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("faults")
+    with private_servers() as servers, on_private_servers(servers, folder) as stage:
+        yield stage
 
 
 @pytest.fixture(scope="module")
-def under_faults(
-    installed_rabbitmq: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[UnderFaults]:
-    folder = tmp_path_factory.mktemp("faults")
-    with private_servers() as servers, on_private_servers(servers, folder) as stage:
-        deployment = stage.deploy()
-        # RabbitMQ 3.10 may lose the leader of a quorum queue that it has declared a moment before
-        # it is killed. So each queue has carried something before the first fault.
-        deployment.accounts(deployment.subscribe([order()]))
-        yield UnderFaults(deployment, stage)
+def deployment_under_faults(stage: Stage) -> Deployment:
+    deployment = stage.deploy()
+    # RabbitMQ 3.10 may lose the leader of a quorum queue that it has declared a moment before
+    # it is killed. So each queue has carried something before the first fault.
+    deployment.accounts(deployment.subscribe([order()]))
+    return deployment
 
 
 ELSEWHERE = {"kill", "power cut", "broker disk full"}
@@ -66,9 +62,9 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "target"), CASES)
 def test_each_subscription_has_one_code_whatever_fails(
-    under_faults: UnderFaults, name: str, target: str
+    stage: Stage, deployment_under_faults: Deployment, name: str, target: str
 ) -> None:
-    deployment, stage = under_faults.deployment, under_faults.stage
+    deployment = deployment_under_faults
     deployment.reset()
     fault = FAULTS[name]
     with ThreadPoolExecutor(2 * FEW) as clients:

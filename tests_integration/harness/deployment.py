@@ -9,7 +9,7 @@ from typing import Self
 
 from tools.system.eventually import eventually
 from tools.system.keys import kept_keys
-from tools.system.system import PROCESSES, SERVICES, System
+from tools.system.system import PROCESSES, SERVICES, CommandFailed, System
 
 from .accounts import Account, has_mail
 from .api import Api
@@ -29,6 +29,9 @@ COMPARE_AT_ONCE = {"payment_service": {"RECONCILE_AFTER": "0"}}
 
 LATE = 75.0
 """Seconds within which a mail arrives although its worker died: lease, pause and two sweeps."""
+
+EXPLAINED = 3
+"""Subscriptions without a code that a failed test explains."""
 
 
 class Deployment:
@@ -81,8 +84,10 @@ class Deployment:
         self, subscriptions: Sequence[Subscription], within: float = 30.0
     ) -> list[Subscription]:
         """Wait until all subscriptions are active; returns them as the API shows them."""
+        if not subscriptions:
+            return []
         missing = {subscription.id for subscription in subscriptions}
-        oldest = min(missing, default="")
+        oldest = min(subscription.recorded for subscription in subscriptions)
         active: dict[str, Subscription] = {}
 
         def look() -> set[str]:
@@ -90,13 +95,25 @@ class Deployment:
                 if subscription.id in missing and subscription.status == "active":
                     active[subscription.id] = self.payments.show(subscription.id)
                     missing.discard(subscription.id)
-                # They are listed newest first, and ids grow: older pages are not needed.
-                if not missing or subscription.id <= oldest:
+                # They are listed newest first: older ones are not needed. Ids say less: a request
+                # that has to wait for the database inserts an older id after newer ones.
+                if not missing or subscription.recorded < oldest:
                     break
             return missing
 
-        eventually(look, lambda pending: not pending, within=within)
+        try:
+            eventually(look, lambda pending: not pending, within=within)
+        except AssertionError as error:
+            explained = "\n\n".join(self.why(pending) for pending in sorted(missing)[:EXPLAINED])
+            raise AssertionError(f"{error}\n\n{explained}") from None
         return [active[subscription.id] for subscription in subscriptions]
+
+    def why(self, subscription_id: str) -> str:
+        """What both services' `manage.py why` prints about a subscription, or how that failed."""
+        try:
+            return "\n".join(self.system.manage(s, "why", subscription_id) for s in SERVICES)
+        except CommandFailed as failure:
+            return str(failure)
 
     def accounts(
         self, subscriptions: Sequence[Subscription], within: float = LATE

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from tools.rest import NO_ANSWER, Response
@@ -57,6 +58,11 @@ class Subscription:
     suspended: bool
     terms_applied: bool
     refunded_at: str | None
+
+    @property
+    def recorded(self) -> datetime:
+        """When it was created, as lists are ordered by."""
+        return datetime.fromisoformat(self.created_at)
 
 
 @dataclass(frozen=True)
