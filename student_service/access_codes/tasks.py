@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from admit_one.database import outage
 from admit_one.erasure import erasing, requests
@@ -14,7 +16,9 @@ from . import ending, expiring
 from .mails import sending, writing
 from .reconciliation import answered, reporting
 
-_mails_at_once = threading.BoundedSemaphore(2)
+_one_run, _wanted = threading.Lock(), threading.Event()
+
+T = TypeVar("T")
 
 LOOK_AGAIN_SECONDS = 0.05
 """Wake-ups that follow each other closely are sent once, so a run checks again after its mails."""
@@ -32,16 +36,19 @@ LONGEST_OUTAGE = 10.0
 def send_pending_mails() -> None:
     """Send the mails that are due. A commit wakes it, and beat, in case a wake-up is lost.
 
-    Two runs at a time: if the process dies, two mails are in doubt. A run outlasts short outages of
-    the mail server and the database. Otherwise mails would wait for the next wake-up, which comes
-    over a broker that is often down at the same time.
+    If this process does it already, that run looks again. A run outlasts short outages of the mail
+    server and the database. Otherwise mails would wait for the next wake-up, which comes over a
+    broker that is often down at the same time.
     """
-    if not _mails_at_once.acquire(blocking=False):
-        return  # those that run look again
-    try:
-        _send_pending_mails()
-    finally:
-        _mails_at_once.release()
+    _wanted.set()
+    while _wanted.is_set():  # also by who came while the lock was held
+        if not _one_run.acquire(blocking=False):
+            return
+        try:
+            _wanted.clear()
+            _send_pending_mails()
+        finally:
+            _one_run.release()
 
 
 def _send_pending_mails() -> None:
@@ -53,14 +60,13 @@ def _send_pending_mails() -> None:
         outages.began(error)
         stopping.wait(min(seconds, LONGEST_PAUSE))
 
-    while go_on():
-        attempts = outage.outlast(
-            lambda: sending.send_due_mails(go_on),
-            wait,
-            at_most=LONGEST_OUTAGE,
-            steady=LONGEST_OUTAGE,
-        )
+    def persist(step: Callable[[], T]) -> T:
+        done = outage.outlast(step, wait, at_most=LONGEST_OUTAGE)
         outages.ended()
+        return done
+
+    while go_on():
+        attempts = sending.send_due_mails(go_on, persist)
         rest = sending.outage.rest
         if rest > LONGEST_REST:
             break

@@ -7,8 +7,7 @@ from admit_one.tasks import make_app
 from celery import signals
 from django.core.checks import run_checks
 
-# Sending is mostly waiting: two at once keep a slow mail from blocking the others, and a third
-# sends webhooks.
+# One sends mails, one webhooks, and one does all else.
 app = make_app("student_service", at_once=3)
 
 

@@ -33,6 +33,8 @@ SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 
 SERVER = "smtp://[user:password@]host:port, smtp+tls:// or smtp+ssl://"
 ANYMAIL = 'a JSON object of Anymail\'s settings, such as {"POSTMARK_SERVER_TOKEN": "…"}'
+MOST_CONNECTIONS = 8
+"""If a worker dies, so many mails are in doubt."""
 CODE_PLACE = "{code}"
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
@@ -142,6 +144,8 @@ class MailEnvironment(Environment):
     """Seconds that the mail server has for one mail up to its end, without the final answer."""
     EMAIL_ACCEPT_TIMEOUT: Annotated[int, whole(1, 900)] = 300
     """Seconds that it has for the final answer: it may filter before it accepts a mail."""
+    EMAIL_CONNECTIONS: Annotated[int, whole(1, MOST_CONNECTIONS)] = MOST_CONNECTIONS
+    """Connections to the mail server at a time, at most; each has one mail in hand."""
     EMAIL_HELO_NAME: HostName = ""
     """The name by which we greet it; empty: this machine's public name, or else its address."""
     MAIL_WHEN_UNKNOWN: Literal["send_again", "leave_to_operator"] = "send_again"

@@ -30,6 +30,7 @@ def scripted(settings: Settings) -> Iterator[ScriptedServer]:
     with scripted_server.running() as server:
         settings.EMAIL_HOST = "127.0.0.1"
         settings.EMAIL_PORT = server.port
+        settings.EMAIL_CONNECTIONS = 1  # it serves one after the other
         yield server
 
 

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 from access_codes import operating
-from access_codes.mails import by_hand, composing, reports, sending
+from access_codes.mails import by_hand, reports, sending
+from access_codes.mails.connection import Connection, Given
 from access_codes.models import AccessCode, MailIntent, Redemption, ReplacedCode, Revocation
 from access_codes.reconciliation import reporting
 from admit_one.acts.models import Act
@@ -192,14 +193,14 @@ def test_a_worker_in_the_middle_of_a_mail_writes_nothing_back(
 
 
 def between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    """Has `act` done when the worker has composed its mail, and the server not taken it yet."""
+    """Has `act` done when the worker has claimed its mail, and the server not taken it yet."""
+    give = Connection.give
 
-    def composed(*args: Any, **more: Any) -> Any:
-        mail = composing.compose(*args, **more)
+    def claimed(connection: Connection, given: Given) -> None:
         act()
-        return mail
+        give(connection, given)
 
-    monkeypatch.setattr(sending, "compose", composed)
+    monkeypatch.setattr(Connection, "give", claimed)
 
 
 def test_a_request_of_the_other_side_is_done_and_answered(platform: Api) -> None:

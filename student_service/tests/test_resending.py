@@ -239,7 +239,7 @@ def test_a_mail_that_was_being_sent_is_not_tried_again_at_the_wrong_address(
     row = issued()
     sent = MailIntent.objects.take(cap=20)
     assert sent is not None
-    sent.claim(lease=60)
+    MailIntent.objects.claim([sent], 60)
     deliver(ask(row.pk, email=NEW))
     if ending == "deferred":
         sent.defer("451 later", pause=0)

@@ -30,13 +30,20 @@ def until_active(url: str, waiting: LiteralString, count: int, progress: Progres
         return Drained(count, time.perf_counter() - start)
 
 
-def mails_sent(url: str, count: int, progress: Progress) -> Drained:
-    """Time `count` mails in the database at `url`, after the warm-up."""
+def mails_sent(url: str, count: int, progress: Progress, warm: Callable[[], object]) -> Drained:
+    """Time `count` mails in the database at `url`; `warm` is called after the warm-up."""
     with psycopg.connect(url, autocommit=True) as connection:
         before = watch(connection, MAILS_SENT, lambda sent: sent >= FIRST_MAILS, lambda _: None)
+        warm()
         start = time.perf_counter()
         after = watch(connection, MAILS_SENT, lambda sent: sent >= before + count, progress)
         return Drained(after - before, time.perf_counter() - start)
+
+
+def all_mailed(url: str, count: int, progress: Progress) -> None:
+    """Wait until `count` mails are sent in the database at `url`."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        watch(connection, MAILS_SENT, lambda sent: sent >= count, progress)
 
 
 def watch(

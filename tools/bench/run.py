@@ -83,11 +83,12 @@ class BenchRun:
             (["drain"], results.DRAIN, bare.name, bare.drain),
             (["drain", "drain-history"], results.DRAIN, product.name, product.drain),
             (["drain-history"], results.DRAIN_HISTORY, product.name, product.drain_with_history),
-            (["drain-mailing"], results.DRAIN_MAILING, product.name, product.drain_mailing),
             (["drain"], results.DRAIN, textbook.name, textbook.drain),
         ):
             if self._options.wants(*parts):
                 self._drain(which, figure, who, drain)
+        if self._options.wants("drain-mailing"):
+            self._drain_mailing(which)
 
     def _drain(
         self, which: str, figure: Figure, who: str, drain: Callable[[Progress], Drained]
@@ -98,6 +99,17 @@ class BenchRun:
             drained = drain(progress)
         self.results.add(figure, who, drained.rate)
         self._print(f"{which}, {who}: {figure.title}, {drained.rate:,.0f}/s ({drained.count:,})")
+
+    def _drain_mailing(self, which: str) -> None:
+        name, title = self.product.name, results.DRAIN_MAILING.title
+        with self._shown(f"{which}, {name}: {title}", self._options.subscriptions) as progress:
+            codes, both = self.product.drain_mailing(progress)
+        for figure, drained in (
+            (results.DRAIN_MAILING, codes),
+            (results.CODES_AND_MAILS, both),
+        ):
+            self.results.add(figure, name, drained.rate)
+            self._print(f"{which}, {name}: {figure.title}, {drained.rate:,.0f}/s")
 
     def _latency(self) -> None:
         ours, theirs, samples = self.product, self._textbook, self._options.samples
@@ -153,9 +165,12 @@ class BenchRun:
     def _mails(self) -> None:
         name, count = self.product.name, self._options.mails
         with self._shown(f"{name}: mails", count) as progress:
-            sent = self.product.mails(count, progress)
+            sent, took = self.product.mails(count, progress)
         self.results.add(results.MAILS, name, sent.rate)
-        self._print(f"{name}: {sent.rate:,.0f} mails/s")
+        self.results.add(results.MAIL_TIME, name, 1_000 * took)
+        self._print(
+            f"{name}: {sent.rate:,.0f} mails/s, {1_000 * took:.2f} ms of processor time each"
+        )
 
     def _reconcile(self) -> None:
         name = self.product.name

@@ -20,7 +20,8 @@ from typing import Any, Self
 import psycopg
 from psycopg import errors, sql
 
-from tools.servers import postgresql
+from tools.servers import postgresql, smtp_sink
+from tools.servers.found import NotHere
 from tools.system import broker
 from tools.system.commands import ROOT
 from tools.system.ports import LOCAL, free_port
@@ -136,6 +137,15 @@ class BenchStage:
     @contextmanager
     def sink(self) -> Iterator[str]:
         """An SMTP server that accepts every mail and keeps none; yields its URL."""
+        with ExitStack() as stack:
+            try:
+                url = smtp_sink.started(stack)
+            except NotHere:
+                url = stack.enter_context(self._sink_in_python())
+            yield url
+
+    @contextmanager
+    def _sink_in_python(self) -> Iterator[str]:
         smtp, http = free_port(), free_port()
         listen = ["--smtp-port", str(smtp), "--http-port", str(http), "--discard"]
         command = [sys.executable, "-m", "tools.mail_catcher", "--folder", str(self.folder)]

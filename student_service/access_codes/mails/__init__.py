@@ -9,7 +9,11 @@ brand              whose mails they are: name, links, where answers go
 writing            writes a mail as a row (`MailIntent`), in the transaction of its code
 withholding        which mails of tests are not sent
 again              writes another mail with the same code
-sending            the loop of a worker: claim, attempt, finish
+sending            the loop of a worker: claim, hand over, finish
+claims             claims several mails, and finishes those that must not be sent
+connection         one connection to the mail server, in a thread of its own
+letters            composes the mails of a run
+forms              what is the same in many mails, composed once
 composing          turns a letter into what is handed over
 handing_over       by our SMTP, or by a backend of Django's
 session            what both are: taken, refused, away or unknown

@@ -33,7 +33,9 @@ class Mail(NamedTuple):
 
     recipient: str
     wire: bytes
-    message: EmailMultiAlternatives
+    message: EmailMultiAlternatives | None
+    """None if our SMTP is the only way."""
+    secrets: tuple[str, ...] = ()
 
 
 def name_of(plan: str) -> str:
@@ -62,7 +64,7 @@ def compose(letter: Letter, *, address: str, message_id: str) -> Mail:
     if letter.html:
         mail.attach_alternative(letter.html, "text/html")
     message = cast("SafeMIMEText", mail.message())
-    return Mail(recipient, message.as_bytes(linesep="\r\n"), mail)
+    return Mail(recipient, message.as_bytes(linesep="\r\n"), mail, letter.secrets)
 
 
 def _quoted_printable() -> Charset:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -54,11 +55,30 @@ def finish(
     if _record(intent, attempt, first_pause, held=held):
         _count(intent)
     else:
-        logger.warning(
-            "mail_taken_over",
-            "mail {mail}: another worker took it over after the lease ended",
-            mail=intent.message_id,
-        )
+        _log_taken_over(intent)
+
+
+def finish_all(ended: Iterable[tuple[MailIntent, Attempt]], *, held: bool) -> None:
+    """The same for several mails. Runs in a transaction; if it fails, it may be repeated."""
+    alike: list[MailIntent] = []
+    for intent, attempt in ended:
+        if attempt.ending is Ending.SENT and not intent.doubts and not attempt.provider_id:
+            alike.append(intent)
+        else:
+            finish(copy.copy(intent), attempt, held=held)
+    if alike:
+        _finish_as_sent(alike)
+
+
+def _finish_as_sent(intents: Sequence[MailIntent]) -> None:
+    """Finish mails without doubts that the server has accepted, with a few statements for all."""
+    ours = MailIntent.objects.still_claimed(intents)
+    MailIntent.objects.become_sent(ours)
+    publish(*(Envelope.of(access_code_mail.emailed(each)) for each in ours if each.has_code))
+    for intent in ours:
+        _count(intent)
+    for intent in set(intents).difference(ours):
+        _log_taken_over(intent)
 
 
 def withdraw(intent: MailIntent, reason: str) -> None:
@@ -157,6 +177,14 @@ def _will_not_arrive(intent: MailIntent, finish_as: Callable[[str], bool], reaso
     if intent.may_have_arrived:
         return intent.leave_in_doubt(reason)
     return give_up(intent, finish_as, reason)
+
+
+def _log_taken_over(intent: MailIntent) -> None:
+    logger.warning(
+        "mail_taken_over",
+        "mail {mail}: another worker took it over after the lease ended",
+        mail=intent.message_id,
+    )
 
 
 def _count(intent: MailIntent) -> None:

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from access_codes.models import MailIntent
 
-from . import access_code_mail, expiring_soon_mail, wording
-from .composing import Letter, name_of
+from . import access_code_mail, expiring_soon_mail
+from .composing import name_of
 
 
 class Kind(NamedTuple):
     facts: Callable[[MailIntent], Mapping[str, Any]]
-    """What its templates may say of this mail, beside the plan, the code and the brand."""
+    """What its templates may say of this mail alone: nothing, if they say the same to all."""
     why_withdrawn: Callable[[MailIntent], str]
     """Why the mail must not be sent any more; empty if it may be."""
 
@@ -33,12 +33,6 @@ def of(intent: MailIntent) -> Kind:
     return KINDS[MailIntent.Kind(intent.kind)]
 
 
-def letter(intent: MailIntent) -> Letter:
-    """What the recipient reads, with the code as it is now.
-
-    Raises `Unsealable` if it shows a code whose key is gone, and `Unrenderable`.
-    """
-    row = intent.access_code
-    code = row.code if intent.has_code else ""
-    facts = {"plan": name_of(row.plan), **of(intent).facts(intent)}
-    return wording.letter(intent.kind, row.language, facts, code)
+def facts(intent: MailIntent) -> Mapping[str, Any]:
+    """What its templates may say of this mail, beside the code and the brand."""
+    return {"plan": name_of(intent.access_code.plan), **of(intent).facts(intent)}

@@ -5,7 +5,10 @@ So the mail of a killed worker waits only seconds, and that of a slow server as 
 
 from __future__ import annotations
 
+import queue
 import time
+from collections.abc import Callable
+from typing import Self
 
 from admit_one.database.outage import DATABASE_ERRORS, forget_connection
 from admit_one.tasks import stopping
@@ -20,26 +23,50 @@ def seconds() -> float:
 
 
 class Lease:
-    """The lease on a claimed mail while it is handed over."""
+    """The lease on a claimed mail while it is handed over.
 
-    def __init__(self, intent: MailIntent) -> None:
+    Two threads share it: that of the connection asks, and that of the run, which has the database,
+    answers and renews it.
+    """
+
+    def __init__(self, intent: MailIntent, ask: Callable[[Self], object]) -> None:
         self._intent = intent
+        self._ask = ask
+        self._allowed: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._is_lost = False
         self._handed_over_at = self._renewed_at = time.monotonic()
+
+    # The thread of the connection:
 
     def hand_over(self) -> bool:
         """Call it before the final dot; False if another worker has the mail, which forbids it."""
         self._handed_over_at = time.monotonic()
-        return self._intent.hand_over(seconds())
+        if not self._intent.doubts:
+            return True  # the first copy: its doubt is counted when nobody knows of its end
+        self._ask(self)
+        try:
+            return self._allowed.get(timeout=settings.EMAIL_TIMEOUT)
+        except queue.Empty:  # the database is away
+            return False
 
     def keep(self) -> bool:
         """Call it often while the server is silent; False if the worker must wait no longer."""
+        waited = time.monotonic() - self._handed_over_at
+        return not self._is_lost and not (stopping.is_set() and waited > settings.EMAIL_TIMEOUT)
+
+    # The thread of the run:
+
+    def allow(self) -> None:
+        """Answer `hand_over`: count the doubt about a further copy before there can be one."""
+        self._allowed.put(self._intent.hand_over(seconds()))
+
+    def renew(self) -> None:
+        """Call it often; it writes rarely."""
         now = time.monotonic()
-        if stopping.is_set() and now - self._handed_over_at > settings.EMAIL_TIMEOUT:
-            return False
-        if now - self._renewed_at > settings.EMAIL_TIMEOUT / 2:
-            self._renewed_at = now
-            try:
-                return self._intent.renew(seconds())
-            except DATABASE_ERRORS:  # the answer is worth more than the lease
-                forget_connection()
-        return True
+        if now - self._renewed_at <= settings.EMAIL_TIMEOUT / 2:
+            return
+        self._renewed_at = now
+        try:
+            self._is_lost = not self._intent.renew(seconds())
+        except DATABASE_ERRORS:  # the answer is worth more than the lease
+            forget_connection()

@@ -1,120 +1,209 @@
-"""A worker sends the mails that are due: claim one, attempt it, finish it, claim the next.
+"""A worker sends the mails that are due: claim some, hand them over, finish them, claim the next.
 
-Claims are committed before the attempt, so no two workers send the same mail.
+Each connection to the mail server has a thread, and one mail in hand. The thread that calls
+`send_due_mails` claims and finishes for all of them, several in one transaction: so a slow answer
+on one connection holds no other, and no connection waits for a commit of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+import copy
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+from uuid import UUID
 
-from admit_one.masking import hiding
-from admit_one.sealing import cipher
 from django.conf import settings
 from django.db import transaction
 
 from access_codes.models import MailIntent
 
-from . import again, finishing, handing_over, kinds, lease, stops, withholding
-from .attempt import Attempt, Ending
-from .composing import compose
+from . import claims, finishing
+from .attempt import Attempt
+from .connection import NAME, Connection, Ended, Given
 from .lease import Lease
+from .letters import Letters
 from .outage import Outage
-from .session import ServerUnavailable, Session
-from .templates import Unrenderable
+from .session import ServerUnavailable
 
-WORKER_DIED = Attempt(Ending.LOST, "the worker that was sending it died")
-FIRST_PAUSE_AFTER_DEATH = 1.0
-"""Seconds; short, because the dead worker's lease was a pause already."""
+TICK = 0.2
+"""Seconds after which a run that waits for answers renews leases, and looks for other mails."""
+
+SLOW = 0.5
+"""Seconds without an answer after which one more connection is made for mails that wait."""
+
+LINGER = 0.003
+"""Seconds to wait for more answers after the first, so that they share a commit."""
+
+GOODBYE = 2.0
+"""Seconds to wait for connections to end: a goodbye takes one at most."""
 
 outage = Outage()
 
+T = TypeVar("T")
 
-def send_due_mails(go_on: Callable[[], bool]) -> int:
-    """Send the mails that are due, one at a time, until none is left or `go_on()` is false.
 
-    Returns the number of attempts. Several workers may do this at once.
+class Persist(Protocol):
+    """Does a step, and may repeat it while the database is unavailable."""
+
+    def __call__(self, step: Callable[[], T], /) -> T: ...
+
+
+def once(step: Callable[[], T]) -> T:
+    return step()
+
+
+def send_due_mails(go_on: Callable[[], bool], persist: Persist = once) -> int:
+    """Send the mails that are due, until none is left or `go_on()` is false.
+
+    Returns the number of attempts. Several workers may do this at once. What `persist` repeats
+    writes nothing if it fails; if it gives up, the mails in hand are in doubt.
     """
-    attempts = 0
-    while go_on() and not outage.rest and MailIntent.objects.due().exists():
-        if not outage.admit():  # another thread tries for all
-            break
+    if not go_on() or outage.rest or not persist(MailIntent.objects.due().exists):
+        return 0
+    if not outage.admit():  # it rests
+        return 0
+    return _Run(go_on, persist).run()
+
+
+class _Run:
+    def __init__(self, go_on: Callable[[], bool], persist: Persist) -> None:
+        self._go_on, self._persist = go_on, persist
+        self._letters = Letters()
+        self._told: queue.SimpleQueue[Ended | Lease] = queue.SimpleQueue()
+        self._idle: list[Connection] = []
+        self._busy: dict[UUID, tuple[Connection, Given]] = {}
+        self._limit = 1
+        """Connections, for now: it doubles with each answer, and grows while there is none."""
+        self._most: int = settings.EMAIL_CONNECTIONS - _threads()  # those that an earlier run left
+        """Connections, at most: fewer than the setting if the server lets no more in."""
+        self._progress_at = time.monotonic()
+        self._bug: Exception | None = None
+
+    def run(self) -> int:
+        """Returns the number of attempts."""
         try:
-            with handing_over.session() as session:
-                made = _send_over(session, go_on)
-        except ServerUnavailable as error:
+            return self._send(min(1, self._most))
+        finally:
+            for connection in self._connections:
+                connection.end()
+            for connection in self._idle:
+                connection.join(GOODBYE)
+
+    def _send(self, room: int) -> int:
+        attempts, ended = 0, list[Ended]()
+        while True:
+            answered, released = self._note(ended)
+            attempts += len(answered)
+            more = self._exchange(answered, released, room)
+            if self._busy:
+                ended = self._wait()
+            elif more:
+                ended = []
+            elif self._bug is not None:
+                raise self._bug
+            else:
+                return attempts
+            room = self._room()
+
+    @property
+    def _connections(self) -> list[Connection]:
+        return [*self._idle, *(connection for connection, _ in self._busy.values())]
+
+    def _room(self) -> int:
+        """How many mails may be claimed now."""
+        if not self._go_on() or outage.rest or self._bug:
+            return 0
+        if not self._idle and time.monotonic() - self._progress_at > SLOW:
+            self._progress_at = time.monotonic()
+            self._grow(1)
+        most = 1 if outage.held else min(self._limit, self._most)
+        return max(0, most - len(self._busy))
+
+    def _exchange(
+        self,
+        answered: Sequence[tuple[MailIntent, Attempt]],
+        released: Sequence[MailIntent],
+        room: int,
+    ) -> bool:
+        """Finish some, claim others and hand them over; returns whether more may be due."""
+        if not (answered or released or room):
+            return False
+        held = outage.held
+
+        def in_one_transaction() -> tuple[Sequence[MailIntent], bool]:
+            with transaction.atomic():
+                finishing.finish_all(answered, held=held)
+                for intent in released:
+                    copy.copy(intent).release()
+                return claims.take(room) if room else ([], False)
+
+        claimed, more = self._persist(in_one_transaction)
+        for intent in claimed:
+            connection = (
+                self._idle.pop() if self._idle else Connection(self._letters, self._told.put)
+            )
+            given = Given(intent, Lease(intent, self._told.put))
+            self._busy[intent.pk] = connection, given
+            connection.give(given)
+        return more
+
+    def _wait(self) -> list[Ended]:
+        """What has ended; waits for the first of it, a moment at most."""
+        ended = self._next(TICK)
+        if ended:
+            self._progress_at = time.monotonic()
+            until = self._progress_at + LINGER
+            while self._busy and (left := until - time.monotonic()) > 0:
+                ended += self._next(left)
+        for _, given in self._busy.values():
+            given.lease.renew()
+        return ended
+
+    def _next(self, seconds: float) -> list[Ended]:
+        try:
+            told = self._told.get(timeout=seconds)
+        except queue.Empty:
+            return []
+        if isinstance(told, Lease):
+            self._persist(told.allow)
+            return []
+        del self._busy[told.given.intent.pk]
+        self._idle.append(told.connection)
+        return [told]
+
+    def _note(
+        self, ended: Sequence[Ended]
+    ) -> tuple[list[tuple[MailIntent, Attempt]], list[MailIntent]]:
+        """The mails that were attempted, and those that were not; what it says of the server."""
+        answered, released = [], []
+        for connection, (intent, _), result in ended:
+            if isinstance(result, Attempt):
+                outage.note(result)
+                answered.append((intent, result))
+                if not result.connection_broke:
+                    self._grow(self._limit)
+            elif isinstance(result, ServerUnavailable):
+                released.append(intent)
+                self._let_in_no_more(connection, result)
+            else:
+                self._bug = result
+        return answered, released
+
+    def _let_in_no_more(self, refused: Connection, error: ServerUnavailable) -> None:
+        """It took no mail: it is unavailable, unless it has let in others of our connections."""
+        self._idle.remove(refused)
+        refused.end()
+        if any(connection.is_open for connection in self._connections):
+            self._most = len(self._connections)
+        else:
             outage.unavailable(error)
-            break
-        attempts += made
-        if not made:  # other workers have claimed what was due
-            break
-    return attempts
+
+    def _grow(self, by: int) -> None:
+        self._limit = min(self._limit + by, self._most)
 
 
-def _send_over(session: Session, go_on: Callable[[], bool]) -> int:
-    attempts = 0
-    intent = _claim_next(go_on)
-    while intent is not None:
-        try:
-            attempt = _attempt(session, intent)
-        except ServerUnavailable:
-            intent.release()
-            if not attempts:
-                raise
-            break  # some servers limit mails per session; a new session shows whether it is that
-        attempts += 1
-        outage.note(attempt)
-        finish = partial(finishing.finish, intent, attempt, held=outage.held)
-        if attempt.connection_broke or outage.held:
-            # This one attempt shows that the server is in trouble: leave it alone.
-            finish()
-            break
-        intent = _claim_next(go_on, finish)
-    return attempts
-
-
-def _claim_next(
-    go_on: Callable[[], bool], finish: Callable[[], None] | None = None
-) -> MailIntent | None:
-    """Claim the next mail; none if nothing is due or `go_on()` is false.
-
-    `finish` finishes the previous mail in the same transaction, which saves a commit.
-    """
-    while True:
-        with transaction.atomic():
-            if finish is not None:
-                finish()
-            intent = MailIntent.objects.take(cap=settings.MAIL_DAILY_CAP) if go_on() else None
-            if intent is None or _claim(intent):
-                return intent
-        finish = None
-
-
-def _claim(intent: MailIntent) -> bool:
-    """Claim the mail. If it must not be sent now, record why and return false."""
-    if intent.state == MailIntent.State.SENDING:
-        finishing.finish(intent, WORKER_DIED, first_pause=FIRST_PAUSE_AFTER_DEATH)
-    elif reason := kinds.of(intent).why_withdrawn(intent) or again.why_withdrawn(intent):
-        finishing.withdraw(intent, reason)
-    elif withholding.must_withhold(intent):
-        finishing.withhold(intent, withholding.WHY)
-    elif intent.stopped:
-        finishing.stop(intent, stops.WHY[intent.stopped])
-    elif intent.capped:
-        finishing.over_cap(intent)
-    else:
-        intent.claim(lease.seconds())
-        return True
-    return False
-
-
-def _attempt(session: Session, intent: MailIntent) -> Attempt:
-    try:
-        letter = kinds.letter(intent)
-        mail = compose(letter, address=intent.address, message_id=intent.message_id)
-    except ValueError:
-        return Attempt(Ending.REFUSED, "its address is not valid in a mail")
-    except (cipher.Unsealable, Unrenderable) as error:
-        return Attempt(Ending.DEFERRED, str(error))
-    with hiding(letter.secrets):  # a server may repeat what it has read
-        return session.send(mail, Lease(intent))
+def _threads() -> int:
+    return sum(thread.name == NAME for thread in threading.enumerate())

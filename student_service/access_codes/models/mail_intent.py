@@ -136,17 +136,11 @@ class MailIntent(models.Model):
     # Each change returns whether it was written. It is not if the lease has ended and another
     # worker has taken the mail over.
 
-    def claim(self, lease: float) -> None:
-        """Claim it for `lease` seconds. The attempt is counted before it is made."""
+    def was_claimed(self) -> None:
+        """This process has claimed it. The attempt is counted before it is made."""
+        self.state = self.State.SENDING
         self.attempts += 1
-        self._claimed, self._counted_ahead = 0, False
-        self._become(
-            self.State.SENDING,
-            attempts=self.attempts,
-            tried_at=Now(),
-            next_attempt_at=Now() + timedelta(seconds=lease),
-        )
-        self._claimed = self.attempts
+        self._claimed, self._counted_ahead = self.attempts, False
 
     def renew(self, lease: float) -> bool:
         """The worker that claimed it lives, and has it for `lease` seconds more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
@@ -34,14 +35,45 @@ class MailIntentQuerySet(models.QuerySet["MailIntent"]):
         """Those that stop further mails to their mailboxes, the oldest first."""
         return self.filter(STOPS).order_by("id")
 
-    def take(self, *, cap: int) -> MailIntent | None:
-        """Lock the first that is due and not locked by another worker.
+    def take(self, most: int, *, cap: int) -> Sequence[MailIntent]:
+        """Lock the first that are due and not locked by another worker.
 
-        It is `capped` if its mailbox got, or may have got, `cap` other mails in the last
+        One is `capped` if its mailbox got, or may have got, `cap` other mails in the last
         24 hours, and `stopped` if one to its mailbox bounced or was reported as spam. The same
         query checks that, to save a round trip.
         """
-        return _to_take(self.model, cap).first()
+        return list(_to_take(self.model, cap)[:most])
+
+    def claim(self, intents: Collection[MailIntent], lease: float) -> None:
+        """Claim these, which are locked, for `lease` seconds."""
+        if not intents:
+            return
+        self.filter(pk__in=[intent.pk for intent in intents]).update(
+            state=MailState.SENDING,
+            attempts=models.F("attempts") + 1,
+            tried_at=Now(),
+            next_attempt_at=Now() + timedelta(seconds=lease),
+        )
+        for intent in intents:
+            intent.was_claimed()
+
+    def still_claimed(self, intents: Iterable[MailIntent]) -> Sequence[MailIntent]:
+        """Lock those of these mails that no other worker has taken over."""
+        numbers = {intent.pk: intent for intent in intents}
+        rows = self.filter(pk__in=numbers, state=MailState.SENDING).select_for_update()
+        return [
+            numbers[pk]
+            for pk, attempts in rows.values_list("pk", "attempts")
+            if attempts == numbers[pk].attempts
+        ]
+
+    def become_sent(self, intents: Collection[MailIntent]) -> None:
+        """Finish these, which are locked and without doubts."""
+        self.filter(pk__in=[intent.pk for intent in intents]).update(
+            state=MailState.SENT, sent_at=Now(), next_attempt_at=None, last_error=""
+        )
+        for intent in intents:
+            intent.state = MailState.SENT
 
 
 @cache

@@ -31,10 +31,15 @@ class Mailbox:
     drop_at_rcpt: bool = False
     stall_at_data: bool = False
     pause_at_data: float = 0.0
+    slow: dict[str, float] = field(default_factory=dict)
+    """Seconds before the answer to a mail, by its recipient."""
     data_begun: bool = False
     in_hand: int = 0
     most_in_hand: int = 0
     mails_per_connection: int = 1_000_000
+    most_connections: int = 1_000
+    """More at a time are turned away."""
+    open_connections: int = 0
 
     async def handle_EHLO(  # noqa: N802
         self,
@@ -47,6 +52,9 @@ class Mailbox:
         session.host_name = hostname
         session.taken = 0  # type: ignore[attr-defined]
         self.connections += 1
+        self.open_connections += 1
+        if self.open_connections > self.most_connections:
+            return ["421 too many connections"]
         return responses
 
     async def handle_MAIL(  # noqa: N802
@@ -75,7 +83,7 @@ class Mailbox:
         self.data_begun = True
         self.in_hand += 1
         self.most_in_hand = max(self.most_in_hand, self.in_hand)
-        await asyncio.sleep(self.pause_at_data)
+        await asyncio.sleep(self.slow.get(envelope.rcpt_tos[0], self.pause_at_data))
         self.in_hand -= 1
         if self.stall_at_data:
             await asyncio.sleep(3600)

@@ -27,7 +27,7 @@ def intent() -> MailIntent:
     """A mail in doubt that waits for an operator."""
     deliver(an_envelope(UserSubscribed, email="ada@example.com"))
     intent = MailIntent.objects.get()
-    intent.claim(lease=60)
+    MailIntent.objects.claim([intent], 60)
     intent.doubt("the worker that was sending it ended", pause=None)
     return intent
 
@@ -89,7 +89,7 @@ def test_a_mail_finished_as_failed_is_reported_to_the_payment_side(intent: MailI
 def test_a_mail_that_is_being_sent_is_not_changed(
     intent: MailIntent, decision: tuple[str, ...]
 ) -> None:
-    intent.claim(lease=60)
+    MailIntent.objects.claim([intent], 60)
 
     with pytest.raises(CommandError, match="1 of 1 mails were not changed"):
         decide(intent, *decision)
@@ -141,7 +141,7 @@ def refused_mails() -> list[MailIntent]:
     intents = list(MailIntent.objects.order_by("id"))
     errors = ("550 5.4.5 Daily quota exceeded", "550 5.4.5 Daily QUOTA exceeded", "550 5.1.1 no")
     for hours, (intent, error) in enumerate(zip(intents, errors, strict=True)):
-        intent.claim(lease=60)
+        MailIntent.objects.claim([intent], 60)
         intent.failed(error)
         MailIntent.objects.filter(pk=intent.pk).update(
             tried_at=datetime(2026, 11, 26, 9 + hours, tzinfo=UTC)

@@ -17,7 +17,7 @@ State = MailIntent.State
 
 def test_the_mail_of_a_dead_worker_is_sent_again_with_the_same_message_id(mailbox: Mailbox) -> None:
     (intent,) = subscribe("ada@example.com")
-    intent.claim(lease=60)
+    MailIntent.objects.claim([intent], 60)
 
     assert sending.send_due_mails(always) == 0  # the worker may still be alive
 
@@ -38,14 +38,14 @@ def test_only_workers_that_gave_a_copy_away_count_as_doubts(mailbox: Mailbox) ->
     """The first time nobody knows; from then on the doubt is written before the final dot."""
     (intent,) = subscribe("ada@example.com")
     for _ in range(5):  # each dies before it has said anything to the server
-        MailIntent.objects.get().claim(lease=60)
+        MailIntent.objects.claim([MailIntent.objects.get()], 60)
         make_due()
         sending.send_due_mails(always)
     intent.refresh_from_db()
     assert (intent.state, intent.doubts) == (State.UNKNOWN, 1)
     assert intent.next_attempt_at is not None
 
-    intent.claim(lease=60)
+    MailIntent.objects.claim([intent], 60)
     assert intent.hand_over(60)  # and this one just after the final dot
     make_due()
     sending.send_due_mails(always)
@@ -59,10 +59,10 @@ def test_a_worker_that_lost_a_mail_in_doubt_gives_no_second_copy_away() -> None:
     subscribe("ada@example.com")
     MailIntent.objects.update(doubts=1)
     stopped = MailIntent.objects.get()
-    stopped.claim(lease=-1)
+    MailIntent.objects.claim([stopped], -1)
     other = MailIntent.objects.get()
     other.doubt("the worker that was sending it ended", pause=0)
-    other.claim(lease=60)
+    MailIntent.objects.claim([other], 60)
 
     assert not stopped.hand_over(60)
     assert not stopped.renew(60)
@@ -76,10 +76,10 @@ def test_a_worker_whose_lease_has_ended_cannot_change_a_finished_mail(
 ) -> None:
     subscribe("ada@example.com")
     stopped = MailIntent.objects.get()
-    stopped.claim(lease=-1)
+    MailIntent.objects.claim([stopped], -1)
     other = MailIntent.objects.get()
     other.doubt("the worker that was sending it ended", pause=0)
-    other.claim(lease=60)
+    MailIntent.objects.claim([other], 60)
     other.sent() if ended == "sent" else other.failed("550 no")
     before = MailIntent.objects.values().get()
 

@@ -14,7 +14,7 @@ from .patched import HANDLE, NOTIFY, PROCESS, PUBLISH, SEND_MAIL, Patched
 RELAYS = ("payment-relay", "student-relay")
 CONSUMERS = ("payment-consumer", "student-consumer")
 
-MAILS_AT_ONCE = 2
+MAILS_AT_ONCE = 8
 """Mails that one worker sends at the same time: each may be between the 250 and the commit."""
 
 

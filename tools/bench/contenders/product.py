@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import LiteralString
 
-from tools.bench import memory, reconciliation
+from tools.bench import memory, processor, reconciliation
 from tools.bench.contender import Drained, Progress, RunningContender
-from tools.bench.drain import mails_sent, until_active
+from tools.bench.drain import all_mailed, mails_sent, until_active
 from tools.bench.latency import LatencyClient
 from tools.bench.reconciliation import Reconciled
 from tools.bench.results import PRODUCT
@@ -147,17 +148,34 @@ class AdmitOne:
     def drain_with_history(self, progress: Progress) -> Drained:
         return self._drain(progress, self._old_backlog, self._old_student, {FIRST, MAIL_WORKER})
 
-    def drain_mailing(self, progress: Progress) -> Drained:
-        return self._drain(progress, self._backlog, self._student, {FIRST})
+    def drain_mailing(self, progress: Progress) -> tuple[Drained, Drained]:
+        """The codes, and the codes with their mails."""
+        with self._ready_to_drain(self._backlog, self._student, {FIRST}) as system:
+            start = time.perf_counter()
+            codes = self._codes_drained(system, progress)
+            student = system.backends.student_database_url
+            all_mailed(student, self._count, progress)
+            return codes, Drained(self._count, time.perf_counter() - start)
 
-    def mails(self, count: int, progress: Progress) -> Drained:
-        """Drain the backlog without the mail worker, then start it and time the mails."""
+    def mails(self, count: int, progress: Progress) -> tuple[Drained, float]:
+        """Drain the backlog without the mail worker, then start it and time the mails.
+
+        Also returns the seconds of processor time that the worker used for each.
+        """
         with self._system_on(self._backlog, self._student, without={MAIL_WORKER}) as system:
             payment = system.backends.payment_database_url
             until_active(payment, WAITING, self._count, lambda _: None)
             system.start(MAIL_WORKER)
             system.wait_ready(MAIL_WORKER)
-            return mails_sent(system.backends.student_database_url, count, progress)
+            worker = system.process(MAIL_WORKER).pid
+            used = 0.0
+
+            def warm() -> None:
+                nonlocal used
+                used = processor.seconds(worker)
+
+            sent = mails_sent(system.backends.student_database_url, count, progress, warm)
+            return sent, (processor.seconds(worker) - used) / sent.count
 
     def reconciled(self, samples: int, progress: Progress) -> Reconciled:
         command = ["reconcile", "--from", reconciliation.FIRST_PAID, "--wait", "3600"]
@@ -196,12 +214,22 @@ class AdmitOne:
     def _drain(
         self, progress: Progress, payment: str, student: str, without: Collection[str]
     ) -> Drained:
+        with self._ready_to_drain(payment, student, without) as system:
+            return self._codes_drained(system, progress)
+
+    @contextmanager
+    def _ready_to_drain(
+        self, payment: str, student: str, without: Collection[str]
+    ) -> Iterator[System]:
         with self._system_on(payment, student, without=without) as system:
             self._stage.checkpoint()
             system.start(FIRST)
             system.wait_ready(FIRST)
-            url = system.backends.payment_database_url
-            return until_active(url, WAITING, self._count, progress)
+            yield system
+
+    def _codes_drained(self, system: System, progress: Progress) -> Drained:
+        url = system.backends.payment_database_url
+        return until_active(url, WAITING, self._count, progress)
 
     def _running(self, system: System) -> RunningContender:
         database_url = system.backends.payment_database_url
