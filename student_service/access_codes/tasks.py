@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
 
 from admit_one.database import outage
 from admit_one.erasure import erasing, requests
@@ -17,8 +16,6 @@ from .mails import sending, writing
 from .reconciliation import answered, reporting
 
 _one_run, _wanted = threading.Lock(), threading.Event()
-
-T = TypeVar("T")
 
 LOOK_AGAIN_SECONDS = 0.05
 """Wake-ups that follow each other closely are sent once, so a run checks again after its mails."""
@@ -40,33 +37,33 @@ def send_pending_mails() -> None:
     server and the database. Otherwise mails would wait for the next wake-up, which comes over a
     broker that is often down at the same time.
     """
+    go_on = for_a_run()
     _wanted.set()
-    while _wanted.is_set():  # also by who came while the lock was held
+    while _wanted.is_set() and go_on():  # also by who came while the lock was held
         if not _one_run.acquire(blocking=False):
             return
         try:
             _wanted.clear()
-            _send_pending_mails()
+            _send_pending_mails(go_on)
         finally:
             _one_run.release()
 
 
-def _send_pending_mails() -> None:
-    go_on = for_a_run()
-
+def _send_pending_mails(go_on: Callable[[], bool]) -> None:
     def wait(seconds: float, error: Exception) -> None:
         if not go_on():
             raise error
         outages.began(error)
         stopping.wait(min(seconds, LONGEST_PAUSE))
 
-    def persist(step: Callable[[], T]) -> T:
-        done = outage.outlast(step, wait, at_most=LONGEST_OUTAGE)
-        outages.ended()
-        return done
-
     while go_on():
-        attempts = sending.send_due_mails(go_on, persist)
+        attempts = outage.outlast(
+            lambda: sending.send_due_mails(go_on),
+            wait,
+            at_most=LONGEST_OUTAGE,
+            steady=LONGEST_OUTAGE,
+        )
+        outages.ended()
         rest = sending.outage.rest
         if rest > LONGEST_REST:
             break

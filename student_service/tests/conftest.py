@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from access_codes.mails import sending
 from access_codes.mails.outage import Outage
+from access_codes.mails.sending import Sender
 from admit_one.web.testing import counting_alone
 from admit_one.webhooks.testing import nobody_listens
 from pytest_django import Settings
@@ -38,6 +39,7 @@ def scripted(settings: Settings) -> Iterator[ScriptedServer]:
 def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test starts without an outage from an earlier test."""
     monkeypatch.setattr(sending, "outage", Outage())
+    monkeypatch.setattr(sending, "sender", Sender())
 
 
 @pytest.fixture(autouse=True)

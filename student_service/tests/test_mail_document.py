@@ -36,6 +36,7 @@ ENDS = {
     Means.RECIPIENT: "fails",
     Means.LATER: "waits",
     Means.SENDER: "waits; many of them hold all mails",
+    Means.TOO_MANY: "waits; fewer connections",
 }
 
 

@@ -11,6 +11,7 @@ withholding        which mails of tests are not sent
 again              writes another mail with the same code
 sending            the loop of a worker: claim, hand over, finish
 claims             claims several mails, and finishes those that must not be sent
+connections        how many connections there may be now, and which are free
 connection         one connection to the mail server, in a thread of its own
 letters            composes the mails of a run
 forms              what is the same in many mails, composed once

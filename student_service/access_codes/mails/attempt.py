@@ -14,6 +14,7 @@ class Ending(Enum):
     SENT = auto()  # the server took it: 2yz to the final dot, and nothing else ever
     DEFERRED = auto()  # the server does not take it now: try again later
     SENDER_REFUSED = auto()  # the server may refuse us, not the recipient: try again later
+    TOO_MANY = auto()  # the server takes fewer mails at a time: try again later
     REFUSED = auto()  # the server will never take it, because of its recipient
     DROPPED = auto()  # the dialogue broke before the server had all of it
     LOST = auto()  # the dialogue broke after that: sent, or not
@@ -43,6 +44,7 @@ ENDINGS = {
     Means.RECIPIENT: Ending.REFUSED,
     Means.LATER: Ending.DEFERRED,
     Means.SENDER: Ending.SENDER_REFUSED,
+    Means.TOO_MANY: Ending.TOO_MANY,
 }
 
 

@@ -24,15 +24,20 @@ from .letters import Letters
 from .session import ServerUnavailable, Session
 from .templates import Unrenderable
 
-NAME = "mail connection"
-"""Of the threads."""
-
 
 class Given(NamedTuple):
-    """A claimed mail, and its lease."""
+    """A claimed mail, its lease, and what composes it."""
 
     intent: MailIntent
     lease: Lease
+    letters: Letters
+
+
+class Connected(NamedTuple):
+    """The server lets this connection in, or what was raised instead."""
+
+    connection: Connection
+    error: Exception | None
 
 
 class Ended(NamedTuple):
@@ -44,15 +49,14 @@ class Ended(NamedTuple):
 
 
 class Connection:
-    """Connects when it gets its first mail, and again after the server has hung up."""
+    """Connects at once, and tells of it; then tells of the end of each mail that it is given."""
 
-    def __init__(self, letters: Letters, tell: Callable[[Ended], object]) -> None:
-        self._letters = letters
+    def __init__(self, tell: Callable[[Connected | Ended], object]) -> None:
         self._tell = tell
         self._given: queue.SimpleQueue[Given | None] = queue.SimpleQueue()
         self._session: Session | None = None
         self._open = ExitStack()
-        self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
+        self._thread = threading.Thread(target=self._run, name="mail connection", daemon=True)
         self._thread.start()
 
     @property
@@ -60,18 +64,28 @@ class Connection:
         """Whether the server has let us in, and has not hung up since."""
         return self._session is not None
 
+    @property
+    def has_ended(self) -> bool:
+        return not self._thread.is_alive()
+
     def give(self, given: Given) -> None:
         """Have this mail handed over. The next one may be given when it has ended."""
         self._given.put(given)
 
     def end(self) -> None:
-        """Say goodbye after the mail in hand, if there is one."""
+        """Say goodbye, after the mail in hand if there is one."""
         self._given.put(None)
 
     def join(self, seconds: float) -> None:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        try:
+            self._connect()
+        except BaseException as error:  # noqa: BLE001 (raised again by the thread of the run)
+            self._tell(Connected(self, _as_exception(error)))
+            return
+        self._tell(Connected(self, None))
         while (given := self._given.get()) is not None:
             self._tell(Ended(self, given, self._result(given)))
         self._close()
@@ -79,29 +93,28 @@ class Connection:
     def _result(self, given: Given) -> Attempt | Exception:
         try:
             return self._attempt(given)
-        except Exception as error:  # noqa: BLE001 (raised again by the thread of the run)
-            return error
+        except BaseException as error:  # noqa: BLE001 (raised again by the thread of the run)
+            return _as_exception(error)
 
     def _attempt(self, given: Given) -> Attempt:
         try:
-            mail = self._letters.compose(given.intent)
+            mail = given.letters.compose(given.intent)
         except ValueError:
             return Attempt(Ending.REFUSED, "its address is not valid in a mail")
         except (cipher.Unsealable, Unrenderable) as error:
             return Attempt(Ending.DEFERRED, str(error))
-        was_open = self.is_open
         with hiding(mail.secrets):  # a server may repeat what it has read
             try:
                 return self._send(mail, given.lease)
             except ServerUnavailable:
-                if not was_open:
-                    raise
                 # Some servers limit mails per connection: a new one shows whether it is that.
+                self._connect()
                 return self._send(mail, given.lease)
 
     def _send(self, mail: Mail, lease: Lease) -> Attempt:
+        session = self._session or self._connect()
         try:
-            attempt = self._connected().send(mail, lease)
+            attempt = session.send(mail, lease)
         except BaseException:
             self._close()
             raise
@@ -109,11 +122,15 @@ class Connection:
             self._close()
         return attempt
 
-    def _connected(self) -> Session:
-        if self._session is None:
-            self._session = self._open.enter_context(handing_over.session())
-        return self._session
+    def _connect(self) -> Session:
+        self._session = session = self._open.enter_context(handing_over.session())
+        return session
 
     def _close(self) -> None:
         self._session = None
         self._open.close()
+
+
+def _as_exception(error: BaseException) -> Exception:
+    """A backend or a template that exits must not end the worker."""
+    return error if isinstance(error, Exception) else RuntimeError(repr(error))

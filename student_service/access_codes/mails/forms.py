@@ -37,10 +37,10 @@ class Values(NamedTuple):
         )
 
 
-# No sign of one is in the same place of the other: whatever a template makes of a code, such as
-# small letters or a part of it, shows when the two mails are compared.
-MARKS = Values("7K3M-Q9TX-2WBD-H5RN", "a.mark@example.org", "01a22322-b391-7330-8076-f4dc63685fb8")
-OTHERS = Values("2ABC-D4EF-9GHJ-K6XY", "other@b.example", "f9b8d7c6-5e4a-4d21-b5b3-a8b9c0d1e2f3")
+# They have no sign in common, and each sign of all codes is in one of them: whatever a template
+# makes of a code, such as small letters or a part of it, shows when the two mails are compared.
+MARKS = Values("0G1H-2J3K-4M5N-6P7Q", "a.mark@example.org", "01a22322-b391-7330-8076-f4dc63685fb8")
+OTHERS = Values("A8BR-CSDT-EVFW-XYZ9", "other@b.example", "f9b8d7c6-5e4a-4d21-b5b3-a8b9c0d1e2f3")
 
 
 class Form:

@@ -26,27 +26,34 @@ class Lease:
     """The lease on a claimed mail while it is handed over.
 
     Two threads share it: that of the connection asks, and that of the run, which has the database,
-    answers and renews it.
+    answers and renews it. `claimed_at` is a moment before the claim, by the monotonic clock.
     """
 
-    def __init__(self, intent: MailIntent, ask: Callable[[Self], object]) -> None:
+    def __init__(
+        self, intent: MailIntent, claimed_at: float, ask: Callable[[Self], object]
+    ) -> None:
         self._intent = intent
         self._ask = ask
         self._allowed: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._renewed_at = self._handed_over_at = claimed_at
+        self._ends_at = claimed_at + seconds()
         self._is_lost = False
-        self._handed_over_at = self._renewed_at = time.monotonic()
 
     # The thread of the connection:
 
     def hand_over(self) -> bool:
-        """Call it before the final dot; False if another worker has the mail, which forbids it."""
+        """Call it before the final dot; False if another worker may have the mail: then there must
+        be none.
+        """
         self._handed_over_at = time.monotonic()
+        if self._is_lost or self._handed_over_at > self._ends_at:
+            return False
         if not self._intent.doubts:
             return True  # the first copy: its doubt is counted when nobody knows of its end
         self._ask(self)
         try:
             return self._allowed.get(timeout=settings.EMAIL_TIMEOUT)
-        except queue.Empty:  # the database is away
+        except queue.Empty:  # nobody can count its doubt now
             return False
 
     def keep(self) -> bool:
@@ -58,7 +65,12 @@ class Lease:
 
     def allow(self) -> None:
         """Answer `hand_over`: count the doubt about a further copy before there can be one."""
-        self._allowed.put(self._intent.hand_over(seconds()))
+        try:
+            may = self._intent.hand_over(seconds())
+        except DATABASE_ERRORS:
+            forget_connection()
+            may = False
+        self._allowed.put(may)
 
     def renew(self) -> None:
         """Call it often; it writes rarely."""
@@ -70,3 +82,9 @@ class Lease:
             self._is_lost = not self._intent.renew(seconds())
         except DATABASE_ERRORS:  # the answer is worth more than the lease
             forget_connection()
+        else:
+            self._ends_at = now + seconds()
+
+    def give_up(self) -> None:
+        """Nobody waits for this mail any more."""
+        self._is_lost = True

@@ -23,6 +23,9 @@ class Means(Enum):
     SENDER = auto()
     """It may be about us (account, host, policy, quota): tried again later, and if many mails in
     a row meet it, all wait."""
+    TOO_MANY = auto()
+    """We have too many connections, or are too fast: tried again later over fewer, or, with one
+    connection, as the recipient's."""
 
 
 class Refusal(NamedTuple):
@@ -59,13 +62,17 @@ NAMES_US = (
     r"|client host|your (host|ip|account)"
 )
 """Postfix reports what it holds against sender, HELO name or host as its answer to RCPT."""
+OUR_CONNECTIONS = (
+    r"(concurrent|simultaneous|too many).{0,20}(connections?|sessions?)|thread limit"
+    r"|connections?.{0,10}limit"
+)
 ITS_MAILBOX = (
     r"(user|mailbox|recipient|address).{0,40}(unknown|unavailable|not found|disabled"
     r"|inactive|does ?n.t exist|does not exist|invalid|full)|no such|unknown (user|recipient)"
     r"|does ?n.t have|no mailbox"
 )
 
-RECIPIENT, LATER, SENDER = Means.RECIPIENT, Means.LATER, Means.SENDER
+RECIPIENT, LATER, SENDER, TOO_MANY = Means
 
 TABLE = (
     # Grey-listing passes for the mail that comes again, not for another: it must hold nothing, even
@@ -76,6 +83,14 @@ TABLE = (
         ".*",
         code="4..",
         words="gr[ae]y.?list",
+    ),
+    # Office 365 and others say it at the final dot.
+    Row(
+        TOO_MANY,
+        "432 4.3.2 Concurrent connections limit exceeded",
+        ".*",
+        code="4..",
+        words=OUR_CONNECTIONS,
     ),
     # Whatever the status: about us, and said so.
     Row(SENDER, "504 5.5.2 <a1b2c3>: Helo command rejected: need a name", ".*", words=NAMES_US),

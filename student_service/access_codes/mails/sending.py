@@ -1,28 +1,30 @@
 """A worker sends the mails that are due: claim some, hand them over, finish them, claim the next.
 
-Each connection to the mail server has a thread, and one mail in hand. The thread that calls
-`send_due_mails` claims and finishes for all of them, several in one transaction: so a slow answer
-on one connection holds no other, and no connection waits for a commit of its own.
+Each connection to the mail server has a thread, and one mail in hand. The thread of the run claims
+and finishes for all of them, several in one transaction: so a slow answer on one connection holds
+no other, and no connection waits for a commit of its own.
 """
 
 from __future__ import annotations
 
-import copy
 import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple
 from uuid import UUID
 
+from admit_one.database.outage import DATABASE_ERRORS
+from admit_one.messaging.inbox import database_works
+from admit_one.tasks import stopping
 from django.conf import settings
 from django.db import transaction
 
 from access_codes.models import MailIntent
 
 from . import claims, finishing
-from .attempt import Attempt
-from .connection import NAME, Connection, Ended, Given
+from .attempt import Attempt, Ending
+from .connection import Connected, Connection, Ended, Given
+from .connections import Connections
 from .lease import Lease
 from .letters import Letters
 from .outage import Outage
@@ -31,179 +33,209 @@ from .session import ServerUnavailable
 TICK = 0.2
 """Seconds after which a run that waits for answers renews leases, and looks for other mails."""
 
-SLOW = 0.5
-"""Seconds without an answer after which one more connection is made for mails that wait."""
-
 LINGER = 0.003
 """Seconds to wait for more answers after the first, so that they share a commit."""
 
-GOODBYE = 2.0
-"""Seconds to wait for connections to end: a goodbye takes one at most."""
+AGAIN = 1.0
+"""Seconds that a mail waits if it was refused for the number of connections."""
 
 outage = Outage()
 
-T = TypeVar("T")
 
-
-class Persist(Protocol):
-    """Does a step, and may repeat it while the database is unavailable."""
-
-    def __call__(self, step: Callable[[], T], /) -> T: ...
-
-
-def once(step: Callable[[], T]) -> T:
-    return step()
-
-
-def send_due_mails(go_on: Callable[[], bool], persist: Persist = once) -> int:
+def send_due_mails(go_on: Callable[[], bool]) -> int:
     """Send the mails that are due, until none is left or `go_on()` is false.
 
-    Returns the number of attempts. Several workers may do this at once. What `persist` repeats
-    writes nothing if it fails; if it gives up, the mails in hand are in doubt.
+    Returns the number of attempts. Several workers may do this at once, but one thread of each.
+    Mails that are in hand at the end are finished by the next call, unless the worker is to stop:
+    then this waits for them. Raises a database error: what is not written yet, the next call
+    writes.
     """
-    if not go_on() or outage.rest or not persist(MailIntent.objects.due().exists):
-        return 0
-    if not outage.admit():  # it rests
-        return 0
-    return _Run(go_on, persist).run()
+    return sender.run(go_on)
 
 
-class _Run:
-    def __init__(self, go_on: Callable[[], bool], persist: Persist) -> None:
-        self._go_on, self._persist = go_on, persist
-        self._letters = Letters()
-        self._told: queue.SimpleQueue[Ended | Lease] = queue.SimpleQueue()
-        self._idle: list[Connection] = []
-        self._busy: dict[UUID, tuple[Connection, Given]] = {}
-        self._limit = 1
-        """Connections, for now: it doubles with each answer, and grows while there is none."""
-        self._most: int = settings.EMAIL_CONNECTIONS - _threads()  # those that an earlier run left
-        """Connections, at most: fewer than the setting if the server lets no more in."""
-        self._progress_at = time.monotonic()
+class _InHand(NamedTuple):
+    connection: Connection
+    given: Given
+    since: float
+
+
+class Sender:
+    """The connections of this process, the mails in hand, and results that are not written yet."""
+
+    def __init__(self) -> None:
+        self._told: queue.SimpleQueue[Connected | Ended | Lease] = queue.SimpleQueue()
+        self._connections = Connections(self._told.put)
+        self._in_hand: dict[UUID, _InHand] = {}
+        self._answered: list[tuple[MailIntent, Attempt]] = []
+        self._released: list[tuple[MailIntent, float]] = []
+        self._may_try = False
+        """Whether a held queue has been allowed a try that was not made yet."""
         self._bug: Exception | None = None
 
-    def run(self) -> int:
-        """Returns the number of attempts."""
-        try:
-            return self._send(min(1, self._most))
-        finally:
-            for connection in self._connections:
-                connection.end()
-            for connection in self._idle:
-                connection.join(GOODBYE)
-
-    def _send(self, room: int) -> int:
-        attempts, ended = 0, list[Ended]()
+    def run(self, go_on: Callable[[], bool]) -> int:
+        """See `send_due_mails`."""
+        attempts, letters, self._bug = 0, Letters(), None
         while True:
-            answered, released = self._note(ended)
-            attempts += len(answered)
-            more = self._exchange(answered, released, room)
-            if self._busy:
-                ended = self._wait()
-            elif more:
-                ended = []
-            elif self._bug is not None:
-                raise self._bug
-            else:
-                return attempts
-            room = self._room()
+            attempts += len(self._answered)
+            allowed = self._allowed() if go_on() and self._bug is None else 0
+            more = self._exchange(allowed, letters)
+            if self._in_hand or (self._connections.opening and not stopping.is_set()):
+                if not go_on() and not stopping.is_set():
+                    return attempts
+                self._wait()
+            elif not more:
+                break
+        self._connections.close_idle()
+        if self._bug is not None:
+            raise self._bug
+        return attempts
 
-    @property
-    def _connections(self) -> list[Connection]:
-        return [*self._idle, *(connection for connection, _ in self._busy.values())]
-
-    def _room(self) -> int:
-        """How many mails may be claimed now."""
-        if not self._go_on() or outage.rest or self._bug:
-            return 0
-        if not self._idle and time.monotonic() - self._progress_at > SLOW:
-            self._progress_at = time.monotonic()
-            self._grow(1)
-        most = 1 if outage.held else min(self._limit, self._most)
-        return max(0, most - len(self._busy))
-
-    def _exchange(
-        self,
-        answered: Sequence[tuple[MailIntent, Attempt]],
-        released: Sequence[MailIntent],
-        room: int,
-    ) -> bool:
-        """Finish some, claim others and hand them over; returns whether more may be due."""
-        if not (answered or released or room):
-            return False
-        held = outage.held
-
-        def in_one_transaction() -> tuple[Sequence[MailIntent], bool]:
-            with transaction.atomic():
-                finishing.finish_all(answered, held=held)
-                for intent in released:
-                    copy.copy(intent).release()
-                return claims.take(room) if room else ([], False)
-
-        claimed, more = self._persist(in_one_transaction)
-        for intent in claimed:
-            connection = (
-                self._idle.pop() if self._idle else Connection(self._letters, self._told.put)
+    def _allowed(self) -> int:
+        """How many mails may be in hand now. While the queue is held, that is one try."""
+        if outage.held:
+            self._may_try = self._may_try or (
+                not self._in_hand and MailIntent.objects.due().exists() and outage.admit()
             )
-            given = Given(intent, Lease(intent, self._told.put))
-            self._busy[intent.pk] = connection, given
+            return int(self._may_try)
+        self._may_try = False
+        return 0 if outage.rest else self._connections.allowed(len(self._in_hand))
+
+    def _exchange(self, allowed: int, letters: Letters) -> bool:
+        """Write what has ended, and claim mails for idle connections; whether to do it again."""
+        room = min(len(self._connections.idle), allowed - len(self._in_hand))
+        claimed_at = time.monotonic()
+        claimed, more = self._write(max(0, room))
+        for intent in claimed:
+            connection = self._connections.idle.pop()
+            given = Given(intent, Lease(intent, claimed_at, self._told.put), letters)
+            self._in_hand[intent.pk] = _InHand(connection, given, claimed_at)
             connection.give(given)
-        return more
+            self._may_try = False
+        if more and self._connections.idle:
+            return True  # what was due was no mail to send
+        under_way = len(self._in_hand) + len(self._connections.opening)
+        if under_way < allowed and (more or (room <= 0 and MailIntent.objects.due().exists())):
+            self._connections.open_one()
+        return False
 
-    def _wait(self) -> list[Ended]:
-        """What has ended; waits for the first of it, a moment at most."""
-        ended = self._next(TICK)
-        if ended:
-            self._progress_at = time.monotonic()
-            until = self._progress_at + LINGER
-            while self._busy and (left := until - time.monotonic()) > 0:
-                ended += self._next(left)
-        for _, given in self._busy.values():
-            given.lease.renew()
-        return ended
+    def _write(self, room: int) -> tuple[Sequence[MailIntent], bool]:
+        """In one transaction: finish what has ended, and claim up to `room` mails.
 
-    def _next(self, seconds: float) -> list[Ended]:
+        Also returns whether more may be due. Raises a database error if the database is away.
+        """
+        # A release is not repeated: if the first one was committed although its answer was lost,
+        # another worker may have claimed the mail with the same number.
+        released, self._released = self._released, []
+        if not (self._answered or released or room):
+            return [], False
+        try:
+            with transaction.atomic():
+                finishing.finish_all(self._answered, held=outage.held)
+                for intent, pause in released:
+                    intent.release(pause=pause)
+                claimed = claims.take(room) if room else ([], False)
+        except Exception as error:
+            if isinstance(error, DATABASE_ERRORS) and not database_works():
+                raise
+            self._bug = error
+            self._write_one_by_one()
+            return [], False
+        self._answered = []
+        return claimed
+
+    def _write_one_by_one(self) -> None:
+        """One result that cannot be written costs no other. Raises as `_write`."""
+        while self._answered:
+            try:
+                with transaction.atomic():
+                    finishing.finish_all(self._answered[:1], held=outage.held)
+            except Exception as error:
+                if isinstance(error, DATABASE_ERRORS) and not database_works():
+                    raise
+                self._bug = error
+            del self._answered[0]
+
+    def _wait(self) -> None:
+        """Wait for the first that ends, a moment at most, and take what ends soon after."""
+        if self._next(TICK):
+            until = time.monotonic() + LINGER
+            while self._in_hand and (left := until - time.monotonic()) > 0:
+                self._next(left)
+        self._give_up_what_is_stuck()
+        for each in self._in_hand.values():
+            each.given.lease.renew()
+
+    def _next(self, seconds: float) -> bool:
+        """Take the next that a connection tells; false if none does in time."""
         try:
             told = self._told.get(timeout=seconds)
         except queue.Empty:
-            return []
+            return False
         if isinstance(told, Lease):
-            self._persist(told.allow)
-            return []
-        del self._busy[told.given.intent.pk]
-        self._idle.append(told.connection)
-        return [told]
+            told.allow()
+        elif isinstance(told, Connected):
+            self._connected(told)
+        elif self._in_hand.pop(told.given.intent.pk, None) is not None:
+            self._note(told)
+        else:
+            self._connections.drop(told.connection)  # it was given up
+        return True
 
-    def _note(
-        self, ended: Sequence[Ended]
-    ) -> tuple[list[tuple[MailIntent, Attempt]], list[MailIntent]]:
-        """The mails that were attempted, and those that were not; what it says of the server."""
-        answered, released = [], []
-        for connection, (intent, _), result in ended:
-            if isinstance(result, Attempt):
-                outage.note(result)
-                answered.append((intent, result))
-                if not result.connection_broke:
-                    self._grow(self._limit)
-            elif isinstance(result, ServerUnavailable):
-                released.append(intent)
-                self._let_in_no_more(connection, result)
-            else:
-                self._bug = result
-        return answered, released
+    def _connected(self, told: Connected) -> None:
+        if told.connection not in self._connections.opening:
+            return  # it was given up
+        if told.error is None:
+            self._connections.let_in(told.connection)
+            return
+        self._connections.drop(told.connection)
+        if isinstance(told.error, ServerUnavailable):
+            self._turned_away(told.error)
+        else:
+            self._bug = told.error
 
-    def _let_in_no_more(self, refused: Connection, error: ServerUnavailable) -> None:
+    def _turned_away(self, error: ServerUnavailable) -> None:
         """It took no mail: it is unavailable, unless it has let in others of our connections."""
-        self._idle.remove(refused)
-        refused.end()
-        if any(connection.is_open for connection in self._connections):
-            self._most = len(self._connections)
+        self._may_try = False
+        if self._connections.open:
+            self._connections.be_fewer()
         else:
             outage.unavailable(error)
 
-    def _grow(self, by: int) -> None:
-        self._limit = min(self._limit + by, self._most)
+    def _note(self, ended: Ended) -> None:
+        """What an attempt says of the mail, of its connection, and of the server."""
+        (intent, _, _), result = ended.given, ended.result
+        self._connections.give_back(ended.connection)
+        if isinstance(result, ServerUnavailable):
+            self._released.append((intent, 0.0))
+            self._turned_away(result)
+        elif not isinstance(result, Attempt):
+            self._bug = result
+        elif result.ending is Ending.TOO_MANY and self._connections.open > 1:
+            self._connections.drop(ended.connection)
+            self._connections.be_fewer()
+            self._released.append((intent, AGAIN))
+        else:
+            outage.note(result)
+            self._answered.append((intent, result))
+            self._connections.note(result)
+            if outage.held and not result.domain:
+                self._may_try = True  # the server was not asked
+
+    def _give_up_what_is_stuck(self) -> None:
+        """No dialogue takes so long: what hangs is something that has no deadline."""
+        overdue = time.monotonic() - 5 * settings.EMAIL_TIMEOUT - settings.EMAIL_ACCEPT_TIMEOUT
+        for connection, since in list(self._connections.opening.items()):
+            if since < overdue:
+                self._connections.give_up(connection)
+                self._turned_away(ServerUnavailable("no connection is made"))
+        for pk, (connection, given, since) in list(self._in_hand.items()):
+            if since < overdue:
+                del self._in_hand[pk]
+                given.lease.give_up()
+                self._connections.give_up(connection)
+                attempt = Attempt(Ending.LOST, "the connection does not answer")
+                outage.note(attempt)
+                self._answered.append((given.intent, attempt))
 
 
-def _threads() -> int:
-    return sum(thread.name == NAME for thread in threading.enumerate())
+sender = Sender()

@@ -156,7 +156,7 @@ class MailIntent(models.Model):
         if not self.doubts:
             return True
         due = Now() + timedelta(seconds=lease)
-        ahead = self.doubts + 1
+        ahead = self._earlier_doubts + 1
         self._counted_ahead = self._become(self.State.SENDING, doubts=ahead, next_attempt_at=due)
         return self._counted_ahead
 

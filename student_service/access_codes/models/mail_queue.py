@@ -60,10 +60,10 @@ class MailIntentQuerySet(models.QuerySet["MailIntent"]):
     def still_claimed(self, intents: Iterable[MailIntent]) -> Sequence[MailIntent]:
         """Lock those of these mails that no other worker has taken over."""
         numbers = {intent.pk: intent for intent in intents}
-        rows = self.filter(pk__in=numbers, state=MailState.SENDING).select_for_update()
+        rows = self.filter(pk__in=numbers, state=MailState.SENDING).order_by("pk")
         return [
             numbers[pk]
-            for pk, attempts in rows.values_list("pk", "attempts")
+            for pk, attempts in rows.select_for_update().values_list("pk", "attempts")
             if attempts == numbers[pk].attempts
         ]
 

@@ -40,6 +40,8 @@ class Mailbox:
     most_connections: int = 1_000
     """More at a time are turned away."""
     open_connections: int = 0
+    most_mails: int = 1_000
+    """More at a time are refused at the final dot."""
 
     async def handle_EHLO(  # noqa: N802
         self,
@@ -84,7 +86,10 @@ class Mailbox:
         self.in_hand += 1
         self.most_in_hand = max(self.most_in_hand, self.in_hand)
         await asyncio.sleep(self.slow.get(envelope.rcpt_tos[0], self.pause_at_data))
+        is_full = self.in_hand > self.most_mails
         self.in_hand -= 1
+        if is_full:
+            return "432 4.3.2 Concurrent connections limit exceeded"
         if self.stall_at_data:
             await asyncio.sleep(3600)
         if self.answer_data:

@@ -81,7 +81,7 @@ def test_each_mail_is_as_if_it_were_composed_alone(
         assert undated(mail.wire) == undated(alone(intent).wire)
         assert mail.recipient == read(mail)["To"] == intent.address
         assert read(mail)["Message-ID"] == intent.message_id
-        assert read(mail)["Date"].datetime.utcoffset() is not None
+        assert read(mail)["Date"].datetime.year >= 2026
         for part in ("plain", "html"):
             assert intent.access_code.code in in_clear(read(mail), part)
         assert mail.secrets == (intent.access_code.code,)
@@ -89,7 +89,7 @@ def test_each_mail_is_as_if_it_were_composed_alone(
     assert composed == [MANY[0], MARKS.address, OTHERS.address]
 
 
-@pytest.mark.parametrize("plan", ["Prämie", "<b>&", "賞" * 100, "7K3M-Q9TX-2WBD-H5RN"])
+@pytest.mark.parametrize("plan", ["Prämie", "<b>&", "賞" * 100, MARKS.code])
 def test_a_plan_of_any_name_is_shown_as_if_composed_alone(plan: str) -> None:
     made = Letters()
     for intent in mails(*MANY, plan=plan):
@@ -100,7 +100,8 @@ def test_a_plan_of_any_name_is_shown_as_if_composed_alone(plan: str) -> None:
     "text",
     [
         "Subject: Hi\n\n{{ code }} or {{ code|lower }}",
-        "Subject: {{ code }} für dich\n\n{{ code }}",
+        "Subject: Hi\n\n{{ code }}{% if '0' in code %} 0 is a zero{% endif %}",
+        "Subject: Hi\n\n{{ code }}{% if code|first in '0123456789' %}!{% endif %}",
         "Subject: Hi\n\n{{ code }}, which begins with {{ code|slice:':4' }}",
         "Subject: Hi\n\n{{ code }}, whose last sign is {{ code|last }}",
     ],

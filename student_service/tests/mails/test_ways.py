@@ -37,6 +37,7 @@ WORDS = {
     Ending.REFUSED: "refused",
     Ending.DEFERRED: "refused",
     Ending.SENDER_REFUSED: "refused",
+    Ending.TOO_MANY: "refused",
     Ending.DROPPED: NOT_THERE,
     Ending.LOST: "unknown",
 }
