@@ -144,7 +144,7 @@ def make() -> None:
 
 def take() -> None:
     with transaction.atomic():
-        MailIntent.objects.take(cap=20)
+        MailIntent.objects.take(8, cap=20)
 
 
 def a_page(event: type[AccessChecksumRequested | AccessDigestRequested]) -> Any:

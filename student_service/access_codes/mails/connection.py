@@ -55,6 +55,8 @@ class Connection:
         self._tell = tell
         self._given: queue.SimpleQueue[Given | None] = queue.SimpleQueue()
         self._session: Session | None = None
+        self._is_used = False
+        """Whether the server has answered a mail over this session."""
         self._open = ExitStack()
         self._thread = threading.Thread(target=self._run, name="mail connection", daemon=True)
         self._thread.start()
@@ -107,6 +109,8 @@ class Connection:
             try:
                 return self._send(mail, given.lease)
             except ServerUnavailable:
+                if not self._is_used:
+                    raise
                 # Some servers limit mails per connection: a new one shows whether it is that.
                 self._connect()
                 return self._send(mail, given.lease)
@@ -118,12 +122,14 @@ class Connection:
         except BaseException:
             self._close()
             raise
+        self._is_used = True
         if attempt.connection_broke:
             self._close()
         return attempt
 
     def _connect(self) -> Session:
         self._session = session = self._open.enter_context(handing_over.session())
+        self._is_used = False
         return session
 
     def _close(self) -> None:

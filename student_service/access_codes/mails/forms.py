@@ -13,6 +13,8 @@ from typing import NamedTuple
 BOUNDARY = re.compile(rb'boundary="([^"]+)"')
 DATE = re.compile(rb"^Date: ([^\r\n]+)", re.MULTILINE)
 
+SOFT_BREAK = b"=\r\n"
+
 CODE = re.compile(r"[0-9A-Z]{4}(-[0-9A-Z]{4}){3}")
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,40}@[A-Za-z0-9.-]{1,24}")
 """One that stands in a header as it is, and leaves it on one line."""
@@ -51,17 +53,29 @@ class Form:
         if date := DATE.search(wire):
             marks.append(date[1])
         places = {mark: place for place, mark in enumerate(marks)}
-        pieces = re.split(b"(%s)" % b"|".join(map(re.escape, marks)), wire)
+        pieces = re.split(b"(%s)" % b"|".join(map(_anyhow_broken, marks)), wire)
         self._pieces = pieces[::2]
-        self._places = [places[mark] for mark in pieces[1::2]]
+        self._places = [
+            (places[found.replace(SOFT_BREAK, b"")], found.find(SOFT_BREAK))
+            for found in pieces[1::2]
+        ]
 
     def filled(self, values: Values, date: str) -> bytes:
         """The mail with these values in it. They must `fit`."""
         given = [*(value.encode() for value in values), date.encode()]
         filled = [self._pieces[0]]
-        for place, piece in zip(self._places, self._pieces[1:], strict=True):
-            filled += given[place], piece
+        for (place, broken_at), piece in zip(self._places, self._pieces[1:], strict=True):
+            value = given[place]
+            if broken_at >= 0:
+                value = value[:broken_at] + SOFT_BREAK + value[broken_at:]
+            filled += value, piece
         return b"".join(filled)
+
+
+def _anyhow_broken(mark: bytes) -> bytes:
+    """A pattern for this mark, perhaps with a line break of quoted-printable in it."""
+    signs = [re.escape(mark[at : at + 1]) for at in range(len(mark))]
+    return (b"(?:%s)?" % re.escape(SOFT_BREAK)).join(signs)
 
 
 def form_of(compose: Callable[[Values], bytes]) -> Form | None:

@@ -7,6 +7,7 @@ from access_codes import metrics, tasks
 from access_codes.mails import outage, sending
 from access_codes.models import MailIntent
 from admit_one.tasks.runs import stopping
+from pytest_django import Settings
 
 from tests.mails.scripted_server import ScriptedServer
 from tests.mails.smtp_server import Mailbox
@@ -79,6 +80,26 @@ def test_mails_refused_alike_in_a_row_hold_the_queue(
     assert len([text for text in caplog.messages if "accepts us again" in text]) == 1
 
 
+def test_refusals_on_all_connections_hold_the_queue(mailbox: Mailbox) -> None:
+    mailbox.answer_data = "554 5.7.1 Relay access denied"
+    mailbox.pause_at_data = 0.02
+    subscribe_many()
+
+    sending.send_due_mails(always)
+    for _ in range(20):
+        let_it_try()
+
+    assert states() == {State.PENDING: 30}
+    assert max(MailIntent.objects.values_list("attempts", flat=True)) <= 1
+    assert sending.outage.held
+
+    mailbox.answer_data = ""
+    make_due()
+    let_it_try()
+
+    assert states() == {State.SENT: 30}
+
+
 def test_so_many_refusals_of_one_domain_hold_nothing(scripted: ScriptedServer) -> None:
     subscribe(*(f"user{n}@example.com" for n in range(10)))
     scripted.play(RCPT="550 5.7.1 We do not like your mails\r\n")
@@ -89,7 +110,8 @@ def test_so_many_refusals_of_one_domain_hold_nothing(scripted: ScriptedServer) -
     assert states() == {State.PENDING: 10}
 
 
-def test_a_mail_that_is_accepted_begins_the_row_again(mailbox: Mailbox) -> None:
+def test_a_mail_that_is_accepted_begins_the_row_again(mailbox: Mailbox, settings: Settings) -> None:
+    settings.EMAIL_CONNECTIONS = 1
     refused = [f"a{n}@example{n}.com" for n in range(8)]
     for address in refused:
         mailbox.answer_rcpt[address] = "554 5.7.1 no"

@@ -84,9 +84,11 @@ def test_one_mail_takes_one_connection(mailbox: Mailbox) -> None:
     assert mailbox.connections == 1
 
 
-def test_mails_that_end_together_share_their_statements(mailbox: Mailbox) -> None:
+def test_mails_that_end_together_share_their_statements(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each statement is a round trip, which limits the mails that a worker can send."""
-    mailbox.pause_at_data = 0.05
+    monkeypatch.setattr(sending, "LINGER", 0.1)
     subscribe(*(f"user{n}@example.com" for n in range(64)))
 
     with CaptureQueriesContext(connection) as queries:
@@ -97,7 +99,7 @@ def test_mails_that_end_together_share_their_statements(mailbox: Mailbox) -> Non
 
 
 def test_a_slow_answer_on_one_connection_holds_no_other(mailbox: Mailbox) -> None:
-    mailbox.slow["user0@example.com"] = 2.0
+    mailbox.slow["user0@example.com"] = 3.0
     subscribe(*(f"user{n}@example.com" for n in range(10)))
 
     assert sending.send_due_mails(always) == 10
@@ -284,7 +286,7 @@ def test_what_exits_ends_no_worker(mailbox: Mailbox, monkeypatch: pytest.MonkeyP
 def test_a_connection_that_never_answers_is_given_up(
     mailbox: Mailbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.EMAIL_TIMEOUT = settings.EMAIL_ACCEPT_TIMEOUT = 0.1
+    settings.EMAIL_TIMEOUT, settings.EMAIL_ACCEPT_TIMEOUT = 0.5, 0.1
     answered, compose = threading.Event(), Letters.compose
 
     def hangs(self: Letters, intent: MailIntent) -> Mail:
