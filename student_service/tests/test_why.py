@@ -31,7 +31,7 @@ def timeline_of(mail: MailIntent) -> timeline.Timeline:
 def test_a_mailed_code_waits_for_nothing_and_neither_code_nor_address_is_shown(
     mail: MailIntent,
 ) -> None:
-    mail.claim(16)
+    MailIntent.objects.claim([mail], 16)
     mail.sent()
     answer = timeline_of(mail)
 
@@ -46,7 +46,7 @@ def test_a_mailed_code_waits_for_nothing_and_neither_code_nor_address_is_shown(
 def test_a_deferred_mail_shows_its_error_and_the_next_attempt(
     mail: MailIntent,
 ) -> None:
-    mail.claim(16)
+    MailIntent.objects.claim([mail], 16)
     mail.defer("450 ada@example.com: mailbox busy", 60)
 
     [wait] = timeline_of(mail).waits
@@ -88,7 +88,7 @@ def test_a_mail_left_to_an_operator_is_shown_with_the_command_to_finish_it(
 
 
 def test_a_bounce_is_shown_with_what_to_do_until_it_is_lifted(mail: MailIntent) -> None:
-    mail.claim(16)
+    MailIntent.objects.claim([mail], 16)
     mail.sent(provider_id="<pm-1@provider.example>")
     mail.note(MailIntent.Reported.COMPLAINED)
 

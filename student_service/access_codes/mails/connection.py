@@ -49,10 +49,10 @@ class Ended(NamedTuple):
 
 
 class Connection:
-    """Connects at once, and tells of it; then tells of the end of each mail that it is given."""
+    """Connects at once, and reports that; then it reports the end of each mail that it is given."""
 
-    def __init__(self, tell: Callable[[Connected | Ended], object]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[Connected | Ended], object]) -> None:
+        self._report = report
         self._given: queue.SimpleQueue[Given | None] = queue.SimpleQueue()
         self._session: Session | None = None
         self._is_used = False
@@ -85,11 +85,11 @@ class Connection:
         try:
             self._connect()
         except BaseException as error:  # noqa: BLE001 (raised again by the thread of the run)
-            self._tell(Connected(self, _as_exception(error)))
+            self._report(Connected(self, _as_exception(error)))
             return
-        self._tell(Connected(self, None))
+        self._report(Connected(self, None))
         while (given := self._given.get()) is not None:
-            self._tell(Ended(self, given, self._result(given)))
+            self._report(Ended(self, given, self._result(given)))
         self._close()
 
     def _result(self, given: Given) -> Attempt | Exception:

@@ -30,8 +30,8 @@ GOODBYE = 2.0
 class Connections:
     """Those that connect, are idle, have a mail in hand (`busy`), or never answer (`stuck`)."""
 
-    def __init__(self, tell: Callable[[Connected | Ended], object]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[Connected | Ended], object]) -> None:
+        self._report = report
         self.opening: dict[Connection, float] = {}
         """Since when."""
         self.idle: list[Connection] = []
@@ -63,7 +63,7 @@ class Connections:
         return max(0, min([*limits, self._most] if self._most is not None else limits))
 
     def open_one(self) -> None:
-        connection = Connection(self._tell)
+        connection = Connection(self._report)
         self._all.add(connection)
         self.opening[connection] = self._progress_at = time.monotonic()
 

@@ -56,8 +56,7 @@ class Form:
         pieces = re.split(b"(%s)" % b"|".join(map(_anyhow_broken, marks)), wire)
         self._pieces = pieces[::2]
         self._places = [
-            (places[found.replace(SOFT_BREAK, b"")], found.find(SOFT_BREAK))
-            for found in pieces[1::2]
+            (places[mark.replace(SOFT_BREAK, b"")], mark.find(SOFT_BREAK)) for mark in pieces[1::2]
         ]
 
     def filled(self, values: Values, date: str) -> bytes:

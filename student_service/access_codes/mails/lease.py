@@ -8,7 +8,6 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
-from typing import Self
 
 from admit_one.database.outage import DATABASE_ERRORS, forget_connection
 from admit_one.tasks import stopping
@@ -30,7 +29,7 @@ class Lease:
     """
 
     def __init__(
-        self, intent: MailIntent, claimed_at: float, ask: Callable[[Self], object]
+        self, intent: MailIntent, claimed_at: float, ask: Callable[[Lease], object]
     ) -> None:
         self._intent = intent
         self._ask = ask

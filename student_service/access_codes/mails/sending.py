@@ -63,8 +63,8 @@ class Sender:
     """The connections of this process, the mails in hand, and results that are not written yet."""
 
     def __init__(self) -> None:
-        self._told: queue.SimpleQueue[Connected | Ended | Lease] = queue.SimpleQueue()
-        self._connections = Connections(self._told.put)
+        self._reports: queue.SimpleQueue[Connected | Ended | Lease] = queue.SimpleQueue()
+        self._connections = Connections(self._reports.put)
         self._in_hand: dict[UUID, _InHand] = {}
         self._answered: list[tuple[MailIntent, Attempt]] = []
         self._released: list[tuple[MailIntent, float]] = []
@@ -107,7 +107,7 @@ class Sender:
         claimed, more = self._write(max(0, room))
         for intent in claimed:
             connection = self._connections.idle.pop()
-            given = Given(intent, Lease(intent, claimed_at, self._told.put), letters)
+            given = Given(intent, Lease(intent, claimed_at, self._reports.put), letters)
             self._in_hand[intent.pk] = _InHand(connection, given, claimed_at)
             connection.give(given)
             self._may_try = False
@@ -166,32 +166,32 @@ class Sender:
             each.given.lease.renew()
 
     def _next(self, seconds: float) -> bool:
-        """Take the next that a connection tells; false if none does in time."""
+        """Take the next report of a connection; false if there is none in time."""
         try:
-            told = self._told.get(timeout=seconds)
+            report = self._reports.get(timeout=seconds)
         except queue.Empty:
             return False
-        if isinstance(told, Lease):
-            told.allow()
-        elif isinstance(told, Connected):
-            self._connected(told)
-        elif self._in_hand.pop(told.given.intent.pk, None) is not None:
-            self._note(told)
+        if isinstance(report, Lease):
+            report.allow()
+        elif isinstance(report, Connected):
+            self._connected(report)
+        elif self._in_hand.pop(report.given.intent.pk, None) is not None:
+            self._note(report)
         else:
-            self._connections.drop(told.connection)  # it was given up
+            self._connections.drop(report.connection)  # it was given up
         return True
 
-    def _connected(self, told: Connected) -> None:
-        if told.connection not in self._connections.opening:
+    def _connected(self, report: Connected) -> None:
+        if report.connection not in self._connections.opening:
             return  # it was given up
-        if told.error is None:
-            self._connections.let_in(told.connection)
+        if report.error is None:
+            self._connections.let_in(report.connection)
             return
-        self._connections.drop(told.connection)
-        if isinstance(told.error, ServerUnavailable):
-            self._turned_away(told.error)
+        self._connections.drop(report.connection)
+        if isinstance(report.error, ServerUnavailable):
+            self._turned_away(report.error)
         else:
-            self._bug = told.error
+            self._bug = report.error
 
     def _turned_away(self, error: ServerUnavailable) -> None:
         """It took no mail: it is unavailable, unless it has let in others of our connections."""

@@ -98,7 +98,10 @@ def test_mails_that_end_together_share_their_statements(
     assert sum(verb in {"SELECT", "UPDATE"} for verb in verbs) < 64
 
 
-def test_a_slow_answer_on_one_connection_holds_no_other(mailbox: Mailbox) -> None:
+def test_a_slow_answer_on_one_connection_holds_no_other(
+    mailbox: Mailbox, settings: Settings
+) -> None:
+    settings.EMAIL_ACCEPT_TIMEOUT = 30
     mailbox.slow["user0@example.com"] = 3.0
     subscribe(*(f"user{n}@example.com" for n in range(10)))
 
@@ -201,8 +204,11 @@ def test_several_workers_at_once_send_each_mail_once(mailbox: Mailbox) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_slow_answer_holds_no_mail_after_the_run_either(mailbox: Mailbox) -> None:
+def test_a_slow_answer_holds_no_mail_after_the_run_either(
+    mailbox: Mailbox, settings: Settings
+) -> None:
     """The run ends, and the next one has the mail in hand, and others beside it."""
+    settings.EMAIL_ACCEPT_TIMEOUT = 30
     mailbox.slow["user0@example.com"] = 1.5
     subscribe("user0@example.com")
     until = time.monotonic() + 0.3
