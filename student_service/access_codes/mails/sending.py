@@ -175,11 +175,16 @@ class Sender:
             report.allow()
         elif isinstance(report, Connected):
             self._connected(report)
-        elif self._in_hand.pop(report.given.intent.pk, None) is not None:
+        elif self._is_in_hand(report):
+            del self._in_hand[report.given.intent.pk]
             self._note(report)
         else:
             self._connections.drop(report.connection)  # it was given up
         return True
+
+    def _is_in_hand(self, ended: Ended) -> bool:
+        in_hand = self._in_hand.get(ended.given.intent.pk)
+        return in_hand is not None and in_hand.given is ended.given
 
     def _connected(self, report: Connected) -> None:
         if report.connection not in self._connections.opening:
