@@ -257,7 +257,7 @@ def test_a_slow_mail_does_not_block_the_others(
     manage(environment, "shell", "-c", ISSUE % 6)
     manage(environment, "shell", "-c", ISSUE % 6)
 
-    eventually(lambda: mailbox.most_in_hand == 2)
+    eventually(lambda: mailbox.most_in_hand >= 2)
 
 
 def test_its_beat_ends_with_it_even_if_it_is_killed(idle: Process) -> None:
