@@ -91,7 +91,7 @@ def test_an_erasure_covers_what_is_kept_of_messages():
         deliver(message)
 
     requests.put([erased.subject], uuid4())
-    erasing._erase([erased.subject], library.search_answers([erased.subject]))
+    erasing._erase([erased.subject], library.search([erased.subject]))
 
     assert SetAside.objects.filter(state=SetAside.State.ERASED).count() == 2
     assert SetAside.objects.open().count() == 2

@@ -70,7 +70,7 @@ def erased_meanwhile(subscription_id: UUID) -> Iterator[None]:
     """The erasure is not committed before something in this block waits for it."""
     with transaction.atomic():
         erasing._begin(
-            [str(subscription_id)], uuid7(), "grace", library.search_answers([str(subscription_id)])
+            [str(subscription_id)], uuid7(), "grace", library.search([str(subscription_id)])
         )
         yield
         eventually(somebody_waits)

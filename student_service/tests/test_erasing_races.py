@@ -80,7 +80,7 @@ def erased_meanwhile(*subjects: Any) -> Iterator[None]:
             [str(subject) for subject in subjects],
             uuid7(),
             "grace",
-            library.search_answers([str(subject) for subject in subjects]),
+            library.search([str(subject) for subject in subjects]),
         )
         yield
         eventually(somebody_waits)

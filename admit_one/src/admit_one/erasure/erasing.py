@@ -7,6 +7,7 @@ again. After the commit, all that could tell about a subject finds its tombstone
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from django.db import OperationalError, transaction
@@ -21,7 +22,7 @@ from admit_one.wiring import wired
 
 from . import requests
 from .definition import Eraser, definition
-from .library import LIBRARY, Searched, erase_answers, search_answers
+from .library import LIBRARY, Searched, erase_searched, search
 
 logger = EventLogger(__name__)
 
@@ -38,42 +39,73 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
 """Seconds between them."""
 
 
+class Outdated(OperationalError):
+    """What was searched before the lock is not all any more: others have erased meanwhile."""
+
+
 def erasers() -> Sequence[Eraser]:
     """The service's own, then the library's: those end with what the service's have caused."""
     own: Sequence[Eraser] = wired("ERASERS", ())
     return (*own, *LIBRARY)
 
 
-def begin(subjects: Sequence[str], erasure_id: UUID, *, by: str | None) -> None:
-    """Erase these subjects here, and ask the other side to. What is erased already stays so.
+def begin(
+    subjects: Sequence[str], erasure_id: UUID, *, by: str | None, again: bool = False
+) -> None:
+    """Erase these subjects here, and ask the other side to. What is erased already stays so, or
+    with `again` what could not be opened then is erased.
 
     Batch by batch; done again after it was stopped, it goes on. Raises `OperationalError` if
     others have held a lock all the time.
     """
     for start in range(0, len(subjects), BATCH):
-        _patiently(sorted(subjects[start : start + BATCH]), erasure_id, by)
+        _patiently(sorted(subjects[start : start + BATCH]), erasure_id, by, again=again)
 
 
-def _patiently(batch: Sequence[str], erasure_id: UUID, by: str | None) -> None:
-    answers = search_answers([*batch, *definition().belonging(batch)])
+def _patiently(batch: Sequence[str], erasure_id: UUID, by: str | None, *, again: bool) -> None:
+    searched = _search(batch)
     for attempt in range(1, TRIES + 1):
         try:
             with transaction.atomic():
-                _begin(batch, erasure_id, by, answers)
-        except OperationalError:
+                _begin(batch, erasure_id, by, searched, again=again)
+        except OperationalError as error:
             if attempt == TRIES:
                 raise
+            if isinstance(error, Outdated):
+                searched = _search(batch)
+                continue
             Stop().wait(next_delay(attempt, first=FIRST_PAUSE, most=LONGEST_PAUSE))
         else:
             return
 
 
-def _begin(batch: Sequence[str], erasure_id: UUID, by: str | None, answers: Searched) -> None:
+def _search(batch: Sequence[str]) -> Searched:
+    return search(batch, definition().belonging(batch))
+
+
+def _check(batch: Sequence[str], searched: Searched) -> None:
+    """Raises `Outdated` if more belongs to these by now: of two seats of an order, each erased by
+    itself, only the second one knows that the order has no other."""
+    if set(definition().belonging(batch)) - set(searched.names):
+        raise Outdated("others have erased meanwhile what belongs to these")
+
+
+def _begin(
+    batch: Sequence[str],
+    erasure_id: UUID,
+    by: str | None,
+    searched: Searched,
+    *,
+    again: bool = False,
+) -> None:
     tombstones.lock_all()
     requests.put(batch, erasure_id)
-    left = Tombstone.objects.to_erase().filter(subject__in=batch)
-    _erase([stone.subject for stone in left], answers)
-    requests.ask(batch)
+    _check(batch, searched)
+    due = list(Tombstone.objects.to_erase().filter(subject__in=batch))
+    _erase(batch if again else [stone.subject for stone in due], searched)
+    # Whoever asked us for some of these waits for our answer, and has erased them.
+    requests.answer(stone for stone in due if stone.erasure_id != erasure_id)
+    requests.ask([stone.subject for stone in due if stone.erasure_id == erasure_id])
     act = Act.draft(AREA, "erase", by=by, target=erasure_id, facts={"subjects": list(batch)})
     act.result = "done"
     act.save()
@@ -84,22 +116,24 @@ def erase_due() -> bool:
     batch = [stone.subject for stone in Tombstone.objects.to_erase()[:BATCH]]
     if not batch:
         return False
-    answers = search_answers([*batch, *definition().belonging(batch)])
-    with transaction.atomic():
+    searched = _search(batch)
+    with suppress(Outdated), transaction.atomic():
         tombstones.lock_all()
+        _check(batch, searched)
         due = list(Tombstone.objects.to_erase().filter(subject__in=batch))
-        _erase([stone.subject for stone in due], answers)
+        _erase([stone.subject for stone in due], searched)
         requests.answer(due)
     return True
 
 
-def _erase(subjects: Sequence[str], answers: Searched) -> None:
+def _erase(subjects: Sequence[str], searched: Searched) -> None:
     if not subjects:
         return
     for eraser in erasers():
         eraser.erase(subjects)
-    erase_answers(answers)
-    Tombstone.objects.filter(subject__in=subjects).update(erased_at=Now())
+    erase_searched(subjects, searched)
+    new = Tombstone.objects.filter(subject__in=subjects, erased_at__isnull=True)
+    new.update(erased_at=Now())
     logger.warning(
         "subjects_erased", "erased what was kept about {subjects} subjects", subjects=len(subjects)
     )

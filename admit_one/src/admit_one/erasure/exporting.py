@@ -19,21 +19,21 @@ from . import erasing
 
 Document = dict[str, Any]
 
+BATCH = 100
+"""Subjects in one query: databases limit how long it may be."""
+
 UNREADABLE = "(its key is not in SEALING_KEYS)"
 NOT_SHOWN = "(a keyed hash)"
 
 
 def document(subjects: Sequence[str]) -> Document:
     """What is kept about these subjects, by table, and what each column means."""
-    parts = [rows for eraser in erasing.erasers() for rows in eraser.rows(subjects)]
     kept: dict[str, list[Document]] = {}
     means: dict[str, dict[str, str]] = {}
-    for rows in parts:
-        name = str(rows.model._meta.verbose_name)  # noqa: SLF001
-        shown = [_shown(row) for row in rows.order_by("pk")]
-        if shown:
-            kept.setdefault(name, []).extend(shown)
-            means[name] = dict(_meanings(rows.model))
+    for model, rows in _rows(subjects).items():
+        name = str(model._meta.verbose_name)  # noqa: SLF001
+        kept[name] = [_shown(row) for _, row in sorted(rows.items())]
+        means[name] = dict(_meanings(model))
     return {
         "service": conf.current().service.name,
         "exported_at": _plain(timezone.now()),
@@ -41,6 +41,17 @@ def document(subjects: Sequence[str]) -> Document:
         "kept": kept,
         "means": means,
     }
+
+
+def _rows(subjects: Sequence[str]) -> dict[type[Model], dict[Any, Model]]:
+    """The rows of each model by their keys: several subjects may share one, such as an order."""
+    rows: dict[type[Model], dict[Any, Model]] = {}
+    for start in range(0, len(subjects), BATCH):
+        batch = subjects[start : start + BATCH]
+        for part in (part for eraser in erasing.erasers() for part in eraser.rows(batch)):
+            for row in part:
+                rows.setdefault(part.model, {})[row.pk] = row
+    return rows
 
 
 def written(kept: Document, *, codes: bool) -> str:

@@ -7,7 +7,7 @@ after an older backup was restored.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +36,8 @@ AGAIN_AFTER = (
 )
 """How long to wait for the answer to each request before the next; the last one repeats."""
 
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
 ERASE_TASK = "erase_requested"
 """The service's task that calls `erasing.erase_due`."""
 
@@ -57,6 +59,20 @@ def ask(subjects: Iterable[str]) -> None:
     """Ask the other side to erase these subjects, which have tombstones here. In a transaction."""
     stones = Tombstone.objects.filter(subject__in=subjects).order_by("subject")
     _ask(list(stones.select_for_update(no_key=True)))
+
+
+def request_again(since: datetime | None) -> int:
+    """Request again all that is erased here, or was since then; returns how much that is.
+
+    For the side that was not restored: the other one may have lost its tombstones.
+    """
+    stones = Tombstone.objects.filter(erased_at__gte=since or EARLIEST).order_by("subject")
+    requested, last = 0, ""
+    while batch := list(stones.filter(subject__gt=last).values_list("subject", flat=True)[:BATCH]):
+        with transaction.atomic():
+            ask(batch)
+        requested, last = requested + len(batch), batch[-1]
+    return requested
 
 
 def repeat() -> int:
@@ -121,7 +137,7 @@ def note_answers(messages: Sequence[Envelope[Any]]) -> None:
     """Ask no more about what the other side has erased. A handler."""
     subjects = [message.data.subject for message in messages]
     asked = Tombstone.objects.filter(subject__in=subjects, answered_at__isnull=True)
-    asked.update(answered_at=Now(), next_request_at=None)
+    asked.update(answered_at=Now(), next_request_at=None, requests=0)
 
 
 def remind(messages: Sequence[Envelope[Any]]) -> None:

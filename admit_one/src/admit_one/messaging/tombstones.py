@@ -14,6 +14,7 @@ from django.db import connection, models
 from django.db.models.functions import Now
 
 from admit_one.contract.envelope import Envelope
+from admit_one.contract.registry import EVENTS
 from admit_one.wiring import wired
 
 ERASED = """EXISTS (SELECT 1 FROM messaging_tombstone AS stone
@@ -80,6 +81,11 @@ class Tombstone(models.Model):
 
     def __str__(self) -> str:
         return f"tombstone of {self.subject}"
+
+
+def about_erasures() -> list[str]:
+    """The types of the events that are handled although their subject is erased."""
+    return [name for name, event in EVENTS.items() if event.about_erasure]
 
 
 def erased() -> str:

@@ -74,7 +74,8 @@ def _keep(message: Received, error: BaseException, *, dead: bool, suspect: bool)
         "next_attempt_at": None if dead else now_plus(conf.current().RETRY_DELAYS[0]),
     }
     with transaction.atomic():
-        if tombstones.lock_any(row["subject"], message.body):
+        about_erasure = envelope is not None and envelope.data.about_erasure
+        if not about_erasure and tombstones.lock_any(row["subject"], message.body):
             logger.warning("message_passed_by", "passed by: its subject is erased")
             return
         _, is_new = SetAside.objects.get_or_create(delivery=delivery, defaults=row)

@@ -25,7 +25,7 @@ from admit_one.messaging import conf, inbox, tombstones
 from admit_one.messaging.inbox import Result
 from admit_one.messaging.models import SetAside, SetAsideQuerySet
 
-from . import acts, error_record, keeping
+from . import acts, blanking, error_record, keeping
 from .acts import Action
 
 T = TypeVar("T")
@@ -207,6 +207,8 @@ def _record(row: SetAside, act: Act, answer: ReplayResult, error: BaseException 
             rows.open().update(**error_record.described(error))
         detail = answer.reason if rows.exists() else ""  # it may have been erased meanwhile
         Act.objects.filter(id=act.id).update(result=answer.verdict, detail=detail)
+        if answer.closes:
+            blanking.blank_if_erased(row)
 
 
 def worth_a_try(rows: SetAsideQuerySet, order: ReplayOrder) -> SetAsideQuerySet:

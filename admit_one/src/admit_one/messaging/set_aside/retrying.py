@@ -24,7 +24,7 @@ from admit_one.messaging.failure_policy import Decision, History, decide
 from admit_one.messaging.models import SetAside
 from admit_one.sealing.cipher import Unsealable
 
-from . import error_record, keeping
+from . import blanking, error_record, keeping
 from .groups import short
 
 logger = EventLogger(__name__)
@@ -126,6 +126,7 @@ def _handled(row: SetAside, result: str) -> None:
         unanswered=0,
         history=error_record.extended(row.history, {"at": error_record.now(), "result": result}),
     )
+    blanking.blank_if_erased(row)
     logger.warning(
         "message_handled_after_all",
         "handled after all: {type} {event_id}, attempt {attempt}",
