@@ -77,9 +77,7 @@ def url_of(deployment: Deployment, service: str) -> str:
 def erase(deployment: Deployment, service: str, account: Account) -> None:
     """Erase the person from one side, until both sides have done it."""
     ours = account.subscription.id
-    deployment.system.manage(
-        service, "erase_person", "begin", "--user-id", account.subscription.user_id, "--active"
-    )
+    deployment.system.manage(service, "erase_person", "begin", "--subscription", ours, "--active")
 
     def is_done() -> bool:
         try:

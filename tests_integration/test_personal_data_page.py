@@ -39,7 +39,7 @@ def test_the_commands_of_the_page_do_what_it_says(deployment: Deployment, tmp_pa
 
     outputs = [run(deployment, *command, variables) for command in commands()]
 
-    assert len(outputs) == 7
+    assert len(outputs) == 8
     assert "nothing was changed" in outputs[2]
     assert first.subscription.email in (tmp_path / "payment.json").read_text()
     assert first.subscription.email in (tmp_path / "student.json").read_text()

@@ -74,8 +74,13 @@ def request_at_once(subscriptions: Collection[UUID]) -> None:
 
 
 def revoke_at_once(subscriptions: Collection[UUID]) -> None:
-    """Request the revocations again, even those confirmed before. Runs in a transaction."""
-    cancelled = Subscription.objects.filter(id__in=subscriptions, cancelled_at__isnull=False)
+    """Request the revocations again, even those confirmed before. Runs in a transaction.
+
+    Not of those that are erased: the student side answers nothing about them.
+    """
+    cancelled = Subscription.objects.filter(
+        id__in=subscriptions, cancelled_at__isnull=False, erased_at__isnull=True
+    )
     locked = list(cancelled.order_by("id").select_for_update().values_list("id", flat=True))
     Subscription.objects.filter(id__in=locked).update(code_revoked_at=None)
     request_at_once(locked)

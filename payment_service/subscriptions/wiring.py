@@ -40,6 +40,7 @@ ERASURE = Erasure(
     active=persons.active,
     request=persons.request,
     answer=persons.answer,
+    clients=True,
     belonging=persons.orders_of,
 )
 """How a person is found, and how erasures are reported."""

@@ -10,15 +10,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from admit_one.contract.fields import spellings
 from admit_one.database import bulk
-from admit_one.erasure.definition import Person
+from admit_one.erasure.definition import Found, Person
 from admit_one.sealing import cipher
 from django.db.models import QuerySet
 from django.utils import timezone
 from shared_contracts.events import AccessErased, AccessErasureRequested
 
-from . import admission, webhook_events
-from .admission import Reason
+from . import webhook_events
+from .mails import again
 from .mails.mailboxes import mailbox_hash
 from .models import (
     ERASED_EMAIL,
@@ -35,23 +36,69 @@ from .models import (
     of_user,
 )
 
-OVER = {Reason.REVOKED, Reason.EXPIRED}
-"""Why a code lets in nobody any more."""
+MAY_COME_FIRST = (AccessCode, Revocation, Terms, Resend)
+"""Models with a row by subscription; each may be written before the others."""
 
 
-def find(person: Person) -> set[str]:
-    """The given subscriptions, those of these users, and those with a mail to these mailboxes."""
-    of_them = (AccessCode.objects.filter(of_user(user_id)) for user_id in person.user_ids)
-    codes = {pk for rows_ in of_them for pk in rows_.values_list("pk", flat=True)}
-    mails = MailIntent.objects.filter(recipient_hash__in=map(mailbox_hash, person.emails))
-    theirs = {*codes, *mails.values_list("access_code_id", flat=True)}
-    return {*map(str, theirs), *person.subjects}
+def find(person: Person) -> Found:
+    """The given subscriptions that are known, those of these users, and those of these addresses.
+
+    Not sure are those whose mails went to an address before it was corrected.
+    """
+    ids = [UUID(subject) for subject in person.subjects]
+    subjects = {str(pk) for model in MAY_COME_FIRST for pk in bulk.existing(model, ids)}
+    for user_id in person.user_ids:
+        codes = AccessCode.objects.filter(of_user(user_id))
+        subjects |= {str(pk) for pk in codes.values_list("pk", flat=True)}
+    uncertain: dict[str, str] = {}
+    for email in person.emails:
+        wanted = spellings(email)
+        for code in _mailed_to(email):
+            why = _why_uncertain(code, wanted)
+            if why is None:
+                subjects.add(str(code.pk))
+            elif why:
+                uncertain[str(code.pk)] = why
+    return Found(dict.fromkeys(subjects, ""), uncertain)
+
+
+def _mailed_to(email: str) -> QuerySet[AccessCode]:
+    """The codes with a mail to a mailbox that is counted as this one: perhaps another's."""
+    return AccessCode.objects.kept().filter(
+        pk__in=MailIntent.objects.filter(recipient_hash=mailbox_hash(email)).values("access_code")
+    )
+
+
+def _why_uncertain(code: AccessCode, wanted: Collection[str]) -> str | None:
+    """Why a code may be somebody else's; none if its mails go to this address, in one of these
+    spellings, and empty if no mail ever went there."""
+    latest = again.latest_address(code)
+    if latest is None:
+        return "no key opens the address to which it is mailed"
+    if latest.lower() in wanted:
+        return None
+    mails = code.mails.all()
+    was_there = any((_address(mail) or "").lower() in wanted for mail in mails)
+    return "it was mailed there before its address was corrected" if was_there else ""
+
+
+def _address(mail: MailIntent) -> str | None:
+    try:
+        return mail.address
+    except cipher.Unsealable:
+        return None
 
 
 def active(subjects: Collection[str]) -> set[str]:
-    """Those whose code is neither revoked nor expired."""
-    rows = admission.with_state().filter(pk__in=subjects)
-    return {str(row.pk) for row in rows if admission.decide(row) not in OVER}
+    """Those of which the payment side has not reported that they are cancelled.
+
+    To erase one cancels it there. A code that has not come, that an operator has revoked, or whose
+    time is up here may be of one that is paid.
+    """
+    ended = Revocation.objects.filter(
+        pk__in=[UUID(subject) for subject in subjects], cancelled_at__isnull=False
+    )
+    return set(subjects) - {str(pk) for pk in ended.values_list("pk", flat=True)}
 
 
 def request(subject: str, erasure_id: UUID) -> AccessErasureRequested:
@@ -89,7 +136,7 @@ def erase(subjects: Sequence[str]) -> None:
     webhook_events.report_of("revoked", revoked)
     AccessCode.objects.filter(pk__in=ids).update(
         **dict.fromkeys(("sealed_code", "lookup_hash", "lookup_hash_next")),
-        **dict.fromkeys(("sealed_user_id", "user_hash", "user_hash_next")),
+        **dict.fromkeys(("sealed_user_id", "user_hash", "user_hash_next", "language")),
     )
     ReplacedCode.objects.filter(subscription_id__in=ids).delete()
     WaitingGrant.objects.filter(subscription_id__in=ids).delete()

@@ -21,7 +21,6 @@ from pytest_django.live_server_helper import LiveServer
 from tests.mails.smtp_server import Mailbox
 from tests.mails.steps import always, subscribe
 from tests.mails.test_webhooks import LOGIN, configured
-from tools.system import programs
 
 HERE = Path(__file__).parent.parent
 PAGE = (HERE.parent / "docs" / "mail.md").read_text(encoding="utf-8")
@@ -73,7 +72,6 @@ def test_the_settings_of_each_step_pass_the_check(tmp_path: Path) -> None:
 def test_a_bounce_by_hand_stops_a_mailbox_until_it_is_lifted(
     mailbox: Mailbox, live_server: LiveServer, settings: Settings, tmp_path: Path
 ) -> None:
-    programs.needed("curl")
     configured.__wrapped__(settings)  # type: ignore[attr-defined]
     [mail] = subscribe("ada@example.com")
     sending.send_due_mails(always)

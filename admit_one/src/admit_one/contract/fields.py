@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from unicodedata import normalize
@@ -47,6 +48,19 @@ def mailable(address: str) -> str:
     if not re.fullmatch(EMAIL_PATTERN, mailed) or len(mailed) > LONGEST_ADDRESS:
         raise ValueError("it is not one address when its domain is written in ASCII")
     return mailed
+
+
+def spellings(address: str) -> set[str]:
+    """The ways to write an address in lower case: its domain as given, in ASCII, and read back.
+
+    For comparing what two sides have stored: `address.lower() in spellings(other)`.
+    """
+    local, _, domain = address.strip().lower().rpartition("@")
+    domains = {domain}
+    with suppress(UnicodeError):  # then no mail goes there, and it is written in one way only
+        encoded = domain.encode("idna")
+        domains |= {encoded.decode("ascii"), encoded.decode("idna")}
+    return {f"{local}@{each}" for each in domains}
 
 
 MAX_WORD = 64

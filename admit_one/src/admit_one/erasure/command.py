@@ -1,10 +1,11 @@
-"""`manage.py erase_person begin|show` of a service."""
+"""`manage.py erase_person begin|show|request-again` of a service."""
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,8 @@ from admit_one.messaging.tombstones import Tombstone
 from admit_one.processes import ServiceCommand
 from admit_one.sealing import canaries
 
-from . import choosing, erasing
+from . import choosing, erasing, requests
+from .choosing import Chosen
 from .definition import definition
 
 EXAMPLES = """
@@ -26,8 +28,10 @@ examples:
   manage.py erase_person begin --user-id user-42                erase it on both sides
   manage.py erase_person begin --email ada@example.com --email ada@example.org
   manage.py erase_person begin --subscription ID --subscription ID --active
+  manage.py erase_person begin --subscription ID --again        what no key opened before
   manage.py erase_person show                                   the latest erasures
   manage.py erase_person show ID                                one, by its id or a subscription's
+  manage.py erase_person request-again                              the other side was restored
 
 Erasing cannot be undone. It revokes the codes; a subscription that is still active is cancelled,
 but only with --active. The other side is asked to erase the same subscriptions, again and again
@@ -52,6 +56,12 @@ class EraseCommand(ServiceCommand):
         begin.add_argument(
             "--active", action="store_true", help="also what is still active: it is cancelled"
         )
+        begin.add_argument(
+            "--again",
+            action="store_true",
+            help="also what is erased already: what could not be opened then, because its key was "
+            "not in SEALING_KEYS, is erased now",
+        )
         begin.add_argument("--by", type=person, help="who decided it (default: your login name)")
         begin.add_argument(
             "--dry-run", action="store_true", help="show what would be erased, and change nothing"
@@ -59,40 +69,38 @@ class EraseCommand(ServiceCommand):
         show = actions.add_parser("show", help="show what came of erasures")
         show.add_argument("id", nargs="?", type=UUID, help="an erasure's, or a subscription's")
 
+        repeat = actions.add_parser(
+            "request-again",
+            help="request all that is erased here again of the other side, after it was restored",
+        )
+        repeat.add_argument(
+            "--since",
+            type=_time,
+            metavar="TIME",
+            help="only what was erased since then, such as 2026-11-01 or 2026-11-01T12:00Z",
+        )
+
     def handle(self, *, action: str, **options: Any) -> None:
         if action == "show":
             self._show(options["id"])
+        elif action == "request-again":
+            self._request_again(options["since"])
         else:
             self._begin(**options)
 
     def _begin(
-        self,
-        *,
-        user_id: Sequence[str],
-        email: Sequence[str],
-        subscription: Sequence[UUID],
-        active: bool,
-        by: str | None,
-        dry_run: bool,
-        **_: Any,
+        self, *, active: bool, again: bool, by: str | None, dry_run: bool, **named: Any
     ) -> None:
-        subjects = choosing.chosen(user_id, email, subscription)
-        erased = set(
-            Tombstone.objects.filter(subject__in=subjects, erased_at__isnull=False).values_list(
-                "subject", flat=True
-            )
-        )
-        still_active = definition().active(subjects)
-        for subject in subjects:
-            state = "erased already" if subject in erased else ""
-            self.stdout.write(
-                f"{subject}  {state or ('active' if subject in still_active else '')}".rstrip()
-            )
-        left = [subject for subject in subjects if subject not in erased]
+        chosen = choosing.chosen(**named)
+        erased = _erased(chosen.subjects)
+        left = [subject for subject in chosen.subjects if again or subject not in erased]
+        still_active = definition().active([each for each in left if each not in erased])
+        self._describe(chosen, erased, still_active)
+        chosen.check()
         if still_active and not active:
             raise CommandError(
-                f"{len(still_active)} of {len(subjects)} subscriptions are active: cancel them "
-                "first, or give --active; nothing was changed"
+                f"{len(still_active)} of {len(chosen.subjects)} subscriptions are active, as far "
+                "as is known here: cancel them first, or give --active; nothing was changed"
             )
         if dry_run:
             self.stdout.write(f"{len(left)} subscriptions would be erased; nothing was changed")
@@ -101,10 +109,29 @@ class EraseCommand(ServiceCommand):
             self.stdout.write("there is nothing left to erase")
             return
         canaries.check()
-        erasure_id = uuid7()
-        erasing.begin(left, erasure_id, by=by)
-        self.stdout.write(f"{len(left)} subscriptions erased; the other side is asked to, as well")
-        self.stdout.write(f"next  manage.py erase_person show {erasure_id}")
+        erasing.begin(left, uuid7(), by=by, again=again)
+        done = "erased again, here only" if again else "erased; the other side is asked to, as well"
+        self.stdout.write(f"{len(left)} subscriptions {done}")
+        for remark in choosing.unopened():
+            self.stdout.write(f"{remark}; once it is, erase again with --again")
+        # Not always the one that was begun: the other side may have asked for some of them before.
+        for erasure_id in _erasures(left):
+            self.stdout.write(f"next  manage.py erase_person show {erasure_id}")
+
+    def _describe(
+        self, chosen: Chosen, erased: Collection[str], still_active: Collection[str]
+    ) -> None:
+        for subject in chosen.subjects:
+            state = "active" if subject in still_active else ""
+            client = chosen.clients.get(subject, "")
+            words = "erased already" if subject in erased else state, client and f"of {client}"
+            self.stdout.write("  ".join([subject, *filter(None, words)]))
+        for remark in (*chosen.remarks, *definition().outside(chosen.subjects)):
+            self.stdout.write(remark)
+
+    def _request_again(self, since: datetime | None) -> None:
+        requested = requests.request_again(since)
+        self.stdout.write(f"requested again that the other side erases {requested} subscriptions")
 
     def _show(self, given: UUID | None) -> None:
         stones = Tombstone.objects.order_by("-created_at", "subject")
@@ -132,6 +159,22 @@ class EraseCommand(ServiceCommand):
         self.stdout.flush()
         if here or there:
             sys.exit(WAITS)
+
+
+def _erased(subjects: Sequence[str]) -> set[str]:
+    stones = Tombstone.objects.filter(subject__in=subjects, erased_at__isnull=False)
+    return set(stones.values_list("subject", flat=True))
+
+
+def _erasures(subjects: Sequence[str]) -> Iterator[UUID]:
+    stones = Tombstone.objects.filter(subject__in=subjects)
+    yield from stones.order_by("erasure_id").values_list("erasure_id", flat=True).distinct()
+
+
+def _time(text: str) -> datetime:
+    """A time, in UTC unless it says otherwise. Raises `ValueError`."""
+    given = datetime.fromisoformat(text)
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def _came_of(stone: Tombstone) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,6 +21,17 @@ class Person(NamedTuple):
     user_ids: Collection[str] = ()
     emails: Collection[str] = ()
     subjects: Collection[str] = ()
+    clients: Collection[str] = ()
+    """Whose users and addresses these are; none named: any client's."""
+
+
+class Found(NamedTuple):
+    """What a service keeps of a person."""
+
+    subjects: Mapping[str, str]
+    """Each that is theirs, with the client that owns it, or nothing where clients are not known."""
+    uncertain: Mapping[str, str] = MappingProxyType({})
+    """Each that may be somebody else's, with why."""
 
 
 class Eraser(NamedTuple):
@@ -39,14 +51,19 @@ class Erasure:
     Its events have `erasure_id`, and `about_erasure` is set in their classes.
     """
 
-    find: Callable[[Person], Collection[str]]
-    """The subjects of a person: those that are given, and those that are found."""
+    find: Callable[[Person], Found]
+    """The subjects of a person: those of the given ones that are kept here, and those found."""
     active: Callable[[Collection[str]], Collection[str]]
-    """Which of these subjects a person still uses: then they are erased only with `--active`."""
+    """Which of these subjects a person still uses, as far as this side can know: those are erased
+    only with `--active`."""
     request: Callable[[str, UUID], Event]
     """Asks the other side to erase a subject."""
     answer: Callable[[str, UUID, datetime], Event]
     """Answers that a subject is erased here since then."""
+    clients: bool = False
+    """Whether this side knows clients. A user id belongs to one: another's may be somebody else."""
+    outside: Callable[[Sequence[str]], Iterable[str]] = lambda _: ()
+    """What goes on outside about these subjects until somebody ends it there, in words."""
     belonging: Callable[[Sequence[str]], Collection[str]] = lambda _: ()
     """The ids of what is erased with these subjects, such as orders: answers name them, too."""
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import CommandError
 from uuid_utils.compat import uuid7
@@ -45,18 +43,12 @@ class ExportCommand(ServiceCommand):
         parser.add_argument("--codes", action="store_true", help="with whole codes")
         parser.add_argument("--by", type=person, help="who decided it (default: your login name)")
 
-    def handle(
-        self,
-        *,
-        user_id: Sequence[str],
-        email: Sequence[str],
-        subscription: Sequence[UUID],
-        to: Path | None,
-        codes: bool,
-        by: str | None,
-        **_: Any,
-    ) -> None:
-        subjects = choosing.chosen(user_id, email, subscription)
+    def handle(self, *, to: Path | None, codes: bool, by: str | None, **named: Any) -> None:
+        chosen = choosing.chosen(**named)
+        for remark in (*chosen.remarks, *choosing.unopened()):
+            self.stderr.write(remark)
+        chosen.check()
+        subjects = chosen.subjects
         text = exporting.written(exporting.document(subjects), codes=codes)
         facts = {"subjects": subjects, "codes": codes}
         # On record first: what is printed is out.
