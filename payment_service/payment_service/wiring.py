@@ -1,6 +1,7 @@
 """What `admit_one` calls in this service: the wiring of subscriptions, and what providers add."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from admit_one.erasure.definition import Eraser
 from admit_one.messaging import Step, Wait
@@ -15,7 +16,7 @@ KEYRING = Keyring(
     sealed=(*subscriptions.KEYRING.sealed, Sealed(ProviderEvent, "body", BODY_PURPOSE))
 )
 
-ERASURE = subscriptions.ERASURE
+ERASURE = replace(subscriptions.ERASURE, outside=erasing.still_charging)
 
 # First, because handling an event locks a subscription last.
 ERASERS = (Eraser(erasing.rows, erasing.erase), *subscriptions.ERASERS)

@@ -12,9 +12,7 @@ from admit_one.acts.models import Act
 from django.db import transaction
 
 from . import handling
-from .models import OPEN, ProviderEvent
-
-AREA = "provider_events"
+from .models import AREA, OPEN, ProviderEvent
 
 
 class NotPossible(Exception):

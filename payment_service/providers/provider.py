@@ -57,3 +57,6 @@ class Provider(Protocol):
 
     def command(self, event: Event) -> Command:
         """What it comes to. Raises `Malformed` if its content is not as expected."""
+
+    def recurs(self, external_id: str) -> bool:
+        """Whether this id of theirs is of something that they charge for again and again."""

@@ -94,6 +94,9 @@ class Stripe:
             return Ignore(reason="events of this type change no subscription")
         return reader(event.content.part("object"))
 
+    def recurs(self, external_id: str) -> bool:
+        return external_id.startswith("sub_")
+
 
 def _checkout(session: Part) -> Command:
     """A paid one is recorded; of one that is paid later, Stripe reports that by another event."""

@@ -1,3 +1,4 @@
+from .event import AREA as AREA
 from .event import BODY_PURPOSE as BODY_PURPOSE
 from .event import OPEN as OPEN
 from .event import ProviderEvent as ProviderEvent

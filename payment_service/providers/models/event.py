@@ -118,5 +118,8 @@ class ProviderEvent(models.Model):
         self.handled_at = timezone.now()
 
 
+AREA = "provider_events"
+"""Of the acts that are on record."""
+
 OPEN = (ProviderEvent.State.RECEIVED, ProviderEvent.State.UNMATCHED, ProviderEvent.State.FAILED)
 """The states of events that are kept until somebody or something ends them."""

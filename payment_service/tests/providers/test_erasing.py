@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from threading import Event
 from uuid import UUID
 
 import pytest
+from admit_one.acts.models import Act
 from django.db import connection, transaction
-from providers import handling
+from providers import by_hand, handling
 from providers.erasing import erase
 from providers.fake_stripe import event
 from providers.models import ProviderEvent
@@ -24,8 +26,15 @@ from tests.providers.stripe_steps import (
     the_event,
     the_subscription,
 )
+from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def bodies() -> list[bytes]:
@@ -98,12 +107,48 @@ def test_erasing_while_events_are_handled_leaves_no_body(turn: int) -> None:
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
 def test_erasing_waits_for_nobody_who_handles_an_event() -> None:
     stripe_sends(COMPLETED)
+    ProviderEvent.objects.update(state=ProviderEvent.State.RECEIVED, handled_at=None)
     row = the_event(COMPLETED)
     with transaction.atomic():
         ProviderEvent.objects.select_for_update().get(pk=row.pk)
         at_once(lambda: erase([str(the_subscription().pk)]))
+    handling.handle_due()
 
-    assert len(bodies()) == 1
+    assert bodies() == []
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+def test_erasing_waits_for_whoever_holds_an_event_that_has_ended() -> None:
+    stripe_sends(COMPLETED)
+    row = the_event(COMPLETED)
+    held, subscription = Event(), the_subscription().pk
+
+    def reseal() -> None:
+        """As `rotate_keys` does."""
+        with transaction.atomic():
+            ProviderEvent.objects.select_for_update().get(pk=row.pk)
+            held.set()
+            eventually(somebody_waits)
+
+    def erase_it() -> None:
+        held.wait(30)
+        erase([str(subscription)])
+
+    at_once(reseal, erase_it)
+
+    assert bodies() == []
+
+
+def test_what_an_operator_wrote_before_an_event_had_a_subscription_goes() -> None:
+    stripe_sends(PAID)
+    row = the_event(PAID)
+    by_hand.retry(row.pk, by="grace", reason="lovelace called", given={})
+    stripe_sends(COMPLETED)
+
+    erase([str(the_subscription().pk)])
+
+    act = Act.objects.get()
+    assert (act.by, act.subject, act.reason) == ("grace", "", "")
 
 
 def test_an_erasure_of_what_no_provider_reported_does_nothing() -> None:

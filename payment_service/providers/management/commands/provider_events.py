@@ -15,7 +15,7 @@ from admit_one.sealing import canaries
 from django.core.management.base import CommandError
 
 from providers import by_hand
-from providers.models import OPEN, ProviderEvent
+from providers.models import AREA, OPEN, ProviderEvent
 from providers.recording import NEEDED
 
 EXAMPLES = """
@@ -151,5 +151,5 @@ def _shown(row_id: UUID) -> Iterator[str]:
     if row.subscription_id is not None:
         yield f"subscription  {row.subscription_id}: `manage.py why {row.subscription_id}`"
     yield f"body          {'is kept, sealed' if row.body is not None else 'is not kept'}"
-    for act in Act.objects.filter(area=by_hand.AREA, target=str(row_id)).order_by("id"):
+    for act in Act.objects.filter(area=AREA, target=str(row_id)).order_by("id"):
         yield f"{act.action:13} {act.at:%F %T}Z by {act.by}: {act.reason} ({act.result})"
