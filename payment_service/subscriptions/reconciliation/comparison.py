@@ -10,6 +10,8 @@ from uuid import UUID
 
 from admit_one.database import bulk
 from admit_one.messaging import Envelope
+from admit_one.messaging.tombstones import Tombstone
+from django.db.models import Q
 from django.utils import timezone
 from shared_contracts.events import (
     ERASED,
@@ -114,9 +116,16 @@ def _ours(run: ReconciliationRun, end: Position | None) -> Iterator[Subscription
 
 def _missing(ours: Sequence[Subscription], horizon: datetime) -> Iterator[Difference]:
     """The differences among subscriptions without a code on the student side."""
+    erased = [
+        row.id
+        for row in ours
+        if row.erased_at is not None
+        and row.erased_at <= horizon
+        and row.code_issued_at is not None  # they list an erased code, too
+    ]
+    for subscription_id in sorted(set(erased) - _erased_without_a_code(erased)):
+        yield Difference(subscription_id, Kind.ERASED_HERE)
     for row in ours:
-        if row.erased_at is not None and row.code_issued_at is not None:
-            yield Difference(row.id, Kind.ERASED_HERE)  # they list an erased code, too
         if row.cancelled_at is not None:
             continue  # a code that they do not have cannot be used
         if row.access_code is None:
@@ -125,15 +134,36 @@ def _missing(ours: Sequence[Subscription], horizon: datetime) -> Iterator[Differ
             yield Difference(row.id, Kind.CODE_LOST, ours=_digest(row))
 
 
+def _erased_without_a_code(subscriptions: Sequence[UUID]) -> set[UUID]:
+    """Those that they erased again after they had lost them: they have no code to list any more."""
+    closed = Drift.objects.filter(
+        subscription_id__in=subscriptions,
+        kind=Kind.ERASED_HERE,
+        state__in=[Drift.State.REPAIRED, Drift.State.HEALED],
+    )
+    return set(closed.values_list("subscription_id", flat=True))
+
+
 def _different(theirs: Mapping[UUID, DigestEntry], horizon: datetime) -> Iterator[Difference]:
     """The differences among subscriptions with a code on the student side."""
     ours = Subscription.objects.in_bulk(list(theirs))
+    under_way = _erasures_under_way(theirs, horizon)
     for subscription_id, entry in theirs.items():
+        if subscription_id in under_way:
+            continue
         row = ours.get(subscription_id)
         kind = _kind_of_missing(entry) if row is None else _kind(row, entry, horizon)
         if kind is not None:
             digest = "" if row is None else _digest(row)
             yield Difference(subscription_id, kind, ours=digest, theirs=entry.digest)
+
+
+def _erasures_under_way(theirs: Mapping[UUID, DigestEntry], horizon: datetime) -> set[UUID]:
+    """Those of which one side may have heard only after the digest that they are erased."""
+    stones = Tombstone.objects.filter(
+        Q(created_at__gt=horizon) | Q(erased_at__gt=horizon), subject__in=list(map(str, theirs))
+    )
+    return {UUID(subject) for subject in stones.values_list("subject", flat=True)}
 
 
 def _kind(row: Subscription, entry: DigestEntry, horizon: datetime) -> Kind | None:

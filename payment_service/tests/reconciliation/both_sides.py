@@ -66,14 +66,14 @@ def checksum(
     return request.follow(page)
 
 
-NOTHING: Mapping[str, int] = {}
+NOTHING: Mapping[str, Any] = {}
 
 
 def answer(
     theirs: dict[UUID, str],
     next: Position | None = None,  # noqa: A002 (the field's name)
     revoked: Collection[UUID] = (),
-    entry: Mapping[str, int] = NOTHING,
+    entry: Mapping[str, Any] = NOTHING,
 ) -> Envelope[AccessDigest]:
     """The student side's entries of the latest page, after a checksum that differed."""
     end_break()
@@ -87,9 +87,8 @@ def answer(
         entries=tuple(
             DigestEntry(
                 subscription_id=i,
-                state="revoked" if i in revoked else "active",
                 digest=code_digest(i, code),
-                **entry,
+                **{"state": "revoked" if i in revoked else "active", **entry},
             )
             for i, code in theirs.items()
         ),
@@ -114,7 +113,7 @@ def compared(
     *,
     repair: bool = False,
     revoked: Collection[UUID] = (),
-    entry: Mapping[str, int] = NOTHING,
+    entry: Mapping[str, Any] = NOTHING,
     **window: datetime,
 ) -> ReconciliationRun:
     """A run whose only page has this answer."""
