@@ -17,10 +17,9 @@ from admit_one.masking import harmless
 from django.db import transaction
 
 from access_codes import metrics
-from access_codes.models import ERASED_EMAIL, MailIntent
+from access_codes.models import AccessCode, MailIntent
 
 from . import backends, finishing
-from .mailboxes import mailbox_hash
 
 if TYPE_CHECKING:
     from anymail.signals import AnymailTrackingEvent
@@ -71,7 +70,9 @@ def record(events: Iterable[AnymailTrackingEvent]) -> None:
     for event in events:
         reported = meaning(event)
         intent = _mail(event) if reported else None
-        if intent is not None and ORDER.index(reported) > ORDER.index(Reported(intent.reported)):
+        if intent is None or _is_erased(intent):
+            continue
+        if ORDER.index(reported) > ORDER.index(Reported(intent.reported)):
             _note(intent, reported, _reason(event))
 
 
@@ -84,18 +85,22 @@ def meaning(event: AnymailTrackingEvent) -> MailIntent.Reported:
 
 
 def _mail(event: AnymailTrackingEvent) -> MailIntent | None:
-    """The mail that an event is about, locked; none if its person was erased.
+    """The mail that an event is about, locked.
 
     By our Message-ID, which was noted with it or is its id; or else by the provider's own id.
     """
-    locked = MailIntent.objects.select_for_update(of=("self",))
-    mails = locked.exclude(recipient_hash=mailbox_hash(ERASED_EMAIL))
+    mails = MailIntent.objects.select_for_update(of=("self",))
     noted = event.metadata.get(backends.NOTE) if isinstance(event.metadata, Mapping) else None
     for name in (noted, event.message_id):
         with suppress(ValueError, MailIntent.DoesNotExist):
             return mails.get(pk=UUID(str(name).strip("<>").partition("@")[0]))
     name = event.message_id
     return mails.filter(provider_id=name).first() if isinstance(name, str) and name else None
+
+
+def _is_erased(intent: MailIntent) -> bool:
+    """Whether its person is. Read under the lock of the mail, which an erasure takes, too."""
+    return not AccessCode.objects.kept().filter(pk=intent.access_code_id).exists()
 
 
 def _note(intent: MailIntent, reported: MailIntent.Reported, reason: str) -> None:
