@@ -1,6 +1,7 @@
 """A small HTTP client for JSON.
 
-`get` and `post` return the JSON of a success; `call` and `Client` return responses of any status.
+`get`, `post` and `patch` return the JSON of a success; `call` and `Client` return responses of any
+status.
 """
 
 from __future__ import annotations
@@ -89,6 +90,11 @@ def get(url: str, headers: Headers | None = None) -> Any:
 def post(url: str, body: object, headers: Headers | None = None) -> Any:
     """Send JSON and return the JSON of the answer. Raises `Refused`, or as `Client.call` does."""
     return _accepted("POST", url, call("POST", url, body, headers))
+
+
+def patch(url: str, body: object, headers: Headers | None = None) -> Any:
+    """Change with JSON and return the JSON of the answer. Raises as `post` does."""
+    return _accepted("PATCH", url, call("PATCH", url, body, headers))
 
 
 def _accepted(method: str, url: str, answer: Response) -> Any:

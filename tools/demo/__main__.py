@@ -13,11 +13,12 @@ On a real RabbitMQ and PostgreSQL, with databases that exist already:
 
 Without these variables, databases and broker are files in var/demo. Delete it to start over.
 
-The first is recorded by the API; the second is paid at Stripe, as `fake_stripe_event` plays it.
+The first is recorded by the API; the second is paid at Stripe, as `fake_stripe_event` plays it,
+and its code is redeemed. What happens comes back by webhooks, which the demo verifies.
 
 Exit codes: 0 mails and API have the same codes, or Ctrl-C once everything was running;
-1 with ONCE=1, a subscription did not get its code; 2 the system did not start;
-130 Ctrl-C before everything was running; 143 SIGTERM.
+1 with ONCE=1, a subscription did not get its code, or a webhook did not come; 2 the system did
+not start; 130 Ctrl-C before everything was running; 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -36,7 +37,7 @@ from typing import NoReturn
 from tools import command_line, rest
 from tools.system.backends import Backends
 from tools.system.commands import OPERATORS, PROCESSES, ROOT
-from tools.system.keys import kept_keys, write_private
+from tools.system.keys import kept_keys
 from tools.system.logs import Follower
 from tools.system.ports import OPERATORS_PORTS, Ports, PortTaken, use_no_proxy_here
 from tools.system.process import NotReady, Process
@@ -44,10 +45,9 @@ from tools.system.system import CommandFailed, System
 
 from . import screen
 from .journey import Checkout, Journey, Stuck
+from .keys import CLIENT, FILES, api_keys
+from .webhooks import Receiver
 
-KEY_FILE = "api_key"
-CLIENT = "demo"
-"""It owns what is recorded by the demo's key, and by Stripe."""
 OPERATOR = "admit-one-demo"
 SHORT_LIFE = 10.0
 """Seconds from its start; a process that ends sooner, and never was ready, is not restarted."""
@@ -94,21 +94,24 @@ def demo(folder: Path, *, once: bool) -> int:
     backends = backends_from_environment(folder)
     screen.title(backends)
     settings = {"payment_service": {"STRIPE_CLIENT": CLIENT}}
-    with System(folder, backends, ports=ports, keys=keys, settings=settings) as system:
+    with (
+        Receiver() as webhooks,  # it listens until nothing is sent any more
+        System(folder, backends, ports=ports, keys=keys, settings=settings) as system,
+    ):
         system.migrate()
         screen.done("two databases migrated", time.monotonic() - began)
         system.start(*PROCESSES)
         for name in system.as_ready():
             screen.ready(name, system.process(name).pid, time.monotonic() - began)
-        problem = follow_two(system, api_key(system, folder / KEY_FILE))
+        problem = follow_two(system, api_keys(system), webhooks)
         if problem:
             screen.failed(problem)
         if once:
             return 1 if problem else 0
         try:
             login = open_operators_pages(system)
-            screen.next_steps(system, folder / KEY_FILE, login)
-            stay_up(system)
+            screen.next_steps(system, folder / FILES["payment_service"], login)
+            stay_up(system, webhooks)
         except KeyboardInterrupt:
             screen.stopping()
     return 0
@@ -130,22 +133,6 @@ def backends_from_environment(folder: Path) -> Backends:
     )
 
 
-def api_key(system: System, file: Path) -> str:
-    """The demo's key for the payment API; a new one if the database does not have it."""
-    if file.exists():
-        key = file.read_text()
-        try:
-            rest.get(f"{system.payment_url}/v1/subscriptions", {"Authorization": f"Bearer {key}"})
-        except rest.Refused as refused:
-            if refused.status != 401:
-                raise
-        else:
-            return key
-    key = system.new_api_key(CLIENT)
-    write_private(file, key)
-    return key
-
-
 def open_operators_pages(system: System) -> str:
     """Start the operators' pages; returns the name and the new password of their superuser.
 
@@ -159,39 +146,45 @@ def open_operators_pages(system: System) -> str:
     return f"{OPERATOR} {password}"
 
 
-def follow_two(system: System, key: str) -> str:
+def follow_two(system: System, keys: Mapping[str, str], webhooks: Receiver) -> str:
     """Follow a subscription of the API, then one of Stripe; returns what went wrong, if so."""
-    return follow_one(system, key, Journey, screen.posted) or follow_one(
-        system, key, Checkout, screen.paid
-    )
-
-
-def follow_one(
-    system: System, key: str, kind: type[Journey], begun: Callable[[Journey], None]
-) -> str:
-    """Follow one subscription up to its code; returns what went wrong, if anything."""
     try:
-        journey = kind(system, key)
-        begun(journey)
-        for step, seconds in journey.steps():
-            screen.step(step.name, step.what, seconds)
+        for service, url in system.urls.items():
+            webhooks.listen(service, url, keys[service])
+        screen.listening(webhooks.port)
+        posted = Journey(system, keys, webhooks)
+        screen.posted(posted)
+        follow(posted)
+        paid = Checkout(system, keys, webhooks)
+        screen.paid(paid)
+        follow(paid)
     except (Stuck, CommandFailed, *rest.NO_ANSWER) as error:
         return str(error)
-    screen.mail(journey.mails()[0])
-    mailed, shown = journey.codes()
-    if mailed != [shown]:
-        return f"Expected the mail to have the code of the API, {shown}, got {mailed}"
-    screen.same_code(shown)
     return ""
 
 
-def stay_up(system: System) -> NoReturn:
-    """Show the logs, and restart processes that end, until Ctrl-C."""
+def follow(journey: Journey) -> None:
+    """Follow one subscription up to its code. Raises `Stuck`, or one of `rest.NO_ANSWER`."""
+    for step, seconds in journey.steps():
+        screen.step(step.name, step.what, seconds)
+    screen.mail(journey.mails()[0])
+    mailed, shown = journey.codes()
+    if mailed != [shown]:
+        raise Stuck(f"Expected the mail to have the code of the API, {shown}, got {mailed}")
+    screen.same_code(shown)
+
+
+def stay_up(system: System, webhooks: Receiver) -> NoReturn:
+    """Show the logs and what comes by webhooks, and restart processes that end, until Ctrl-C."""
     follower = Follower(system.folder / "logs")
     given_up: set[Process] = set()
+    shown = len(webhooks.taken)
     while True:
         for name, line in follower.new_lines():
             screen.log(name, line)
+        for webhook in webhooks.taken[shown:]:
+            screen.log("webhook", f"{webhook}, about {webhook.about}")
+            shown += 1
         for process in set(system.ended()) - given_up:
             again = can_start(process)
             screen.ended(process.name, process.exit_code, again=again)

@@ -41,6 +41,10 @@ def ready(name: str, pid: int, seconds: float) -> None:
     done(f"{name:<17} ready, process {pid}", seconds)
 
 
+def listening(port: int) -> None:
+    console.print(f"  [green]✓[/] {'webhooks':<17} of both services come to port {port}")
+
+
 def posted(journey: Journey) -> None:
     begun("POST /v1/subscriptions", journey)
     step("accepted", "payment web: subscription and event, one commit", journey.accepted_after)
@@ -107,6 +111,7 @@ def next_steps(system: System, key_file: Path, operator: str) -> None:
         'make manage SERVICE=student ARGS="set_aside list" runs any command of a service.'
     )
     console.print("Kill any process with [bold]kill -9[/]: nothing is lost, and it is restarted.")
+    console.print("What happens comes by webhooks, too: they are shown among the logs.")
     console.print("The logs of all processes follow. [bold]Ctrl-C[/] stops everything.")
     console.print()
 

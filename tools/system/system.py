@@ -93,6 +93,11 @@ class System:
         return f"http://{LOCAL}:{self.ports.student}"
 
     @property
+    def urls(self) -> dict[str, str]:
+        """Where each service's API is."""
+        return {"payment_service": self.payment_url, "student_service": self.student_url}
+
+    @property
     def operators_urls(self) -> dict[str, str]:
         return {
             "payment_service": f"http://{LOCAL}:{self.ports.payment_operators}",

@@ -123,7 +123,7 @@ def test_broker_permissions_allow_the_journey_and_nothing_else(
         system = stack.enter_context(System(tmp_path, backends, keys=keys, settings=settings))
         system.start(*PROCESSES)
         system.wait_ready(timeout=90)
-        journey = Journey(system, system.new_api_key())
+        journey = Journey(system, {"payment_service": system.new_api_key()})
         steps = [step.name for step, _ in journey.steps()]
         mailed, shown = journey.codes()
         examined = {service: system.manage(service, "broker_doctor") for service in SERVICES}

@@ -64,19 +64,37 @@ def read_until(demo: subprocess.Popen[str], ending: str) -> str:
     return read
 
 
+def steps_in(text: str) -> list[str]:
+    """The steps of both journeys, without their times, which say in which order they happened."""
+    return sorted(re.findall(r"^ +[\d.]+ s  (.*)$", text, re.MULTILINE))
+
+
 def test_each_journey_ends_with_one_code_in_mail_and_api(folder: Path) -> None:
     with a_demo(folder, "--once") as demo:
         shown, _ = demo.communicate()
 
     assert demo.returncode == 0, shown
-    steps = "accepted|published|code issued|mail delivered|code stored|shown by the API"
+    steps = {*("accepted", "published", "code issued", "mail delivered"), "webhook"}
+    steps |= {"code stored", "shown by the API"}
+    hooks = ["payment: subscription.active", "payment: subscription.mailed"]
+    of_a_use = ["payment: subscription.redeemed", "student: access.redeemed"]
     _, posted, paid = re.split("^POST ", shown, flags=re.MULTILINE)
     assert (posted.split()[0], paid.split()[0]) == ("/v1/subscriptions", "/v1/webhooks/stripe")
-    for journey in (posted, paid):
-        assert set(re.findall(rf"\d s  ({steps}) ", journey)) == set(steps.split("|"))
+    for journey, further, heard in (
+        (posted, set(), hooks),
+        (paid, {"code redeemed"}, hooks + of_a_use),
+    ):
+        assert set(re.findall(r"^ +[\d.]+ s  (.{16})", journey, re.MULTILINE)) == {
+            f"{step:<16}" for step in steps | further
+        }
+        assert sorted(re.findall(r"webhook +(\w+: [\w.]+), verified", journey)) == sorted(heard)
         assert re.search(r"✓ [0-9A-Z-]{19} is in the mail and in the payment API", journey)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert steps_in(shown) == steps_in(readme)
+    assert max(map(len, posted.splitlines() + paid.splitlines())) <= 80
     assert max(map(len, shown.splitlines())) <= 100  # database URLs may be long
     assert "\x1b" not in shown
+    assert "whsec_" not in shown
     readable = [file for file in (folder, *folder.rglob("*")) if file.stat().st_mode & 0o077]
     assert readable == [], "only their owner may read codes, keys and addresses"
 
@@ -93,11 +111,13 @@ def test_no_process_is_left_behind(folder: Path, number: int, exit_code: int) ->
         demo.send_signal(number)
         demo.wait(30)
 
-    # The last of the three demos has the superuser of the first.
+    # The last of the three demos has the superuser, the key and the endpoint of the first.
     for side in ("payment", "student"):
         with closing(sqlite3.connect(folder / f"{side}.sqlite3")) as database:
             names = database.execute("SELECT username FROM auth_user").fetchall()
-        assert names == [(OPERATOR,)]
+            keys = database.execute("SELECT client FROM web_apikey").fetchall()
+            endpoints = database.execute("SELECT client FROM webhooks_endpoint").fetchall()
+        assert (names, keys, endpoints) == ([(OPERATOR,)], [("demo",)], [("demo",)])
     assert len(pids) == len(PROCESSES)
     assert set(pids) <= family
     assert demo.returncode == exit_code
