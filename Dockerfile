@@ -12,12 +12,13 @@ COPY payment_service/pyproject.toml payment_service/
 COPY student_service/pyproject.toml student_service/
 ARG SERVICE
 RUN test -d "${SERVICE:?expected payment or student}_service"
-# Libraries first, in a layer of their own, because they rarely change.
-RUN uv sync --frozen --no-dev --package ${SERVICE}-service --no-install-workspace
+# Libraries first, in a layer of their own, because they rarely change. With the extras (stripe,
+# anymail): without their settings, no process imports them.
+RUN uv sync --frozen --no-dev --package ${SERVICE}-service --all-extras --no-install-workspace
 COPY admit_one admit_one
 COPY shared_contracts shared_contracts
 COPY ${SERVICE}_service ${SERVICE}_service
-RUN uv sync --frozen --no-dev --package ${SERVICE}-service --no-editable
+RUN uv sync --frozen --no-dev --package ${SERVICE}-service --all-extras --no-editable
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home service

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -27,7 +29,8 @@ from tools.up import filled
 from .test_servers import has_rabbitmq
 
 EXAMPLE = (ROOT / ".env.example").read_text()
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+COMPOSE_TEXT = (ROOT / "compose.yaml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +45,55 @@ def interpolated(text: str, values: Mapping[str, str]) -> str:
 
 
 def test_make_up_gives_a_value_to_every_variable_of_compose(values: Mapping[str, str]) -> None:
-    needed = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
+    needed = set(re.findall(r"\$\{(\w+)(?=[:}])(?!:-)", COMPOSE_TEXT))
 
-    assert needed - values.keys() == set()
-    assert [name for name in needed if not values[name]] == []
+    assert len(needed) > 8
+    assert [name for name in sorted(needed) if not values.get(name)] == []
+
+
+def test_compose_passes_on_what_the_example_says_and_nothing_from_outside_by_another_name() -> None:
+    """Such as `STRIPE_CLIENT: ${STRIPE_CLIENT:-}`; ports are compose's own."""
+    with_default = re.findall(r"(\w+): \$\{(\w+):-[^}]*\}", COMPOSE_TEXT)
+    [listed] = re.findall(r"# compose passes on these .*\n((?:#   .*\n)+)", EXAMPLE)
+
+    assert {inside for inside, _ in with_default} == set(re.findall(r"[A-Z_]+", listed))
+    assert [pair for pair in with_default if pair[0] != pair[1]] == []
+
+
+@pytest.mark.parametrize(
+    ("side", "names"),
+    [
+        ("payment", ("STRIPE_WEBHOOK_SECRETS", "STRIPE_CLIENT", "WEBHOOK_ALLOWED_NETWORKS")),
+        ("student", ("EMAIL_BACKEND", "ANYMAIL", "MAIL_WEBHOOKS", "WEBHOOK_ALLOWED_NETWORKS")),
+    ],
+)
+def test_every_process_of_a_side_gets_the_settings_of_its_third_parties(
+    side: str, names: tuple[str, ...]
+) -> None:
+    own = [part for name, part in COMPOSE["services"].items() if name.startswith(f"{side}-")]
+    processes = [part for part in own if "HEALTH_PORT" in part["environment"]]
+
+    assert len(processes) == 7
+    assert [part for part in processes if not part["environment"].keys() >= set(names)] == []
+
+
+@pytest.mark.parametrize(
+    ("side", "library"), [("payment", "stripe"), ("student", "django-anymail")]
+)
+def test_the_image_of_a_service_has_the_library_of_its_extra(side: str, library: str) -> None:
+    """What the lock file names for the options of the Dockerfile."""
+    lines = re.findall(r"^RUN uv sync (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    asked = [line.replace("${SERVICE}", side).split() for line in lines]
+    options = [each for each in asked[0] if each in {"--frozen", "--no-dev", "--all-extras"}]
+    export = [sys.executable, "-m", "uv", "export", "--quiet", "--package", f"{side}-service"]
+    done = subprocess.run(
+        [*export, "--no-hashes", *options], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert len(asked) == 2
+    assert [line for line in asked if "--all-extras" not in line] == []
+    assert re.search(rf"^{library}==", done.stdout, re.MULTILINE)
+    assert not re.search(r"^pytest==", done.stdout, re.MULTILINE)
 
 
 def test_make_up_creates_no_secret_twice(values: Mapping[str, str]) -> None:
