@@ -11,9 +11,11 @@ from kombu import Connection
 
 from admit_one import embedded_broker  # noqa: F401  (makes sqlite:////path a broker URL)
 from tests_integration.harness.browser import Browser
+from tools import rest
 from tools.system.backends import Backends
 from tools.system.commands import OPERATORS, SERVICES
 from tools.system.eventually import eventually
+from tools.system.ports import LOCAL
 from tools.system.system import System
 
 PASSWORD = "correct horse battery"
@@ -47,13 +49,18 @@ def test_one_browser_can_be_logged_in_on_both_sides(system: System, browser: Bro
         assert 'name="password"' not in page
 
 
-def test_the_public_web_process_has_no_pages_for_operators(system: System) -> None:
+@pytest.fixture(scope="module")
+def api(system: System) -> str:
+    """The address of the payment API."""
     system.start("payment-web")
     system.wait_ready("payment-web")
+    return system.payment_url
 
+
+def test_the_public_web_process_has_no_pages_for_operators(api: str) -> None:
     for path in ("/login/", "/messaging/setaside/", "/admin/"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            Browser().get(f"{system.payment_url}{path}")
+            Browser().get(f"{api}{path}")
 
 
 def test_an_operator_finds_inspects_and_discards_a_message(
@@ -75,3 +82,29 @@ def test_an_operator_finds_inspects_and_discards_a_message(
     assert "1 of 1 messages discarded" in done
     kept = system.manage("student_service", "set_aside", "show", example)
     assert "discard by ada (admin), because: a test of ours: done" in kept
+
+
+def test_an_operator_disables_and_enables_an_endpoint_and_resends_what_waits(
+    system: System, browser: Browser, api: str
+) -> None:
+    key = {"Authorization": f"Bearer {system.new_api_key('shop')}"}
+    new = {"url": f"http://{LOCAL}:9999/private", "events": ["subscription.active"]}
+    endpoint = rest.post(f"{api}/v1/webhook-endpoints", new, key)["id"]
+    webhook = rest.post(f"{api}/v1/webhook-endpoints/{endpoint}/test", None, key)["id"]
+    pages = f"{system.operators_urls['payment_service']}/webhooks"
+    of_endpoint, of_webhook = f"endpoint/{endpoint}/change/", f"delivery/{webhook}/change/"
+
+    walked = list(browser.walk(f"{pages}/endpoint/", at_most=5))
+    browser.send(f"{pages}/{of_endpoint}", do="Disable", reason="it is not theirs")
+    disabled = rest.get(f"{api}/v1/webhook-endpoints/{endpoint}", key)["disabled_reason"]
+    waits = browser.send(f"{pages}/{of_webhook}", reason="a test of ours")
+    browser.send(f"{pages}/{of_endpoint}", do="Enable", reason="it is theirs")
+
+    assert f"{pages}/{of_endpoint}" in [url for url, _ in walked]
+    assert [url for url, page in walked if "private" in page] == []
+    assert disabled == "by an operator of this service"
+    assert "pending: its endpoint is disabled" in waits
+    assert rest.get(f"{api}/v1/webhook-endpoints/{endpoint}", key)["disabled_at"] is None
+    shown = browser.get(f"{pages}/{of_endpoint}")
+    assert "disable by ada (admin), because: it is not theirs" in shown
+    assert "enable by ada (admin), because: it is theirs" in shown

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 
 from tests import handlers, rabbit
@@ -47,6 +48,18 @@ def pytest_unconfigure() -> None:
 def handle(monkeypatch: pytest.MonkeyPatch):
     """Put a handler for `user_subscribed` in; without one, messages are handled and recorded."""
     return lambda handler: monkeypatch.setattr(handlers, "record", handler)
+
+
+@pytest.fixture
+def log_in(client):
+    """Log somebody in to the pages for operators who has these permissions."""
+
+    def run(*permissions: str):
+        user = User.objects.create_user("ada", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+
+    return run
 
 
 @pytest.fixture

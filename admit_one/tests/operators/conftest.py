@@ -3,19 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import Permission, User
-
-
-@pytest.fixture
-def log_in(client):
-    """Log somebody in who has these permissions; an operator has both."""
-
-    def run(*permissions: str):
-        user = User.objects.create_user("ada", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-
-    return run
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from admit_one.operators.webhook_pages import OF_ENDPOINT
 from admit_one.webhooks import claims, metrics, retention, timeline
 from admit_one.webhooks.models import Delivery
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from tests.webhooks.steps import an_endpoint
@@ -30,6 +32,7 @@ pytestmark = [
 DELIVERED, WAITING = 1, 2
 AGED = f"now() - ({ROWS} - n) * interval '40 days' / {ROWS}"
 A_PAGE = 2_000
+LIST = "/webhooks/delivery/"
 SOME_FAILED = "CASE n % 20000 WHEN 7 THEN 'failed' ELSE 'delivered' END"
 
 
@@ -56,7 +59,9 @@ def deliveries(kind: int, endpoint: Any, rows: int, state: str) -> None:
     )
 
 
-def test_no_question_reads_more_for_deliveries_that_are_done() -> None:
+def test_no_question_reads_more_for_deliveries_that_are_done(
+    client: Client, log_in: Callable[..., None]
+) -> None:
     busy, _ = an_endpoint("https://busy.example.com/")
     disabled, _ = an_endpoint("https://disabled.example.com/")
     deliveries(DELIVERED, busy, ROWS, "delivered")
@@ -84,5 +89,21 @@ def test_no_question_reads_more_for_deliveries_that_are_done() -> None:
         "those that were delivered": page(state="delivered"),
         "endpoints": partial(call_command, "webhooks", "list", stdout=StringIO()),
     }
+    # What the pages for operators count is capped at 10,000.
+    log_in("view_endpoint", "work_on_endpoint")
+    of_busy, of_disabled = (f"{LIST}?{OF_ENDPOINT}={each.pk}" for each in (busy, disabled))
+    pages = {
+        "all endpoints": "/webhooks/endpoint/",
+        "an endpoint": f"/webhooks/endpoint/{busy.pk}/change/",
+        "an endpoint that has much to wait for": f"/webhooks/endpoint/{disabled.pk}/change/",
+        "all deliveries": LIST,
+        "deliveries of an endpoint": of_busy,
+        "its last page": f"{of_busy}&p=100",
+        "its failed deliveries": f"{of_busy}&state=failed",
+        "deliveries that wait": f"{of_disabled}&state=pending",
+        "search for a webhook": f"{LIST}?q={the_uuid(DELIVERED, ROWS // 2)}",
+        "search for nothing": f"{LIST}?q={the_uuid(WAITING + 1, 1)}",
+    }
+    assert large_reads({name: partial(client.get, url) for name, url in pages.items()}) == {}
     assert large_reads(questions, most=A_PAGE) == {}
     assert large_reads({"metrics": lambda: list(metrics.open_deliveries())}) == {}

@@ -6,7 +6,6 @@ Nothing is edited or deleted here; every action is kept as an `Act`, with the lo
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -26,11 +25,14 @@ from admit_one.messaging.set_aside import groups as set_aside_groups
 from admit_one.messaging.set_aside import report
 
 from . import order_page
-from .lists import CappedPaginator, ReadOnly, filter_by
+from .lists import CappedPaginator, ReadOnly, check_selection, filter_by, utc
 from .order_page import VERBS, address
 
+# These register themselves, if there is something for them to show.
 if apps.is_installed("admit_one.web"):
-    from . import api_key_admin  # noqa: F401 (it registers itself; without an API, no keys)
+    from . import api_key_admin  # noqa: F401
+if apps.is_installed("admit_one.webhooks"):
+    from . import delivery_admin, endpoint_admin  # noqa: F401
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -72,7 +74,7 @@ class SetAsideAdmin(ReadOnly, SetAsideBase):
 
     @admin.display(description="since (UTC)", ordering="created_at")
     def since(self, row: SetAside) -> str:
-        return _utc(row.created_at)
+        return utc(row.created_at)
 
     @admin.action(description="Replay the selected messages …", permissions=["work"])
     def replay_chosen(self, request: HttpRequest, rows: QuerySet[SetAside]) -> HttpResponse:
@@ -105,6 +107,7 @@ class SetAsideAdmin(ReadOnly, SetAsideBase):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The groups, and below them the messages."""
+        check_selection(request, self.opts.pk)
         may_work = self.has_work_permission(request)
         groups = set_aside_groups.groups()
         dead = any(group.state == SetAside.State.DEAD for group in groups)
@@ -193,7 +196,7 @@ class ActAdmin(ReadOnly, ActBase):
 
     @admin.display(description="at (UTC)", ordering="at")
     def when(self, act: Act) -> str:
-        return _utc(act.at)
+        return utc(act.at)
 
     @admin.display(description="to what")
     def what(self, act: Act) -> str:
@@ -207,10 +210,6 @@ class ActAdmin(ReadOnly, ActBase):
     @admin.display(description="reason")
     def why(self, act: Act) -> str:
         return harmless(act.reason)
-
-
-def _utc(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _group_row(group: set_aside_groups.Group, *, may_work: bool) -> dict[str, Any]:

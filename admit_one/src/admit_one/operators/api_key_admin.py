@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -23,6 +23,7 @@ from admit_one.web.keys.cache import KEPT
 from admit_one.web.keys.scopes import SCOPES
 from admit_one.web.models import ApiKey
 
+from .deciding import operator, posted, reason_field
 from .lists import CappedPaginator, ReadOnly
 
 if TYPE_CHECKING:
@@ -59,12 +60,7 @@ class CreateForm(forms.Form):
 
 
 class RevokeForm(forms.Form):
-    reason = forms.CharField(
-        required=False,
-        max_length=2000,
-        widget=forms.Textarea({"rows": 3, "cols": 60}),
-        help_text="Kept forever, with your name.",
-    )
+    reason = reason_field(required=False)
 
 
 @admin.register(ApiKey)
@@ -125,7 +121,7 @@ class ApiKeyAdmin(ReadOnly, ApiKeyBase):
         """The page on which a key is created. It shows the new key, this once."""
         if not self.has_work_permission(request):
             raise PermissionDenied
-        form = CreateForm(_posted(request))
+        form = CreateForm(posted(request))
         context = {"title": "Create an API key", "form": form, "key": self._created(request, form)}
         answer = TemplateResponse(request, CREATE, self._context(request) | context)
         add_never_cache_headers(answer)
@@ -145,13 +141,13 @@ class ApiKeyAdmin(ReadOnly, ApiKeyBase):
         if key is None:
             raise Http404(f"no key {object_id}")
         may_work = self.has_work_permission(request)
-        form = RevokeForm(_posted(request))
+        form = RevokeForm(posted(request))
         if request.method == "POST":
             if not may_work:
                 raise PermissionDenied
             if form.is_valid():
                 reason = form.cleaned_data["reason"]
-                issuing.revoke(key.prefix, by=_operator(request), reason=reason)
+                issuing.revoke(key.prefix, by=operator(request), reason=reason)
                 key.refresh_from_db()
         context = {
             "title": f"API key {key.prefix}",
@@ -174,7 +170,7 @@ class ApiKeyAdmin(ReadOnly, ApiKeyBase):
                 given["scopes"],
                 expires=given["expires"],
                 test=given["test"],
-                by=_operator(request),
+                by=operator(request),
             )
         except issuing.NotIssued as error:
             form.add_error(error.field, str(error))
@@ -194,14 +190,6 @@ class ApiKeyAdmin(ReadOnly, ApiKeyBase):
 
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         return {**self.admin_site.each_context(request), "opts": self.opts}
-
-
-def _posted(request: HttpRequest) -> QueryDict | None:
-    return request.POST if request.method == "POST" else None
-
-
-def _operator(request: HttpRequest) -> str:
-    return f"{request.user.get_username()} (admin)"
 
 
 def _minute(moment: datetime | None) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest, ValidationError
 from django.core.paginator import Paginator
+from django.db.models import Field
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
@@ -28,6 +32,7 @@ class ReadOnly:
     """
 
     lookups: ClassVar[Collection[str]] = ()
+    show_facets = admin.ShowFacets.NEVER  # they count the whole table, once for each filter
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:  # noqa: ARG002
         return lookup in self.lookups and "\0" not in value
@@ -40,6 +45,15 @@ class ReadOnly:
 
     def has_delete_permission(self, *_: Any) -> bool:
         return False
+
+
+def check_selection(request: HttpRequest, key: Field[Any, Any]) -> None:
+    """Raises `BadRequest` if what is selected is no primary key: no page has offered it."""
+    try:
+        for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            key.to_python(text)
+    except ValidationError:
+        raise BadRequest("expected the ids of rows") from None
 
 
 MAX_COUNTED = 10_000
@@ -74,3 +88,8 @@ class ValueFilter(admin.SimpleListFilter):
 def filter_by(column: str) -> type[ValueFilter]:
     """A filter for this column."""
     return type(f"By{column.title()}", (ValueFilter,), {"parameter_name": column, "title": column})
+
+
+def utc(moment: datetime | None) -> str:
+    """To the second; a dash for none."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment else "–"

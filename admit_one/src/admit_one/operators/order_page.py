@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -27,6 +27,8 @@ from admit_one.messaging.set_aside.operator_actions import (
 from admit_one.messaging.set_aside.replay import ReplayOrder
 from admit_one.processes.stopping import Stop
 from admit_one.sealing.canaries import WrongKey
+
+from .deciding import operator, posted, reason_field
 
 TEMPLATE = "admin/messaging/setaside/order.html"
 
@@ -58,12 +60,7 @@ class InvalidChoice(MessagingError):
 
 
 class OrderForm(forms.Form):
-    reason = forms.CharField(
-        required=False,
-        max_length=2000,
-        widget=forms.Textarea({"rows": 3, "cols": 60}),
-        help_text="Kept forever, with your name.",
-    )
+    reason = reason_field(required=False)
     rate = forms.IntegerField(
         required=False,
         min_value=1,
@@ -77,8 +74,8 @@ class OrderForm(forms.Form):
         help_text="Each is applied once more, and only once for each reason.",
     )
 
-    def __init__(self, verb: str, *data: Any) -> None:
-        super().__init__(*data)
+    def __init__(self, verb: str, data: QueryDict | None) -> None:
+        super().__init__(data)
         self.fields["reason"].required = verb in NEED_A_REASON
         if verb != "replay":
             del self.fields["rate"], self.fields["again"]
@@ -120,11 +117,11 @@ def answer(request: HttpRequest, verb: str, context: dict[str, Any]) -> Template
             raise InvalidChoice("expected a group")
     except InvalidChoice as error:
         return TemplateResponse(request, TEMPLATE, {**context, "none": str(error)}, status=400)
-    form = OrderForm(verb, *([request.POST] if request.method == "POST" else []))
+    form = OrderForm(verb, posted(request))
     outcome, rehearsed = None, verb == "replay" and "rehearse" in request.POST
     if form.is_valid():
-        who = f"{request.user.get_username()} (admin)"
-        outcome = _carry_out("rehearse" if rehearsed else verb, choice, who, form.cleaned_data)
+        order = "rehearse" if rehearsed else verb
+        outcome = _carry_out(order, choice, operator(request), form.cleaned_data)
     context |= {"form": form, "outcome": outcome, "rehearsed": rehearsed}
     return TemplateResponse(request, TEMPLATE, context | _selection(verb, choice, outcome))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.db import transaction
@@ -26,6 +28,21 @@ def deliveries(endpoint_id: UUID, state: str | None = None) -> QuerySet[Delivery
     return rows if state is None else rows.filter(state=state)
 
 
+def where(endpoint: Endpoint) -> str:
+    """Its URL without path and query, which may hold a secret of the receiver."""
+    parts = urlsplit(endpoint.url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def standing(endpoint: Endpoint) -> str:
+    """Whether it gets anything; if not, since when and why."""
+    if endpoint.disabled_at is not None:
+        return f"disabled {_minute(endpoint.disabled_at)}: {endpoint.disabled_reason}"
+    if endpoint.failing_since is not None:
+        return f"failing since {_minute(endpoint.failing_since)}"
+    return "enabled"
+
+
 @transaction.atomic
 def disable(endpoint_id: UUID, *, by: str | None, reason: str) -> None:
     """Send nothing to it until it is enabled. Raises `NotPossible`."""
@@ -46,7 +63,8 @@ def enable(endpoint_id: UUID, *, by: str | None, reason: str) -> None:
 @transaction.atomic
 def resend(webhook_id: UUID, *, by: str | None, reason: str) -> None:
     """Send a delivery again now, with the same webhook-id. Raises `NotPossible`."""
-    delivery = Delivery.objects.select_for_update().filter(pk=webhook_id).first()
+    kept = Delivery.objects.filter(endpoint__deleted_at__isnull=True)
+    delivery = kept.select_for_update(of=("self",)).filter(pk=webhook_id).first()
     if delivery is None:
         raise NotPossible(f"there is no webhook {webhook_id}")
     endpoints.send_again(delivery)
@@ -65,3 +83,7 @@ def _locked(endpoint_id: UUID) -> Endpoint:
 def _record(endpoint: Endpoint, action: str, by: str | None, reason: str) -> None:
     target, client = str(endpoint.pk), endpoint.client
     Act.draft(AREA, action, by=by, reason=reason, target=target, subject=client).save()
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"

@@ -60,6 +60,11 @@ class Endpoint(models.Model):
     objects = EndpointQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "webhook endpoint"
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("work_on_endpoint", "Can enable and disable webhook endpoints, and resend webhooks"),
+        ]
         indexes: ClassVar = [
             models.Index(
                 fields=["client", "created_at", "id"],
@@ -133,6 +138,9 @@ class Delivery(models.Model):
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "webhook delivery"
+        verbose_name_plural = "webhook deliveries"
+        default_permissions = ()  # who may look at an endpoint sees what is sent to it
         indexes: ClassVar = [
             models.Index(
                 fields=["endpoint", "next_attempt_at", "id"],

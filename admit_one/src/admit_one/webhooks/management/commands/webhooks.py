@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.core.management.base import CommandError
@@ -125,12 +124,8 @@ class Command(ServiceCommand):
 
 
 def _line(endpoint: Endpoint) -> str:
-    parts = urlsplit(endpoint.url)
-    state = "enabled"
-    if endpoint.failing_since is not None:
-        state = f"failing since {endpoint.failing_since:%Y-%m-%d %H:%M}"
-    if endpoint.disabled_at is not None:
-        state = f"disabled {endpoint.disabled_at:%Y-%m-%d %H:%M}: {endpoint.disabled_reason}"
     test = "test  " if endpoint.test else ""
-    where = f"{parts.scheme}://{parts.netloc}"
-    return f"{endpoint.pk}  {endpoint.client}  {test}{where}  {state}  {' '.join(endpoint.events)}"
+    where, standing = by_hand.where(endpoint), by_hand.standing(endpoint)
+    return (
+        f"{endpoint.pk}  {endpoint.client}  {test}{where}  {standing}  {' '.join(endpoint.events)}"
+    )
