@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import chain, islice, product
 from typing import Any
 from uuid import UUID
 
@@ -22,13 +24,26 @@ from .deployment import Deployment
 PURPOSES = (
     "outbox", "set-aside", "set-aside-values",
     "subscription-code", "access-code", "mail-recipient", "corrected-address", "user-id",
+    "provider-event", "webhook-secret", "webhook-previous-secret",
 )  # fmt: skip
 """What a value is sealed for. One that is missing here makes `opened` fail."""
 
-NEVER_SEALED = ("hash", "fingerprint", "digest", "value", "signature", "delivery")
-"""Columns of keyed hashes, which may look like something sealed."""
+NEVER_SEALED = ("hash", "fingerprint", "digest", "signature", "delivery")
+"""Parts of the names of columns with keyed hashes, which may look like something sealed."""
+
+CANARY = "value"
+"""The column of one more."""
+
+TOGETHER = 10_000
+"""Values that are searched at once: of many, each text is looked for in one long one."""
 
 Row = Mapping[str, Any]
+
+
+Binding = tuple[str, str]
+"""For what a value is sealed, and the column that names its row."""
+
+Bindings = dict[str, list[Binding]]
 
 
 class CannotOpen(AssertionError):
@@ -37,12 +52,20 @@ class CannotOpen(AssertionError):
 
 def found(deployment: Deployment, *texts: str) -> set[str]:
     """The columns in which one of these texts stands, in any case."""
-    wanted = [text.lower() for text in texts]
-    return {
-        where
-        for where, value in everything(deployment)
-        if any(text in value.lower() for text in wanted)
-    }
+    wanted, values, columns = [text.lower() for text in texts], everything(deployment), set[str]()
+    while some := list(islice(values, TOGETHER)):
+        columns |= set(_found(wanted, some))
+    return columns
+
+
+def _found(wanted: Iterable[str], values: Iterable[tuple[str, str]]) -> Iterator[str]:
+    by_column = defaultdict(list)
+    for where, value in values:
+        by_column[where].append(value)
+    for where, texts in by_column.items():
+        together = "\n".join(texts).lower()
+        if any(text in together for text in wanted):
+            yield where
 
 
 def everything(deployment: Deployment) -> Iterator[tuple[str, str]]:
@@ -53,9 +76,14 @@ def everything(deployment: Deployment) -> Iterator[tuple[str, str]]:
     )
     for service, url in zip(SERVICES, urls, strict=True):
         keys = _keys(deployment.system.environment(service)["SEALING_KEYS"])
+        bindings: Bindings = {}
         for table, row in rows(url):
             for column, value in row.items():
-                yield f"{service}.{table}.{column}", _text(column, value, row, keys)
+                where = f"{service}.{table}.{column}"
+                if isinstance(value, bytes | memoryview) and not _is_hash(column):
+                    yield where, _opened(bytes(value), row, keys, bindings.setdefault(where, []))
+                else:
+                    yield where, _text(value)
 
 
 def rows(url: str) -> Iterator[tuple[str, Row]]:
@@ -75,25 +103,27 @@ def rows(url: str) -> Iterator[tuple[str, Row]]:
                 yield table, row
 
 
-def _text(column: str, value: Any, row: Row, keys: Mapping[str, bytes]) -> str:
-    if not isinstance(value, bytes | memoryview):
-        return str(value)
-    sealed = bytes(value)
-    if any(name in column for name in NEVER_SEALED):
-        return sealed.decode("latin-1")
-    return _opened(sealed, row, keys).decode("utf-8", "replace")
+def _is_hash(column: str) -> bool:
+    return column == CANARY or any(name in column for name in NEVER_SEALED)
 
 
-def _opened(sealed: bytes, row: Row, keys: Mapping[str, bytes]) -> bytes:
+def _text(value: Any) -> str:
+    return bytes(value).decode("latin-1") if isinstance(value, bytes | memoryview) else str(value)
+
+
+def _opened(sealed: bytes, row: Row, keys: Mapping[str, bytes], known: list[Binding]) -> str:
+    """The value in clear. `known` gets the binding; the next one in its column has the same."""
     end = 1 + sealed[0] % 0x80
     key, rest = keys[sealed[1:end].decode()], sealed[end:]
-    for purpose in PURPOSES:
-        for name in map(_as_row_id, row.values()):
-            try:
-                bound = f"{purpose}\0{name}".encode()
-                return derived(key).cipher.decrypt(rest[:12], rest[12:], bound)
-            except InvalidTag:
-                continue
+    for purpose, column in chain(known, product(PURPOSES, row)):
+        bound = f"{purpose}\0{_as_row_id(row[column])}".encode()
+        try:
+            value = derived(key).cipher.decrypt(rest[:12], rest[12:], bound)
+        except InvalidTag:
+            continue
+        if (purpose, column) not in known:
+            known.append((purpose, column))
+        return value.decode("utf-8", "replace")
     raise CannotOpen(f"expected a value sealed for one of {PURPOSES}, got another in {list(row)}")
 
 
