@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .patched import HANDLE, NOTIFY, PROCESS, PUBLISH, SEND_MAIL, Patched
+from .patched import (
+    FINISH,
+    HANDLE,
+    NOTIFY,
+    PROCESS,
+    PUBLISH,
+    RECEIVE,
+    SEND_MAIL,
+    Patched,
+)
 
 RELAYS = ("payment-relay", "student-relay")
 CONSUMERS = ("payment-consumer", "student-consumer")
@@ -70,6 +79,18 @@ CRASH_POINTS = {
         ("student-tasks",),
         SEND_MAIL,
         doubles_mails=MAILS_AT_ONCE,
+    ),
+    "unanswered": CrashPoint(
+        "after an event of Stripe is committed, before the answer",
+        ("payment-web",),
+        RECEIVE,
+    ),
+    "unfinished": CrashPoint(
+        "after the answer to a webhook, before commit",
+        ("payment-tasks", "student-tasks"),
+        FINISH,
+        before=True,
+        doubles_mails=MAILS_AT_ONCE,  # the worker of the student side has some in hand, too
     ),
 }
 

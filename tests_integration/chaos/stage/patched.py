@@ -42,10 +42,18 @@ HANDLE = Patched("admit_one.messaging.incoming.consumer", "BatchConsumer.handle(
 ACK = Patched("admit_one.messaging.incoming.consumer", "BatchConsumer.ack(self, batch)")
 COUNT_USE = Patched("access_codes.uses", "count(row, client, reference, moment)")
 SEND_MAIL = Patched("access_codes.mails.smtp", "SmtpSession.send(self, mail, lease)")
+FINISH = Patched("admit_one.webhooks.finishing", "finish(ended)")
+OUTCOME = Patched("admit_one.webhooks.attempt", "outcome(status, retry_after)")
+RECEIVE = Patched("providers.receiving", "receive(provider, body)")
+VERIFY = Patched("providers.stripe", "Stripe.verify(self, body, headers)")
+ERASE = Patched("access_codes.persons", "erase(subjects)")
+FIRST_PAUSE = Patched("admit_one.webhooks.finishing", "FIRST_PAUSE")
+LEASE = Patched("admit_one.webhooks.claims", "LEASE")
 LONGEST_PAUSE = Patched("access_codes.mails.finishing", "LONGEST_PAUSE")
 
 ALL = (
     NOTIFY, PUBLISH, SEND, PROCESS, REMEMBER, HANDLE, ACK, COUNT_USE, SEND_MAIL, LONGEST_PAUSE,
+    FINISH, FIRST_PAUSE, LEASE, OUTCOME, RECEIVE, VERIFY, ERASE,
 )  # fmt: skip
 
 

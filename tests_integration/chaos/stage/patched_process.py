@@ -22,11 +22,17 @@ from typing import Any
 import wrapt
 
 from .crash_points import CRASH_POINTS, CrashPoint, armed
-from .patched import LONGEST_PAUSE
+from .patched import FIRST_PAUSE, LEASE, LONGEST_PAUSE
 from .planted_bugs import BUGS, Change
 
 LONGEST_MAIL_PAUSE = 4.0
 """Seconds before another attempt to send a mail."""
+
+FIRST_WEBHOOK_PAUSE = 1.0
+"""Seconds before another attempt to send a webhook."""
+
+WEBHOOK_LEASE = 15.0
+"""Seconds after which the worker of an attempt, which takes ten at most, counts as dead."""
 
 RETRY_DELAYS = (1, 1, 1, 2)
 
@@ -57,6 +63,16 @@ def deadly(point: CrashPoint, file: Path) -> Change:
 @wrapt.when_imported(LONGEST_PAUSE.module)
 def retry_mails_sooner(module: ModuleType) -> None:
     setattr(module, LONGEST_PAUSE.name, LONGEST_MAIL_PAUSE)
+
+
+@wrapt.when_imported(FIRST_PAUSE.module)
+def retry_webhooks_sooner(module: ModuleType) -> None:
+    setattr(module, FIRST_PAUSE.name, FIRST_WEBHOOK_PAUSE)
+
+
+@wrapt.when_imported(LEASE.module)
+def take_over_webhooks_sooner(module: ModuleType) -> None:
+    setattr(module, LEASE.name, WEBHOOK_LEASE)
 
 
 @wrapt.when_imported("payment_service.settings")

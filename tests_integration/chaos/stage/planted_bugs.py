@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from .patched import COUNT_USE, HANDLE, PUBLISH, REMEMBER
+from .patched import COUNT_USE, ERASE, HANDLE, OUTCOME, PUBLISH, REMEMBER, VERIFY
 
 Change = Callable[[ModuleType], None]
 """Changes a module that was just imported."""
@@ -57,9 +57,27 @@ def count_each_request(module: ModuleType) -> None:
     module.__dict__["count"] = lambda row, client, _, moment: count(row, client, None, moment)
 
 
+def take_any_answer(module: ModuleType) -> None:
+    """A webhook counts as delivered, whatever its receiver answers."""
+    module.__dict__["outcome"] = lambda status, _: module.Outcome(status)
+
+
+def take_any_event(module: ModuleType) -> None:
+    """What others forge counts as Stripe's."""
+    module.Stripe.verify = lambda *_: None
+
+
+def erase_nothing(module: ModuleType) -> None:
+    """The student side reports that it has erased a person, and has not."""
+    module.__dict__["erase"] = lambda _: None
+
+
 BUGS: dict[str, tuple[str, Change]] = {
     "ack-before-commit": (HANDLE.module, ack_before_commit),
     "mark-before-confirm": (PUBLISH.module, mark_before_confirm),
     "count-each-request": (COUNT_USE.module, count_each_request),
+    "erase-nothing": (ERASE.module, erase_nothing),
     "no-inbox": (REMEMBER.module, no_inbox),
+    "take-any-answer": (OUTCOME.module, take_any_answer),
+    "take-any-event": (VERIFY.module, take_any_event),
 }
