@@ -21,7 +21,7 @@ FAULT_EVERY = 2.0
 ENOUGH = 60
 """Subscriptions, a fifth of what clients send: a busy machine accepts fewer of them in time."""
 
-SHORT = ChaosOptions(SECONDS, SEED, RATE, recovery=60.0)
+SHORT = ChaosOptions(SECONDS, SEED, RATE, erasures=0.3, recovery=90.0)
 BRIEF = replace(SHORT, seconds=6.0, patience=2.0)
 """For bugs that show at once."""
 
@@ -43,6 +43,7 @@ def test_nothing_is_lost_or_doubled_whatever_fails(
     assert result.findings() == []
     assert result.accepted > ENOUGH
     assert result.faults.total() >= 5
+    assert min(result.sales, result.forged, result.erased, result.webhooks) > 0
 
 
 @pytest.mark.timeout(240)
@@ -54,6 +55,7 @@ def test_nothing_is_lost_or_doubled_on_the_embedded_default(tmp_path: Path) -> N
     assert result.findings() == []
     assert result.accepted > ENOUGH
     assert result.faults.total() >= 5
+    assert min(result.sales, result.forged, result.erased, result.webhooks) > 0
 
 
 def test_a_consumer_that_acks_before_its_commit_is_found(
@@ -99,3 +101,33 @@ def test_a_redemption_that_counts_each_request_is_found(
         result = run(here, busy, [])
 
     assert any("was redeemed" in what for what in result.verdict.doubled)
+
+
+def test_a_worker_that_takes_any_answer_to_a_webhook_is_found(
+    private_servers: PrivateServers, tmp_path: Path
+) -> None:
+    busy = replace(BRIEF, acts=10.0)
+    with stage.on_private_servers(private_servers, tmp_path, bug="take-any-answer") as here:
+        result = run(here, busy, [])
+
+    assert any("was not reported to" in what for what in result.verdict.lost)
+
+
+def test_a_provider_that_takes_forged_events_is_found(
+    private_servers: PrivateServers, tmp_path: Path
+) -> None:
+    with stage.on_private_servers(private_servers, tmp_path, bug="take-any-event") as here:
+        result = run(here, BRIEF, [])
+
+    kept = "is kept, but Stripe has not sent it"
+    assert any(kept in what for what in result.verdict.unaccounted)
+
+
+def test_a_side_that_erases_nothing_is_found(
+    private_servers: PrivateServers, tmp_path: Path
+) -> None:
+    with stage.on_private_servers(private_servers, tmp_path, bug="erase-nothing") as here:
+        result = run(here, replace(BRIEF, erasures=0.5), [])
+
+    left = [*result.verdict.leaked, *result.verdict.doubled]
+    assert any("erased" in what for what in left), result

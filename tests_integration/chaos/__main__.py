@@ -6,10 +6,11 @@
     make chaos-disk                       one minute: fill the broker's disk, delete its data, and
                                           reconcile
 
-Clients sell, renew and cancel subscriptions, platforms redeem their codes, an operator suspends and
-replaces some, third parties publish duplicates and poison messages, and processes, servers and
-networks fail as planned from the seed. When all faults have ended, the system has two
-minutes to recover. Then a checker compares the API, both databases and the mailbox.
+Clients sell, renew and cancel subscriptions, Stripe reports sales, platforms redeem codes, an
+operator suspends and replaces some, persons are erased, third parties publish duplicates and poison
+messages, others forge Stripe's events, and processes, servers, networks and receivers of webhooks
+fail as planned from the seed. When all faults have ended, the system has two minutes to recover.
+Then a checker compares the APIs, both databases, the mailbox and the webhooks that came.
 A run that finds something leaves its logs and databases in var/chaos.
 
 Exit codes: 0 nothing lost, doubled or unaccounted for; 1 something was; 2 the run cannot start:
@@ -84,6 +85,7 @@ def main() -> None:
         recovery=options.recovery,
         repair=on_small_disk,
         third_party_rate=0.0 if on_small_disk else ChaosOptions.third_party_rate,
+        erasures=0.0 if on_small_disk else ChaosOptions.erasures,
     )
     faults = plan(chosen.seed, chosen.seconds, options.kind, only=options.only)
     if on_small_disk:

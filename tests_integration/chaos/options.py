@@ -19,6 +19,10 @@ class ChaosOptions:
     """Redemptions a second by platforms."""
     acts: float = 2.0
     """Suspensions and replacements a second by an operator of the student side."""
+    sales: float = 1.0
+    """Sales a second that Stripe reports, each by several events."""
+    erasures: float = 0.08
+    """Commands a second that erase persons, three at most each."""
     recovery: float = 120.0
     """Seconds that the system has to recover after the last fault."""
     patience: float = 10.0

@@ -70,7 +70,11 @@ def rows(result: ChaosResult) -> list[tuple[str | Text, str | Text]]:
         ("  of which cancelled", f"{result.cancelled:,}"),
         ("  codes redeemed", f"{result.redeemed:,}"),
         ("  codes replaced", f"{result.replaced:,}"),
+        ("  sales through Stripe", f"{result.sales:,}"),
+        ("  forged events refused", f"{result.forged:,}"),
+        ("  subscriptions erased", f"{result.erased:,}"),
         ("  requests sent", f"{result.requests:,}"),
+        ("  webhooks received", f"{result.webhooks:,}"),
         ("  mails received", f"{result.mails:,}"),
         *(
             [(Text("Published by third parties", "bold"), f"{result.published.total():,}")]

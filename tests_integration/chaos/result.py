@@ -18,6 +18,13 @@ class ChaosResult:
     cancelled: int = 0
     redeemed: int = 0
     replaced: int = 0
+    sales: int = 0
+    """Of Stripe's."""
+    forged: int = 0
+    """Events that others forged, and that were refused."""
+    webhooks: int = 0
+    """Those that came, also those that were not accepted."""
+    erased: int = 0
     requests: int = 0
     published: Counter[str] = field(default_factory=Counter)
     """Messages of third parties, by kind."""

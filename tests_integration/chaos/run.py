@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from http.client import HTTPException
+from typing import Self
 
 import psycopg
 
@@ -15,7 +16,7 @@ from tests_integration.chaos.load.mail_history import MailHistory
 from tests_integration.chaos.stage.stage import Stage
 from tests_integration.chaos.verdict.checker import verify
 from tests_integration.chaos.verdict.gathering import gather, is_idle
-from tests_integration.harness import leaks
+from tests_integration.harness import leaks, persons
 from tools.system.system import PROCESSES, CommandFailed
 
 from .options import ChaosOptions
@@ -26,6 +27,9 @@ NOT_READY = (OSError, HTTPException, AssertionError, psycopg.Error)
 
 MAX_GROWTH = 64 * 2**20
 """Bytes by which the memory of a process may grow during a run."""
+
+LONG = 20.0
+"""Seconds in which every actor has its turn."""
 
 LOOK_EVERY = 0.2
 SHOW_EVERY = 1.0
@@ -38,18 +42,18 @@ def run(
     progress: Progress = lambda *_: None,
 ) -> ChaosResult:
     """Carry out `plan` on the system on `stage` while it is under load."""
-    running = ChaosRun(stage, options, progress)
-    running.inject_faults(plan)
-    running.recover()
-    running.wait_until_idle()
-    running.judge()
-    running.search()
-    running.count()
+    with ChaosRun(stage, options, progress) as running:
+        running.inject_faults(plan)
+        running.recover()
+        running.wait_until_idle()
+        running.judge()
+        running.search()
+        running.count()
     return running.result
 
 
 class ChaosRun:
-    """A run in progress: creating it starts the system and the load."""
+    """A run in progress: creating it starts the system, entering it the load."""
 
     def __init__(self, stage: Stage, options: ChaosOptions, progress: Progress) -> None:
         self.stage = stage
@@ -66,8 +70,16 @@ class ChaosRun:
         self.began = time.monotonic()
         self.faults_ended_at = 0.0
         self.shown_at = 0.0
-        self.mail_history.start()
+
+    def __enter__(self) -> Self:
+        self.actors.__enter__()
         self.actors.start()
+        self.mail_history.start()
+        self.began = time.monotonic()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.actors.__exit__(*exception)
 
     def wait_a_little(self) -> None:
         self.driver.supervise()
@@ -156,18 +168,21 @@ class ChaosRun:
         return "" if result.verdict.is_clean else "the checker still finds something"
 
     def search(self) -> None:
-        """Search all that was written for secrets, codes and addresses.
+        """Search all that was written for secrets, codes and addresses, and for erased persons.
 
         It takes a while, so not for a run that has findings without it.
         """
         if not self.result.is_clean:
             return
         try:
-            hidden = leaks.hidden_in(self.deployment)
+            hidden = leaks.hidden_in(self.deployment, self.actors.receivers.secrets)
+            left = persons.found(self.deployment, *self.actors.texts_of_erased())
         except NOT_READY as error:
             self.result.problems.append(f"what may not leak is unknown: {error}")
             return
-        self.result.verdict.leaked = leaks.found(hidden, self.stage.written(self.started_at))
+        verdict = self.result.verdict
+        verdict.leaked = leaks.found(hidden, self.stage.written(self.started_at))
+        verdict.leaked += [f"{where}: something of an erased person" for where in sorted(left)]
 
     def count(self) -> None:
         """Add the final counts, and findings about processes, to the result."""
@@ -178,6 +193,20 @@ class ChaosRun:
         result.problems += grown(self.memory_before, driver.memory())
         missing = set(PROCESSES) - set(self.deployment.system.running())
         result.problems += [f"{name} is not running" for name in missing]
+        result.problems += self.not_tried()
+
+    def not_tried(self) -> list[str]:
+        """What no actor did: a run without it proves nothing about it."""
+        result, options = self.result, self.options
+        tried = {
+            "order": result.accepted or not options.rate,
+            "sale through Stripe": result.sales or not (options.sales and options.changes),
+            "forged event": result.forged or not (options.sales and options.changes),
+            "webhook": result.webhooks or not options.changes,
+            "erasure": result.erased or not (options.erasures and options.changes),
+        }
+        is_long = options.seconds >= LONG
+        return [f"there was no {what}" for what, done in tried.items() if is_long and not done]
 
     def count_load(self) -> None:
         result, actors = self.result, self.actors
@@ -186,6 +215,10 @@ class ChaosRun:
         result.cancelled = len(actors.clients.cancelled)
         result.redeemed = sum(map(len, actors.platforms.redeemed.copy().values()))
         result.replaced = sum(map(len, actors.operator.replaced.copy().values()))
+        result.sales = len(actors.stripe.paid)
+        result.forged = actors.stripe.refused
+        result.webhooks = len(actors.receivers.received)
+        result.erased = len(actors.erased)
         result.faults = self.driver.happened
         result.published = actors.third_parties.published.by_kind
 

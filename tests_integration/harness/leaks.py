@@ -42,7 +42,7 @@ those of both databases."""
 Written = tuple[str, bytes]
 """The name of a place, and what was written there."""
 
-KEYS = ("SECRET_KEY", "SEALING_KEYS", "WIRE_KEYS", "CODE_LOOKUP_KEY")
+KEYS = ("SECRET_KEY", "SEALING_KEYS", "WIRE_KEYS", "CODE_LOOKUP_KEY", "STRIPE_WEBHOOK_SECRETS")
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,13 @@ def order(**changes: Any) -> Order:
     return Order(secrets.token_hex(16), body | {"amount": 4900, "currency": "EUR"} | changes)
 
 
+def noted(order: Order) -> Order:
+    """The order with words of the client's own, in which its user is named."""
+    user = order.body["user_id"]
+    words = {"reference": f"of-{user}", "metadata": {"note": f"for {user}"}}
+    return Order(order.key, {**order.body, **words})
+
+
 class Payments(Api):
     """The payment service's API."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
-from tests_integration.harness.payments import Order, Payments, order
+from tests_integration.harness.payments import Order, Payments, noted, order
 from tools.rest import Response
 
 from .patience import Patience
@@ -34,6 +34,9 @@ CANCELLED_AT_ONCE = 0.02
 CANCELLED_LATER = 0.01
 """Share of orders after which an older subscription is cancelled."""
 
+NOTED = 0.1
+"""Share of orders with words of the client's own, in which the user is named."""
+
 LIMITED = 0.2
 """Share of orders whose code can be redeemed `USES` times only."""
 
@@ -53,9 +56,13 @@ READS_A_SECOND = 5.0
 class Clients:
     """Threads that send `rate` orders a second, and one that reads subscriptions."""
 
-    def __init__(self, payments: Payments, rate: float, seed: int, *, changes: bool) -> None:
+    def __init__(
+        self, payments: Payments, rate: float, seed: int, erased: set[str], *, changes: bool
+    ) -> None:
+        """`erased` are the subscriptions that are erased, or about to be."""
         self._payments = payments
         self._rate = rate
+        self._erased = erased
         self._changes = changes
         self._draw = random.Random(f"clients {seed}")
         self._lock = threading.Lock()
@@ -75,7 +82,7 @@ class Clients:
         """Subscriptions whose cancellation or refund was accepted."""
         self.renewed: set[str] = set()
         """Subscriptions whose renewal was accepted."""
-        self.patience = Patience()
+        self.patience = Patience(erased)
         names = [f"client {number}" for number in range(AT_ONCE)]
         self._threads = [
             *(threading.Thread(target=self._order, name=name, daemon=True) for name in names),
@@ -108,9 +115,11 @@ class Clients:
                 **({"valid_until": PAID_UNTIL} if has_end else {}),
                 **({"uses": USES} if self._draw.random() < LIMITED else {}),
             )
+            if self._draw.random() < NOTED:
+                placed = noted(placed)
             first = self._send(placed)
             if first and self._draw.random() < SENT_TWICE:
-                second = self._send(placed)
+                second = self._send(placed, about=first)
                 if second not in {first, ""}:
                     self.patience.note(f"one order, sent twice, created {first} and {second}")
             if first and self._changes:
@@ -158,9 +167,12 @@ class Clients:
             self._scheduled += 1
         return not self._closed.wait(max(0.0, due - time.monotonic()))
 
-    def _send(self, placed: Order) -> str:
-        """The id of the created subscription; empty if the client gave up."""
-        answer = self._until("an order", partial(self._payments.post, placed))
+    def _send(self, placed: Order, about: str = "") -> str:
+        """The id of the created subscription; empty if the client gave up, or if it is erased.
+
+        `about` is that id if it is known already.
+        """
+        answer = self._until("an order", partial(self._payments.post, placed), about=about)
         if answer is None:
             return ""
         subscription = str(answer.body["id"])
@@ -173,20 +185,23 @@ class Clients:
     def _renew(self, subscription: str) -> None:
         path, body = f"/v1/subscriptions/{subscription}/renew", {"valid_until": RENEWED_UNTIL}
         post = partial(self._payments.call, "POST", path, body)
-        answer = self._until(f"the renewal of {subscription}", post, HTTPStatus.CONFLICT)
+        what = f"the renewal of {subscription}"
+        answer = self._until(what, post, HTTPStatus.CONFLICT, about=subscription)
         if answer is not None and answer.status == HTTPStatus.ACCEPTED:
             self.renewed.add(subscription)
 
     def _cancel(self, subscription: str) -> None:
         how = self._draw.choice(["cancel", "refund"])
         post = partial(self._payments.call, "POST", f"/v1/subscriptions/{subscription}/{how}")
-        answer = self._until(f"the cancellation of {subscription}", post)
+        answer = self._until(f"the cancellation of {subscription}", post, about=subscription)
         if answer is not None:
             self.cancelled.add(subscription)
 
-    def _until(self, what: str, post: Callable[[], Response], *also: int) -> Response | None:
+    def _until(
+        self, what: str, post: Callable[[], Response], *also: int, about: str = ""
+    ) -> Response | None:
         """The answer 202, or one with a status of `also`; none if the clients gave up."""
-        return self.patience.until_answered(what, post, {HTTPStatus.ACCEPTED, *also})
+        return self.patience.until_answered(what, post, {HTTPStatus.ACCEPTED, *also}, about=about)
 
     def _keep_reading(self) -> None:
         while not self._closed.wait(1 / READS_A_SECOND):
@@ -206,6 +221,8 @@ class Clients:
             return
         if answer.status != HTTPStatus.OK:
             self.patience.note(f"GET {path} was answered with {answer.status}: {answer.body}")
+            return
+        if subscription in self._erased:
             return
         self._compare_code(subscription, answer.body["access_code"])
         if was_cancelled and answer.body["status"] not in {"cancelled", "refunded"}:

@@ -24,15 +24,18 @@ REINSTATED = 0.7
 class Operator:
     """A thread that acts on codes of the clients' subscriptions, `rate` times a second."""
 
-    def __init__(self, clients: Clients, student_api: Api, rate: float, seed: int) -> None:
-        """`student_api` is the student service's API."""
+    def __init__(
+        self, clients: Clients, student_api: Api, rate: float, seed: int, erased: set[str]
+    ) -> None:
+        """`student_api` is the student service's API; `erased` as for `Clients`."""
         self._clients = clients
+        self._erased = erased
         self._student_api = student_api
         self._pause = 1 / rate if rate else 0.0
         self._draw = random.Random(f"operator {seed}")
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="operator", daemon=True)
-        self.patience = Patience()
+        self.patience = Patience(erased)
         self.suspended: set[str] = set()
         """Subscriptions that are suspended and not reinstated."""
         self.replaced: defaultdict[str, set[str]] = defaultdict(set)
@@ -60,8 +63,8 @@ class Operator:
 
     def _act_on(self, subscription: str) -> None:
         shown = self.patience.once(partial(self._student_api.call, "GET", self._path(subscription)))
-        if shown is None or shown.status == HTTPStatus.NOT_FOUND:
-            return  # it is not issued yet
+        if shown is None or shown.status == HTTPStatus.NOT_FOUND or subscription in self._erased:
+            return  # it is not issued yet, or gone
         if self._draw.random() < REPLACED:
             self._replace(subscription, shown.body["access_code"])
         else:
@@ -87,7 +90,7 @@ class Operator:
         """Act on the code that works now; none if the operator gave up."""
         path = f"{self._path(subscription)}/{action}"
         send = partial(self._student_api.call, "POST", path, {"reason": "chaos"})
-        return self.patience.until_answered(path, send, {HTTPStatus.OK, *also})
+        return self.patience.until_answered(path, send, {HTTPStatus.OK, *also}, about=subscription)
 
     def _path(self, subscription: str) -> str:
         return f"/v1/access-codes/{subscription}.{len(self.replaced[subscription]) + 1}"

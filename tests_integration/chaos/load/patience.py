@@ -15,11 +15,16 @@ TRY_AGAIN = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
 NO_WHOLE_ANSWER = (*NO_ANSWER, ValueError)
 """No answer, or a truncated one."""
 
+ERASED = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE}
+"""Answers to whoever still acts on an erased subscription."""
+
 
 class Patience:
     """When clients of one kind stop, and what they found wrong; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, erased: Collection[str] = ()) -> None:
+        """`erased` are the subscriptions that are erased, or about to be; it may grow."""
+        self._erased = erased
         self._lock = threading.Lock()
         self._given_up = threading.Event()
         self.anomalies: list[str] = []
@@ -34,18 +39,25 @@ class Patience:
             self.anomalies.append(what)
 
     def until_answered(
-        self, what: str, send: Callable[[], Response], expected: Collection[int]
+        self,
+        what: str,
+        send: Callable[[], Response],
+        expected: Collection[int],
+        *,
+        about: str = "",
     ) -> Response | None:
         """Send a request until it is answered with one of the statuses that are `expected`.
 
-        Returns the answer; none for another one, and if the clients gave up.
+        Returns the answer; none for another one, and if the clients gave up. `about` is the
+        subscription that it concerns: of an erased one, the answer may be that it is.
         """
         while not self._given_up.is_set():
             answer = self.once(send)
             if answer is not None and answer.status in expected:
                 return answer
             if answer is not None:
-                self.note(f"{what} was answered with {answer.status}: {answer.body}")
+                if not (about in self._erased and answer.status in ERASED):
+                    self.note(f"{what} was answered with {answer.status}: {answer.body}")
                 return None
             self._given_up.wait(PAUSE)
         self.note(f"{what} was still unanswered at the end of the run")

@@ -32,9 +32,16 @@ class Platforms:
     """Threads that redeem the codes of the clients' subscriptions, `rate` a second."""
 
     def __init__(
-        self, clients: Clients, payments: Payments, student_api: Api, rate: float, seed: int
+        self,
+        clients: Clients,
+        payments: Payments,
+        student_api: Api,
+        rate: float,
+        seed: int,
+        *,
+        erased: set[str],
     ) -> None:
-        """`student_api` is the student service's API."""
+        """`student_api` is the student service's API; `erased` as for `Clients`."""
         self._clients = clients
         self._payments = payments
         self._student_api = student_api
@@ -43,7 +50,7 @@ class Platforms:
         self._closed = threading.Event()
         self._recent: deque[str] = deque(maxlen=REMEMBERED)
         self._numbers = count(1)
-        self.patience = Patience()
+        self.patience = Patience(erased)
         self.redeemed: defaultdict[str, set[str]] = defaultdict(set)
         """References of the redemptions that let in, by subscription."""
         names = [f"platform {number}" for number in range(AT_ONCE if rate else 0)]
@@ -83,7 +90,7 @@ class Platforms:
             return
         self._recent.append(subscription)
         reference = f"visit-{next(self._numbers)}"
-        answer = self._redeem(shown.body["access_code"], reference)
+        answer = self._redeem(subscription, shown.body["access_code"], reference)
         if not answer.get("valid"):
             return
         self.redeemed[subscription].add(reference)
@@ -92,11 +99,13 @@ class Platforms:
         if shown.body["code_revoked_at"] is not None:
             self.patience.note(f"{subscription} was redeemed after its revocation was confirmed")
         if self._draw.random() < SENT_TWICE:
-            self._redeem(shown.body["access_code"], reference)
+            self._redeem(subscription, shown.body["access_code"], reference)
 
-    def _redeem(self, code: str, reference: str) -> dict[str, Any]:
+    def _redeem(self, subscription: str, code: str, reference: str) -> dict[str, Any]:
         """The answer; empty if the platforms gave up."""
         question = {"code": code, "reference": reference}
         send = partial(self._student_api.call, "POST", "/v1/access-codes/redeem", question)
-        answer = self.patience.until_answered("a redemption", send, {HTTPStatus.OK})
+        answer = self.patience.until_answered(
+            "a redemption", send, {HTTPStatus.OK}, about=subscription
+        )
         return {} if answer is None else dict(answer.body)

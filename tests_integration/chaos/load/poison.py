@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
+from dataclasses import replace
 from itertools import count
 
 from tests_integration.harness.third_party import Event, user_subscribed
@@ -24,7 +25,8 @@ class Poison:
     def impostor(self, handled: Event) -> Publication:
         """The id of an event that was handled, with another body."""
         forged = {**user_subscribed(), "id": handled["id"]}
-        return self._marked("ids used twice", "payment_service", encoded(forged))
+        poison = self._marked("ids used twice", "payment_service", encoded(forged))
+        return replace(poison, victim=handled["subject"])
 
     def unknown_type(self) -> Publication:
         """An event of a type that no service handles."""

@@ -20,6 +20,8 @@ class Publication:
     body: bytes
     mark: str = ""
     event_id: str = ""
+    victim: str = ""
+    """The subscription whose event has the same id."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -33,6 +35,8 @@ class Published:
     by_kind: Counter[str] = field(default_factory=Counter)
     poison: dict[str, set[str]] = field(default_factory=lambda: {name: set() for name in TOPOLOGY})
     """Marks, by the service that must set the message aside."""
+    victims: dict[str, str] = field(default_factory=dict)
+    """Subscriptions by the marks of the messages that use the id of their event."""
     requests: set[str] = field(default_factory=set)
     """Ids of the valid requests that third parties made."""
 
@@ -41,5 +45,7 @@ class Published:
         if publication.mark:
             [receiver] = set(TOPOLOGY) - {publication.producer}
             self.poison[receiver].add(publication.mark)
+        if publication.victim:
+            self.victims[publication.mark] = publication.victim
         if publication.event_id:
             self.requests.add(publication.event_id)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from admit_one.contract.registry import EVENTS
 from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 
@@ -93,6 +94,8 @@ class ThirdParties:
 
     def _receive(self, body: bytes) -> None:
         event = self._keys.opened(json.loads(body))
+        if EVENTS[event["type"]].signed:
+            return  # without its signature, which is no part of the body, it is a forgery
         is_request = event["source"] == "/payment_service"
         (self._requests if is_request else self._replies).append(body)
         if event["type"] == "user_subscribed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,9 +12,12 @@ from tests_integration.harness.deployment import SETTINGS
 from tools.system.backends import Backends
 from tools.system.commands import ROOT, ProcessCommand
 from tools.system.keys import new_keys
-from tools.system.system import System
+from tools.system.system import SERVICES, System
 
 from .mail_server import Mode
+
+SHOP = "shop"
+"""The API client that owns what Stripe reports."""
 
 
 class ChaosSystem(System):
@@ -26,7 +30,15 @@ class ChaosSystem(System):
         bug: str = "",
         settings: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        own = {**SETTINGS, **(settings or {})}
+        given = settings or {}
+        stripe = {
+            "STRIPE_WEBHOOK_SECRETS": f"whsec_{secrets.token_hex(24)}",
+            "STRIPE_CLIENT": SHOP,
+        }
+        own = {
+            service: {**SETTINGS.get(service, {}), **given.get(service, {})} for service in SERVICES
+        }
+        own["payment_service"] |= stripe
         super().__init__(folder, backends, keys=new_keys(), settings=own)
         self._bug = bug
         self.mail_mode = Mode(self.folder)

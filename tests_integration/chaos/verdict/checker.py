@@ -14,13 +14,21 @@
 5. Every message was handled, or is set aside as dead with a reason; the dead ones are exactly the
    poison. Nothing is waiting.
 6. Nobody got a wrong answer.
+7. Each checkout that Stripe reported as paid is one subscription, and each of Stripe's events was
+   kept once and has ended. What others forged is not there.
+8. Each client has heard, by signed webhooks, of what happened to theirs at least once, and of
+   nothing of others. All copies of a webhook have the same body, with ids and states only. No
+   request has followed a redirect.
+9. Whoever was erased is erased on both sides, and everybody else is there. Of these, all other
+   rules expect nothing but the webhooks.
 
-The run itself checks that every process is running and has not grown.
+The run itself checks that every process is running and has not grown, that nothing hidden was
+written anywhere, and that nothing of an erased person is left in either database.
 """
 
 from __future__ import annotations
 
-from . import access, codes, mails, messages
+from . import access, codes, erased, mails, messages, stripe, webhooks
 from .evidence import Evidence
 from .findings import Verdict
 
@@ -32,6 +40,10 @@ def verify(evidence: Evidence, mails_in_doubt: int, *, broker_loses: bool = Fals
     been handled, but both sides must still agree.
     """
     verdict = Verdict()
+    erased.erasures(evidence, verdict)
+    stripe.sales(evidence, verdict)
+    webhooks.webhooks(evidence, verdict, broker_loses=broker_loses)
+    evidence = erased.without_erased(evidence)
     codes.codes(evidence, verdict)
     codes.orders(evidence, verdict)
     codes.cancellations(evidence, verdict, broker_loses=broker_loses)

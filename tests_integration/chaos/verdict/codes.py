@@ -65,5 +65,9 @@ def terms(evidence: Evidence, verdict: Verdict) -> None:
                 f"subscription {subscription} has other terms on the student side: "
                 f"{ours.get(subscription)}, {theirs.get(subscription)}"
             )
-        elif subscription in evidence.renewed and "2099" not in ours[subscription].valid_until:
+    for subscription, until in evidence.renewed.items():
+        if subscription in evidence.cancelled:
+            continue
+        known = ours.get(subscription)
+        if known is None or known.valid_until < until:  # as texts, both begin with the day
             verdict.lost.append(f"subscription {subscription} was renewed, and is not any more")

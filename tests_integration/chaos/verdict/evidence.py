@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests_integration.chaos.load.publication import Published
+from tests_integration.chaos.load.webhooks import Received, Receiver
 from tests_integration.harness.mailbox import ReceivedMail
 
 OTHER = {"payment_service": "student_service", "student_service": "payment_service"}
@@ -37,6 +38,7 @@ class SetAside(NamedTuple):
     state: str
     event_id: str
     reason: str
+    subject: str = ""
 
 
 class Terms(NamedTuple):
@@ -62,6 +64,18 @@ class Intent(NamedTuple):
     message_id: str
     state: str
     attempts: int
+
+
+class Happened(NamedTuple):
+    """Something of which clients hear by webhook, as a database shows that it happened."""
+
+    service: str
+    client: str
+    """Whose it is; empty: every client of the service hears of it."""
+    type: str
+    subject: str
+    number: int = 0
+    """Which of several, such as the second use."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +114,29 @@ class Evidence:
     """What either service knows of each code that anything has happened to, from its database."""
     lets_in: Mapping[str, Collection[str]]
     """Which codes of a subscription let in at the end. Asked of all in `access`."""
-    renewed: Collection[str]
-    """Subscriptions whose renewal was accepted."""
+    renewed: Mapping[str, str]
+    """The day to which each subscription is paid at least, of those whose renewal was accepted."""
     terms: Mapping[str, Mapping[str, Terms]]
     """Terms by subscription, from the database of each service."""
+    paid: Set[str]
+    """Checkouts that Stripe has reported as paid."""
+    sold: Mapping[str, str]
+    """Subscription by checkout, from the payment database."""
+    taken: Set[str]
+    """Ids of Stripe's events that were taken, from the answers to Stripe."""
+    kept: Mapping[str, str]
+    """The state of each of Stripe's events in the payment database, by its id."""
+    erased: Collection[str]
+    """Subscriptions that were erased, or were to be."""
+    tombstones: Mapping[str, Mapping[str, bool]]
+    """Erased subscriptions in the database of each service, and whether all is done about them."""
+    happened: Collection[Happened]
+    listening: Mapping[Receiver, Collection[str]]
+    """The types of events that each receiver of webhooks is to get."""
+    received: Sequence[Received]
+    """Webhooks as they came."""
+    followed: Sequence[str]
+    """Requests that followed a redirect."""
     intents: Sequence[Intent]
     mails: Sequence[ReceivedMail]
     sent: Mapping[str, Sequence[Sent]]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from tests_integration.chaos.load.publication import Published
+from tests_integration.chaos.load.webhooks import Received, Receiver
 from tests_integration.chaos.verdict.evidence import (
     Access,
     Evidence,
     Handled,
+    Happened,
     Intent,
     Sent,
     SetAside,
@@ -28,8 +31,21 @@ MAILS = [
 ]
 POISON = SetAside("poison 1", "dead", "", "not JSON")
 
-
 RENEWED = Terms(2, "2099-01-01 00:00:00+00:00")
+
+SHOP = Receiver("payment_service", "shop", "good")
+PLATFORM = Receiver("student_service", "platform", "good")
+AN_ID = "019ac000-0000-7000-8000-000000000001"
+ACTIVE = Happened("payment_service", "shop", "subscription.active", AN_ID)
+CANCELLED = ACTIVE._replace(type="subscription.cancelled")
+REDEEMED = Happened("student_service", "", "access.redeemed", AN_ID, 1)
+
+
+def webhook(receiver: Receiver, webhook_id: str, about: Happened, **data: object) -> Received:
+    """A webhook as it should come, except for `data`."""
+    known = {"subscription_id": about.subject, **({"uses": about.number} if about.number else {})}
+    body = {"type": about.type, "timestamp": "2026-11-28T00:00:00Z", "data": {**known, **data}}
+    return Received(receiver, webhook_id, json.dumps(body), is_signed=True, is_accepted=True)
 
 
 def handled(events: list[Sent]) -> list[Handled]:
@@ -61,8 +77,18 @@ def clean_run() -> Evidence:
             side: {ONE: Access(1, 1, False)} for side in ("payment_service", "student_service")
         },
         lets_in={ONE: set(), TWO: {"C-2"}},
-        renewed={ONE},
+        renewed={ONE: "2099-01-01"},
         terms={side: {ONE: RENEWED} for side in ("payment_service", "student_service")},
+        paid={"cs_2"},
+        sold={"cs_2": TWO},
+        taken={"evt_1"},
+        kept={"evt_1": "handled"},
+        erased=set(),
+        tombstones={"payment_service": {}, "student_service": {}},
+        happened={ACTIVE, REDEEMED},
+        listening={SHOP: {ACTIVE.type}, PLATFORM: {REDEEMED.type}},
+        received=[webhook(SHOP, "w1", ACTIVE), webhook(PLATFORM, "w2", REDEEMED)],
+        followed=[],
         intents=[Intent(ONE, "<m1>", "sent", 1), Intent(TWO, "<m2>", "sent", 1)],
         mails=MAILS,
         sent={"payment_service": REQUESTS, "student_service": REPLIES},
@@ -135,3 +161,31 @@ def handled_by(**changes: list[Sent]) -> dict[str, list[Handled]]:
 def set_aside(*rows: SetAside) -> dict[str, list[SetAside]]:
     """What each service set aside: the payment side nothing, the student side these."""
     return {"payment_service": [], "student_service": list(rows)}
+
+
+def clean_run_with_erasure() -> Evidence:
+    """The second subscription, whose mail had arrived, was erased before its reply was handled.
+
+    So was an event of it, whose id somebody else had used for another message.
+    """
+    run = clean_run()
+    published = replace(
+        run.published,
+        poison={**run.published.poison, "payment_service": {"poison 2"}},
+        victims={"poison 2": TWO},
+    )
+    return replace(
+        run,
+        erased={TWO},
+        tombstones={side: {TWO: True} for side in run.tombstones},
+        shown={ONE: "C-1", TWO: None},
+        recorded={ONE: "u1", TWO: "erased"},
+        shown_cancelled={TWO},
+        revoked={TWO},
+        lets_in={ONE: set(), TWO: set()},
+        handled=handled_by(payment_service=REPLIES[:1]),
+        published=published,
+        happened={*run.happened, CANCELLED},
+        listening={**run.listening, SHOP: {ACTIVE.type, CANCELLED.type}},
+        received=[*run.received, webhook(SHOP, "w3", CANCELLED)],
+    )

@@ -7,21 +7,24 @@ from collections.abc import Collection, Mapping
 from contextlib import ExitStack, closing
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
+from tests_integration.chaos.load import webhooks
 from tests_integration.chaos.load.actors import Actors
+from tests_integration.chaos.load.clients import RENEWED_UNTIL
 from tests_integration.chaos.load.publication import MARK
 from tests_integration.harness.api import Api
 from tests_integration.harness.deployment import Deployment
 from tools.system.rows import Rows
 
+from . import happenings
 from .evidence import Access, Evidence, Handled, Intent, Sent, SetAside, Terms
+from .ids import as_id
 
 
 def gather(deployment: Deployment, student_api: Api, actors: Actors) -> Evidence:
     """Collect the evidence. Raises `OSError` or a database error if something does not answer."""
-    clients, operator = actors.clients, actors.operator
-    shown = deployment.payments.whole()
+    clients, operator, stripe = actors.clients, actors.operator, actors.stripe
+    shown = deployment.payments.whole() + stripe.shop.whole()
     with ExitStack() as stack:
         sides = {
             service: stack.enter_context(closing(Rows(url)))
@@ -43,19 +46,36 @@ def gather(deployment: Deployment, student_api: Api, actors: Actors) -> Evidence
         sent = {service: _sent(rows) for service, rows in sides.items()}
         handled = {service: _handled(rows) for service, rows in sides.items()}
         set_aside = {service: _set_aside(rows) for service, rows in sides.items()}
-    codes_of = {each.id: {each.access_code, *operator.replaced.get(each.id, ())} for each in shown}
-    happened = set().union(*access.values())
+        tombstones = {service: _tombstones(rows) for service, rows in sides.items()}
+        sold = {checkout: as_id(id_) for checkout, id_ in payment.all(SOLD, "cs_live_%")}
+        events = payment.all("SELECT event_id, state FROM providers_providerevent")
+        renewed = dict.fromkeys(clients.renewed.copy(), RENEWED_UNTIL[:DAY])
+        renewed |= _by_subscription(stripe.paid_until, sold)
+        happened = {
+            *happenings.on_the_payment_side(payment, renewed),
+            *happenings.on_the_student_side(student),
+        }
+    erased = actors.erased.copy()
+    codes_of = {
+        each.id: {each.access_code, clients.codes.get(each.id), *operator.replaced.get(each.id, ())}
+        for each in shown
+    }
+    used = set().union(*access.values(), erased)
+    cancelled = clients.cancelled | {sold[each] for each in stripe.ended & sold.keys()}
     return Evidence(
-        accepted={id_: str(order.body["user_id"]) for id_, order in clients.accepted.items()},
+        accepted={
+            **{id_: str(order.body["user_id"]) for id_, order in clients.accepted.items()},
+            **_by_subscription(stripe.paid, sold),
+        },
         shown={each.id: each.access_code for each in shown},
-        recorded={_id(subscription): str(user) for subscription, user in recorded},
-        issued=[_id(subscription) for (subscription,) in codes],
+        recorded={as_id(subscription): str(user) for subscription, user in recorded},
+        issued=[as_id(subscription) for (subscription,) in codes],
         ordered=set(clients.orders),
-        orders={_id(order): bool(is_complete) for order, is_complete in orders},
-        cancelled=clients.cancelled.copy(),
+        orders={as_id(order): bool(is_complete) for order, is_complete in orders},
+        cancelled=cancelled,
         shown_cancelled={each.id for each in shown if each.status in ENDED},
-        revoked={_id(subscription) for (subscription,) in revoked},
-        confirmed={_id(subscription) for (subscription,) in confirmed},
+        revoked={as_id(subscription) for (subscription,) in revoked},
+        confirmed={as_id(subscription) for (subscription,) in confirmed},
         replaced=operator.replaced.copy(),
         older_codes=clients.older_codes.copy(),
         suspended=operator.suspended.copy(),
@@ -66,10 +86,20 @@ def gather(deployment: Deployment, student_api: Api, actors: Actors) -> Evidence
             if "uses" in order.body
         },
         access=access,
-        lets_in={id_: _let_in(student_api, codes_of.get(id_, ())) for id_ in happened},
-        renewed=clients.renewed.copy(),
+        lets_in={id_: _let_in(student_api, codes_of.get(id_, ())) for id_ in used},
+        renewed=renewed,
         terms=terms,
-        intents=[Intent(_id(subscription), *rest) for subscription, *rest in intents],
+        paid=set(stripe.paid),
+        sold=sold,
+        taken=stripe.taken.copy(),
+        kept={str(event): str(state) for event, state in events},
+        erased=erased,
+        tombstones=tombstones,
+        happened=happened,
+        listening=actors.receivers.listening,
+        received=actors.receivers.received.copy(),
+        followed=actors.receivers.followed,
+        intents=[Intent(as_id(subscription), *rest) for subscription, *rest in intents],
         mails=[mail for mails in deployment.mailbox.by_recipient().values() for mail in mails],
         sent=sent,
         handled=handled,
@@ -80,6 +110,18 @@ def gather(deployment: Deployment, student_api: Api, actors: Actors) -> Evidence
 
 
 ENDED = {"cancelled", "refunded"}
+
+DAY = len("2099-01-01")
+
+SOLD = """
+    SELECT external_id, subscription_id FROM providers_providerlink
+    WHERE external_id LIKE ? AND subscription_id IS NOT NULL
+"""
+
+
+def _by_subscription(by_checkout: Mapping[str, str], sold: Mapping[str, str]) -> dict[str, str]:
+    return {sold[each]: value for each, value in dict(by_checkout).items() if each in sold}
+
 
 TERMS = {
     "payment_service": (
@@ -92,7 +134,7 @@ TERMS = {
 
 def _terms(rows: Rows, query: str) -> dict[str, Terms]:
     return {
-        _id(subscription): Terms(version, str(until))
+        as_id(subscription): Terms(version, str(until))
         for subscription, version, until in rows.all(query)
     }
 
@@ -114,7 +156,7 @@ ACCESS = {
 
 def _access(rows: Rows, query: str) -> dict[str, Access]:
     return {
-        _id(subscription): Access(generation, uses, bool(suspended))
+        as_id(subscription): Access(generation, uses, bool(suspended))
         for subscription, generation, uses, suspended in rows.all(query)
     }
 
@@ -143,30 +185,40 @@ def _handled(rows: Rows) -> list[Handled]:
 
 
 def _set_aside(rows: Rows) -> list[SetAside]:
-    kept = rows.all("SELECT headers, state, event_id, reason FROM messaging_set_aside")
+    kept = rows.all("SELECT headers, state, event_id, reason, subject FROM messaging_set_aside")
     return [SetAside(_mark(headers), *rest) for headers, *rest in kept]
+
+
+def _tombstones(rows: Rows) -> dict[str, bool]:
+    stones = rows.all("SELECT subject, erased_at, next_request_at FROM messaging_tombstone")
+    return {subject: at is not None and again is None for subject, at, again in stones}
 
 
 WAITING = (
     "SELECT 1 FROM messaging_outbox WHERE published_at IS NULL LIMIT 1",
     "SELECT 1 FROM messaging_set_aside WHERE state = 'retrying' LIMIT 1",
+    "SELECT 1 FROM messaging_tombstone WHERE erased_at IS NULL OR next_request_at IS NOT NULL",
 )
-WAITING_MAIL = "SELECT 1 FROM access_codes_mailintent WHERE next_attempt_at IS NOT NULL LIMIT 1"
+WAITING_OF = {
+    "payment_service": "SELECT 1 FROM providers_providerevent WHERE state = 'received'",
+    "student_service": "SELECT 1 FROM access_codes_mailintent WHERE next_attempt_at IS NOT NULL",
+}
+WAITING_WEBHOOK = """
+    SELECT 1 FROM webhooks_delivery AS delivery
+    JOIN webhooks_endpoint AS endpoint ON endpoint.id = delivery.endpoint_id
+    WHERE delivery.state = 'pending' AND endpoint.url LIKE ? LIMIT 1
+"""
 
 
 def is_idle(database_urls: Mapping[str, str]) -> bool:
     """Whether no row of either side is waiting to be worked on."""
     for service, url in database_urls.items():
-        queries = [*WAITING, *([WAITING_MAIL] if service == "student_service" else [])]
         with closing(Rows(url)) as rows:
-            if any(rows.exist(query) for query in queries):
+            if any(rows.exist(query) for query in (*WAITING, WAITING_OF[service])):
+                return False
+            if rows.exist(WAITING_WEBHOOK, webhooks.WAITING):
                 return False
     return True
-
-
-def _id(value: Any) -> str:
-    """A UUID as the API writes it; SQLite stores it without hyphens."""
-    return str(UUID(str(value)))
 
 
 def _mark(headers: Any) -> str:
