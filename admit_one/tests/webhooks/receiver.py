@@ -128,6 +128,12 @@ def drip(receiver: Receiver, taken: socket.socket) -> None:
         taken.sendall(b"a")
 
 
+def hint(receiver: Receiver, taken: socket.socket) -> None:
+    """Send an interim answer now and then, forever."""
+    while not receiver.ended.wait(0.05):
+        taken.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n")
+
+
 def flood(receiver: Receiver, taken: socket.socket) -> None:
     """Send headers without an end."""
     taken.sendall(b"HTTP/1.1 200 OK\r\n")

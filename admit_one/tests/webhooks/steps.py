@@ -53,7 +53,7 @@ def days_pass(days: float) -> None:
     for delivery in Delivery.objects.all():
         Delivery.objects.filter(pk=delivery.pk).update(since=delivery.since - ago)
     for endpoint in Endpoint.objects.all():
-        if endpoint.failing_since is not None:
-            earlier = endpoint.failing_since - ago
-            Endpoint.objects.filter(pk=endpoint.pk).update(failing_since=earlier)
+        for name in ("failing_since", "enabled_at"):
+            if (known := getattr(endpoint, name)) is not None:
+                Endpoint.objects.filter(pk=endpoint.pk).update(**{name: known - ago})
     make_due()

@@ -23,6 +23,7 @@ from tests.webhooks.receiver import (
     drip,
     flood,
     hang,
+    hint,
     in_turn,
     pour,
     with_bytes,
@@ -159,6 +160,8 @@ def test_nothing_is_sent_before_its_time(receiver: Receiver) -> None:
         (with_bytes(b"SSH-2.0-OpenSSH_9.2\r\n"), "no valid HTTP answer"),
         (with_bytes(b"HTTP/1.1 two hundred\r\n\r\n"), "no valid HTTP answer"),
         (with_bytes(b"HTTP/1.1 100 Continue\r\n\r\n"), "the connection ended before an answer"),
+        (with_bytes(b"HTTP/1.1 103 Early Hints\r\n\r\n"), "the connection ended before an answer"),
+        (with_bytes(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), "answered 101"),
         (flood, "the headers of its answer exceed 32 KiB"),
     ],
 )
@@ -173,6 +176,27 @@ def test_any_other_answer_is_a_failure(receiver: Receiver, answer: Any, error: s
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.parametrize("interim", ["102 Processing", "103 Early Hints", "104 Upload", "199 Any"])
+@pytest.mark.parametrize(
+    ("final", "expected"),
+    [
+        ("204 No Content", ("delivered", 204, "")),
+        ("503 Later\r\nRetry-After: 1800", ("pending", 503, "answered 503")),
+    ],
+)
+def test_an_interim_answer_is_not_the_final_one(
+    receiver: Receiver, interim: str, final: str, expected: tuple[str, int, str]
+) -> None:
+    an_endpoint(receiver.url())
+    first = f"HTTP/1.1 {interim}\r\nContent-Length: 5\r\nRetry-After: 9\r\n\r\n"
+    again = "HTTP/1.1 100 Continue\r\n\r\n"
+    receiver.answer = with_bytes(f"{first}{again}{first}HTTP/1.1 {final}\r\n\r\n".encode())
+    happen()
+    send()
+
+    assert outcome() == expected
+
+
 def test_the_body_of_an_answer_is_not_read(receiver: Receiver) -> None:
     an_endpoint(receiver.url())
     receiver.answer = pour
@@ -182,7 +206,7 @@ def test_the_body_of_an_answer_is_not_read(receiver: Receiver) -> None:
     assert outcome() == ("delivered", 200, "")
 
 
-@pytest.mark.parametrize("answer", [hang, drip])
+@pytest.mark.parametrize("answer", [hang, drip, hint])
 def test_a_receiver_has_ten_seconds_whatever_it_does(
     receiver: Receiver, answer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +342,25 @@ def test_after_three_days_of_failures_the_endpoint_is_disabled(
 
     assert set(Delivery.objects.values_list("state", flat=True)) == {"delivered"}
     assert the_endpoint().failing_since is None
+
+
+def test_what_waited_for_an_endpoint_gets_three_days_once_that_is_enabled(
+    receiver: Receiver,
+) -> None:
+    endpoint, _ = an_endpoint(receiver.url())
+    receiver.answer = with_status(410)
+    happen()
+    send()
+    days_pass(4)
+    receiver.answer = with_status(500)
+    endpoints.enable(SHOP, endpoint.pk)
+    states = []
+    for days in (0, 2.9, 0.2):
+        days_pass(days)
+        send()
+        states.append(the_delivery().state)
+
+    assert states == ["pending", "pending", "failed"]
 
 
 def test_one_success_within_three_days_keeps_the_endpoint(receiver: Receiver) -> None:

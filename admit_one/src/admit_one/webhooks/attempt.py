@@ -39,6 +39,9 @@ MOST_BYTES = 32_768
 NOT_PUBLIC = "the host has no address, or one that is not of the internet"
 """One reason for both, so that no client finds out which names there are inside of our network."""
 
+INTERIM = range(102, 200)
+"""Statuses of answers that another one follows."""
+
 GONE = 410
 AGENT = "Admit-One-Webhooks/1"
 
@@ -194,6 +197,17 @@ class _Answer(http.client.HTTPResponse):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.fp = io.BufferedReader(_Bounded(self.fp.detach()))
+
+    def begin(self) -> None:
+        """Read up to the headers of the final answer.
+
+        A receiver may send any number of interim ones before (RFC 9110, 15.2), of which
+        `http.client` passes by 100 only. 101 would be the end of HTTP, which nobody has asked for.
+        """
+        super().begin()
+        while self.status in INTERIM:
+            self.headers = None  # type: ignore[assignment]  # else it has begun already
+            super().begin()
 
 
 def _connection(target: Target, address: Address, timeout: float) -> HTTPConnection:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from admit_one.acts.models import Act
-from admit_one.database import bulk
+from admit_one.database import bulk, clock
 
 from . import reporting, signing, wake
 from .known import listeners
@@ -139,7 +139,8 @@ def reenable(endpoint: Endpoint) -> bool:
     if endpoint.disabled_at is None:
         return False
     endpoint.disabled_at, endpoint.disabled_reason = None, ""
-    endpoint.save(update_fields=["disabled_at", "disabled_reason"])
+    endpoint.enabled_at = clock.now()
+    endpoint.save(update_fields=["disabled_at", "disabled_reason", "enabled_at"])
     forgive(endpoint)
     transaction.on_commit(listeners.forget)
     wake.worker()

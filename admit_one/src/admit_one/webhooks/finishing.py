@@ -29,7 +29,8 @@ logger = EventLogger(__name__)
 State = Delivery.State
 
 TRIED_FOR = timedelta(days=3)
-"""From when a delivery was written, or sent again by hand; and how long an endpoint may fail."""
+"""From when a delivery was written, or sent again by hand, or its endpoint was enabled again; and
+how long an endpoint may fail."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 6 * 3600.0
 """Seconds between attempts of one delivery. Doubling, about 24 attempts fill three days."""
@@ -76,7 +77,7 @@ def _record(ended: Ended, now: datetime) -> str:
     known: dict[str, Any] = {"last_status": outcome.status, "last_error": outcome.error[:200]}
     if outcome.is_success:
         state, known = State.DELIVERED, {**known, "finished_at": now, "next_attempt_at": None}
-    elif now - delivery.since >= TRIED_FOR and outcome.status != GONE:
+    elif _is_old(delivery, now) and outcome.status != GONE:
         state, known = State.FAILED, {**known, "finished_at": now, "next_attempt_at": None}
     else:
         state, known = State.PENDING, {**known, "next_attempt_at": clock.now_plus(_pause(ended))}
@@ -90,6 +91,12 @@ def _record(ended: Ended, now: datetime) -> str:
             error=outcome.error,
         )
     return str(state) if claimed.update(state=state, **known) else "taken_over"
+
+
+def _is_old(delivery: Delivery, now: datetime) -> bool:
+    """Whether it was tried for long enough. While its endpoint was disabled, nobody tried it."""
+    since = max(delivery.since, delivery.endpoint.enabled_at or delivery.since)
+    return now - since >= TRIED_FOR
 
 
 def _pause(ended: Ended) -> float:

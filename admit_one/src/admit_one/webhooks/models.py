@@ -53,6 +53,9 @@ class Endpoint(models.Model):
     resume_at = models.DateTimeField(null=True, help_text="nothing is sent before; null: at once")
     disabled_at = models.DateTimeField(null=True, help_text="null unless nothing is sent to it")
     disabled_reason = models.CharField(max_length=200, default="", db_default="", blank=True)
+    enabled_at = models.DateTimeField(
+        null=True, help_text="when it was last enabled again; null unless it was disabled before"
+    )
     deleted_at = models.DateTimeField(
         null=True, help_text="by its client; the row goes after its deliveries"
     )
