@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from admit_one.webhooks import About, report
 
 from .models import Order, Subscription
-
-REACHED = {"active", "past_due", "cancelled"}
-"""Statuses of which a reconciliation reports that a subscription has them again."""
-
 
 HAS_A_CODE = {"active", "past_due"}
 """Statuses of those that have one and have not ended."""
@@ -37,11 +34,35 @@ def report_of(event: str, ids: Collection[UUID], *, with_status: Collection[str]
         report(f"subscription.{event}", happened())
 
 
-def report_reached(rows: Iterable[Subscription]) -> None:
-    """Report the new status of each of these, if there is an event of that name."""
+class Seen(NamedTuple):
+    """What a subscription was before a reconciliation changed it."""
+
+    status: str
+    has_code: bool
+
+    @classmethod
+    def of(cls, row: Subscription) -> Seen:
+        return cls(row.status, row.access_code is not None)
+
+
+def report_found(rows: Iterable[Subscription], before: Mapping[UUID, Seen]) -> None:
+    """Report what a reconciliation has found out about each of these, if it is news."""
     for row in rows:
-        if row.status in REACHED:
-            report_all(row.status, [row])
+        if event := _news(before[row.pk], Seen.of(row)):
+            report_all(event, [row])
+
+
+def _news(before: Seen, now: Seen) -> str:
+    """The event that clients would have heard of; empty if there is none."""
+    if now.status == "cancelled" and before.status != "cancelled":
+        return "cancelled"
+    if now.status not in HAS_A_CODE:
+        return ""  # of an end that has passed, `ending` reports
+    if not before.has_code:
+        return "active"  # also if it is past due, which was reported when it became so
+    if now.status == before.status:
+        return ""
+    return "past_due" if now.status == "past_due" else "renewed"
 
 
 def report_completed(orders: Sequence[Order]) -> None:

@@ -37,6 +37,7 @@ from tests.factories import (
     an_order,
     seats_of,
 )
+from tests.reconciliation import both_sides
 
 pytestmark = pytest.mark.django_db
 
@@ -158,6 +159,35 @@ def test_a_code_that_arrives_late_is_reported_although_a_payment_is_due(event: s
         ("subscription.past_due", "pending"),
         ("subscription.active", "past_due"),
     ]
+
+
+@pytest.mark.parametrize("status", ["active", "past_due"])
+def test_a_code_that_a_reconciliation_finds_is_reported_like_one_that_arrives(status: str) -> None:
+    [pending] = both_sides.paid(code=None)
+    if status == "past_due":
+        act("mark_past_due")(pending)
+    both_sides.compared(both_sides.codes([pending]), repair=True)
+    deliver(both_sides.reported(pending, version=0))
+
+    assert reported()[-1] == ("subscription.active", status)
+    assert [event for event, _ in reported()].count("subscription.past_due") <= 1
+
+
+@pytest.mark.parametrize(
+    ("suspended", "event"), [(True, "subscription.past_due"), (False, "subscription.renewed")]
+)
+def test_terms_that_a_reconciliation_finds_are_reported_as_what_was_missed(
+    suspended: bool, event: str
+) -> None:
+    [row_id] = both_sides.paid()
+    if not suspended:
+        act("mark_past_due")(row_id)
+    Delivery.objects.all().delete()
+    both_sides.compared({row_id: OTHER_CODE}, repair=True)
+    changes = {"version": 2**40, "suspended": suspended, "valid_until": at(30)}
+    deliver(both_sides.reported(row_id, access_code=OTHER_CODE, **changes))
+
+    assert [reported_event for reported_event, _ in reported()] == [event]
 
 
 def test_a_code_that_arrives_after_the_end_makes_nothing_active() -> None:

@@ -22,6 +22,7 @@ from shared_contracts.events import AccessGrantReported, AccessGrantsDelayed
 from subscriptions import webhook_events
 from subscriptions.completion import complete
 from subscriptions.models import CODE_PURPOSE, Drift, ReconciliationRun, Subscription, paid_of
+from subscriptions.webhook_events import Seen
 
 from . import outcome
 
@@ -49,14 +50,14 @@ def accept_grants(messages: Sequence[Envelope[AccessGrantReported]]) -> None:
     drifts = [drift for drift in awaited if (drift.run_id, drift.subscription_id) in reports]
     ids = [drift.subscription_id for drift in drifts]
     ours = Subscription.objects.order_by("id").select_for_update().in_bulk(ids)
-    before = {row.id: row.status for row in ours.values()}
+    before = {row.id: Seen.of(row) for row in ours.values()}
     for drift in drifts:
         report = reports[drift.run_id, drift.subscription_id]
         drift.state, drift.note = _agree(ours.get(drift.subscription_id), report)
         drift.closed_at = timezone.now() if drift.state == State.REPAIRED else None
     Drift.objects.bulk_update(drifts, ["state", "note", "closed_at"])
     complete(row.order_id for row in ours.values())
-    webhook_events.report_reached(row for row in ours.values() if row.status != before[row.id])
+    webhook_events.report_found(ours.values(), before)
     for run in runs.values():
         outcome.conclude(run)
 
