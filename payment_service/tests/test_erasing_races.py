@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,7 +12,7 @@ from admit_one.erasure import erasing, library
 from admit_one.erasure.testing import found
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.testing import deliver
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from subscriptions import code_requests, lifecycle, resends
 from subscriptions.models import ReconciliationRun, Subscription
@@ -22,33 +21,14 @@ from uuid_utils.compat import uuid7
 
 from tests.factories import CODE, a_code_for, a_subscription
 from tools.system.eventually import eventually
+from tools.system.races import in_a_thread, somebody_waits
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time"),
 ]
 
-T = TypeVar("T")
-WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 PERSON = ("ada@example.com", "user-42", CODE, "lovelace")
-
-
-def in_a_thread(act: Callable[[], T]) -> Future[T]:
-    """Runs `act` with a database connection of its own."""
-
-    def run() -> T:
-        try:
-            return act()
-        finally:
-            connections.close_all()
-
-    return ThreadPoolExecutor(1).submit(run)
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(WAITS)
-        return bool(cursor.fetchone()[0])
 
 
 def erase(subscription_id: UUID) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from access_codes import operating, redeeming, uses
@@ -20,38 +19,19 @@ from admit_one.messaging.inbox import Received, Result
 from admit_one.messaging.models import OutboxMessage
 from admit_one.messaging.set_aside import keeping
 from admit_one.messaging.testing import an_envelope, deliver
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from shared_contracts.events import UserSubscribed
 from uuid_utils.compat import uuid7
 
 from tools.system.eventually import eventually
+from tools.system.races import in_a_thread, somebody_waits
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time"),
 ]
 
-T = TypeVar("T")
-WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 ADDRESS = "ada@example.com"
-
-
-def in_a_thread(act: Callable[[], T]) -> Future[T]:
-    """Runs `act` with a database connection of its own."""
-
-    def run() -> T:
-        try:
-            return act()
-        finally:
-            connections.close_all()
-
-    return ThreadPoolExecutor(1).submit(run)
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(WAITS)
-        return bool(cursor.fetchone()[0])
 
 
 def a_request() -> Envelope[UserSubscribed]:

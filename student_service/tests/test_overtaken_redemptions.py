@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
-from typing import TypeVar
 
 import pytest
 from access_codes import operating, redeeming, uses
@@ -13,11 +11,12 @@ from access_codes.admission import Reason
 from access_codes.models import AccessCode, Redemption, Terms
 from access_codes.redeeming import Question
 from admit_one.messaging.testing import published
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from shared_contracts.events import AccessCodeRedeemed
 
 from tests.test_admission import issued, set_terms
 from tools.system.eventually import eventually
+from tools.system.races import in_a_thread, somebody_waits
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -28,21 +27,6 @@ of_an_operator = pytest.mark.parametrize(
     ("act", "reason"),
     [(operating.revoke, Reason.REVOKED), (operating.suspend, Reason.SUSPENDED)],
 )
-
-T = TypeVar("T")
-WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-
-
-def in_a_thread(act: Callable[[], T]) -> Future[T]:
-    """Runs `act` with a database connection of its own."""
-
-    def run() -> T:
-        try:
-            return act()
-        finally:
-            connections.close_all()
-
-    return ThreadPoolExecutor(1).submit(run)
 
 
 def redeem(row: AccessCode, reference: str | None = None) -> Reason:
@@ -141,13 +125,7 @@ def test_it_waits_for_an_operator_who_is_acting_on_the_code(
     operator = in_a_thread(operate)
     assert acted.wait(30)
     redemption = in_a_thread(lambda: redeem(row))
-
-    def waits() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute(WAITS)
-            return bool(cursor.fetchone()[0])
-
-    eventually(waits)
+    eventually(somebody_waits)
     commit.set()
     operator.result(30)
     assert redemption.result(30) == reason

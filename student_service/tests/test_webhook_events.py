@@ -22,8 +22,8 @@ from django.utils import timezone
 from shared_contracts.events import AccessTermsChanged, SubscriptionCancelled, UserSubscribed
 
 from tests.api import Api
-from tests.test_overtaken_redemptions import WAITS, in_a_thread
 from tools.system.eventually import eventually
+from tools.system.races import in_a_thread, somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,12 +66,6 @@ def terms(subscription: UUID, version: int, **changes: Any) -> None:
             AccessTermsChanged, subscription_id=subscription, version=version, **{**same, **changes}
         )
     )
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(WAITS)
-        return bool(cursor.fetchone()[0])
 
 
 def act(name: str, subscription: UUID, generation: int = 1) -> None:

@@ -24,6 +24,7 @@ from tests.factories import CODE, a_code_for, a_subscription, an_order, seats_of
 from tests.orders.api import ORDERS
 from tests.reconciliation.both_sides import compared, reported
 from tools.system.eventually import eventually
+from tools.system.races import somebody_waits
 
 
 def fails(seat: UUID) -> None:
@@ -161,17 +162,11 @@ def test_an_order_is_complete_when_its_last_two_seats_end_at_once() -> None:
     with transaction.atomic():
         deliver(a_code_for(first))
         other.start()
-        eventually(lambda: ended.is_set() or waits_for_a_lock())
+        eventually(lambda: ended.is_set() or somebody_waits())
     other.join(timeout=30)
 
     assert Subscription.objects.filter(cancelled_at__isnull=False).count() == 1
     assert completed_at(order) is not None
-
-
-def waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
-        return cursor.fetchone() is not None
 
 
 @pytest.mark.django_db(transaction=True)

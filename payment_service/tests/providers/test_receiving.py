@@ -29,6 +29,7 @@ from tests.providers.stripe_steps import (
     the_event,
 )
 from tools.system.eventually import eventually
+from tools.system.races import somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -164,24 +165,12 @@ def test_an_event_waits_for_another_that_links_its_id() -> None:
             ids = [SALE.id("sub"), SALE.id("in", 2)]
             held = ProviderLink.objects.hold("stripe", test=True, ids=ids[:1])
             late = pool.submit(at_once, lambda: send(event(FAILED, SALE, period=2)))
-            wait_until_one_waits()
+            eventually(somebody_waits)
             send(event(COMPLETED, SALE))
         late.result()
 
     assert held == {ids[0]: None}
     assert set(ProviderEvent.objects.values_list("state", flat=True)) == {"handled"}
-
-
-def wait_until_one_waits() -> None:
-    """Until another session of the database waits for this one."""
-    waiting = "SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-    with connection.cursor() as cursor:
-
-        def is_waiting() -> bool:
-            cursor.execute(waiting)
-            return bool(cursor.fetchone()[0])
-
-        eventually(is_waiting)
 
 
 @pytest.mark.parametrize("turn", range(5))
