@@ -12,7 +12,7 @@ from admit_one.erasure.testing import found
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import acts, keeping, replay
-from admit_one.messaging.set_aside.replay import ReplayOrder
+from admit_one.messaging.set_aside.replay_results import ReplayOrder
 from admit_one.messaging.testing import an_envelope
 from admit_one.sealing import cipher
 from django.db import transaction

@@ -15,7 +15,7 @@ from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import bulk_replay, keeping
 from admit_one.messaging.set_aside.bulk_replay import TooManyFailed
-from admit_one.messaging.set_aside.replay import ReplayOrder
+from admit_one.messaging.set_aside.replay_results import ReplayOrder
 from admit_one.messaging.testing import an_envelope
 from admit_one.processes.stopping import Stop
 

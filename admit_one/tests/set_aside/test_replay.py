@@ -12,7 +12,7 @@ from admit_one.messaging import conf, inbox
 from admit_one.messaging.inbox import Received
 from admit_one.messaging.models import InboxMessage, SetAside
 from admit_one.messaging.set_aside import keeping, replay
-from admit_one.messaging.set_aside.replay import ReplayOrder, ReplayVerdict
+from admit_one.messaging.set_aside.replay_results import ReplayOrder, ReplayVerdict
 from admit_one.messaging.testing import an_envelope, deliver
 from django.db import IntegrityError, OperationalError
 from django.db.models.functions import Now

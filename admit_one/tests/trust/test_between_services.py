@@ -12,7 +12,8 @@ from admit_one.messaging import conf, inbox, outbox, peers
 from admit_one.messaging.inbox import Received, Result
 from admit_one.messaging.models import OUTBOX_PURPOSE, OutboxMessage, SetAside
 from admit_one.messaging.set_aside import keeping, retrying
-from admit_one.messaging.set_aside.replay import ReplayOrder, ReplayVerdict, replay
+from admit_one.messaging.set_aside.replay import replay
+from admit_one.messaging.set_aside.replay_results import ReplayOrder, ReplayVerdict
 from admit_one.messaging.testing import an_envelope
 from admit_one.sealing import cipher
 from admit_one.trust.keys import WireKey

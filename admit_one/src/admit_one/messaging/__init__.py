@@ -9,6 +9,7 @@
 | Part | What it holds |
 |---|---|
 | `outbox`, `inbox` | the ends that a use case sees: publishing an event, handling an event once |
+| `received`, `outcomes`, `repetitions` | a message as it arrived, and what becomes of it |
 | `outgoing` | from the outbox to the broker: the relay |
 | `incoming` | from the broker to the inbox: the consumer, and what it does about a failure |
 | `set_aside` | messages that could not be handled: kept, retried, replayed, closed (dead letters) |

@@ -24,7 +24,7 @@ from admit_one.messaging.set_aside.operator_actions import (
     Outcome,
     in_words,
 )
-from admit_one.messaging.set_aside.replay import ReplayOrder
+from admit_one.messaging.set_aside.replay_results import ReplayOrder
 from admit_one.processes.stopping import Stop
 from admit_one.sealing.canaries import WrongKey
 

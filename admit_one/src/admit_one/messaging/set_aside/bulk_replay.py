@@ -16,7 +16,8 @@ from admit_one.contract.errors import MessagingError
 from admit_one.messaging.models import SetAside
 from admit_one.processes.stopping import Stop
 
-from .replay import ReplayOrder, ReplayResult, replay
+from .replay import replay
+from .replay_results import ReplayOrder, ReplayResult
 
 SIZES = (1, 2, 5, 10, 20, 50)
 """Messages in each of the first batches."""

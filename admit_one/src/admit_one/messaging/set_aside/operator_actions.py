@@ -17,7 +17,9 @@ from admit_one.sealing import canaries
 
 from . import acts, bulk_replay, groups, report
 from .groups import Choice, oldest_first
-from .replay import ReplayOrder, ReplayResult, ReplayVerdict, rehearse, worth_a_try
+from .replay import rehearse
+from .replay_results import ReplayOrder, ReplayResult, ReplayVerdict
+from .replayable import worth_a_try
 
 OUTAGE_ERRORS = (outage.NotNow, *outage.DATABASE_ERRORS)
 

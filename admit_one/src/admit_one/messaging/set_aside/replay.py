@@ -8,8 +8,6 @@ committed, before it begins: one that kills the process leaves an act without a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeVar
 
 from django.db import connection, transaction
@@ -19,79 +17,19 @@ from django.db.models.functions import Now
 from admit_one.acts.models import Act
 from admit_one.contract.errors import MessagingError
 from admit_one.database import outage
-from admit_one.database.clock import now_plus
-from admit_one.masking import hiding, mask
+from admit_one.masking import hiding
 from admit_one.messaging import conf, inbox, tombstones
 from admit_one.messaging.inbox import Result
-from admit_one.messaging.models import SetAside, SetAsideQuerySet
+from admit_one.messaging.models import SetAside
 
 from . import acts, blanking, error_record, keeping
 from .acts import Action
+from .replay_results import VERDICTS, ReplayOrder, ReplayResult, ReplayVerdict
+from .replayable import why_not_tried
 
 T = TypeVar("T")
 
-
-class ReplayVerdict(StrEnum):
-    """The result of a replay, or of a rehearsal."""
-
-    APPLIED = "applied"
-    DUPLICATE = "duplicate"
-    """It was handled before, so it is only closed."""
-    UNREADABLE = "unreadable"
-    NO_HANDLER = "no handler"
-    CONTRADICTS = "contradicts"
-    """Its id was handled with another body."""
-    REFUSED = "refused"
-    """Nothing proves who sent it."""
-    REJECTED = "rejected"
-    """The use case refuses it."""
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    """It was not tried: it is closed, or so old that a second effect cannot be ruled out."""
-
-
-VERDICTS = {
-    Result.HANDLED: ReplayVerdict.APPLIED,
-    Result.DUPLICATE: ReplayVerdict.DUPLICATE,
-    Result.UNKNOWN: ReplayVerdict.NO_HANDLER,
-    Result.MALFORMED: ReplayVerdict.UNREADABLE,
-    Result.REFUSED: ReplayVerdict.REFUSED,
-    Result.REJECTED: ReplayVerdict.REJECTED,
-}
 NOT_THERE = "there is no such message"
-CLOSES = {ReplayVerdict.APPLIED, ReplayVerdict.DUPLICATE}
-
-
-@dataclass(frozen=True)
-class ReplayResult:
-    """The result of one replay; `reason` and `fingerprint` are why it was not applied."""
-
-    id: int
-    verdict: ReplayVerdict
-    reason: str = ""
-    fingerprint: str = ""
-
-    @property
-    def closes(self) -> bool:
-        """Whether this closes the row."""
-        return self.verdict in CLOSES
-
-    @property
-    def failed(self) -> bool:
-        """Whether it was tried and not applied."""
-        return not self.closes and self.verdict is not ReplayVerdict.SKIPPED
-
-
-@dataclass(frozen=True)
-class ReplayOrder:
-    """Who orders a replay, and why. `again` also applies messages that were handled.
-
-    Such an order applies each message once: repeated after it was stopped, it continues.
-    """
-
-    by: str
-    reason: str = ""
-    again: bool = False
 
 
 def rehearse(row_id: int, order: ReplayOrder) -> ReplayResult:
@@ -106,7 +44,7 @@ def rehearse(row_id: int, order: ReplayOrder) -> ReplayResult:
         except outage.NotNow:
             raise
         except Exception as error:  # noqa: BLE001 (a handler may raise anything)
-            return _failure(row_id, ReplayVerdict.FAILED, error)
+            return ReplayResult.of_error(row_id, ReplayVerdict.FAILED, error)
 
 
 def replay(row_id: int, order: ReplayOrder) -> ReplayResult:
@@ -131,7 +69,7 @@ def _replayed(row: SetAside, act: Act, order: ReplayOrder) -> ReplayResult:
         raise
     except Exception as error:  # noqa: BLE001 (a handler may raise anything)
         fault = error  # the name `error` ends with this block
-        answer = _failure(row.id, ReplayVerdict.FAILED, fault)
+        answer = ReplayResult.of_error(row.id, ReplayVerdict.FAILED, fault)
         _or_not_now(lambda: _record(row, act, answer, fault))
     return answer
 
@@ -139,7 +77,7 @@ def _replayed(row: SetAside, act: Act, order: ReplayOrder) -> ReplayResult:
 def _rehearsed(row_id: int, order: ReplayOrder) -> ReplayResult:
     with transaction.atomic():
         row = SetAside.objects.filter(id=row_id).first()
-        if row is None or (why_not := _why_not_tried(row, order)):
+        if row is None or (why_not := why_not_tried(row, order)):
             return ReplayResult(row_id, ReplayVerdict.SKIPPED, why_not if row else NOT_THERE)
         answer, _ = _through_the_inbox(row, order)
         connection.check_constraints()  # some are deferred to the commit
@@ -151,7 +89,7 @@ def _claim(row_id: int, order: ReplayOrder) -> tuple[SetAside, Act] | ReplayResu
     """Count the attempt, and record who ordered it."""
     with transaction.atomic():
         row = SetAside.objects.select_for_update().filter(id=row_id).first()
-        if row is None or (why_not := _why_not_tried(row, order)):
+        if row is None or (why_not := why_not_tried(row, order)):
             return ReplayResult(row_id, ReplayVerdict.SKIPPED, why_not if row else NOT_THERE)
         SetAside.objects.filter(id=row_id).update(replays=F("replays") + 1)
         action = Action.AGAIN if order.again else Action.REPLAY
@@ -169,7 +107,7 @@ def _applied(row: SetAside, act: Act, order: ReplayOrder) -> ReplayResult:
         before = Act.objects.get(id=act.id)
         if before.result:  # it was committed, but the connection failed before we knew
             return ReplayResult(row.id, ReplayVerdict(before.result), before.detail)
-        if why_not := _why_not_tried(row, order):
+        if why_not := why_not_tried(row, order):
             answer, error = ReplayResult(row.id, ReplayVerdict.SKIPPED, why_not), None
         else:
             answer, error = _through_the_inbox(row, order)
@@ -192,7 +130,7 @@ def _through_the_inbox(
         return ReplayResult(row.id, VERDICTS[outcome.result]), None
     contradicts = outcome.result is Result.MALFORMED and message.fault is None
     verdict = ReplayVerdict.CONTRADICTS if contradicts else VERDICTS[outcome.result]
-    return _failure(row.id, verdict, outcome.error), outcome.error
+    return ReplayResult.of_error(row.id, verdict, outcome.error), outcome.error
 
 
 def _record(row: SetAside, act: Act, answer: ReplayResult, error: BaseException | None) -> None:
@@ -209,43 +147,6 @@ def _record(row: SetAside, act: Act, answer: ReplayResult, error: BaseException 
         Act.objects.filter(id=act.id).update(result=answer.verdict, detail=detail)
         if answer.closes:
             blanking.blank_if_erased(row)
-
-
-def worth_a_try(rows: SetAsideQuerySet, order: ReplayOrder) -> SetAsideQuerySet:
-    """`rows` without those that `_why_not_tried` would refuse anyway, by one query."""
-    if order.again:
-        return rows.exclude(state__in=[SetAside.State.DISCARDED, SetAside.State.ERASED])
-    days = conf.current().INBOX_DAYS
-    return rows.open().filter(created_at__gte=now_plus(-days * 86_400.0))
-
-
-def _why_not_tried(row: SetAside, order: ReplayOrder) -> str:
-    """Why it must not be tried, for people; empty if it may be."""
-    if row.state == SetAside.State.ERASED:
-        return "its subject was erased"
-    if row.state == SetAside.State.DISCARDED:
-        return "it was discarded: restore it first"
-    if order.again:
-        done = acts.on(row.id).filter(
-            action=Action.AGAIN,
-            by=order.by,
-            reason=mask(order.reason),
-            result=ReplayVerdict.APPLIED,
-        )
-        return "it was applied again for this reason already" if done.exists() else ""
-    if row.state == SetAside.State.REPLAYED:
-        return "it was handled already; --again --reason applies it once more"
-    # A duplicate may have been handled since it was set aside; the inbox forgets after so long.
-    days = conf.current().INBOX_DAYS
-    if SetAside.objects.filter(id=row.id, created_at__lt=now_plus(-days * 86_400.0)).exists():
-        return f"it is older than the {days} days that the inbox remembers; see --again"
-    return ""
-
-
-def _failure(row_id: int, verdict: ReplayVerdict, error: BaseException) -> ReplayResult:
-    return ReplayResult(
-        row_id, verdict, error_record.reason_of(error), error_record.fingerprint_of(error)
-    )
 
 
 def _or_not_now(step: Callable[[], T]) -> T:

@@ -9,7 +9,7 @@ from admit_one.messaging.models import SetAside
 
 from . import acts
 from .groups import Group, short
-from .replay import ReplayResult, ReplayVerdict
+from .replay_results import ReplayResult, ReplayVerdict
 
 EXAMPLES = 3
 """Messages of one kind that a summary names."""

@@ -17,7 +17,7 @@ from admit_one.messaging.models import SetAside
 from admit_one.messaging.set_aside import groups, report
 from admit_one.messaging.set_aside.groups import STATES, Choice
 from admit_one.messaging.set_aside.operator_actions import NEED_A_REASON, OperatorActions
-from admit_one.messaging.set_aside.replay import ReplayOrder
+from admit_one.messaging.set_aside.replay_results import ReplayOrder
 from admit_one.processes.service_command import ServiceCommand
 from admit_one.processes.stopping import Stop
 
