@@ -55,12 +55,20 @@ class Cancel(About):
 
 @dataclass(frozen=True, kw_only=True)
 class Refund(About):
-    """A whole payment for it was paid back."""
+    """A whole payment for it was paid back, or taken back."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link(About):
     """Nothing has changed; `links` are known from now on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(About):
+    """Nothing changes, and somebody has to look at it."""
+
+    text: str
+    """Why, for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,4 +78,4 @@ class Ignore:
     reason: str
 
 
-Command: TypeAlias = Record | Renew | PastDue | Cancel | Refund | Link | Ignore
+Command: TypeAlias = Record | Renew | PastDue | Cancel | Refund | Link | Note | Ignore

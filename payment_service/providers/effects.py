@@ -16,7 +16,7 @@ from django.db import transaction
 from subscriptions import lifecycle
 from subscriptions.models import Subscription
 
-from .commands import Cancel, Command, Link, PastDue, Record, Refund, Renew
+from .commands import Cancel, Command, Link, Note, PastDue, Record, Refund, Renew
 from .models import ProviderStanding
 from .models.standing import later
 
@@ -105,7 +105,7 @@ def _refund(_: Any, row: Subscription, why: str) -> None:
 
 
 def _nothing(command: Any, row: Subscription, why: str) -> None:
-    """It is recorded already, or was only to be linked."""
+    """It is recorded already, or was only to be linked or noted."""
 
 
 EFFECTS: Mapping[type[Any], Callable[[Any, Subscription, str], None]] = {
@@ -115,4 +115,5 @@ EFFECTS: Mapping[type[Any], Callable[[Any, Subscription, str], None]] = {
     Cancel: _cancel,
     Refund: _refund,
     Link: _nothing,
+    Note: _nothing,
 }

@@ -46,21 +46,28 @@ class Sale:
         return int(((self.begins or _today()) + periods * PERIOD).timestamp())
 
 
-def event(kind: str, sale: Sale, *, period: int = 1, refunded: int | None = None) -> dict[str, Any]:
+def event(
+    kind: str, sale: Sale, *, period: int = 1, refunded: int | None = None, status: str = ""
+) -> dict[str, Any]:
     """An event of this type about a sale. Raises `KeyError` for a type that is not in `OBJECTS`.
 
-    `period` counts from 1; `refunded`: the amount paid back, by default all.
+    `period` counts from 1; `refunded`: the amount paid back, by default all; `status`: that of the
+    object, such as a dispute, instead of the usual one.
     """
     made = OBJECTS[kind](sale, period)
     if refunded is not None:
         made |= {"amount_refunded": refunded, "refunded": refunded == sale.amount}
-    which = period if refunded is None else refunded
+    if status:
+        made["status"] = status
+    if made["object"] != "refund":  # which does not say it
+        made["livemode"] = sale.live
+    which = status or (period if refunded is None else refunded)
     return {
         "id": f"evt_{sale.name}_{kind.replace('.', '_')}_{which}",
         "object": "event",
         "api_version": API_VERSION,
         "created": sale.seconds(period - 1),
-        "data": {"object": {**made, "livemode": sale.live}},
+        "data": {"object": made},
         "livemode": sale.live,
         "pending_webhooks": 1,
         "request": {"id": None, "idempotency_key": None},
@@ -183,6 +190,39 @@ def _charge(sale: Sale, period: int) -> dict[str, Any]:
     }
 
 
+def _dispute(sale: Sale, period: int) -> dict[str, Any]:
+    return {
+        "id": sale.id("dp", period),
+        "object": "dispute",
+        "amount": sale.amount,
+        "charge": sale.id("ch", period),
+        "currency": sale.currency,
+        "is_charge_refundable": False,
+        "metadata": {},
+        "payment_intent": sale.id("pi", period),
+        "reason": "fraudulent",
+        "status": "needs_response",
+    }
+
+
+def _lost_dispute(sale: Sale, period: int) -> dict[str, Any]:
+    return {**_dispute(sale, period), "status": "lost"}
+
+
+def _failed_refund(sale: Sale, period: int) -> dict[str, Any]:
+    return {
+        "id": sale.id("re", period),
+        "object": "refund",
+        "amount": sale.amount,
+        "charge": sale.id("ch", period),
+        "currency": sale.currency,
+        "failure_reason": "lost_or_stolen_card",
+        "metadata": {},
+        "payment_intent": sale.id("pi", period),
+        "status": "failed",
+    }
+
+
 def _person(sale: Sale, _: int) -> dict[str, Any]:
     return {"id": sale.id("cus"), "object": "customer", "email": sale.email, "metadata": {}}
 
@@ -195,6 +235,9 @@ OBJECTS: Mapping[str, Callable[[Sale, int], dict[str, Any]]] = {
     "invoice_payment.paid": _invoice_payment,
     "customer.subscription.deleted": _subscription,
     "charge.refunded": _charge,
+    "charge.dispute.created": _dispute,
+    "charge.dispute.closed": _lost_dispute,
+    "refund.failed": _failed_refund,
     "customer.updated": _person,
 }
 """What each event is about; the last one stands for those that change nothing."""

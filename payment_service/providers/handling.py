@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from subscriptions.models import Subscription
 
 from . import effects, metrics
-from .commands import Ignore, Record, Renew
+from .commands import Ignore, Note, Record, Renew
 from .models import ProviderEvent, ProviderLink, ProviderStanding
 from .provider import Event, OtherVersion, Provider
 from .recording import Incomplete, Invalid, record
@@ -59,6 +59,8 @@ def handle(row: ProviderEvent, provider: Provider, event: Event, **instead: Any)
     why = effects.apply(command, known, f"{row.provider}: {row.type}")
     ProviderLink.objects.tie(row.provider, test=row.test, held=held, to=known)
     row.handled(known, why)
+    if isinstance(command, Note):
+        _report_note(row, command.text, known)
     if why and isinstance(command, Renew) and command.amount != 0:
         _report_if_in_vain(row, known)
     if standing.erased_at is not None:
@@ -85,6 +87,17 @@ def _report(row: ProviderEvent, level: int) -> None:
         type=row.type,
         state=row.state,
         reason=row.reason,
+    )
+
+
+def _report_note(row: ProviderEvent, text: str, subscription_id: UUID) -> None:
+    row.reason = text
+    logger.warning(
+        "provider_problem_reported",
+        "{event} reports a problem: {reason}",
+        event=row,
+        reason=text,
+        subscription_id=subscription_id,
     )
 
 

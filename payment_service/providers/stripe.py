@@ -15,7 +15,7 @@ from admit_one.contract.fields import MAX_AMOUNT
 from admit_one.masking import harmless
 from django.conf import settings
 
-from .commands import Cancel, Command, Ignore, Link, PastDue, Record, Refund, Renew
+from .commands import Cancel, Command, Ignore, Link, Note, PastDue, Record, Refund, Renew
 from .parts import Part
 from .provider import Event, Forged, OtherVersion
 
@@ -183,6 +183,34 @@ def _charge_refunded(charge: Part) -> Command:
     return Refund(subject=subject, amount=amount, currency=currency)
 
 
+def _disputed(dispute: Part) -> Command:
+    """The shop may win, and an inquiry may go no further: until then, nothing changes."""
+    return _note(dispute, f"a payment is disputed ({dispute.id('status')}): answer that at Stripe")
+
+
+def _dispute_closed(dispute: Part) -> Command:
+    """One that is lost has taken the money back."""
+    status = dispute.id("status")
+    if status != "lost":
+        return _note(dispute, f"a dispute is closed: {status}")
+    amount, currency = _money(dispute, "amount")
+    return Refund(subject=_payment_of(dispute), amount=amount, currency=currency)
+
+
+def _refund_failed(refund: Part) -> Command:
+    """The money is back at Stripe, and the code stays revoked."""
+    return _note(refund, "a refund failed: pay it back in another way, or sell again")
+
+
+def _note(part: Part, text: str) -> Note:
+    amount, currency = _money(part, "amount")
+    return Note(subject=_payment_of(part), text=text, amount=amount, currency=currency)
+
+
+def _payment_of(part: Part) -> str:
+    return part.id_or_none("payment_intent") or part.id("charge")
+
+
 def _money(part: Part, name: str) -> tuple[int | None, str]:
     """The amount in minor units of ISO 4217; none if there is none, or no amount of money."""
     amount, currency = part.value.get(name), str(part.value.get("currency") or "").upper()
@@ -207,5 +235,8 @@ READERS: Mapping[str, Callable[[Part], Command]] = {
     "invoice_payment.paid": _invoice_payment,
     "customer.subscription.deleted": _ended,
     "charge.refunded": _charge_refunded,
+    "charge.dispute.created": _disputed,
+    "charge.dispute.closed": _dispute_closed,
+    "refund.failed": _refund_failed,
 }
 """What each type of event comes to; all others are ignored."""

@@ -28,6 +28,9 @@ PAYMENT, ENDED, REFUNDED = (
     "charge.refunded",
 )
 
+DISPUTED, DISPUTE_CLOSED = "charge.dispute.created", "charge.dispute.closed"
+REFUND_FAILED = "refund.failed"
+
 
 def send(
     made: dict[str, Any] | bytes, *, secret: str = SECRET, ago: int = 0, header: str | None = None

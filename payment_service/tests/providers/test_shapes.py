@@ -18,6 +18,8 @@ KINDS: dict[str, Any] = {
     "invoice_payment": library.InvoicePayment,
     "subscription": library.Subscription,
     "charge": library.Charge,
+    "dispute": library.Dispute,
+    "refund": library.Refund,
     "customer": library.Customer,
 }
 EMPTY = frozenset({"metadata"})

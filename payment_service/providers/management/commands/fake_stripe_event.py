@@ -23,6 +23,7 @@ examples:
   manage.py fake_stripe_event invoice.payment_failed --sale a1 --period 2
   manage.py fake_stripe_event invoice_payment.paid --sale a1         which payment that was
   manage.py fake_stripe_event charge.refunded --sale a1              all of it was paid back
+  manage.py fake_stripe_event charge.dispute.closed --sale a1        it was lost
   manage.py fake_stripe_event customer.subscription.deleted --sale a1
   manage.py fake_stripe_event checkout.session.completed --mode payment --signed-ago 360
   manage.py fake_stripe_event charge.refunded --sale a1 --print      its body, and send nothing
@@ -56,6 +57,9 @@ class Command(ServiceCommand):
             "--unpaid", action="store_true", help="a checkout that is to be paid later"
         )
         parser.add_argument("--refunded", type=int, help="the amount paid back (default: all)")
+        parser.add_argument(
+            "--status", default="", help="of a dispute, such as won (default: lost)"
+        )
         parser.add_argument("--api-version", default="", help="of the event (default: ours)")
         parser.add_argument("--signed-ago", type=int, default=0, help="seconds")
         parser.add_argument(
@@ -66,9 +70,8 @@ class Command(ServiceCommand):
         parser.add_argument("--print", action="store_true", help="print the body, and send nothing")
 
     def handle(self, **given: Any) -> None:
-        made = event(
-            given["type"], _sale(given), period=given["period"], refunded=given["refunded"]
-        )
+        options = {name: given[name] for name in ("period", "refunded", "status")}
+        made = event(given["type"], _sale(given), **options)
         if given["api_version"]:
             made["api_version"] = given["api_version"]
         body = written(made)
