@@ -53,10 +53,15 @@ MAILS_IN_DOUBT = {"mail late", "mail hang up"}
 FROZEN = ("payment-relay", "student-consumer", "student-tasks")
 """A few are enough, to save time; `make chaos` freezes all."""
 
+WITHOUT_STRIPE = ("unanswered", "unfinished")
+"""Crash points that are not reached here: Stripe sends nothing, and no webhook goes out. They are
+reached by `make chaos`."""
+
 CASES = [
     pytest.param(name, target, id=f"{name}-{target}".replace(" ", "-").replace(":", "-"))
     for name, targets in TARGETS.items()
     for target in (FROZEN if name == "freeze" else targets)
+    if not target.endswith(WITHOUT_STRIPE)
 ]
 
 
