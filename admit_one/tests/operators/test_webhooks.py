@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from html import unescape
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,6 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ENDPOINTS, DELIVERIES = "/webhooks/endpoint/", "/webhooks/delivery/"
 URL = "https://shop.example.com/hooks/very-private-path?key=very-private-key"
+HERE = Path(__file__).parent.parent.parent
 WHY = {"reason": "they have mended it"}
 
 
@@ -330,3 +335,20 @@ def test_a_list_of_an_endpoint_that_is_none_is_refused_politely(operator):
     for named in ("x", "%00", str(uuid4())):
         answer = operator.get(f"{DELIVERIES}?endpoint__id__exact={named}")
         assert answer.status_code < 500
+
+
+def test_the_pages_need_no_http_client() -> None:
+    """Only the worker sends, so a web process need not have the extra, nor its memory."""
+    script = (
+        "import sys; sys.modules['urllib3'] = None\n"
+        "import django; django.setup()\n"
+        "from admit_one.operators import delivery_admin, endpoint_admin\n"
+    )
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=HERE, env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.stderr == ""
+    assert done.returncode == 0

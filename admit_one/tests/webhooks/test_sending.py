@@ -13,6 +13,7 @@ import pytest
 from admit_one.webhooks import attempt, claims, endpoints, finishing, sending
 from admit_one.webhooks.endpoints import Owner
 from admit_one.webhooks.models import Delivery, Endpoint
+from admit_one.webhooks.outcome import Outcome
 from django.db import connection
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -395,7 +396,7 @@ def test_a_dead_workers_claim_comes_back_with_the_same_id(receiver: Receiver) ->
 
     make_due()
     send()
-    finishing.finish([finishing.Ended(claimed, attempt.Outcome(500, "answered 500"))])
+    finishing.finish([finishing.Ended(claimed, Outcome(500, "answered 500"))])
 
     assert [UUID(request.headers["webhook-id"]) for request in receiver.requests] == [claimed.pk]
     assert outcome() == ("delivered", 204, "")
@@ -427,7 +428,7 @@ def test_a_resend_outlives_the_attempt_that_is_under_way(receiver: Receiver) -> 
     days_pass(4)
     [under_way] = claims.take(8, [])
     endpoints.resend(SHOP, endpoint.pk, under_way.pk)
-    finishing.finish([finishing.Ended(under_way, attempt.Outcome(500, "answered 500"))])
+    finishing.finish([finishing.Ended(under_way, Outcome(500, "answered 500"))])
     assert the_delivery().state == "pending"
     make_due()
     send()

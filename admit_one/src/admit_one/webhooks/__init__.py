@@ -11,6 +11,7 @@ names those that it has in its setting `WEBHOOK_EVENTS`.
 | `reporting`, `known` | writes deliveries; who listens to what, read every few seconds |
 | `sending`, `claims`, `finishing` | the worker: what is due, and how each attempt ended |
 | `attempt`, `networks`, `urls` | one request: which addresses it may go to, and what it may take |
+| `outcome` | how it ended |
 | `signing` | secrets, and signatures after Standard Webhooks |
 | `endpoints`, `by_hand` | what clients and operators decide |
 | `views`, `serializers` | the part of the API |

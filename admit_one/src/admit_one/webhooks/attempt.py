@@ -16,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import Any
 
 import urllib3
 from django.conf import settings
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from .networks import Address, is_permitted
+from .outcome import Outcome
 from .urls import Target
 
 DEADLINE = 10.0
@@ -42,30 +43,7 @@ NOT_PUBLIC = "the host has no address, or one that is not of the internet"
 INTERIM = range(102, 200)
 """Statuses of answers that another one follows."""
 
-GONE = 410
 AGENT = "Admit-One-Webhooks/1"
-
-
-class Outcome(NamedTuple):
-    """How an attempt ended."""
-
-    status: int | None
-    """Of the answer; none without one."""
-    error: str = ""
-    """Why it failed, for people; empty if it did not. Nothing of the answer's text."""
-    retry_after: int = 0
-    """Seconds that the endpoint asked for."""
-    is_ours: bool = False
-    """Whether it failed before anything was sent, for which the endpoint is not to blame."""
-
-    @property
-    def is_success(self) -> bool:
-        return not self.error
-
-    @property
-    def is_theirs(self) -> bool:
-        """Whether it is a failure of the endpoint."""
-        return bool(self.error) and not self.is_ours
 
 
 class Failed(Exception):

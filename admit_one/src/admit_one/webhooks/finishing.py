@@ -20,9 +20,9 @@ from admit_one.logs import EventLogger
 from admit_one.processes import next_delay
 
 from . import metrics
-from .attempt import GONE, Outcome
 from .known import listeners
 from .models import Delivery, Endpoint
+from .outcome import GONE, Outcome
 
 logger = EventLogger(__name__)
 

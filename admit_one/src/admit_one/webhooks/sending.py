@@ -23,9 +23,10 @@ from admit_one.logs import EventLogger
 from admit_one.sealing import Unsealable
 
 from . import claims, signing, urls
-from .attempt import TOO_LATE, UNSIGNED, Attempt, Outcome
+from .attempt import TOO_LATE, UNSIGNED, Attempt
 from .finishing import Ended, finish
 from .models import Delivery
+from .outcome import Outcome
 
 logger = EventLogger(__name__)
 
