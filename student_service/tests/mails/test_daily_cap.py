@@ -82,6 +82,17 @@ def test_many_spellings_of_a_mailbox_share_its_cap(mailbox: Mailbox, settings: S
     assert len(mailbox.mails) == 20
 
 
+def test_mails_at_once_share_the_cap_of_their_mailbox(mailbox: Mailbox, settings: Settings) -> None:
+    settings.MAIL_DAILY_CAP, mailbox.pause_at_data = 2, 0.02
+    others = [f"user{n}@example.com" for n in range(20)]
+    subscribe(*others, *["victim@example.org"] * 10)
+
+    sending.send_due_mails(always)
+
+    assert mailbox.recipients.count("victim@example.org") == 2
+    assert len(mailbox.mails) == 22
+
+
 @pytest.mark.parametrize(
     ("address", "same_as"),
     [

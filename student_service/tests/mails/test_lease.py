@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from access_codes.mails import finishing, sending
+from access_codes.mails.attempt import Attempt, Ending
 from access_codes.models import MailIntent
+from admit_one.messaging.testing import published
 
 from tests.mails.smtp_server import Mailbox
 from tests.mails.steps import always, make_due, subscribe, undeliverable
@@ -93,3 +95,19 @@ def test_a_worker_whose_lease_has_ended_cannot_change_a_finished_mail(
     assert not changes[late]()
     assert MailIntent.objects.values().get() == before
     assert undeliverable() == []
+
+
+def test_mails_that_were_claimed_again_by_others_are_not_finished_with_the_rest() -> None:
+    subscribe("ada@example.com", "bob@example.com")
+    mails = list(MailIntent.objects.order_by("id"))
+    MailIntent.objects.claim(mails, -1)
+    other = MailIntent.objects.get(pk=mails[1].pk)
+    other.doubt("the worker that was sending it ended", pause=0)
+    MailIntent.objects.claim([other], 60)
+
+    sent = Attempt(Ending.SENT, "250 taken")
+    finishing.finish_all([(mail, sent) for mail in mails], held=False)
+
+    states = MailIntent.objects.order_by("id").values_list("state", "attempts")
+    assert list(states) == [(State.SENT, 1), (State.SENDING, 2)]
+    assert [type(m.data).__name__ for m in published()].count("AccessCodeEmailed") == 1
