@@ -118,7 +118,7 @@ def test_a_server_that_lets_in_fewer_connections_gets_all_mails(mailbox: Mailbox
 
     assert len(mailbox.mails) == 30
     assert mailbox.most_in_hand == 3
-    assert mailbox.connections <= 12  # it is not asked again and again
+    assert mailbox.connections <= 12  # it does not refuse one after the other
     assert not made_a_pause()
     assert set(MailIntent.objects.values_list("state", "attempts")) == {(State.SENT, 1)}
 
