@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from access_codes import metrics, tasks
 from access_codes.mails import outage, sending
-from access_codes.models import MailIntent
+from access_codes.models import MailIntent, Revocation
 from admit_one.tasks.runs import stopping
+from django.utils import timezone
 from pytest_django import Settings
 
 from tests.mails.scripted_server import ScriptedServer
@@ -190,6 +191,21 @@ def test_while_held_another_mail_tries_each_time(scripted: ScriptedServer) -> No
     ]
     assert len(tried) == 7
     assert len(set(tried)) == 7
+
+
+def test_a_try_is_not_used_up_by_mails_that_must_not_be_sent(scripted: ScriptedServer) -> None:
+    subscribe_many(12)
+    scripted.play(MAIL="530 5.7.0 Authentication required\r\n")
+    sending.send_due_mails(always)
+    assert sending.outage.held
+    for intent in MailIntent.objects.order_by("id")[:10]:
+        Revocation.objects.create(pk=intent.access_code_id, revoked_at=timezone.now())
+    scripted.play()
+
+    let_it_try()
+
+    assert states() == {State.WITHDRAWN: 10, State.SENT: 2}
+    assert not sending.outage.held
 
 
 def test_a_run_does_not_wait_for_a_held_queue(
