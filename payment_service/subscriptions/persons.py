@@ -94,7 +94,7 @@ def _entries(subscriptions: Iterable[Subscription]) -> Iterator[QuerySet[Metadat
         for row in subscriptions
         for key, value in (row.metadata or {}).items()
     ]
-    yield MetadataEntry.objects.none()
+    yield MetadataEntry.objects.none()  # the model is named even if there are none
     for start in range(0, len(theirs), ENTRIES):
         yield MetadataEntry.objects.filter(reduce(or_, theirs[start : start + ENTRIES]))
 

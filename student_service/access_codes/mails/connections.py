@@ -28,7 +28,7 @@ GOODBYE = 2.0
 
 
 class Connections:
-    """Those that connect, are idle, have a mail in hand (`busy`), or never answer (`stuck`)."""
+    """Those that connect, are idle, have a mail in hand, or have been given up."""
 
     def __init__(self, report: Callable[[Connected | Ended], object]) -> None:
         self._report = report
@@ -37,7 +37,7 @@ class Connections:
         self.idle: list[Connection] = []
         """The last one is the next to be used."""
         self._all: set[Connection] = set()
-        self._stuck: set[Connection] = set()
+        self._given_up: set[Connection] = set()
         self._limit = 1
         self._has_answered = False
         self._progress_at = 0.0
@@ -58,8 +58,8 @@ class Connections:
             self._grow(1)
         if self._most is not None and now > self._more_at:
             self._most, self._more_at = self._most + 1, now + MORE_AFTER
-        self._stuck = {connection for connection in self._stuck if not connection.has_ended}
-        limits = [self._limit, settings.EMAIL_CONNECTIONS - len(self._stuck)]
+        self._given_up = {connection for connection in self._given_up if not connection.has_ended}
+        limits = [self._limit, settings.EMAIL_CONNECTIONS - len(self._given_up)]
         return max(0, min([*limits, self._most] if self._most is not None else limits))
 
     def open_one(self) -> None:
@@ -102,7 +102,7 @@ class Connections:
     def give_up(self, connection: Connection) -> None:
         """Wait for it no longer; until its thread ends, it counts."""
         self.drop(connection)
-        self._stuck.add(connection)
+        self._given_up.add(connection)
 
     def close_idle(self) -> None:
         """End those without a mail, and wait a moment for that."""

@@ -6,7 +6,6 @@ time, and once the server accepts one, all mails resume.
 
 from __future__ import annotations
 
-import threading
 import time
 
 from admit_one.logs import EventLogger
@@ -33,10 +32,12 @@ SAME_REFUSALS, DOMAINS = 5, 3
 
 
 class Outage:
-    """The state of the mail server, as this process sees it. No mail is charged an attempt."""
+    """The state of the mail server, as this process sees it. No mail is charged an attempt.
+
+    For one thread: that of the run.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._announcer = Announcer()
         self._alike = ("", 0, frozenset[str]())
         self._forget()
@@ -58,49 +59,36 @@ class Outage:
         return self._held_since is not None
 
     def admit(self) -> bool:
-        """Whether to try now. While the queue is held, that is one try of one worker."""
-        with self._lock:
-            if self.rest:
-                return False
-            if self.held:
-                self._pause_hold()
-            return True
+        """Whether to try now. While the queue is held, that is one try."""
+        if self.rest:
+            return False
+        if self.held:
+            self._pause_hold()
+        return True
 
     def unavailable(self, error: ServerUnavailable) -> None:
         """The server took no mail at all."""
-        with self._lock:
-            if not error.kind:
-                self._begin(str(error))
-                return
+        if error.kind:
             self._temporary += 1
-            if error.kind == 5 or self._temporary >= TEMPORARY_REFUSALS:
-                self._hold(str(error))
-            else:
-                self._begin(str(error))
+        if error.kind == 5 or self._temporary >= TEMPORARY_REFUSALS:
+            self._hold(str(error))
+        else:
+            self.begin(str(error))
 
     def note(self, attempt: Attempt) -> None:
         """How an attempt ended shows whether the server is well, and whether it refuses us."""
-        with self._lock:
-            if attempt.connection_broke:
-                self._begin(attempt.answer)
-            elif attempt.domain:  # it was the server's answer
-                if attempt.ending is Ending.SENT or not self._held_by_mails:
-                    self._end()
-                if attempt.ending is Ending.SENDER_REFUSED:
-                    self._refused(attempt)
-                else:
-                    self._alike = ("", 0, frozenset())
+        if attempt.connection_broke:
+            self.begin(attempt.answer)
+        elif attempt.domain:  # it was the server's answer
+            if attempt.ending is Ending.SENT or not self._held_by_mails:
+                self.end()
+            if attempt.ending is Ending.SENDER_REFUSED:
+                self._refused(attempt)
+            else:
+                self._alike = ("", 0, frozenset())
 
     def begin(self, reason: str) -> None:
         """The server failed. Mails that fail at the same time count as one failure."""
-        with self._lock:
-            self._begin(reason)
-
-    def end(self) -> None:
-        with self._lock:
-            self._end()
-
-    def _begin(self, reason: str) -> None:
         if self.rest or self.held:
             return
         self._failures += 1
@@ -139,7 +127,8 @@ class Outage:
         pause = next_delay(self._tries, first=FIRST_HOLD, most=LONGEST_HOLD)
         self._rest_until = time.monotonic() + pause
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """The server is well."""
         self._announcer.over("mail_server_back", "the mail server is back")
         if self._held_since is not None:
             metrics.HELD.set(0)

@@ -161,7 +161,7 @@ class Sender:
             until = time.monotonic() + LINGER
             while self._in_hand and (left := until - time.monotonic()) > 0:
                 self._next(left)
-        self._give_up_what_is_stuck()
+        self._give_up_what_hangs()
         for each in self._in_hand.values():
             each.given.lease.renew()
 
@@ -226,8 +226,8 @@ class Sender:
             if outage.held and not result.domain:
                 self._may_try = True  # the server was not asked
 
-    def _give_up_what_is_stuck(self) -> None:
-        """No dialogue takes so long: what hangs is something that has no deadline."""
+    def _give_up_what_hangs(self) -> None:
+        """No dialogue takes so long: it is in something that has no deadline."""
         overdue = time.monotonic() - 5 * settings.EMAIL_TIMEOUT - settings.EMAIL_ACCEPT_TIMEOUT
         for connection, since in list(self._connections.opening.items()):
             if since < overdue:

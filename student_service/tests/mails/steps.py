@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
 
@@ -36,12 +35,6 @@ def of_bytes(wire: bytes) -> Mail:
 
 def always() -> bool:
     return True
-
-
-def times(count: int) -> Callable[[], bool]:
-    """Returns true `count` times."""
-    answers = iter([True] * count)
-    return lambda: next(answers, False)
 
 
 def subscribe(*addresses: str) -> list[MailIntent]:
