@@ -11,16 +11,16 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 
 from admit_one.webhooks import by_hand
 from admit_one.webhooks.endpoints import NotPossible
 from admit_one.webhooks.models import Delivery, Endpoint
 
 from . import webhook_pages as pages
-from .deciding import ReasonForm, operator, posted
+from .deciding import ReasonForm, operator
 from .lists import CappedPaginator, ReadOnly, check_selection, utc
+from .webhook_pages import OnePage
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -47,7 +47,7 @@ class State(admin.SimpleListFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, DeliveryBase):
+class DeliveryAdmin(OnePage, ReadOnly, DeliveryBase):
     list_display = ("id", "type", "standing", "last", "attempts", "written", "to")
     list_filter = (State,)
     lookups = ("state", pages.OF_ENDPOINT)
@@ -90,13 +90,6 @@ class DeliveryAdmin(ReadOnly, DeliveryBase):
         context = pages.of_several(ids) | {"form": form, "checkbox": ACTION_CHECKBOX_NAME}
         return pages.answer(self, request, context)
 
-    def has_view_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        return pages.may_look(request)
-
-    def has_work_permission(self, request: HttpRequest) -> bool:
-        """Whether this operator may resend, not only look."""
-        return pages.may_work(request)
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         # By their ids, which are few and go within an hour: a join would read all to count some.
         deleted = Endpoint.objects.filter(deleted_at__isnull=False).values_list("pk", flat=True)
@@ -127,28 +120,11 @@ class DeliveryAdmin(ReadOnly, DeliveryBase):
         title = {"title": "Webhook deliveries"}
         return super().changelist_view(request, title | (extra_context or {}))
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",  # noqa: ARG002 (Django's)
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002 (Django's)
-    ) -> HttpResponse:
-        """All that is known of one delivery, and a button to resend it."""
-        if not pages.may_look(request):
-            raise PermissionDenied
-        delivery = self.get_object(request, object_id)
-        if delivery is None:
-            raise Http404(f"no webhook {object_id}")
-        form = ReasonForm(posted(request))
-        if request.method == "POST":
-            if not pages.may_work(request):
-                raise PermissionDenied
-            if form.is_valid():
-                _resend(request, [delivery.pk], form.cleaned_data["reason"])
-                return HttpResponseRedirect(request.path)
-        context = pages.of_delivery(delivery, may_work=pages.may_work(request)) | {"form": form}
-        return pages.answer(self, request, context)
+    def context(self, row: Delivery, *, may_work: bool) -> dict[str, Any]:
+        return pages.of_delivery(row, may_work=may_work)
+
+    def decide(self, request: HttpRequest, row: Delivery, reason: str) -> None:
+        _resend(request, [row.pk], reason)
 
 
 def _resend(request: HttpRequest, ids: Sequence[UUID], reason: str) -> None:

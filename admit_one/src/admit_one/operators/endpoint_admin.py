@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 
 from admit_one.masking import harmless
 from admit_one.webhooks import by_hand
@@ -19,8 +18,9 @@ from admit_one.webhooks.endpoints import NotPossible
 from admit_one.webhooks.models import Endpoint
 
 from . import webhook_pages as pages
-from .deciding import ReasonForm, operator, posted
+from .deciding import operator
 from .lists import CappedPaginator, ReadOnly
+from .webhook_pages import OnePage
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -50,7 +50,7 @@ class Standing(admin.SimpleListFilter):
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(ReadOnly, EndpointBase):
+class EndpointAdmin(OnePage, ReadOnly, EndpointBase):
     list_display = ("where", "standing", "owner", "use", "types")
     list_filter = (Standing, "test")
     lookups = ("state", "test__exact")
@@ -80,9 +80,6 @@ class EndpointAdmin(ReadOnly, EndpointBase):
     def types(self, endpoint: Endpoint) -> str:
         return " ".join(endpoint.events)
 
-    def has_view_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        return pages.may_look(request)
-
     def get_queryset(self, _: HttpRequest) -> QuerySet[Endpoint]:
         return by_hand.existing().defer("secret", "previous_secret")
 
@@ -103,39 +100,18 @@ class EndpointAdmin(ReadOnly, EndpointBase):
         title = {"title": "Webhook endpoints"}
         return super().changelist_view(request, title | (extra_context or {}))
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",  # noqa: ARG002 (Django's)
-        extra_context: dict[str, Any] | None = None,  # noqa: ARG002 (Django's)
-    ) -> HttpResponse:
-        """All that is known of one endpoint, and a button to disable or enable it."""
-        if not pages.may_look(request):
-            raise PermissionDenied
-        endpoint = self.get_object(request, object_id)
-        if endpoint is None:
-            raise Http404(f"no endpoint {object_id}")
-        form = ReasonForm(posted(request))
-        if request.method == "POST":
-            if not pages.may_work(request):
-                raise PermissionDenied
-            if form.is_valid():
-                _decide(request, endpoint, form.cleaned_data["reason"])
-                return HttpResponseRedirect(request.path)
-        context = pages.of_endpoint(endpoint, may_work=pages.may_work(request)) | {"form": form}
-        return pages.answer(self, request, context)
+    def context(self, row: Endpoint, *, may_work: bool) -> dict[str, Any]:
+        return pages.of_endpoint(row, may_work=may_work)
 
-
-def _decide(request: HttpRequest, endpoint: Endpoint, reason: str) -> None:
-    """Do what the pressed button says: the page may be older than what others have decided."""
-    button, by = request.POST.get("do"), operator(request)
-    try:
-        if button == "Enable":
-            by_hand.enable(endpoint.pk, by=by, reason=reason)
-            messages.success(request, "It is enabled.")
-        elif button == "Disable":
-            by_hand.disable(endpoint.pk, by=by, reason=reason)
-            messages.success(request, "It is disabled.")
-    except NotPossible as error:
-        messages.error(request, str(error))
+    def decide(self, request: HttpRequest, row: Endpoint, reason: str) -> None:
+        """Do what the pressed button says: the page may be older than what others have decided."""
+        button, by = request.POST.get("do"), operator(request)
+        try:
+            if button == "Enable":
+                by_hand.enable(row.pk, by=by, reason=reason)
+                messages.success(request, "It is enabled.")
+            elif button == "Disable":
+                by_hand.disable(row.pk, by=by, reason=reason)
+                messages.success(request, "It is disabled.")
+        except NotPossible as error:
+            messages.error(request, str(error))

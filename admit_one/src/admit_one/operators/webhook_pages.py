@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -18,6 +19,7 @@ from admit_one.webhooks import by_hand
 from admit_one.webhooks.endpoints import AREA
 from admit_one.webhooks.models import Delivery, Endpoint
 
+from .deciding import ReasonForm, posted
 from .lists import MAX_COUNTED, utc
 
 TEMPLATE = "admin/webhooks/page.html"
@@ -53,6 +55,43 @@ def uuid_in(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+class OnePage:
+    """Of an admin whose rows have one page each: what is known, and a button to decide something.
+
+    It has `context(row, may_work=…)`, what that page shows, and `decide(request, row, reason)`.
+    """
+
+    def has_view_permission(self, request: HttpRequest, _: Any = None) -> bool:
+        return may_look(request)
+
+    def has_work_permission(self, request: HttpRequest) -> bool:
+        """Whether this operator may decide, not only look."""
+        return may_work(request)
+
+    def change_view(
+        self: Any,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",  # noqa: ARG002 (Django's)
+        extra_context: dict[str, Any] | None = None,  # noqa: ARG002 (Django's)
+    ) -> HttpResponse:
+        """Ask for the reason; with one, decide."""
+        if not may_look(request):
+            raise PermissionDenied
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404(f"no {self.opts.verbose_name} {object_id}")
+        form = ReasonForm(posted(request))
+        if request.method == "POST":
+            if not may_work(request):
+                raise PermissionDenied
+            if form.is_valid():
+                self.decide(request, row, form.cleaned_data["reason"])
+                return HttpResponseRedirect(request.path)
+        context = self.context(row, may_work=may_work(request)) | {"form": form}
+        return answer(self, request, context)
 
 
 def answer(model_admin: Any, request: HttpRequest, context: Mapping[str, Any]) -> TemplateResponse:
