@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -84,50 +85,38 @@ def test_a_relay_that_marks_before_the_confirm_is_found(
     assert any("was never handled" in what for what in result.verdict.unaccounted)
 
 
-def test_a_consumer_without_an_inbox_is_found(
-    private_servers: PrivateServers, tmp_path: Path
+class Bug(NamedTuple):
+    """What one does, and what the verdict says of it."""
+
+    name: str
+    finding: str
+    lists: tuple[str, ...]
+    options: ChaosOptions = BRIEF
+
+
+BUGS = {
+    "a consumer without an inbox": Bug("no-inbox", " requests", ("doubled",)),
+    "a redemption that counts each request": Bug(
+        "count-each-request", "was redeemed", ("doubled",), replace(BRIEF, visits=20.0)
+    ),
+    "a worker that takes any answer to a webhook": Bug(
+        "take-any-answer", "was not reported to", ("lost",), replace(BRIEF, acts=10.0)
+    ),
+    "a provider that takes forged events": Bug(
+        "take-any-event", "is kept, but Stripe has not sent it", ("unaccounted",)
+    ),
+    "a side that erases nothing": Bug(
+        "erase-nothing", "erased", ("leaked", "doubled"), replace(BRIEF, erasures=0.5)
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=[name.replace(" ", "-") for name in BUGS])
+def test_a_bug_is_found_without_any_fault(
+    private_servers: PrivateServers, tmp_path: Path, bug: Bug
 ) -> None:
-    with stage.on_private_servers(private_servers, tmp_path, bug="no-inbox") as here:
-        result = run(here, BRIEF, [])
+    with stage.on_private_servers(private_servers, tmp_path, bug=bug.name) as here:
+        result = run(here, bug.options, [])
 
-    assert any(" requests" in what for what in result.verdict.doubled)
-
-
-def test_a_redemption_that_counts_each_request_is_found(
-    private_servers: PrivateServers, tmp_path: Path
-) -> None:
-    busy = replace(BRIEF, visits=20.0)
-    with stage.on_private_servers(private_servers, tmp_path, bug="count-each-request") as here:
-        result = run(here, busy, [])
-
-    assert any("was redeemed" in what for what in result.verdict.doubled)
-
-
-def test_a_worker_that_takes_any_answer_to_a_webhook_is_found(
-    private_servers: PrivateServers, tmp_path: Path
-) -> None:
-    busy = replace(BRIEF, acts=10.0)
-    with stage.on_private_servers(private_servers, tmp_path, bug="take-any-answer") as here:
-        result = run(here, busy, [])
-
-    assert any("was not reported to" in what for what in result.verdict.lost)
-
-
-def test_a_provider_that_takes_forged_events_is_found(
-    private_servers: PrivateServers, tmp_path: Path
-) -> None:
-    with stage.on_private_servers(private_servers, tmp_path, bug="take-any-event") as here:
-        result = run(here, BRIEF, [])
-
-    kept = "is kept, but Stripe has not sent it"
-    assert any(kept in what for what in result.verdict.unaccounted)
-
-
-def test_a_side_that_erases_nothing_is_found(
-    private_servers: PrivateServers, tmp_path: Path
-) -> None:
-    with stage.on_private_servers(private_servers, tmp_path, bug="erase-nothing") as here:
-        result = run(here, replace(BRIEF, erasures=0.5), [])
-
-    left = [*result.verdict.leaked, *result.verdict.doubled]
-    assert any("erased" in what for what in left), result
+    findings = [each for name in bug.lists for each in getattr(result.verdict, name)]
+    assert any(bug.finding in each for each in findings), result

@@ -94,14 +94,17 @@ class Actors:
             ("payment_service", SHOP): self.stripe.shop,
             ("student_service", "platform"): student_api,
         }
-        self._all = (
-            self.clients,
-            self.platforms,
-            self.operator,
-            self.stripe,
-            self.third_parties,
-            self.erasures,
-        )
+        self._threads = [
+            actor.threads
+            for actor in (
+                self.clients,
+                self.platforms,
+                self.operator,
+                self.stripe,
+                self.third_parties,
+                self.erasures,
+            )
+        ]
 
     def __enter__(self) -> Self:
         self.receivers.__enter__()
@@ -114,19 +117,19 @@ class Actors:
         """Have all receivers listen, and begin."""
         for (service, client), api in self._apis.items():
             self._listen(api, service, client)
-        for actor in self._all:
-            actor.start()
+        for threads in self._threads:
+            threads.start()
 
     def close(self) -> None:
         """Begin nothing more; what is in hand continues until it is answered or confirmed."""
-        for actor in self._all:
-            actor.close()
+        for threads in self._threads:
+            threads.close()
 
     def finish(self, seconds: float) -> None:
         """Wait until nothing is in hand. After `seconds` all give up."""
         deadline = time.monotonic() + seconds
-        for actor in self._all:
-            actor.finish(max(0.0, deadline - time.monotonic()))
+        for threads in self._threads:
+            threads.finish(max(0.0, deadline - time.monotonic()))
 
     @property
     def anomalies(self) -> list[str]:

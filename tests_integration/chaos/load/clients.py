@@ -16,6 +16,7 @@ from tests_integration.harness.payments import Order, Payments, noted, order
 from tools.rest import Response
 
 from .patience import Patience
+from .threads import Threads
 
 AT_ONCE = 12
 """Clients that wait for an answer at the same time."""
@@ -66,9 +67,7 @@ class Clients:
         self._changes = changes
         self._draw = random.Random(f"clients {seed}")
         self._lock = threading.Lock()
-        self._closed = threading.Event()
         self._scheduled = 0
-        self._began = 0.0
         self._ids: list[str] = []
         self.accepted: dict[str, Order] = {}
         """Orders by the subscription id in their answers."""
@@ -83,27 +82,9 @@ class Clients:
         self.renewed: set[str] = set()
         """Subscriptions whose renewal was accepted."""
         self.patience = Patience(erased)
-        names = [f"client {number}" for number in range(AT_ONCE)]
-        self._threads = [
-            *(threading.Thread(target=self._order, name=name, daemon=True) for name in names),
-            threading.Thread(target=self._keep_reading, name="reader", daemon=True),
-        ]
-
-    def start(self) -> None:
-        self._began = time.monotonic()
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        """Start no new orders; those in progress continue until they are answered."""
-        self._closed.set()
-
-    def finish(self, seconds: float) -> None:
-        """Wait until every order is answered. After `seconds` the clients give up."""
-        deadline = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        self.patience.give_up()
+        self.threads = Threads(self.patience.give_up)
+        self.threads.add("client", self._order, AT_ONCE)
+        self.threads.add("reader", self._keep_reading)
 
     def _order(self) -> None:
         while self._next():
@@ -163,9 +144,9 @@ class Clients:
     def _next(self) -> bool:
         """Wait until the next order is due; false if there are no more."""
         with self._lock:
-            due = self._began + self._scheduled / self._rate
+            due = self.threads.began + self._scheduled / self._rate
             self._scheduled += 1
-        return not self._closed.wait(max(0.0, due - time.monotonic()))
+        return not self.threads.closed.wait(max(0.0, due - time.monotonic()))
 
     def _send(self, placed: Order, about: str = "") -> str:
         """The id of the created subscription; empty if the client gave up, or if it is erased.
@@ -204,7 +185,7 @@ class Clients:
         return self.patience.until_answered(what, post, {HTTPStatus.ACCEPTED, *also}, about=about)
 
     def _keep_reading(self) -> None:
-        while not self._closed.wait(1 / READS_A_SECOND):
+        while not self.threads.closed.wait(1 / READS_A_SECOND):
             if subscription := self.any():
                 self._read(subscription)
 

@@ -9,6 +9,8 @@ from itertools import count
 
 from tools.system.system import SERVICES, CommandFailed, System
 
+from .threads import Threads
+
 PAUSE = 1.0
 """Seconds before a command that has failed is repeated."""
 
@@ -28,29 +30,15 @@ class Erasures:
         self._erased = erased
         self._pause = 1 / rate if rate else 0.0
         self._draw = random.Random(f"erasures {seed}")
-        self._closed, self._given_up = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._work, name="erasures", daemon=True)
+        self._given_up = threading.Event()
+        self.threads = Threads(self._given_up.set)
+        self.threads.add("erasures", self._work, 1 if rate else 0)
         self.anomalies: list[str] = []
         """Erasures that could not be begun."""
 
-    def start(self) -> None:
-        """Start, unless the rate is 0."""
-        if self._pause:
-            self._thread.start()
-
-    def close(self) -> None:
-        """Begin no more; the one in hand is repeated until it has succeeded."""
-        self._closed.set()
-
-    def finish(self, seconds: float) -> None:
-        """Wait until the last one has begun. After `seconds` the operators give up."""
-        if self._pause:
-            self._thread.join(seconds)
-        self._given_up.set()
-
     def _work(self) -> None:
         for number in count():
-            if self._closed.wait(self._pause):
+            if self.threads.closed.wait(self._pause):
                 return
             persons = {self._choose() for _ in range(self._draw.randint(1, TOGETHER))}
             persons -= {"", *self._erased}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections import defaultdict
 from functools import partial
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from tools.rest import Response
 
 from .clients import Clients
 from .patience import Patience
+from .threads import Threads
 
 REPLACED = 0.5
 """Share of acts that replace a code; the others suspend it."""
@@ -33,31 +33,16 @@ class Operator:
         self._student_api = student_api
         self._pause = 1 / rate if rate else 0.0
         self._draw = random.Random(f"operator {seed}")
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="operator", daemon=True)
         self.patience = Patience(erased)
+        self.threads = Threads(self.patience.give_up)
+        self.threads.add("operator", self._work, 1 if rate else 0)
         self.suspended: set[str] = set()
         """Subscriptions that are suspended and not reinstated."""
         self.replaced: defaultdict[str, set[str]] = defaultdict(set)
         """Codes that were replaced, by subscription."""
 
-    def start(self) -> None:
-        """Start, unless the rate is 0."""
-        if self._pause:
-            self._thread.start()
-
-    def close(self) -> None:
-        """Begin nothing more; what is in hand continues until it is answered."""
-        self._closed.set()
-
-    def finish(self, seconds: float) -> None:
-        """Wait until all is answered. After `seconds` the operator gives up."""
-        if self._pause:
-            self._thread.join(seconds)
-        self.patience.give_up()
-
     def _work(self) -> None:
-        while not self._closed.wait(self._pause):
+        while not self.threads.closed.wait(self._pause):
             if subscription := self._clients.any():
                 self._act_on(subscription)
 

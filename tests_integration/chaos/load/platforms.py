@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections import defaultdict, deque
 from functools import partial
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from tests_integration.harness.payments import Payments
 
 from .clients import Clients
 from .patience import Patience
+from .threads import Threads
 
 AT_ONCE = 2
 """Platforms; they often have the same code at the same time."""
@@ -47,33 +47,16 @@ class Platforms:
         self._student_api = student_api
         self._pause = AT_ONCE / rate if rate else 0.0
         self._draw = random.Random(f"platforms {seed}")
-        self._closed = threading.Event()
         self._recent: deque[str] = deque(maxlen=REMEMBERED)
         self._numbers = count(1)
         self.patience = Patience(erased)
         self.redeemed: defaultdict[str, set[str]] = defaultdict(set)
         """References of the redemptions that let in, by subscription."""
-        names = [f"platform {number}" for number in range(AT_ONCE if rate else 0)]
-        self._threads = [
-            threading.Thread(target=self._work, name=name, daemon=True) for name in names
-        ]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        """Begin no more redemptions; those in hand continue until they are answered."""
-        self._closed.set()
-
-    def finish(self, seconds: float) -> None:
-        """Wait until every redemption is answered. After `seconds` the platforms give up."""
-        for thread in self._threads:
-            thread.join(seconds)
-        self.patience.give_up()
+        self.threads = Threads(self.patience.give_up)
+        self.threads.add("platform", self._work, AT_ONCE if rate else 0)
 
     def _work(self) -> None:
-        while not self._closed.wait(self._pause):
+        while not self.threads.closed.wait(self._pause):
             if subscription := self._next():
                 self._visit(subscription)
 

@@ -32,6 +32,7 @@ from .sales import (
     life,
     new_sale,
 )
+from .threads import Threads
 
 AT_ONCE = 3
 """Events that are on their way at the same time."""
@@ -79,8 +80,6 @@ class Stripe:
         self._rate = rate
         self._draw = random.Random(f"stripe {seed}")
         self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._began = 0.0
         self._sold = self._forged = 0
         self._numbers = count()
         self._waiting: list[Due] = []
@@ -97,26 +96,8 @@ class Stripe:
         """Checkouts whose subscription has ended."""
         self.refused = 0
         """Forged events that were refused."""
-        names = [f"stripe {number}" for number in range(AT_ONCE if rate else 0)]
-        self._threads = [
-            threading.Thread(target=self._work, name=name, daemon=True) for name in names
-        ]
-
-    def start(self) -> None:
-        self._began = time.monotonic()
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        """Sell no more. What is late comes now."""
-        self._closed.set()
-
-    def finish(self, seconds: float) -> None:
-        """Wait until all events are taken. After `seconds` Stripe gives up."""
-        deadline = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        self.patience.give_up()
+        self.threads = Threads(self.patience.give_up)
+        self.threads.add("stripe", self._work, AT_ONCE if rate else 0)
 
     def any(self) -> str:
         """The id of a subscription that the shop has looked up; empty if there is none yet."""
@@ -134,18 +115,18 @@ class Stripe:
         """Wait for the next event that is due; none if there are no more."""
         while True:
             with self._lock:
-                is_closed, now = self._closed.is_set(), time.monotonic()
+                is_closed, now = self.threads.closed.is_set(), time.monotonic()
                 if not is_closed:
                     self._sell(now)
                 if self._waiting and (is_closed or self._waiting[0].at <= now):
                     return heappop(self._waiting)
             if is_closed:
                 return None
-            self._closed.wait(LOOK_EVERY)
+            self.threads.closed.wait(LOOK_EVERY)
 
     def _sell(self, now: float) -> None:
         """Add the events of all that was sold, and forged, until now."""
-        while self._began + self._sold / self._rate <= now:
+        while self.threads.began + self._sold / self._rate <= now:
             self._sold += 1
             sale = new_sale(self._draw)
             for made, period in life(sale, self._draw):
@@ -153,7 +134,7 @@ class Stripe:
                     late = self._draw.random() < LATE
                     at = now + (self._draw.uniform(0, LATEST) if late else 0.0)
                     heappush(self._waiting, Due(at, next(self._numbers), made, sale, period))
-        while self._began + self._forged / FORGED <= now:
+        while self.threads.began + self._forged / FORGED <= now:
             self._forged += 1
             number, real = next(self._numbers), [due.sale for due in self._waiting]
             made, sale = forged(number, real, self._draw)

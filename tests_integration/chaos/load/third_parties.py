@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from tests_integration.harness.wire_keys import WireKeys
 
 from .poison import Poison, encoded
 from .publication import Publication, Published
+from .threads import Threads
 
 BROKER_ERRORS = (AMQPError, KombuError, OSError)
 
@@ -47,7 +47,6 @@ class ThirdParties:
         self._rate = rate
         self._draw = random.Random(f"third parties {seed}")
         self._poison = Poison(self._draw)
-        self._closed = threading.Event()
         self._requests: deque[bytes] = deque(maxlen=REMEMBERED)
         self._replies: deque[bytes] = deque(maxlen=REMEMBERED)
         self._answered: deque[Event] = deque(maxlen=REMEMBERED)
@@ -55,29 +54,16 @@ class ThirdParties:
         self._by_id: dict[str, Event] = {}
         self._kinds = list(self._makers())
         self._in_hand: Publication | None = None
-        self._thread = threading.Thread(target=self._work, name="third parties", daemon=True)
+        self.threads = Threads()
+        self.threads.add("third parties", self._work, 1 if rate else 0)
         self.published = Published()
 
-    def start(self) -> None:
-        """Start, unless the rate is 0."""
-        if self._rate:
-            self._thread.start()
-
-    def close(self) -> None:
-        """Make no more messages; the one in hand is still published."""
-        self._closed.set()
-
-    def finish(self, seconds: float) -> None:
-        """Wait up to `seconds` until the broker has confirmed the last message."""
-        if self._rate:
-            self._thread.join(seconds)
-
     def _work(self) -> None:
-        while self._in_hand is not None or not self._closed.is_set():
+        while self._in_hand is not None or not self.threads.closed.is_set():
             try:
                 with connect(self._url) as connection:
                     wire = Wire(connection, self._prefix, self._receive)
-                    while self._in_hand is not None or not self._closed.wait(1 / self._rate):
+                    while self._in_hand is not None or not self.threads.closed.wait(1 / self._rate):
                         wire.listen()
                         self._publish_next(wire)
             except BROKER_ERRORS:
