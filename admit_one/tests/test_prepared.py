@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from admit_one.database import prepared, session
 from django.db import DatabaseError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from tests.models import Effect
 
@@ -76,6 +77,14 @@ def test_a_statement_is_planned_once():
     answers = [count("nobody") for _ in range(3)]
 
     assert (answers, plans()) == ([0, 0, 0], [3])
+
+
+def test_one_that_was_prepared_before_is_in_the_query_log():
+    count("nobody")
+    with CaptureQueriesContext(connection) as queries:
+        count("ada")
+
+    assert [query["sql"] for query in queries] == [COUNT.replace("%s", "$1")]
 
 
 def test_nothing_is_prepared_before_the_sessions_are_checked(monkeypatch):

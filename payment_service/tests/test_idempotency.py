@@ -50,7 +50,7 @@ def test_a_key_is_kept_by_the_statement_that_records_the_payment() -> None:
         shop.post(Idempotency_Key="k")
 
     # Django notes a BEGIN that is not sent; the wake-up names no table.
-    texts = [query["sql"] or "" for query in captured]
+    texts = [query["sql"] for query in captured]
     [statement] = [text for text in texts if " INTO " in text]
     assert len([text for text in texts if "web_" in text]) == 1
     assert all(model._meta.db_table in statement for model in (IdempotencyKey, Subscription))

@@ -37,7 +37,9 @@ def cursor(using: str = DEFAULT_DB_ALIAS, *, begin: bool = True) -> Any:
     connection.ensure_connection()
     raw = connection.connection
     # The driver prepares what has run this often; statements of Django's own cursors never.
-    raw.prepare_threshold = 0 if session.pooled_by_transaction is False else None
+    # Of one that it has prepared before, it would keep no text for Django's query log.
+    may_prepare = session.pooled_by_transaction is False and not connection.queries_logged
+    raw.prepare_threshold = 0 if may_prepare else None
     wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
     made = wrap(connection.Database.Cursor(raw))  # psycopg, if it is in use
     made.only_reads = not begin
