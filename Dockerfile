@@ -25,7 +25,7 @@ RUN useradd --system --uid 10001 --no-create-home service
 ARG SERVICE
 COPY --from=build /venv /venv
 COPY ${SERVICE}_service/manage.py /service/
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONFAULTHANDLER=1
 WORKDIR /service
 USER service
 EXPOSE 8000

@@ -114,6 +114,7 @@ class System:
         own = {
             "ENVIRONMENT": "development",
             "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",  # says where a library written in C has crashed
             "ALLOWED_HOSTS": f"{LOCAL},localhost",
             "DATABASE_URL": backends.database_url(service),
             "BROKER_URL": backends.broker_url,

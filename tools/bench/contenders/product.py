@@ -24,10 +24,13 @@ from . import events
 
 WAITING = """
 SELECT count(*) FROM subscriptions_subscription
-WHERE (access_code IS NULL AND cancelled_at IS NULL)
-   OR (cancelled_at IS NOT NULL AND code_revoked_at IS NULL)
+WHERE next_request_at IS NOT NULL
+  AND ((access_code IS NULL AND cancelled_at IS NULL)
+       OR (cancelled_at IS NOT NULL AND code_revoked_at IS NULL)
+       OR (cancelled_at IS NULL AND terms_applied < terms_version))
 """
-"""Uses the condition of an index, so that the query does not disturb the measurement."""
+"""The condition of the index `subscription_waits`, so that the query does not disturb what is
+measured."""
 
 HAS_CODE = "SELECT 1 FROM subscriptions_subscription WHERE id = %s AND access_code IS NOT NULL"
 

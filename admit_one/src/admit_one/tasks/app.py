@@ -156,7 +156,7 @@ def _name_it(instance: Any, options: Mapping[str, Any], **_: Any) -> None:
 def _start_reporting(sender: Any, **_: Any) -> None:
     # Imported here, because they need Django's apps to be ready.
     from admit_one.messaging import conf as messaging  # noqa: PLC0415
-    from admit_one.processes import health_port  # noqa: PLC0415
+    from admit_one.processes import garbage, health_port  # noqa: PLC0415
     from admit_one.processes.announcer import describe  # noqa: PLC0415
     from admit_one.processes.unsafe_settings import warn_of_unsafe_settings  # noqa: PLC0415
     from admit_one.sealing import key_watch  # noqa: PLC0415
@@ -174,6 +174,7 @@ def _start_reporting(sender: Any, **_: Any) -> None:
     _say(describe(f"{service} tasks", does, conf.broker_read_url))
     warn_of_unsafe_settings()
     key_watch.guard(f"{service} tasks")
+    garbage.collect_rarely()
     _end_when_asked()
     _beat_ends_with(os.getpid())
 

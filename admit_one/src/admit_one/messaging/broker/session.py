@@ -11,7 +11,7 @@ from admit_one.database import session as database_session
 from admit_one.logs import EventLogger
 from admit_one.masking import mask
 from admit_one.messaging import conf, metrics, peers
-from admit_one.processes import health_port
+from admit_one.processes import garbage, health_port
 from admit_one.processes.announcer import STARTED, Announcer, description
 from admit_one.processes.pulse import pulse
 from admit_one.processes.stopping import Stop
@@ -36,10 +36,11 @@ Work = Callable[[Connection, Callable[[], None]], None]
 
 
 def start(role: str, does: str) -> None:
-    """Open the health port of a new process, and log what it is."""
+    """Open the health port of a new process, which has imported everything; log what it is."""
     current = conf.current()
     name = current.service.name
     health_port.serve(name, role, address=current.HEALTH_ADDRESS, port=current.HEALTH_PORT)
+    garbage.collect_rarely()
     described = description(f"{name} {role}", does, current.BROKER_URL)
     logger.info("process_started", STARTED, **described)
     warn_of_unsafe_settings()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from amqp.exceptions import AMQPError
 from kombu import Connection
@@ -21,8 +21,7 @@ SHORTSTR = 255
 """Bytes of an AMQP short string. An envelope's names may have as many characters."""
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One message to publish. `key` identifies it to the caller; `timestamp` is Unix time."""
 
     key: int

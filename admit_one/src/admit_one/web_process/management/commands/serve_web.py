@@ -18,7 +18,7 @@ from django.utils.http import parse_header_parameters
 from admit_one import logs
 from admit_one.contract import strict_json
 from admit_one.messaging import conf, wake
-from admit_one.processes import health_port
+from admit_one.processes import garbage, health_port
 from admit_one.processes.announcer import STARTED, description
 from admit_one.processes.listening import PortNotFree, WrongAddress, listen, url_of
 from admit_one.processes.pulse import pulse
@@ -71,6 +71,7 @@ class Command(ServiceCommand):
         logger.info("process_started", STARTED, **described)
         warn_of_unsafe_settings()
         application = _application()
+        garbage.collect_rarely()
         key_watch.guard(f"{service} {role}")
         sys.setswitchinterval(SWITCH_SECONDS)
         try:
