@@ -45,36 +45,77 @@ def interpolated(text: str, values: Mapping[str, str]) -> str:
 
 
 def test_make_up_gives_a_value_to_every_variable_of_compose(values: Mapping[str, str]) -> None:
-    needed = set(re.findall(r"\$\{(\w+)(?=[:}])(?!:-)", COMPOSE_TEXT))
+    needed = set(re.findall(r"\$\{(\w+)(?=[:}])(?!:[-+])", COMPOSE_TEXT))
 
     assert len(needed) > 8
     assert [name for name in sorted(needed) if not values.get(name)] == []
 
 
-def test_compose_passes_on_what_the_example_says_and_nothing_from_outside_by_another_name() -> None:
-    """Such as `STRIPE_CLIENT: ${STRIPE_CLIENT:-}`; ports are compose's own."""
-    with_default = re.findall(r"(\w+): \$\{(\w+):-[^}]*\}", COMPOSE_TEXT)
-    [listed] = re.findall(r"# compose passes on these .*\n((?:#   .*\n)+)", EXAMPLE)
+def test_compose_passes_on_what_comes_from_outside_under_its_own_name() -> None:
+    """Such as `STRIPE_CLIENT: ${STRIPE_CLIENT:-}`."""
+    with_default = re.findall(r"([A-Z_]+): \$\{(\w+):[-+]", COMPOSE_TEXT)
 
-    assert {inside for inside, _ in with_default} == set(re.findall(r"[A-Z_]+", listed))
+    assert len(with_default) > 8
     assert [pair for pair in with_default if pair[0] != pair[1]] == []
 
 
-@pytest.mark.parametrize(
-    ("side", "names"),
-    [
-        ("payment", ("STRIPE_WEBHOOK_SECRETS", "STRIPE_CLIENT", "WEBHOOK_ALLOWED_NETWORKS")),
-        ("student", ("EMAIL_BACKEND", "ANYMAIL", "MAIL_WEBHOOKS", "WEBHOOK_ALLOWED_NETWORKS")),
-    ],
-)
-def test_every_process_of_a_side_gets_the_settings_of_its_third_parties(
-    side: str, names: tuple[str, ...]
-) -> None:
-    own = [part for name, part in COMPOSE["services"].items() if name.startswith(f"{side}-")]
-    processes = [part for part in own if "HEALTH_PORT" in part["environment"]]
+NOT_PASSED_ON = {
+    "ENVIRONMENT": "the containers run as in production",
+    "LISTEN_DATABASE_URL": "no pooler is between them and their databases",
+    "BROKER_PREFIX": "nobody else uses this broker",
+    "BROKER_MANAGEMENT_URL": "no user of this broker has the tag monitoring",
+    "HEALTH_ADDRESS": "the health checks run inside the containers",
+    "LIMITS_URL": "there is no Redis",
+}
+"""The settings that compose gives to no process, and why."""
 
-    assert len(processes) == 7
-    assert [part for part in processes if not part["environment"].keys() >= set(names)] == []
+
+def explained(side: str) -> set[str]:
+    """The settings of one side that .env.example explains."""
+    heads = r"^# --- (?:What a process|payment_service|student_service|`make demo`) .*$"
+    _, both, payment, student, _ = re.split(heads, EXAMPLE, flags=re.MULTILINE)
+    own = {"payment": payment, "student": student}[side]
+    return set(re.findall(r"^# ([A-Z][A-Z_]+) +\S", both + own, re.MULTILINE))
+
+
+def processes_of(side: str) -> list[dict[str, Any]]:
+    own = [part for name, part in COMPOSE["services"].items() if name.startswith(f"{side}-")]
+    return [part for part in own if "HEALTH_PORT" in part["environment"]]
+
+
+@pytest.mark.parametrize("side", ["payment", "student"])
+def test_every_process_gets_every_setting_of_its_side_and_none_of_the_other(side: str) -> None:
+    given = [part["environment"].keys() - {"DJANGO_SETTINGS_MODULE"} for part in processes_of(side)]
+
+    assert given == [explained(side) - NOT_PASSED_ON.keys()] * 7
+
+
+def test_the_example_names_the_settings_that_compose_does_not_pass_on() -> None:
+    [listed] = re.findall(r"^# Only these stay as they are:\n#   (.*)$", EXAMPLE, re.MULTILINE)
+
+    assert listed.split(", ") == list(NOT_PASSED_ON)
+
+
+def test_every_process_that_reads_where_templates_are_has_them() -> None:
+    """A process ends at start if the folder is missing."""
+    mounts = [mount for part in processes_of("student") for mount in part["volumes"]]
+    folders = {part["environment"]["MAIL_TEMPLATES"] for part in processes_of("student")}
+    otherwise = mounts[0]["source"].partition(":-")[2].rstrip("}")
+
+    assert folders == {f"${{MAIL_TEMPLATES:+{mounts[0]['target']}}}"}
+    assert mounts == [mounts[0]] * 7
+    assert (ROOT / otherwise).is_dir()
+
+
+@pytest.mark.parametrize("role", ["web", "operators"])
+@pytest.mark.parametrize("side", ["payment", "student"])
+def test_a_proxy_in_front_can_be_trusted(side: str, role: str) -> None:
+    command = COMPOSE["services"][f"{side}-{role}"]["command"]
+
+    assert command[1:] == [
+        *("manage.py", "serve_web", "--host", "0.0.0.0"),
+        *("--trusted-proxy", f"${{{side.upper()}_TRUSTED_PROXY:-127.0.0.1}}"),
+    ]
 
 
 @pytest.mark.parametrize(
