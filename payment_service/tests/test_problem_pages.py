@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urljoin
 
 import admit_one.web
 import admit_one.web_process
+import admit_one.webhooks
 import providers
 import pytest
 import subscriptions
 from admit_one.environment import Wrong
 from admit_one.web import problem_pages, problem_types
+from admit_one.web.testing import fault_codes, problem_codes
 from admit_one.web_process.problem import Problem
 from admit_one.web_process.server import REFUSALS
 from django.test import Client
 from pytest_django import Settings
-from rest_framework import exceptions, serializers
 
 from tests.conftest import Api
 
@@ -28,52 +26,22 @@ ENTRIES = problem_pages.entries()
 ROOT = "http://testserver"
 
 
-def codes() -> Iterator[str]:
-    """Every code that a problem can have: of an exception, of a call, of the web server."""
-    yield from (code for code, _ in REFUSALS.values())
-    kinds = [exceptions.APIException]
-    while kinds:
-        kind = kinds.pop()
-        kinds += kind.__subclasses__()
-        if not issubclass(kind, exceptions.ValidationError):  # they are all `invalid`
-            yield str(kind.default_code)
-    for package in (admit_one.web, admit_one.web_process, providers, subscriptions):
-        for file in Path(str(package.__file__)).parent.rglob("*.py"):
-            yield from codes_in(ast.parse(file.read_text(encoding="utf-8")))
-
-
-def codes_in(tree: ast.AST) -> Iterator[str]:
-    """The third argument of each call of `problem` and `Problem`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("problem", "Problem")):
-            match node.args:
-                case [_, _, ast.Constant(value=str(code)), *_]:
-                    yield code
+PACKAGES = (admit_one.web, admit_one.webhooks, admit_one.web_process, providers, subscriptions)
 
 
 def test_every_code_that_the_api_can_answer_has_an_entry() -> None:
-    can_be_answered = set(codes())
+    codes = problem_codes(*PACKAGES) | {code for code, _ in REFUSALS.values()}
 
-    assert sorted(can_be_answered - ENTRIES.keys()) == []
-    assert {"invalid", "unavailable", "timeout", "idempotency_key_reused"} <= can_be_answered
-
-
-def fault_codes() -> set[str]:
-    """The codes of the faults that `errors` lists."""
-    kinds = [serializers.CharField, serializers.IntegerField]
-    own = set()
-    while kinds:
-        kind = kinds.pop()
-        kinds += kind.__subclasses__()
-        if not kind.__module__.startswith("rest_framework"):
-            own |= set(vars(kind).get("default_error_messages", {}))
-    return own | {"other_order", "unknown", "repeated", "invalid_choice"}
+    assert sorted(codes - ENTRIES.keys()) == []
+    assert {"invalid", "unavailable", "timeout", "webhook_state"} <= codes
 
 
 def test_the_entry_of_invalid_requests_lists_the_code_of_each_fault() -> None:
     listed = set(re.findall(r"`([a-z_]+)`(?=[^|]*\|.*\|$)", ENTRIES["invalid"], re.MULTILINE))
+    codes = fault_codes(*PACKAGES)
 
-    assert sorted(fault_codes() - listed) == []
+    assert sorted(codes - listed) == []
+    assert {"link", "other_order", "unknown", "url", "event"} <= codes
 
 
 @pytest.mark.parametrize("code", ENTRIES)
