@@ -93,7 +93,7 @@ def next_steps(settings: Path) -> str:
   docker compose exec student-operators python manage.py createsuperuser
 
   KEY=$(docker compose exec payment-web python manage.py api_key create --name me \\
-    --scope subscriptions:read subscriptions:write codes:read | tail -n 1)
+    --scope subscriptions:read subscriptions:write codes:read webhooks | tail -n 1)
   curl -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\
     -d '{{"user_id": "you", "email": "you@example.org", "plan": "pro",
          "amount": 4900, "currency": "EUR"}}' \\

@@ -30,7 +30,7 @@ def _secrets(text: str) -> list[str]:
         if len(set(form[1])) < FEWEST_CHARACTERS and not development():
             raise Wrong("a secret that can be guessed", "whsec_ and random characters, as Stripe's")
     if find_spec("stripe") is None:
-        raise Wrong("none", "the Python package stripe (pip install payment-service[stripe])")
+        raise Wrong("none", "the extra payment-service[stripe] to be installed")
     return secrets
 
 

@@ -79,8 +79,7 @@ def test_secrets_without_the_library_are_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("providers.environment.find_spec", lambda _: None)
 
     assert refused(monkeypatch, SECRETS, SECRET) == (
-        f"{SECRETS}: expected the Python package stripe (pip install payment-service[stripe]), "
-        "got none"
+        f"{SECRETS}: expected the extra payment-service[stripe] to be installed, got none"
     )
 
 

@@ -25,7 +25,8 @@ COLUMNS = ("prefix", "client", "state", "expires", "last use (UTC)", "created", 
 EXAMPLES = """
 A key that may do all that the payment service offers, and one that may only look:
 
-  manage.py api_key create --name shop --scope subscriptions:read subscriptions:write codes:read
+  manage.py api_key create --name shop \\
+      --scope subscriptions:read subscriptions:write codes:read webhooks
   manage.py api_key create --name shop --scope subscriptions:read --expires 2027-01-01
 
 A second key of a client that changes its key; then the first is revoked:
