@@ -26,7 +26,7 @@ def test_the_commands_of_the_page_do_what_it_says(deployment: Deployment, tmp_pa
 
 
 def test_the_page_names_every_address_and_every_filter(deployment: Deployment) -> None:
-    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    page = re.sub("{[a-z_]+}", "{id}", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"))
     paths = rest.get(f"{deployment.system.payment_url}/v1/schema")["paths"]
     operations = [
         (f"{method.upper()} {re.sub('{[a-z_]+}', '{id}', path)}", operation)
