@@ -82,8 +82,8 @@ def _report(row: ProviderEvent, level: int) -> None:
     logger.log(
         level,
         "provider_event_open",
-        "{event} ({type}) is {state}: {reason}",
-        event=row,
+        "{provider_event} ({type}) is {state}: {reason}",
+        provider_event=row,
         type=row.type,
         state=row.state,
         reason=row.reason,
@@ -94,8 +94,8 @@ def _report_note(row: ProviderEvent, text: str, subscription_id: UUID) -> None:
     row.reason = text
     logger.warning(
         "provider_problem_reported",
-        "{event} reports a problem: {reason}",
-        event=row,
+        "{provider_event} reports a problem: {reason}",
+        provider_event=row,
         reason=text,
         subscription_id=subscription_id,
     )
@@ -111,8 +111,8 @@ def _report_if_in_vain(row: ProviderEvent, subscription_id: UUID) -> None:
         return
     logger.warning(
         "provider_payment_in_vain",
-        "{event} was paid in vain: {reason}",
-        event=row,
+        "{provider_event} was paid in vain: {reason}",
+        provider_event=row,
         reason=row.reason,
         subscription_id=subscription_id,
     )
@@ -158,8 +158,8 @@ def _keeping(row: ProviderEvent, act: Callable[[], None]) -> None:
         logger.log(
             logging.ERROR,
             "provider_event_failed",
-            "cannot handle {event}",
-            event=row,
+            "cannot handle {provider_event}",
+            provider_event=row,
             exc_info=error,
         )
         row.fail(f"a fault of ours: {type(error).__name__}; the log says more")

@@ -234,6 +234,8 @@ def events_logged() -> Iterator[str]:
             name = call.args[1 if ast.unparse(call.func).endswith(".log") else 0]
             names = re.findall(r"'([a-z]+(?:_[a-z]+)+)'", ast.unparse(name))
             assert names, f"{file}:{call.lineno}: expected the name of an event"
+            # It would take the place of the name in the record.
+            assert "event" not in [field.arg for field in call.keywords], f"{file}:{call.lineno}"
             yield from names
 
 
