@@ -5,19 +5,17 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from admit_one.processes.pulse import pulse
 from admit_one.tasks import worker_pulse
 from admit_one.tasks.worker_pulse import TaskWatch
 
 ALWAYS = -1.0
 """Seconds that have passed, whenever it is."""
 
-TASK = SimpleNamespace(name="send")
+TASK, ANOTHER_TASK = SimpleNamespace(name="send"), SimpleNamespace(name="prune")
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> TaskWatch:
-    monkeypatch.setattr(pulse, "trouble", "")
+def watch() -> TaskWatch:
     return TaskWatch(patience=ALWAYS)
 
 
@@ -46,9 +44,19 @@ def test_a_task_that_never_ends_is_reported(
     assert "a task has been running for" in watch.trouble()
 
 
-def test_a_task_that_failed_is_reported_until_one_succeeds(watch: TaskWatch) -> None:
+def test_a_task_that_failed_is_reported_until_it_succeeds(watch: TaskWatch) -> None:
     watch.done(task_id="1", task=TASK, state="FAILURE")
-    assert pulse.trouble == "send failed: see the log"
+    watch.done(task_id="2", task=ANOTHER_TASK, state="SUCCESS")
+    assert watch.trouble() == "send failed: see the log"
 
-    watch.done(task_id="2", task=TASK, state="SUCCESS")
-    assert pulse.trouble == ""
+    watch.done(task_id="3", task=TASK, state="SUCCESS")
+    assert "failed" not in watch.trouble()
+
+
+def test_a_task_that_runs_rarely_is_not_reported_until_its_next_run(
+    watch: TaskWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pulse, "RECENT", ALWAYS)
+    watch.done(task_id="1", task=TASK, state="FAILURE")
+
+    assert "failed" not in watch.trouble()

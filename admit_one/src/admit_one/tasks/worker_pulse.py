@@ -20,6 +20,9 @@ BEAT_SECONDS = 5.0
 LONGEST_TASK = 3600.0
 """Seconds; our longest wait is that for a mail server that filters a mail, at most 15 minutes."""
 
+RECENT = 60.0
+"""Seconds for which a failure is reported, unless its task succeeds sooner: some run rarely."""
+
 NO_CONNECTION = "it has no connection to the broker"
 
 _announcer = Announcer()
@@ -86,6 +89,7 @@ class TaskWatch:
         self._patience = patience
         self._heard_at = time.monotonic()
         self._began: dict[str, float] = {}
+        self._failed: dict[str, float] = {}
 
     def received(self, **_: Any) -> None:
         self._heard_at = time.monotonic()
@@ -96,11 +100,17 @@ class TaskWatch:
     def done(self, task_id: str, task: Any, state: str, **_: Any) -> None:
         self._began.pop(task_id, None)
         self._heard_at = time.monotonic()
-        pulse.trouble = "" if state == states.SUCCESS else f"{task.name} failed: see the log"
+        if state == states.SUCCESS:
+            self._failed.pop(task.name, None)
+        else:
+            self._failed[task.name] = time.monotonic()
 
     def trouble(self) -> str:
         """Why the worker is not ready; empty if it is."""
         now = time.monotonic()
+        failed = sorted(name for name, at in [*self._failed.items()] if now - at < RECENT)
+        if failed:
+            return f"{', '.join(failed)} failed: see the log"
         if began := list(self._began.values()):
             busy = now - min(began)
             return f"a task has been running for {busy:.0f} s" if busy > LONGEST_TASK else ""
