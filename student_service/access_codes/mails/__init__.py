@@ -10,6 +10,7 @@ writing            writes a mail as a row (`MailIntent`), in the transaction of 
 withholding        which mails of tests are not sent
 again              writes another mail with the same code
 sending            the loop of a worker: claim, hand over, finish
+results            keeps what ended until it is written, and claims the next in that transaction
 claims             claims several mails, and finishes those that must not be sent
 connections        how many connections there may be now, and which are free
 connection         one connection to the mail server, in a thread of its own
@@ -28,6 +29,7 @@ anymail_errors     what the errors of Anymail mean
 lease              the lease on a mail, renewed while its worker waits
 attempt            the outcome of one attempt
 refusals           what the refusals of mail servers mean, as a table
+faults             logs what fails by a fault of ours
 finishing          updates the row after an attempt
 reports            what providers report of a mail: delivered, bounced, complained
 stops              mailboxes that get no more mails, and why

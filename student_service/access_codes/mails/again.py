@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from admit_one.sealing import cipher
 
-from access_codes.models import AccessCode, MailIntent, Resend, Terms
+from access_codes.models import AccessCode, MailIntent, Resend
 
 from . import finishing, writing
 from .mailboxes import mailbox_hash
@@ -68,4 +68,4 @@ def _withdraw_all_but_to(email: str, code: AccessCode) -> None:
     others = waiting.exclude(recipient_hash=mailbox_hash(email)).order_by("id")
     for intent in others.select_for_update():
         finishing.withdraw(intent, CORRECTED)
-    Terms.objects.filter(pk=code.pk).update(expiry_noted=False)  # if one was about its end
+    finishing.look_again([code.pk])  # one may be about its end

@@ -16,8 +16,12 @@ class Ending(Enum):
     SENDER_REFUSED = auto()  # the server may refuse us, not the recipient: try again later
     TOO_MANY = auto()  # the server takes fewer mails at a time: try again later
     REFUSED = auto()  # the server will never take it, because of its recipient
+    NOT_TRIED = auto()  # the server took no mail, or this one may be another worker's: not counted
     DROPPED = auto()  # the dialogue broke before the server had all of it
     LOST = auto()  # the dialogue broke after that: sent, or not
+
+    def __str__(self) -> str:
+        return self.name.lower().replace("_", " ")
 
 
 class Attempt(NamedTuple):
@@ -31,6 +35,8 @@ class Attempt(NamedTuple):
     """Which refusals of the sender are the same one."""
     provider_id: str = ""
     """What the provider calls the mail that it has taken."""
+    pause: float = 0.0
+    """Seconds until it is due again, if it was not tried."""
 
     @property
     def connection_broke(self) -> bool:

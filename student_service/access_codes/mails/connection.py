@@ -1,11 +1,13 @@
 """One connection to the mail server, with a thread of its own, for one mail after another.
 
-The thread has no database connection: whoever gives it mails records how they ended.
+The thread has no database connection: whoever gives it mails records how they ended. It always
+reports how: what fails by a fault of ours is logged here, and costs no other mail.
 """
 
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,12 +18,12 @@ from admit_one.sealing import cipher
 
 from access_codes.models import MailIntent
 
-from . import handing_over
+from . import faults, handing_over
 from .attempt import Attempt, Ending
 from .composing import Mail
 from .lease import Lease
 from .letters import Letters
-from .session import ServerUnavailable, Session
+from .session import ServerUnavailable, Session, said
 from .templates import Unrenderable
 
 
@@ -34,18 +36,18 @@ class Given(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """The server lets this connection in, or what was raised instead."""
+    """The server lets this connection in, or why not."""
 
     connection: Connection
-    error: Exception | None
+    error: ServerUnavailable | None
 
 
 class Ended(NamedTuple):
-    """What became of a mail, or what was raised instead."""
+    """What became of a mail."""
 
     connection: Connection
     given: Given
-    result: Attempt | Exception
+    result: Attempt | ServerUnavailable
 
 
 class Connection:
@@ -84,36 +86,38 @@ class Connection:
     def _run(self) -> None:
         try:
             self._connect()
-        except BaseException as error:  # noqa: BLE001 (raised again by the thread of the run)
-            self._report(Connected(self, _as_exception(error)))
+        except ServerUnavailable as error:
+            self._report(Connected(self, error))
             return
         self._report(Connected(self, None))
         while (given := self._given.get()) is not None:
             self._report(Ended(self, given, self._result(given)))
         self._close()
 
-    def _result(self, given: Given) -> Attempt | Exception:
-        try:
-            return self._attempt(given)
-        except BaseException as error:  # noqa: BLE001 (raised again by the thread of the run)
-            return _as_exception(error)
-
-    def _attempt(self, given: Given) -> Attempt:
-        try:
-            mail = given.letters.compose(given.intent)
-        except ValueError:
-            return Attempt(Ending.REFUSED, "its address is not valid in a mail")
-        except (cipher.Unsealable, Unrenderable) as error:
-            return Attempt(Ending.DEFERRED, str(error))
+    def _result(self, given: Given) -> Attempt | ServerUnavailable:
+        mail = _composed(given)
+        if isinstance(mail, Attempt):
+            return mail
         with hiding(mail.secrets):  # a server may repeat what it has read
             try:
-                return self._send(mail, given.lease)
-            except ServerUnavailable:
-                if not self._is_used:
-                    raise
-                # Some servers limit mails per connection: a new one shows whether it is that.
-                self._connect()
-                return self._send(mail, given.lease)
+                return self._attempt(mail, given.lease)
+            except ServerUnavailable as error:
+                return error
+            except BaseException as error:  # noqa: BLE001 (a backend, too)
+                fault = faults.log(given.intent, error)
+                if given.lease.is_handed_over:
+                    return Attempt(Ending.LOST, fault)
+                return Attempt(Ending.NOT_TRIED, fault, pause=faults.PAUSE)
+
+    def _attempt(self, mail: Mail, lease: Lease) -> Attempt:
+        try:
+            return self._send(mail, lease)
+        except ServerUnavailable:
+            if not self._is_used:
+                raise
+            # Some servers limit mails per connection: a new one shows whether it is that.
+            self._connect()
+            return self._send(mail, lease)
 
     def _send(self, mail: Mail, lease: Lease) -> Attempt:
         session = self._session or self._connect()
@@ -123,20 +127,33 @@ class Connection:
             self._close()
             raise
         self._is_used = True
-        if attempt.connection_broke:
+        if attempt.connection_broke or attempt.ending is Ending.NOT_TRIED:
             self._close()
         return attempt
 
     def _connect(self) -> Session:
-        self._session = session = self._open.enter_context(handing_over.session())
+        try:
+            self._session = session = self._open.enter_context(handing_over.session())
+        except ServerUnavailable:
+            raise
+        except BaseException as error:  # noqa: BLE001 (a backend may raise anything)
+            faults.log_connecting(error)
+            raise ServerUnavailable(said(error)) from None
         self._is_used = False
         return session
 
     def _close(self) -> None:
         self._session = None
-        self._open.close()
+        self._open.__exit__(*sys.exc_info())  # no goodbye in the middle of a dialogue
 
 
-def _as_exception(error: BaseException) -> Exception:
-    """A backend or a template that exits must not end the worker."""
-    return error if isinstance(error, Exception) else RuntimeError(repr(error))
+def _composed(given: Given) -> Mail | Attempt:
+    """The mail, or why there is none."""
+    try:
+        return given.letters.compose(given.intent)
+    except ValueError:
+        return Attempt(Ending.REFUSED, "its address is not valid in a mail")
+    except (cipher.Unsealable, Unrenderable) as error:
+        return Attempt(Ending.DEFERRED, str(error))
+    except BaseException as error:  # noqa: BLE001 (a template may even exit)
+        return Attempt(Ending.DEFERRED, faults.log(given.intent, error))

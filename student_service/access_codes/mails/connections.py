@@ -1,7 +1,7 @@
 """The connections of a worker: how many there may be now, and which are free.
 
-There is one at first. Each answer doubles the number, and a while without any adds one: so a server
-that is going down costs one mail an attempt, and a slow answer holds no other mail.
+There is one at first. Each answer doubles the number, and without any, one more comes after growing
+times: so a server that is going down costs few mails an attempt, and slow answers hold no other.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from .attempt import Attempt
 from .connection import Connected, Connection, Ended
 
 SLOW = 0.5
-"""Seconds without an answer after which one more connection may be made."""
-
-UNTIL_AN_ANSWER = 2
-"""Connections to a server that has not answered any mail yet."""
+"""Seconds without an answer after which one more connection may be made; then twice as many."""
 
 MORE_AFTER = 10.0
 """Seconds after which a server that took no more connections is asked for one more."""
@@ -38,29 +35,44 @@ class Connections:
         """The last one is the next to be used."""
         self._all: set[Connection] = set()
         self._given_up: set[Connection] = set()
-        self._limit = 1
-        self._has_answered = False
-        self._progress_at = 0.0
+        self._progress_at = self._more_at = 0.0
         self._most: int | None = None
         """How many the server takes, if that was noticed."""
-        self._more_at = 0.0
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Nothing is known of the server any more."""
+        self._begin_with_one()
+        self._most = None
+
+    def _begin_with_one(self) -> None:
+        self._limit, self._patience = 1, SLOW
 
     @property
     def open(self) -> int:
         """To how many the server talks."""
         return sum(connection.is_open for connection in self._all)
 
+    @property
+    def all_hang(self) -> bool:
+        """Whether as many have been given up as there may be, and none of them has ended."""
+        self._given_up = {connection for connection in self._given_up if not connection.has_ended}
+        return len(self._given_up) >= settings.EMAIL_CONNECTIONS
+
     def allowed(self, in_hand: int) -> int:
         """How many there may be now, of which so many have a mail in hand."""
         now = time.monotonic()
-        if in_hand and now - self._progress_at > SLOW:
+        if in_hand and now - self._progress_at > self._patience:
             self._progress_at = now
+            self._patience *= 2
             self._grow(1)
-        if self._most is not None and now > self._more_at:
-            self._most, self._more_at = self._most + 1, now + MORE_AFTER
-        self._given_up = {connection for connection in self._given_up if not connection.has_ended}
+        while self._most is not None and now > self._more_at:
+            self._most += 1
+            self._more_at += MORE_AFTER
+        if self.all_hang:
+            return 0
         limits = [self._limit, settings.EMAIL_CONNECTIONS - len(self._given_up)]
-        return max(0, min([*limits, self._most] if self._most is not None else limits))
+        return min([*limits, self._most] if self._most is not None else limits)
 
     def open_one(self) -> None:
         connection = Connection(self._report)
@@ -82,9 +94,9 @@ class Connections:
         """Whether the server answers well decides how many there may be."""
         self._progress_at = time.monotonic()
         if attempt.connection_broke:
-            self._limit, self._has_answered = 1, False
+            self.start_again()
         elif attempt.domain:
-            self._has_answered = True
+            self._patience = SLOW
             self._grow(self._limit)
 
     def be_fewer(self) -> None:
@@ -103,18 +115,18 @@ class Connections:
         """Wait for it no longer; until its thread ends, it counts."""
         self.drop(connection)
         self._given_up.add(connection)
+        self.start_again()
 
     def close_idle(self) -> None:
         """End those without a mail, and wait a moment for that."""
-        closing, self.idle = self.idle, []
-        for connection in closing:
+        closing = [*self.idle]
+        for connection in (*closing, *self.opening):
             self.drop(connection)
         until = time.monotonic() + GOODBYE
         for connection in closing:
             connection.join(max(0.0, until - time.monotonic()))
         if not self._all:
-            self._limit, self._has_answered = 1, False
+            self._begin_with_one()
 
     def _grow(self, by: int) -> None:
-        most = settings.EMAIL_CONNECTIONS if self._has_answered else UNTIL_AN_ANSWER
-        self._limit = min(self._limit + by, most)
+        self._limit = min(self._limit + by, settings.EMAIL_CONNECTIONS)

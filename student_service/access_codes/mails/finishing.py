@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 from admit_one.logs import EventLogger
 from admit_one.messaging import Envelope, publish
@@ -44,18 +45,19 @@ def finish(
 
     While the queue is `held`, a refusal of the sender costs the mail no attempt.
     """
-    if attempt.ending is not Ending.SENT:
+    is_attempt = attempt.ending is not Ending.NOT_TRIED
+    if is_attempt and attempt.ending is not Ending.SENT:
         logger.warning(
             "mail_not_sent",
             "mail {mail} {ending}: {answer}",
             mail=intent.message_id,
-            ending=attempt.ending.name.lower().replace("_", " "),
+            ending=attempt.ending,
             answer=attempt.answer,
         )
-    if _record(intent, attempt, first_pause, held=held):
-        _count(intent)
-    else:
+    if not _record(intent, attempt, first_pause, held=held):
         _log_taken_over(intent)
+    elif is_attempt:
+        _count(intent)
 
 
 def finish_all(ended: Iterable[tuple[MailIntent, Attempt]], *, held: bool) -> None:
@@ -72,8 +74,7 @@ def finish_all(ended: Iterable[tuple[MailIntent, Attempt]], *, held: bool) -> No
 
 def _finish_as_sent(intents: Sequence[MailIntent]) -> None:
     """Finish mails without doubts that the server has accepted, with a few statements for all."""
-    ours = MailIntent.objects.still_claimed(intents)
-    MailIntent.objects.become_sent(ours)
+    ours = MailIntent.objects.finish_as_sent(intents)
     publish(*(Envelope.of(access_code_mail.emailed(each)) for each in ours if each.has_code))
     for intent in ours:
         _count(intent)
@@ -84,13 +85,21 @@ def _finish_as_sent(intents: Sequence[MailIntent]) -> None:
 def withdraw(intent: MailIntent, reason: str) -> None:
     """Finish a mail that must not be sent any more, without a report to the payment side.
 
-    If it says that a code expires soon, the code is looked at once more: what withdrew the mail may
-    have ended in the meantime, and whoever looked then has still seen the mail.
+    If it says that a code expires soon, `look_again` must follow.
     """
     intent.withdraw(reason)
-    if not intent.has_code:
-        Terms.objects.filter(pk=intent.access_code_id).update(expiry_noted=False)
     _count(intent)
+
+
+def look_again(codes: Collection[UUID]) -> None:
+    """Have these codes looked at once more whose mails that they expire soon are withdrawn.
+
+    What withdrew a mail may have ended in the meantime, and whoever looked then has still seen the
+    mail.
+    """
+    if codes:  # in the order in which all lock terms, or two transactions could deadlock
+        terms = Terms.objects.filter(pk__in=codes).order_by("pk").select_for_update()
+        Terms.objects.filter(pk__in=[row.pk for row in terms]).update(expiry_noted=False)
 
 
 def withhold(intent: MailIntent, reason: str) -> None:
@@ -149,14 +158,21 @@ def finish_as_sent(intent: MailIntent, note: str = "", provider_id: str = "") ->
 def _record(intent: MailIntent, attempt: Attempt, first_pause: float, *, held: bool) -> bool:
     """Returns false if another worker has taken the mail over."""
     pause = next_delay(intent.attempts, first=first_pause, most=LONGEST_PAUSE)
-    if attempt.ending is Ending.SENT:
-        return finish_as_sent(intent, provider_id=attempt.provider_id)
-    if attempt.ending is Ending.LOST:
-        return intent.doubt(attempt.answer, pause if _another_copy(intent) else None)
-    if attempt.ending is Ending.REFUSED:
-        return _will_not_arrive(intent, intent.failed, attempt.answer)
-    if attempt.ending is Ending.SENDER_REFUSED and held:
-        return intent.release(attempt.answer, pause)
+    match attempt.ending:
+        case Ending.SENT:
+            return finish_as_sent(intent, provider_id=attempt.provider_id)
+        case Ending.NOT_TRIED:
+            return intent.release(pause=attempt.pause)
+        case Ending.LOST:
+            return intent.doubt(attempt.answer, pause if _another_copy(intent) else None)
+        case Ending.REFUSED:
+            return _will_not_arrive(intent, intent.failed, attempt.answer)
+        case Ending.SENDER_REFUSED if held:
+            return intent.release(attempt.answer, pause)
+    return _defer(intent, attempt, pause)
+
+
+def _defer(intent: MailIntent, attempt: Attempt, pause: float) -> bool:
     if intent.attempts >= MAX_ATTEMPTS:
         reason = f"given up after {intent.attempts} attempts: {attempt.answer}"
         return _will_not_arrive(intent, intent.failed, reason)
@@ -180,6 +196,8 @@ def _will_not_arrive(intent: MailIntent, finish_as: Callable[[str], bool], reaso
 
 
 def _log_taken_over(intent: MailIntent) -> None:
+    if MailIntent.objects.is_last_claim(intent):
+        return  # it is written already: only the answer of the commit was lost
     logger.warning(
         "mail_taken_over",
         "mail {mail}: another worker took it over after the lease ended",

@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
-from admit_one.database.outage import DATABASE_ERRORS
-from admit_one.messaging.inbox import database_works
+from admit_one.logs import EventLogger
 from admit_one.tasks import stopping
 from django.conf import settings
-from django.db import transaction
 
 from access_codes.models import MailIntent
 
-from . import claims, finishing
+from . import faults
 from .attempt import Attempt, Ending
 from .connection import Connected, Connection, Ended, Given
-from .connections import Connections
-from .lease import Lease
+from .connections import SLOW, Connections
+from .lease import Lease, renew
 from .letters import Letters
 from .outage import Outage
+from .results import AGAIN, Claimed, Results
 from .session import ServerUnavailable
+
+logger = EventLogger(__name__)
 
 TICK = 0.2
 """Seconds after which a run that waits for answers renews leases, and looks for other mails."""
@@ -36,8 +37,9 @@ TICK = 0.2
 LINGER = 0.003
 """Seconds to wait for more answers after the first, so that they share a commit."""
 
-AGAIN = 1.0
-"""Seconds that a mail waits if it was refused for the number of connections."""
+LONGEST_RUN = 600.0
+"""Seconds after which a run claims nothing more, however slow an answer is: RabbitMQ waits half an
+hour for the end of its task."""
 
 outage = Outage()
 
@@ -46,11 +48,16 @@ def send_due_mails(go_on: Callable[[], bool]) -> int:
     """Send the mails that are due, until none is left or `go_on()` is false.
 
     Returns the number of attempts. Several workers may do this at once, but one thread of each.
-    Mails that are in hand at the end are finished by the next call, unless the worker is to stop:
-    then this waits for them. Raises a database error: what is not written yet, the next call
-    writes.
+    It ends with no mail in hand. While an answer is slow, it goes on with the other mails all the
+    same, if the worker is not to stop.
+    Raises a database error: what is in hand, or not written yet, the next call finishes. Raises
+    `AllHang` if only another process can send mails.
     """
     return sender.run(go_on)
+
+
+class AllHang(Exception):
+    """All connections to the mail server hang, so that this process can send no mail."""
 
 
 class _InHand(NamedTuple):
@@ -66,29 +73,41 @@ class Sender:
         self._reports: queue.SimpleQueue[Connected | Ended | Lease] = queue.SimpleQueue()
         self._connections = Connections(self._reports.put)
         self._in_hand: dict[UUID, _InHand] = {}
-        self._answered: list[tuple[MailIntent, Attempt]] = []
-        self._released: list[tuple[MailIntent, float]] = []
+        self._results = Results()
         self._may_try = False
         """Whether a held queue has been allowed a try that was not made yet."""
-        self._bug: Exception | None = None
+        self._hangs = False
 
     def run(self, go_on: Callable[[], bool]) -> int:
         """See `send_due_mails`."""
-        attempts, letters, self._bug = 0, Letters(), None
+        before, began, letters = self._results.attempts, time.monotonic(), Letters()
+        self._catch_up()
         while True:
-            attempts += len(self._answered)
-            allowed = self._allowed() if go_on() and self._bug is None else 0
-            more = self._exchange(allowed, letters)
-            if self._in_hand or (self._connections.opening and not stopping.is_set()):
-                if not go_on() and not stopping.is_set():
-                    return attempts
+            may_claim = go_on() or self._goes_on_beside_slow(began)
+            more = self._exchange(self._allowed() if may_claim else 0, letters)
+            if self._in_hand or (may_claim and self._connections.opening):
                 self._wait()
+            elif may_claim and self._results.rest:
+                stopping.wait(self._results.rest)
             elif not more:
                 break
         self._connections.close_idle()
-        if self._bug is not None:
-            raise self._bug
-        return attempts
+        self._require_one_that_works()
+        return self._results.attempts - before
+
+    def _catch_up(self) -> None:
+        """After a database error: take what has ended since, before mails count as nobody's."""
+        while self._next(0):
+            pass
+        self._renew()
+        self._write(0)
+
+    def _goes_on_beside_slow(self, began: float) -> bool:
+        """Whether a run whose time is over claims mails, so that a slow answer holds no other."""
+        now = time.monotonic()
+        if stopping.is_set() or now - began > LONGEST_RUN:
+            return False
+        return any(now - each.since > SLOW for each in self._in_hand.values())
 
     def _allowed(self) -> int:
         """How many mails may be in hand now. While the queue is held, that is one try."""
@@ -96,7 +115,7 @@ class Sender:
             self._may_try = self._may_try or (
                 not self._in_hand and MailIntent.objects.due().exists() and outage.admit()
             )
-            return int(self._may_try)
+            return int(self._may_try and not self._connections.all_hang)
         self._may_try = False
         return 0 if outage.rest else self._connections.allowed(len(self._in_hand))
 
@@ -118,42 +137,8 @@ class Sender:
             self._connections.open_one()
         return False
 
-    def _write(self, room: int) -> tuple[Sequence[MailIntent], bool]:
-        """In one transaction: finish what has ended, and claim up to `room` mails.
-
-        Also returns whether more may be due. Raises a database error if the database is away.
-        """
-        # A release is not repeated: if the first one was committed although its answer was lost,
-        # another worker may have claimed the mail with the same number.
-        released, self._released = self._released, []
-        if not (self._answered or released or room):
-            return [], False
-        try:
-            with transaction.atomic():
-                finishing.finish_all(self._answered, held=outage.held)
-                for intent, pause in released:
-                    intent.release(pause=pause)
-                claimed = claims.take(room) if room else ([], False)
-        except Exception as error:
-            if isinstance(error, DATABASE_ERRORS) and not database_works():
-                raise
-            self._bug = error
-            self._write_one_by_one()
-            return [], False
-        self._answered = []
-        return claimed
-
-    def _write_one_by_one(self) -> None:
-        """One result that cannot be written costs no other. Raises as `_write`."""
-        while self._answered:
-            try:
-                with transaction.atomic():
-                    finishing.finish_all(self._answered[:1], held=outage.held)
-            except Exception as error:
-                if isinstance(error, DATABASE_ERRORS) and not database_works():
-                    raise
-                self._bug = error
-            del self._answered[0]
+    def _write(self, room: int) -> Claimed:
+        return self._results.write(room, self._in_hand.keys(), held=outage.held)
 
     def _wait(self) -> None:
         """Wait for the first that ends, a moment at most, and take what ends soon after."""
@@ -162,8 +147,10 @@ class Sender:
             while self._in_hand and (left := until - time.monotonic()) > 0:
                 self._next(left)
         self._give_up_what_hangs()
-        for each in self._in_hand.values():
-            each.given.lease.renew()
+        self._renew()
+
+    def _renew(self) -> None:
+        renew(each.given.lease for each in self._in_hand.values())
 
     def _next(self, seconds: float) -> bool:
         """Take the next report of a connection; false if there is none in time."""
@@ -188,15 +175,12 @@ class Sender:
 
     def _connected(self, report: Connected) -> None:
         if report.connection not in self._connections.opening:
-            return  # it was given up
+            return  # nobody waits for it any more
         if report.error is None:
             self._connections.let_in(report.connection)
-            return
-        self._connections.drop(report.connection)
-        if isinstance(report.error, ServerUnavailable):
-            self._turned_away(report.error)
         else:
-            self._bug = report.error
+            self._connections.drop(report.connection)
+            self._turned_away(report.error)
 
     def _turned_away(self, error: ServerUnavailable) -> None:
         """It took no mail: it is unavailable, unless it has let in others of our connections."""
@@ -204,43 +188,57 @@ class Sender:
         if self._connections.open:
             self._connections.be_fewer()
         else:
+            self._connections.start_again()
             outage.unavailable(error)
 
     def _note(self, ended: Ended) -> None:
         """What an attempt says of the mail, of its connection, and of the server."""
-        (intent, _, _), result = ended.given, ended.result
+        (intent, lease, _), result = ended.given, ended.result
         self._connections.give_back(ended.connection)
         if isinstance(result, ServerUnavailable):
-            self._released.append((intent, 0.0))
             self._turned_away(result)
-        elif not isinstance(result, Attempt):
-            self._bug = result
+            result = Attempt(Ending.NOT_TRIED, str(result))
         elif result.ending is Ending.TOO_MANY and self._connections.open > 1:
             self._connections.drop(ended.connection)
             self._connections.be_fewer()
-            self._released.append((intent, AGAIN))
-        else:
+            result = Attempt(Ending.NOT_TRIED, result.answer, pause=AGAIN)
+        elif not lease.is_lost:  # otherwise it says nothing of the server
             outage.note(result)
-            self._answered.append((intent, result))
             self._connections.note(result)
             if outage.held and not result.domain:
                 self._may_try = True  # the server was not asked
+        self._results.keep(intent, result)
 
     def _give_up_what_hangs(self) -> None:
         """No dialogue takes so long: it is in something that has no deadline."""
-        overdue = time.monotonic() - 5 * settings.EMAIL_TIMEOUT - settings.EMAIL_ACCEPT_TIMEOUT
+        now, longest = time.monotonic(), 5 * settings.EMAIL_TIMEOUT + settings.EMAIL_ACCEPT_TIMEOUT
         for connection, since in list(self._connections.opening.items()):
-            if since < overdue:
+            if now - since > longest:
                 self._connections.give_up(connection)
                 self._turned_away(ServerUnavailable("no connection is made"))
-        for pk, (connection, given, since) in list(self._in_hand.items()):
-            if since < overdue:
+        patience = 2 * settings.EMAIL_TIMEOUT if stopping.is_set() else longest
+        for pk, each in list(self._in_hand.items()):
+            if now - each.since > patience:
                 del self._in_hand[pk]
-                given.lease.give_up()
-                self._connections.give_up(connection)
-                attempt = Attempt(Ending.LOST, "the connection does not answer")
-                outage.note(attempt)
-                self._answered.append((given.intent, attempt))
+                self._give_up(each)
+
+    def _give_up(self, hanging: _InHand) -> None:
+        self._connections.give_up(hanging.connection)
+        was_handed_over = hanging.given.lease.give_up()
+        attempt = Attempt(Ending.NOT_TRIED, "", pause=faults.PAUSE)
+        if was_handed_over:
+            attempt = Attempt(Ending.LOST, "the connection does not answer")
+        outage.note(attempt)
+        self._results.keep(hanging.given.intent, attempt)
+
+    def _require_one_that_works(self) -> None:
+        hung, self._hangs = self._hangs, self._connections.all_hang
+        if not self._hangs or stopping.is_set():
+            return
+        why = "all connections to the mail server hang: restart this worker"
+        if not hung:
+            logger.error("mail_connections_hang", why)
+        raise AllHang(why)
 
 
 sender = Sender()

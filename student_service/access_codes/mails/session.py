@@ -5,6 +5,7 @@ A mail that is handed over ends in one of four ways, of which an `Attempt` says 
 taken     the server has it (SENT)
 refused   it does not take this one: never (REFUSED), or not now (DEFERRED, SENDER_REFUSED)
 away      it has not got it, and takes none (`ServerUnavailable`), or broke off (DROPPED)
+          (NOT_TRIED if it is our fault: the lease was lost before the hand-over)
 unknown   it has got it or not (LOST): only what certainly came before the hand-over is not this
 """
 
@@ -12,10 +13,15 @@ from __future__ import annotations
 
 from typing import Protocol, Self
 
+from admit_one.masking import harmless
+
 from .attempt import Attempt
 from .composing import Mail
 from .dialogue import Reply
 from .lease import Lease
+
+LONGEST = 300
+"""Characters of an error that are kept."""
 
 
 class ServerUnavailable(Exception):
@@ -41,3 +47,8 @@ class Session(Protocol):
     def send(self, mail: Mail, lease: Lease) -> Attempt:
         """Hand over one mail, and keep its lease meanwhile. Raises `ServerUnavailable`."""
         ...
+
+
+def said(error: BaseException) -> str:
+    """An error in one masked line."""
+    return harmless(f"{type(error).__name__}: {error}")[:LONGEST]

@@ -63,6 +63,8 @@ class SmtpSession:
         self._dialogue.allow(settings.EMAIL_TIMEOUT)
         self._start()
         attempt = self._to_recipient(mail, lease)
+        if attempt.ending is Ending.NOT_TRIED:
+            return attempt
         if attempt.ending is not Ending.SENT:
             with suppress(Broken):
                 self._dialogue.command("RSET", fits="2")
@@ -85,7 +87,8 @@ class SmtpSession:
                     return self._refused(reply, at=command[:4])
             self._dialogue.put(_content(mail.wire))
             if not lease.hand_over():
-                self._dialogue.close("another worker has the mail")
+                self._dialogue.close()  # the server waits for the final dot, which must not come
+                return Attempt(Ending.NOT_TRIED, "another worker may have the mail")
             self._dialogue.require_nothing_unread()
         except Broken as error:
             return Attempt(Ending.DROPPED, str(error))

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from .access_code import AccessCode
 from .mail_choices import MailKind, MailReported, MailState
 from .mail_queue import STOPS, MailIntentQuerySet
+from .mail_statements import Token
 
 RECIPIENT_PURPOSE = "mail-recipient"
 
@@ -75,8 +76,8 @@ class MailIntent(models.Model):
     """What a mail to the same mailbox has met that stops this one; set by `take`."""
     capped = False
     """Whether its mailbox has reached the daily cap; set by `take`."""
-    _claimed = 0
-    """The number of the attempt for which this process has claimed it, 0 if it has not."""
+    token: Token | None = None
+    """That of the claim by which this process has it, if it has one."""
     _counted_ahead = False
     """Whether the doubt about the attempt in hand is counted already (see `hand_over`)."""
 
@@ -133,19 +134,14 @@ class MailIntent(models.Model):
         """Whether it is older than `age`, by the database's clock."""
         return MailIntent.objects.filter(pk=self.pk, created_at__lt=Now() - age).exists()
 
-    # Each change returns whether it was written. It is not if the lease has ended and another
-    # worker has taken the mail over.
+    # Each change returns whether it was written. It is not if another worker has claimed the mail
+    # since, or somebody has finished it.
 
-    def was_claimed(self) -> None:
+    def was_claimed(self, token: Token) -> None:
         """This process has claimed it. The attempt is counted before it is made."""
         self.state = self.State.SENDING
         self.attempts += 1
-        self._claimed, self._counted_ahead = self.attempts, False
-
-    def renew(self, lease: float) -> bool:
-        """The worker that claimed it lives, and has it for `lease` seconds more."""
-        due = Now() + timedelta(seconds=lease)
-        return self._become(self.State.SENDING, next_attempt_at=due)
+        self.token, self._counted_ahead = token, False
 
     def hand_over(self, lease: float) -> bool:
         """Count the doubt about a further copy before there can be one; the lease is renewed.
@@ -162,10 +158,9 @@ class MailIntent(models.Model):
 
     def release(self, error: str = "", pause: float = 0.0) -> bool:
         """Give back a claim without an attempt: due after `pause` seconds, and not counted."""
-        self.attempts -= 1
         changes = {"last_error": error} if error else {}
         due = Now() + timedelta(seconds=pause)
-        return self._wait(next_attempt_at=due, attempts=self.attempts, **changes)
+        return self._wait(next_attempt_at=due, attempts=self.attempts - 1, **changes)
 
     def sent(self, note: str = "", provider_id: str = "") -> bool:
         named = {"provider_id": provider_id[:255]} if provider_id else {}
@@ -198,7 +193,7 @@ class MailIntent(models.Model):
     @property
     def doubts_if_lost(self) -> int:
         """Its doubts, if nobody will ever know how the attempt in hand ended."""
-        died = self.state == self.State.SENDING and not self._claimed
+        died = self.state == self.State.SENDING and self.token is None
         return max(1, self.doubts) if died or self._counted_ahead else self.doubts + 1
 
     @property
@@ -242,12 +237,17 @@ class MailIntent(models.Model):
         return self._become(self.State.WITHDRAWN, next_attempt_at=None, last_error=error)
 
     def _become(self, state: MailIntent.State, **changes: Any) -> bool:
-        """Write only the changed fields, unless another worker has taken the mail over."""
+        """Write only the changed fields.
+
+        If this process has claimed the mail, only while that is the last claim. Another worker may
+        have taken this one for dead: then the mail is in doubt, and what this one knows is better.
+        """
         if "last_error" in changes:
             changes["last_error"] = changes["last_error"][:500]
         row = MailIntent.objects.filter(pk=self.pk)
-        if self._claimed:
-            row = row.filter(state=self.State.SENDING, attempts=self._claimed)
+        if self.token is not None:
+            in_hand = [self.State.SENDING, self.State.UNKNOWN]
+            row = row.filter(state__in=in_hand, tried_at=models.Value(self.token))
         if not row.update(state=state, **changes):
             return False
         self.state = state

@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.db import models
 from django.db.models.functions import Now
 
+from . import mail_statements
 from .mail_choices import MailState
 
 if TYPE_CHECKING:
@@ -46,34 +48,35 @@ class MailIntentQuerySet(models.QuerySet["MailIntent"]):
 
     def claim(self, intents: Collection[MailIntent], lease: float) -> None:
         """Claim these, which are locked, for `lease` seconds."""
-        if not intents:
-            return
-        self.filter(pk__in=[intent.pk for intent in intents]).update(
-            state=MailState.SENDING,
-            attempts=models.F("attempts") + 1,
-            tried_at=Now(),
-            next_attempt_at=Now() + timedelta(seconds=lease),
-        )
-        for intent in intents:
-            intent.was_claimed()
+        if intents:
+            tokens = mail_statements.claim([intent.pk for intent in intents], lease)
+            for intent in intents:
+                intent.was_claimed(tokens[intent.pk])
 
-    def still_claimed(self, intents: Iterable[MailIntent]) -> Sequence[MailIntent]:
-        """Lock those of these mails that no other worker has taken over."""
-        numbers = {intent.pk: intent for intent in intents}
-        rows = self.filter(pk__in=numbers, state=MailState.SENDING).order_by("pk")
-        return [
-            numbers[pk]
-            for pk, attempts in rows.select_for_update().values_list("pk", "attempts")
-            if attempts == numbers[pk].attempts
-        ]
+    def renew(self, intents: Iterable[MailIntent], lease: float) -> set[UUID]:
+        """The worker that claimed these lives, and has them for `lease` seconds more.
 
-    def become_sent(self, intents: Collection[MailIntent]) -> None:
-        """Finish these, which are locked and without doubts."""
-        self.filter(pk__in=[intent.pk for intent in intents]).update(
-            state=MailState.SENT, sent_at=Now(), next_attempt_at=None, last_error=""
-        )
-        for intent in intents:
+        Returns the ids of those that no other worker has claimed since.
+        """
+        return mail_statements.renew({each.pk: each.token for each in intents}, lease)
+
+    def finish_as_sent(self, intents: Iterable[MailIntent]) -> Sequence[MailIntent]:
+        """Finish these, which are without doubts; those that no other worker has claimed since."""
+        given = {intent.pk: intent for intent in intents}
+        ours = mail_statements.finish_as_sent({pk: each.token for pk, each in given.items()})
+        sent = [given[pk] for pk in sorted(ours)]
+        for intent in sent:
             intent.state = MailState.SENT
+        return sent
+
+    def is_last_claim(self, intent: MailIntent) -> bool:
+        """Whether nobody has claimed it since this process did."""
+        return self.filter(pk=intent.pk, tried_at=models.Value(intent.token)).exists()
+
+    def put_off(self, intent: MailIntent, seconds: float) -> None:
+        """Let a mail that is due wait."""
+        due = self.due().filter(pk=intent.pk)
+        due.order_by().update(next_attempt_at=Now() + timedelta(seconds=seconds))
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from email.message import EmailMessage
 
+import pytest
 from access_codes.mails import sending
 from access_codes.mails.composing import Mail
 from access_codes.mails.lease import Lease
@@ -51,6 +52,20 @@ def undeliverable() -> list[AccessCodeUndeliverable]:
 def made_a_pause() -> bool:
     """Whether the outage made a pause, which may be over on a slow machine."""
     return sending.outage._rest_until > 0
+
+
+def faults(caplog: pytest.LogCaptureFixture) -> list[tuple[str, object]]:
+    """The events of faults of ours, each with the type of what was raised."""
+    return [
+        (record.event, record.exc_info and record.exc_info[0])  # type: ignore[attr-defined]
+        for record in caplog.records
+        if record.levelname == "ERROR"
+    ]
+
+
+def outages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged of a mail server that is unavailable."""
+    return [text for text in caplog.messages if "unavailable" in text]
 
 
 def make_due() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from access_codes import metrics, tasks
 from access_codes.mails import outage, sending
+from access_codes.mails.composing import Mail
+from access_codes.mails.letters import Letters
 from access_codes.models import MailIntent, Revocation
 from admit_one.tasks.runs import stopping
 from django.utils import timezone
@@ -205,6 +207,28 @@ def test_a_try_is_not_used_up_by_mails_that_must_not_be_sent(scripted: ScriptedS
     let_it_try()
 
     assert states() == {State.WITHDRAWN: 10, State.SENT: 2}
+    assert not sending.outage.held
+
+
+def test_a_try_is_not_used_up_by_a_mail_that_cannot_be_composed(
+    scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe_many(12)
+    scripted.play(MAIL="530 5.7.0 Authentication required\r\n")
+    sending.send_due_mails(always)
+    assert sending.outage.held
+    scripted.play()
+    compose = Letters.compose
+
+    def broken(self: Letters, intent: MailIntent) -> Mail:
+        if intent.address == "user1@example1.com":  # the next
+            raise ZeroDivisionError
+        return compose(self, intent)
+
+    monkeypatch.setattr(Letters, "compose", broken)
+    let_it_try()
+
+    assert states() == {State.PENDING: 1, State.SENT: 11}
     assert not sending.outage.held
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
-from access_codes.mails import finishing, sending
+from access_codes.mails import claims, finishing, lease, sending
 from access_codes.mails.attempt import Attempt, Ending
+from access_codes.mails.lease import Lease
 from access_codes.models import MailIntent
 from admit_one.messaging.testing import published
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from tests.mails.smtp_server import Mailbox
 from tests.mails.steps import always, make_due, subscribe, undeliverable
@@ -67,7 +72,7 @@ def test_a_worker_that_lost_a_mail_in_doubt_gives_no_second_copy_away() -> None:
     MailIntent.objects.claim([other], 60)
 
     assert not stopped.hand_over(60)
-    assert not stopped.renew(60)
+    assert MailIntent.objects.renew([stopped], 60) == set()
     assert other.attempts == 2
 
 
@@ -111,3 +116,132 @@ def test_mails_that_were_claimed_again_by_others_are_not_finished_with_the_rest(
     states = MailIntent.objects.order_by("id").values_list("state", "attempts")
     assert list(states) == [(State.SENT, 1), (State.SENDING, 2)]
     assert [type(m.data).__name__ for m in published()].count("AccessCodeEmailed") == 1
+
+
+def test_a_claim_that_was_released_is_no_later_ones() -> None:
+    """Attempts go down again when a claim is released, so they cannot show whose a mail is."""
+    [first] = subscribe("ada@example.com")
+    MailIntent.objects.claim([first], 60)
+    assert first.release()
+    second = MailIntent.objects.get()
+    MailIntent.objects.claim([second], 60)
+
+    assert first.attempts == second.attempts
+    assert not first.sent()
+    assert MailIntent.objects.renew([first, second], 60) == {second.pk}
+
+
+@pytest.mark.parametrize(
+    ("ending", "state"),
+    [
+        (Ending.SENT, State.SENT),
+        (Ending.DEFERRED, State.PENDING),
+        (Ending.NOT_TRIED, State.PENDING),
+        (Ending.LOST, State.UNKNOWN),
+    ],
+)
+def test_a_late_answer_counts_until_another_worker_claims_the_mail(
+    ending: Ending, state: str
+) -> None:
+    [stopped] = subscribe("ada@example.com")
+    MailIntent.objects.claim([stopped], -1)
+    finishing.finish(MailIntent.objects.get(), claims.WORKER_DIED)
+
+    finishing.finish_all([(stopped, Attempt(ending, "late"))], held=False)
+
+    intent = MailIntent.objects.get()
+    assert (intent.state, intent.doubts) == (state, ending is Ending.LOST)
+
+
+@pytest.mark.parametrize("ending", [Ending.SENT, Ending.NOT_TRIED, Ending.DEFERRED, Ending.LOST])
+def test_what_is_written_twice_counts_once(
+    ending: Ending, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer of a commit may be lost."""
+    [intent] = subscribe("ada@example.com")
+    MailIntent.objects.claim([intent], 60)
+    ended = [(intent, Attempt(ending, "once", pause=1.0))]
+    finishing.finish_all(ended, held=False)
+    before = MailIntent.objects.values("state", "attempts", "doubts").get()
+
+    finishing.finish_all(ended, held=False)
+
+    assert MailIntent.objects.values("state", "attempts", "doubts").get() == before
+    assert [text for text in caplog.messages if "took it over" in text] == []
+    emailed = [m for m in published() if type(m.data).__name__ == "AccessCodeEmailed"]
+    assert len(emailed) == (ending is Ending.SENT)
+
+
+# the lease itself
+
+
+def leased(*addresses: str, claimed_at: float | None = None) -> list[Lease]:
+    mails = subscribe(*addresses)
+    MailIntent.objects.claim(mails, 60)
+    at = time.monotonic() if claimed_at is None else claimed_at
+    return [Lease(mail, at, lambda asking: asking.allow()) for mail in mails]
+
+
+def test_a_mail_is_handed_over_while_its_lease_lasts(settings: Settings) -> None:
+    settings.EMAIL_TIMEOUT = 5
+    now = time.monotonic()
+    [young] = leased("ada@example.com", claimed_at=now - 9)
+    [_, old] = leased("bob@example.com", claimed_at=now - 11)
+
+    assert (young.hand_over(), young.is_handed_over) == (True, True)
+    assert (old.hand_over(), old.is_handed_over) == (False, False)
+
+
+def test_leases_that_are_due_are_renewed_by_one_statement(settings: Settings) -> None:
+    settings.EMAIL_TIMEOUT = 5
+    old = leased("ada@example.com", "bob@example.com", claimed_at=time.monotonic() - 11)
+    other = MailIntent.objects.get(pk=old[1].intent.pk)
+    MailIntent.objects.claim([other], 60)
+    young = Lease(other, time.monotonic(), lambda _: None)
+
+    with CaptureQueriesContext(connection) as queries:
+        lease.renew([*old, young])
+
+    assert len(queries) == 1
+    assert [each.is_lost for each in (*old, young)] == [False, True, False]
+    assert [each.hand_over() for each in (*old, young)] == [True, False, True]
+
+
+def test_what_is_given_up_is_not_handed_over_afterwards() -> None:
+    before, after = leased("ada@example.com", "bob@example.com")
+    assert after.hand_over()
+
+    assert (before.give_up(), after.give_up()) == (False, True)
+
+    assert not before.hand_over()
+    assert not after.keep()
+
+
+@pytest.mark.parametrize("how", ["counted", "the database is away", "nobody answers", "given up"])
+def test_a_further_copy_is_handed_over_only_if_its_doubt_is_counted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    settings.EMAIL_TIMEOUT = 0.05
+    [intent] = subscribe("ada@example.com")
+    MailIntent.objects.update(doubts=1)
+    intent.refresh_from_db()
+    MailIntent.objects.claim([intent], 60)
+    # It lasts only if it is renewed with the doubt.
+    at = time.monotonic() - 5
+    asks = (lambda _: None) if how == "nobody answers" else Lease.allow
+    further = Lease(intent, at, asks)
+    if how == "given up":
+        further.give_up()
+    if how == "the database is away":
+        monkeypatch.setattr(lease, "forget_connection", lambda: None)
+        monkeypatch.setattr(MailIntent, "hand_over", raises(OperationalError("away")))
+
+    assert further.hand_over() == (how == "counted")
+    assert MailIntent.objects.get().doubts == (2 if how == "counted" else 1)
+
+
+def raises(error: Exception) -> Callable[..., bool]:
+    def raising(*_: object) -> bool:
+        raise error
+
+    return raising

@@ -154,6 +154,20 @@ def test_other_backends_get_messages(settings: Settings) -> None:
         assert message.to == [intent.address]
 
 
+def test_a_template_that_fails_for_the_marks_alone_gets_each_code(
+    settings: Settings, tmp_path: Path, composed: list[str]
+) -> None:
+    (tmp_path / "en").mkdir()
+    fails = f'{{% if code == "{MARKS.code}" %}}{{% include "nothing" %}}{{% endif %}}'
+    (tmp_path / "en" / "code.txt").write_text(f"Subject: Hi\n\n{{{{ code }}}}{fails}")
+    settings.MAIL_TEMPLATES = tmp_path
+    made = Letters()
+    for intent in mails(*MANY):
+        assert DATE.sub(b"", made.compose(intent).wire) == DATE.sub(b"", alone(intent).wire)
+
+    assert composed == MANY
+
+
 def test_plans_without_end_take_no_memory_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(letters, "MOST_FORMS", 3)
     made = Letters()

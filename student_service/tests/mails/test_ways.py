@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from access_codes.mails import backend_session, backends, checks, handing_over, sending
+from access_codes.mails import backends, checks, handing_over, sending
 from access_codes.mails.attempt import Attempt, Ending
 from access_codes.mails.composing import Letter, Mail, compose
 from access_codes.mails.lease import Lease
@@ -38,6 +38,7 @@ WORDS = {
     Ending.DEFERRED: "refused",
     Ending.SENDER_REFUSED: "refused",
     Ending.TOO_MANY: "refused",
+    Ending.NOT_TRIED: "not tried",
     Ending.DROPPED: NOT_THERE,
     Ending.LOST: "unknown",
 }
@@ -317,30 +318,27 @@ class Lost(Kept):
         return False
 
 
-class Ended(Kept):
-    def keep(self) -> bool:
-        return False
-
-
 @pytest.mark.parametrize("path", [DJANGOS, OURS])
 def test_a_mail_that_another_worker_has_is_not_handed_over(
     settings: Settings, mailbox: Mailbox, path: str
 ) -> None:
     settings.MAIL_BACKEND = path
 
-    assert word(Lost()) == NOT_THERE
+    assert word(Lost()) == "not tried"
     assert mailbox.mails == []
 
 
-def test_a_backend_that_hangs_is_left_alone_when_the_lease_ends(
-    settings: Settings, provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MAIL_BACKEND = POSTMARK
-    settings.ANYMAIL |= {"REQUESTS_TIMEOUT": 60}
-    monkeypatch.setattr(backend_session, "TICK", 0.05)
-    provider.stalls = True
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", SMTP)
+def test_mails_go_over_several_connections(settings: Settings, mailbox: Mailbox, path: str) -> None:
+    settings.MAIL_BACKEND, settings.EMAIL_CONNECTIONS = path, 4
+    mailbox.pause_at_data = 0.02
+    subscribe(*(f"user{n}@example.com" for n in range(40)))
 
-    assert word(Ended()) == "unknown"
+    assert sending.send_due_mails(always) == 40
+
+    assert sorted(mailbox.recipients) == sorted(f"user{n}@example.com" for n in range(40))
+    assert mailbox.most_in_hand == 4
 
 
 @pytest.mark.django_db(transaction=True)
