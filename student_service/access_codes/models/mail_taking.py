@@ -72,7 +72,7 @@ def _listed(table: str, names: Sequence[str]) -> str:
 
 
 def _mail(model: type[MailIntent], values: Sequence[Any]) -> MailIntent:
-    mail = _from_db(model, MAIL, values)
+    mail: MailIntent = _from_db(model, MAIL, values)
     code = _from_db(AccessCode, CODE, values[len(MAIL) :])
     revoked_at, capped, mail.stopped = values[len(MAIL) + len(CODE) :]
     mail.capped = bool(capped)

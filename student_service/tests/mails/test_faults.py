@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from tests.mails.scripted_server import ScriptedServer
 from tests.mails.smtp_server import Mailbox
-from tests.mails.steps import always, faults, made_a_pause, make_due, subscribe
+from tests.mails.steps import always, faults, made_a_pause, make_due, outages, subscribe
 
 pytestmark = pytest.mark.django_db
 State = MailIntent.State
@@ -107,7 +107,7 @@ def test_a_fault_before_the_hand_over_costs_no_attempt(
     assert states() == [(State.PENDING, 0)]
     assert waits_a_minute(mail)
     assert faults(caplog) == [("mail_cannot_be_handled", ZeroDivisionError)]
-    assert not made_a_pause()
+    assert outages(caplog) == []
     # No goodbye in the middle of a dialogue: nobody knows what it would be taken for.
     [record] = scripted.records
     assert record.commands[-1].startswith("MAIL")
