@@ -10,7 +10,8 @@
 | `provider` | what a provider is; another one is a file beside `stripe`, listed in `registry` |
 | `stripe` | the only file that knows Stripe |
 | `fake_stripe` | makes and signs its events, for tests and the demo |
-| `models` | events, the ids by which they find subscriptions, and until when those are paid |
+| `models` | events, whom they name, their ids of subscriptions, and until when those are paid |
+| `persons` | finds open events by the users and addresses that they name |
 | `by_hand` | what operators do: try events again, close them |
 | `erasing`, `retention` | what is deleted, for whom and when |
 """

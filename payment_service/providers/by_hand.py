@@ -12,7 +12,7 @@ from admit_one.acts.models import Act
 from django.db import transaction
 
 from . import handling
-from .models import AREA, OPEN, ProviderEvent
+from .models import AREA, OPEN, ProviderEvent, ProviderPerson
 
 
 class NotPossible(Exception):
@@ -45,6 +45,7 @@ def close(row_id: UUID, *, by: str | None, reason: str) -> ProviderEvent:
     row = _open(row_id)
     row.ignore("closed by an operator")
     row.save()
+    ProviderPerson.objects.forget([row.pk])
     _record("close", row, by, reason, {"event_id": row.event_id})
     return row
 

@@ -15,7 +15,7 @@ from subscriptions.models import Subscription
 
 from . import effects, metrics
 from .commands import Ignore, Note, Record, Renew
-from .models import ProviderEvent, ProviderLink, ProviderStanding
+from .models import OPEN, ProviderEvent, ProviderLink, ProviderPerson, ProviderStanding
 from .provider import Event, OtherVersion, Provider
 from .recording import Incomplete, Invalid, record
 from .registry import PROVIDERS
@@ -143,6 +143,8 @@ def first(row: ProviderEvent, provider: Provider, event: Event) -> None:
 def again(row: ProviderEvent, **instead: Any) -> None:
     """Handle an event of before; `instead` as for `handle`."""
     _keeping(row, lambda: _open_and_handle(row, instead))
+    if row.state not in OPEN:
+        ProviderPerson.objects.forget([row.pk])
 
 
 def _keeping(row: ProviderEvent, act: Callable[[], None]) -> None:

@@ -45,6 +45,18 @@ class Part:
             raise Malformed(f"{self._at(name)}: expected an array")
         return (Part(value, f"{self._at(name)}[{n}]") for n, value in enumerate(values))
 
+    def texts(self, *paths: str) -> tuple[str, ...]:
+        """What stands at these paths, such as `a.b`. Whatever is no text or number is left out."""
+        values = (self._at_path(path) for path in paths)
+        texts = (str(each).strip() for each in values if type(each) in {str, int})
+        return tuple(filter(None, texts))
+
+    def _at_path(self, path: str) -> object:
+        value: object = self.value
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
     def id(self, name: str) -> str:
         """A name among programs: visible ASCII."""
         value = self.value.get(name)

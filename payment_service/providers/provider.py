@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from admit_one.erasure.definition import Person
+
 from .commands import Command
 from .parts import Part
 
@@ -57,6 +59,12 @@ class Provider(Protocol):
 
     def command(self, event: Event) -> Command:
         """What it comes to. Raises `Malformed` if its content is not as expected."""
+
+    def person(self, event: Event) -> Person:
+        """The user ids of `client` and the addresses that it names, as it spells them.
+
+        Raises nothing: what is not as expected names nobody.
+        """
 
     def recurs(self, external_id: str) -> bool:
         """Whether this id of theirs is of something that they charge for again and again."""

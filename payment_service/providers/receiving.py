@@ -7,8 +7,8 @@ from admit_one.database import bulk
 from admit_one.sealing import cipher
 from django.db import transaction
 
-from . import handling, metrics
-from .models import ProviderEvent
+from . import handling, metrics, persons
+from .models import OPEN, ProviderEvent
 from .provider import Event, OtherVersion, Provider
 
 DUPLICATE = "duplicate"
@@ -31,6 +31,7 @@ def receive(provider: Provider, body: bytes) -> str:
         type=event.type,
         test=event.test,
         created_at=event.created_at,
+        persons_noted=True,
     )
     row.body = row.sealed(body)
     with transaction.atomic():
@@ -49,6 +50,8 @@ def _kept(row: ProviderEvent, provider: Provider, event: Event) -> str:
         return DUPLICATE
     row._state.adding = False  # noqa: SLF001 (`save` updates it)
     handling.first(row, provider, event)
+    if row.state in OPEN:
+        persons.note(row, provider, event)
     return str(row.state)
 
 

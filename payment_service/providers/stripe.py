@@ -12,6 +12,7 @@ from datetime import datetime
 from admit_one.contract import strict_json
 from admit_one.contract.errors import Malformed
 from admit_one.contract.fields import MAX_AMOUNT
+from admit_one.erasure.definition import Person
 from admit_one.masking import harmless
 from django.conf import settings
 
@@ -28,6 +29,22 @@ TOLERANCE = 300
 PAID = frozenset({"paid", "no_payment_required"})
 
 LACKS = "user_id (client_reference_id or metadata), email (customer_details), plan (metadata)"
+
+USER_IDS = (
+    "object.client_reference_id",
+    "object.metadata.user_id",
+    "object.parent.subscription_details.metadata.user_id",
+)
+"""Where an event may have our user; the last one is an invoice's."""
+
+ADDRESSES = (
+    *("object.customer_details.email", "object.customer_email"),
+    *("object.billing_details.email", "object.receipt_email"),
+    "object.payment_method_details.paypal.payer_email",
+    "object.evidence.customer_email_address",
+    *("object.instructions_email", "object.next_action.display_details.email_sent.email_sent_to"),
+)
+"""Of checkouts and invoices, of charges, of disputes and of refunds."""
 
 OF_NO_PERIOD = frozenset(
     {"subscription_update", "manual", "automatic_pending_invoice_item_invoice"}
@@ -93,6 +110,10 @@ class Stripe:
         if reader is None:
             return Ignore(reason="events of this type change no subscription")
         return reader(event.content.part("object"))
+
+    def person(self, event: Event) -> Person:
+        content = event.content
+        return Person(user_ids=content.texts(*USER_IDS), emails=content.texts(*ADDRESSES))
 
     def recurs(self, external_id: str) -> bool:
         return external_id.startswith("sub_")

@@ -2,7 +2,7 @@
 
 from admit_one.tasks import for_a_run, stopping
 
-from . import handling, retention
+from . import handling, persons, retention
 
 
 def handle_provider_events() -> None:
@@ -12,4 +12,7 @@ def handle_provider_events() -> None:
 
 
 def prune_provider_events() -> None:
-    retention.prune(for_a_run(2.0))
+    go_on = for_a_run(2.0)
+    persons.note_earlier(go_on)
+    retention.close_old(go_on)
+    retention.prune(go_on)

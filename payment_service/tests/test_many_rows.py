@@ -21,10 +21,11 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
+from providers import persons as of_events
 from providers import retention
 from providers.erasing import erase
 from providers.metrics import open_events
-from providers.models import ProviderEvent, ProviderLink
+from providers.models import ProviderEvent, ProviderLink, ProviderPerson
 from shared_contracts.events import Position
 from subscriptions import code_requests, ending, metrics, persons
 from subscriptions.completion import complete
@@ -42,7 +43,7 @@ pytestmark = [
     ),
 ]
 
-PAID, RUN, ORDER, EVENT = 1, 2, 3, 4
+PAID, RUN, ORDER, EVENT, NAMED = 1, 2, 3, 4, 5
 RUNS = 2_000
 MIDDLE = ROWS // 2
 AGED = f"now() - ({ROWS} - n) * interval '40 days' / {ROWS}"
@@ -167,7 +168,20 @@ def make() -> None:
             "subscription_id": f"CASE WHEN n > {MIDDLE} THEN ({uuid_of(PAID)})::uuid END",
             "received_at": AGED,
             "handled_at": f"CASE WHEN n > {MIDDLE} THEN {AGED} END",
+            "body": "'\\x00'::bytea",
+            "persons_noted": f"n <= {MIDDLE}",
         },
+    )
+    fill(
+        "providers_providerperson",
+        {
+            "id": f"({uuid_of(NAMED)})::uuid",
+            "event_id": f"({uuid_of(EVENT)})::uuid",
+            "kind": "'email'",
+            "name": "'\\x00'::bytea",
+            "name_hash": "decode(md5(n::text), 'hex')",
+        },
+        rows=MIDDLE,
     )
     fill(
         "providers_providerlink",
@@ -239,6 +253,11 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "events of providers that are due": lambda: list(ProviderEvent.objects.due()),
     "events that wait for an id": partial(link, f"sub_{MIDDLE - 1}"),
     "events to delete": retention.prune,
+    "events to close": retention.close_old,
+    "events of before": of_events.note_earlier,
+    "open events of a person": lambda: of_events.find(Person(["user-1"], ["ada@example.com"])),
+    "open events of a subscription": lambda: of_events.find(Person(subjects=[a_paid()])),
+    "an event that ends": lambda: ProviderPerson.objects.forget([UUID(the_uuid(EVENT, 7))]),
     "open events of providers": lambda: list(open_events()),
     "events in a state": partial(provider_events, "list", "--state", "unmatched"),
     "events by state": partial(provider_events, "list"),
@@ -253,6 +272,10 @@ QUESTIONS: dict[str, Callable[[], Any]] = {
     "persons to erase": erasing.erase_due,
     "erasures to request again": requests.repeat,
 }
+
+
+def a_paid() -> str:
+    return the_uuid(PAID, MIDDLE)
 
 
 def all_of(parts: Iterable[Any]) -> None:

@@ -24,7 +24,7 @@ from .deployment import Deployment
 PURPOSES = (
     "outbox", "set-aside", "set-aside-values",
     "subscription-code", "access-code", "mail-recipient", "corrected-address", "user-id",
-    "provider-event", "webhook-secret", "webhook-previous-secret",
+    "provider-event", "provider-person", "webhook-secret", "webhook-previous-secret",
 )  # fmt: skip
 """What a value is sealed for. One that is missing here makes `opened` fail."""
 

@@ -3,4 +3,7 @@ from .event import BODY_PURPOSE as BODY_PURPOSE
 from .event import OPEN as OPEN
 from .event import ProviderEvent as ProviderEvent
 from .link import ProviderLink as ProviderLink
+from .person import NAME_PURPOSE as NAME_PURPOSE
+from .person import ProviderPerson as ProviderPerson
+from .person import name_hash as name_hash
 from .standing import ProviderStanding as ProviderStanding

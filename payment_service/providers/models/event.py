@@ -28,6 +28,10 @@ class ProviderEventQuerySet(models.QuerySet["ProviderEvent"]):
             provider=provider, test=test, waits_for__in=ids, state=ProviderEvent.State.UNMATCHED
         )
 
+    def unnoted(self) -> Self:
+        """Open ones of which nobody knows yet whom they name."""
+        return self.filter(persons_noted=False, handled_at__isnull=True, body__isnull=False)
+
     def listed(self, state: str) -> Self:
         return self.filter(state=state).order_by("-received_at", "-id")
 
@@ -59,6 +63,11 @@ class ProviderEvent(models.Model):
     subscription_id = models.UUIDField(null=True)
     received_at = models.DateTimeField(default=timezone.now)
     handled_at = models.DateTimeField(null=True, help_text="null while it is open")
+    persons_noted = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="whether it is found by whom it names, while it is open",
+    )
 
     objects = ProviderEventQuerySet.as_manager()
 
@@ -87,6 +96,13 @@ class ProviderEvent(models.Model):
                 fields=["handled_at"],
                 name="provider_event_ended",
                 condition=models.Q(handled_at__isnull=False),
+            ),
+            models.Index(
+                fields=["id"],
+                name="provider_event_unnoted",
+                condition=models.Q(
+                    persons_noted=False, handled_at__isnull=True, body__isnull=False
+                ),
             ),
         ]
 

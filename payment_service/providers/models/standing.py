@@ -10,7 +10,8 @@ from django.db import models
 class ProviderStanding(models.Model):
     """What its provider has said so far of one subscription, in whatever order that came.
 
-    There is one for each subscription that a provider's event has recorded.
+    There is one for each subscription that a provider's event has recorded, and an erased one under
+    the id of each open event that was erased: what comes later of the same sale finds that.
     """
 
     subscription_id = models.UUIDField(primary_key=True, editable=False)

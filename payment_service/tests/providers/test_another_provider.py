@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from admit_one.contract import strict_json
+from admit_one.erasure.definition import Person
 from django.test import Client
+from providers import persons
 from providers.commands import Command, Ignore, Record, Refund
 from providers.parts import Part
 from providers.provider import Event, Forged
@@ -60,6 +62,10 @@ class Penny:
                 return Refund(subject=sale)
         return Ignore(reason="of no interest")
 
+    def person(self, event: Event) -> Person:
+        content = event.content
+        return Person(user_ids=content.texts("user_id"), emails=content.texts("email"))
+
     def recurs(self, external_id: str) -> bool:
         return False  # each sale is paid once
 
@@ -86,3 +92,12 @@ def test_another_provider_is_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
     row = the_subscription()
     assert [each["result"] for each in results] == ["unmatched", "handled", "duplicate"]
     assert (row.client, row.amount, row.status) == ("penny-shop", 900, "refunded")
+
+
+def test_whom_another_provider_names_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROVIDERS, "penny", Penny())
+    penny_sends(no="1", kind="sold", sale="s1", cents=900, user_id="u1", email="ada@example.com")
+
+    clients = [*persons.find(Person(user_ids=["u1"])).subjects.values()]
+    assert clients == ["penny-shop"]
+    assert persons.find(Person(emails=["ada@example.com"], clients=["shop"])).subjects == {}

@@ -30,10 +30,20 @@ class Chosen(NamedTuple):
     subjects: list[str]
     clients: dict[str, str]
     """The client of each subject, where it is known."""
+    unassigned: dict[str, str]
+    """What is theirs and is about no subject yet, with its client."""
     remarks: list[str]
     """What was found as well, and what was not found, in words."""
     refusal: str
     """Why nothing of it may be taken; empty if it may be."""
+
+    def counted(self, subjects: Sequence[str] | None = None) -> str:
+        """How many there are, in words; of these subjects, if they are not all."""
+        number = len(self.subjects if subjects is None else subjects)
+        others = len(self.unassigned)
+        words = [f"{number} subscriptions"] if number or not others else []
+        words += [f"{others} {definition().unassigned.called}s"] if others else []
+        return " and ".join(words)
 
     def check(self) -> None:
         """Raises `CommandError` if it is refused."""
@@ -80,7 +90,7 @@ def chosen(
     unknown: bool,
     **_: Any,
 ) -> Chosen:
-    """The subjects that are named, sorted. Raises `CommandError` if there are none."""
+    """What is named, sorted. Raises `CommandError` if nothing is."""
     if not (user_id or email or subscription):
         raise CommandError("expected --user-id, --email or --subscription", returncode=2)
     if (user_id or email) and not (definition().clients or any_client):
@@ -93,9 +103,10 @@ def chosen(
         theirs = definition().find(person)
         clients |= theirs.subjects
         uncertain |= theirs.uncertain
-        if not theirs.subjects:
+        if not theirs.subjects and not definition().unassigned.find(person).subjects:
             remarks.append(f"nothing is kept here under {name}")
-    owners = sorted(set(clients.values()))
+    named = definition().unassigned.find(Person(user_id, email, clients=client))
+    owners = sorted({*clients.values(), *named.subjects.values()})
     given = {str(each) for each in subscription}
     clients |= definition().find(Person(subjects=given)).subjects
     not_kept = sorted(given - clients.keys() - _erased_before(given))
@@ -105,9 +116,15 @@ def chosen(
         for subject, why in sorted(uncertain.items())
         if subject not in subjects
     ]
-    return Chosen(
-        subjects, clients, remarks, _refusal(subjects, not_kept, owners, client, unknown=unknown)
-    )
+    theirs = definition().unassigned.find(Person(subjects=subjects))
+    unassigned = {**named.subjects, **theirs.subjects}
+    remarks += [
+        f"{each}  {definition().unassigned.called}, not taken, because {why}, if it is theirs"
+        for each, why in sorted({**theirs.uncertain, **named.uncertain}.items())
+        if each not in unassigned
+    ]
+    refusal = _refusal([*subjects, *unassigned], not_kept, owners, client, unknown=unknown)
+    return Chosen(subjects, clients, dict(sorted(unassigned.items())), remarks, refusal)
 
 
 def unopened() -> list[str]:
@@ -119,6 +136,13 @@ def unopened() -> list[str]:
         f"{number} unreadable messages do not open, and may be about anybody: "
         "their key is not in SEALING_KEYS"
     ]
+
+
+def unsearched() -> list[str]:
+    """What is about no subject and could not be searched for anybody, in words."""
+    unassigned = definition().unassigned
+    number = unassigned.unsearched()
+    return [f"{number} {unassigned.called}s cannot be read, and may be anybody's"] if number else []
 
 
 def _one_by_one(
@@ -135,7 +159,7 @@ def _erased_before(subjects: set[str]) -> set[str]:
 
 
 def _refusal(
-    subjects: Sequence[str],
+    found: Sequence[str],
     not_kept: Sequence[str],
     owners: Sequence[str],
     client: Sequence[str],
@@ -144,7 +168,7 @@ def _refusal(
 ) -> str:
     if not_kept and not unknown:
         return f"nothing is kept here about {', '.join(not_kept)}: leave it out, or give --unknown"
-    if not subjects:
+    if not found:
         return "nothing is kept here about such a person"
     if len(owners) > 1 and not client:
         return f"they are of several clients, {', '.join(owners)}: give the right --client"

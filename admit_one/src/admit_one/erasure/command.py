@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -54,7 +55,9 @@ class EraseCommand(ServiceCommand):
         begin = actions.add_parser("begin", help="erase a person, for good")
         choosing.add_arguments(begin)
         begin.add_argument(
-            "--active", action="store_true", help="also what is still active: it is cancelled"
+            "--active",
+            action="store_true",
+            help="also what is still active, which is cancelled, and what is not handled yet",
         )
         begin.add_argument(
             "--again",
@@ -97,26 +100,39 @@ class EraseCommand(ServiceCommand):
         still_active = definition().active([each for each in left if each not in erased])
         self._describe(chosen, erased, still_active)
         chosen.check()
-        if still_active and not active:
-            raise CommandError(
-                f"{len(still_active)} of {len(chosen.subjects)} subscriptions are active, as far "
-                "as is known here: cancel them first, or give --active; nothing was changed"
-            )
+        if not active:
+            _check_ended(chosen, still_active)
         if dry_run:
-            self.stdout.write(f"{len(left)} subscriptions would be erased; nothing was changed")
+            self.stdout.write(f"{chosen.counted(left)} would be erased; nothing was changed")
             return
-        if not left:
+        if not left and not chosen.unassigned:
             self.stdout.write("there is nothing left to erase")
             return
         canaries.check()
-        erasing.begin(left, uuid7(), by=by, again=again)
-        done = "erased again, here only" if again else "erased; the other side is asked to, as well"
-        self.stdout.write(f"{len(left)} subscriptions {done}")
+        self._erase(chosen, left, by=by, again=again)
+
+    def _erase(self, chosen: Chosen, left: list[str], *, by: str | None, again: bool) -> None:
+        # First, because the names of an erased subject find nothing any more.
+        unassigned = definition().unassigned
+        assigned = unassigned.erase(list(chosen.unassigned), by)
+        if chosen.unassigned:
+            done = len(chosen.unassigned) - len(assigned)
+            self.stdout.write(f"{done} {unassigned.called}s erased")
+        if left:
+            erasing.begin(left, uuid7(), by=by, again=again)
+            how = " again, here only" if again else "; the other side is asked to, as well"
+            self.stdout.write(f"{len(left)} subscriptions erased{how}")
         for remark in choosing.unopened():
             self.stdout.write(f"{remark}; once it is, erase again with --again")
+        for remark in choosing.unsearched():
+            self.stdout.write(remark)
         # Not always the one that was begun: the other side may have asked for some of them before.
         for erasure_id in _erasures(left):
             self.stdout.write(f"next  manage.py erase_person show {erasure_id}")
+        if assigned:
+            raise CommandError(
+                f"{', '.join(assigned)} became a subscription meanwhile: begin again"
+            )
 
     def _describe(
         self, chosen: Chosen, erased: Collection[str], still_active: Collection[str]
@@ -126,7 +142,11 @@ class EraseCommand(ServiceCommand):
             client = chosen.clients.get(subject, "")
             words = "erased already" if subject in erased else state, client and f"of {client}"
             self.stdout.write("  ".join([subject, *filter(None, words)]))
-        for remark in (*chosen.remarks, *definition().outside(chosen.subjects)):
+        unassigned = definition().unassigned
+        for each, client in chosen.unassigned.items():
+            self.stdout.write(f"{each}  {unassigned.called}  of {client}")
+        outside = definition().outside(chosen.subjects), unassigned.outside(list(chosen.unassigned))
+        for remark in (*chosen.remarks, *chain(*outside)):
             self.stdout.write(remark)
 
     def _request_again(self, since: datetime | None) -> None:
@@ -159,6 +179,20 @@ class EraseCommand(ServiceCommand):
         self.stdout.flush()
         if here or there:
             sys.exit(WAITS)
+
+
+def _check_ended(chosen: Chosen, still_active: Collection[str]) -> None:
+    """Raises `CommandError` if something is active, or may be of what was paid and is not used."""
+    if still_active:
+        raise CommandError(
+            f"{len(still_active)} of {len(chosen.subjects)} subscriptions are active, as far "
+            "as is known here: cancel them first, or give --active; nothing was changed"
+        )
+    if chosen.unassigned:
+        raise CommandError(
+            f"{len(chosen.unassigned)} {definition().unassigned.called}s may be of something paid: "
+            "handle or close them first, or give --active; nothing was changed"
+        )
 
 
 def _erased(subjects: Sequence[str]) -> set[str]:

@@ -44,6 +44,29 @@ class Eraser(NamedTuple):
     before they write about these subjects, so that nothing is written afterwards."""
 
 
+class Unassigned(NamedTuple):
+    """What names persons and is about no subject yet, such as a payment that waits for its sale.
+
+    It has ids of its own, stands on this side only, and has no tombstones.
+    """
+
+    called: str = ""
+    """What one is, in a word that takes an s."""
+    find: Callable[[Person], Found] = lambda _: Found({})
+    """Those that are a person's; by subjects, those of whoever has them."""
+    rows: Callable[[Sequence[str]], Iterable[QuerySet[Any]]] = lambda _: ()
+    """What is kept about these: a query for each of its models."""
+    erase: Callable[[Sequence[str], str | None], Collection[str]] = lambda _, __: ()
+    """Erases them, by somebody. Returns those that have become a subject's meanwhile."""
+    outside: Callable[[Sequence[str]], Iterable[str]] = lambda _: ()
+    """As of `Erasure`."""
+    unsearched: Callable[[], int] = lambda: 0
+    """How many cannot be searched for anybody."""
+
+
+NOTHING_UNASSIGNED = Unassigned()
+
+
 @dataclass(frozen=True)
 class Erasure:
     """How persons are found, and how erasures are reported. The wiring's `ERASURE`.
@@ -64,6 +87,7 @@ class Erasure:
     """Whether this side knows clients. A user id belongs to one: another's may be somebody else."""
     outside: Callable[[Sequence[str]], Iterable[str]] = lambda _: ()
     """What goes on outside about these subjects until somebody ends it there, in words."""
+    unassigned: Unassigned = NOTHING_UNASSIGNED
     belonging: Callable[[Sequence[str]], Collection[str]] = lambda _: ()
     """The ids of what is erased with these subjects, such as orders: answers name them, too."""
 

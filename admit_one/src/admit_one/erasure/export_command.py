@@ -45,12 +45,15 @@ class ExportCommand(ServiceCommand):
 
     def handle(self, *, to: Path | None, codes: bool, by: str | None, **named: Any) -> None:
         chosen = choosing.chosen(**named)
-        for remark in (*chosen.remarks, *choosing.unopened()):
+        for remark in (*chosen.remarks, *choosing.unopened(), *choosing.unsearched()):
             self.stderr.write(remark)
         chosen.check()
         subjects = chosen.subjects
-        text = exporting.written(exporting.document(subjects), codes=codes)
-        facts = {"subjects": subjects, "codes": codes}
+        unassigned = list(chosen.unassigned)
+        text = exporting.written(exporting.document(subjects, unassigned), codes=codes)
+        facts: dict[str, Any] = {"subjects": subjects, "codes": codes}
+        if unassigned:
+            facts["unassigned"] = unassigned
         # On record first: what is printed is out.
         act = Act.draft(AREA, "export", by=by, target=uuid7(), facts=facts, result="done")
         if to is None:
@@ -64,4 +67,4 @@ class ExportCommand(ServiceCommand):
         act.save()
         with os.fdopen(file, "w", encoding="utf-8") as out:
             out.write(text)
-        self.stdout.write(f"{len(subjects)} subscriptions exported to {to}")
+        self.stdout.write(f"{chosen.counted()} exported to {to}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Field, Model
+from django.db.models import Field, Model, QuerySet
 from django.utils import timezone
 
 from admit_one.masking import mask_codes
@@ -16,6 +16,7 @@ from admit_one.sealing import cipher
 from admit_one.sealing.keyring import Sealed, keyring
 
 from . import erasing
+from .definition import definition
 
 Document = dict[str, Any]
 
@@ -26,11 +27,11 @@ UNREADABLE = "(its key is not in SEALING_KEYS)"
 NOT_SHOWN = "(a keyed hash)"
 
 
-def document(subjects: Sequence[str]) -> Document:
-    """What is kept about these subjects, by table, and what each column means."""
+def document(subjects: Sequence[str], unassigned: Sequence[str] = ()) -> Document:
+    """What is kept about these, by table, and what each column means."""
     kept: dict[str, list[Document]] = {}
     means: dict[str, dict[str, str]] = {}
-    for model, rows in _rows(subjects).items():
+    for model, rows in _rows(subjects, unassigned).items():
         name = str(model._meta.verbose_name)  # noqa: SLF001
         kept[name] = [_shown(row) for _, row in sorted(rows.items())]
         means[name] = dict(_meanings(model))
@@ -43,15 +44,22 @@ def document(subjects: Sequence[str]) -> Document:
     }
 
 
-def _rows(subjects: Sequence[str]) -> dict[type[Model], dict[Any, Model]]:
+def _rows(
+    subjects: Sequence[str], unassigned: Sequence[str]
+) -> dict[type[Model], dict[Any, Model]]:
     """The rows of each model by their keys: several subjects may share one, such as an order."""
     rows: dict[type[Model], dict[Any, Model]] = {}
+    for part in (*_parts(subjects), *definition().unassigned.rows(unassigned)):
+        for row in part:
+            rows.setdefault(part.model, {})[row.pk] = row
+    return rows
+
+
+def _parts(subjects: Sequence[str]) -> Iterator[QuerySet[Any]]:
     for start in range(0, len(subjects), BATCH):
         batch = subjects[start : start + BATCH]
-        for part in (part for eraser in erasing.erasers() for part in eraser.rows(batch)):
-            for row in part:
-                rows.setdefault(part.model, {})[row.pk] = row
-    return rows
+        for eraser in erasing.erasers():
+            yield from eraser.rows(batch)
 
 
 def written(kept: Document, *, codes: bool) -> str:
