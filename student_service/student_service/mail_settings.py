@@ -140,7 +140,7 @@ class MailEnvironment(Environment):
     MAIL_WEBHOOKS: Words = Field(default_factory=list)
     """The providers whose webhooks this service takes."""
     EMAIL_FROM: Sender
-    EMAIL_TIMEOUT: Annotated[int, whole(1, 120)] = 8
+    EMAIL_TIMEOUT: Annotated[int, whole(2, 120)] = 8
     """Seconds that the mail server has for one mail up to its end, without the final answer."""
     EMAIL_ACCEPT_TIMEOUT: Annotated[int, whole(1, 900)] = 300
     """Seconds that it has for the final answer: it may filter before it accepts a mail."""

@@ -9,6 +9,9 @@ from . import refusals
 from .dialogue import Reply
 from .refusals import Means
 
+AGAIN = 1.0
+"""Seconds that a mail waits if there were too many connections, or its lease might have ended."""
+
 
 class Ending(Enum):
     SENT = auto()  # the server took it: 2yz to the final dot, and nothing else ever

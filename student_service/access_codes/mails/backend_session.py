@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from . import backends, smtplib_errors
-from .attempt import Attempt, Ending
+from .attempt import AGAIN, Attempt, Ending
 from .composing import Mail
 from .lease import Lease
 from .session import ServerUnavailable, said
@@ -41,7 +41,7 @@ class BackendSession:
         message: Any = backends.prepare(mail.message, self._path)
         domain = mail.recipient.rpartition("@")[2].lower()
         if not lease.hand_over():
-            return Attempt(Ending.NOT_TRIED, "another worker may have the mail")
+            return Attempt(Ending.NOT_TRIED, "another worker may have it", pause=AGAIN)
         try:
             count = self._backend.send_messages([message])
         except Exception as error:  # noqa: BLE001 (whatever it is, it is read)

@@ -54,10 +54,9 @@ def finish(
             ending=attempt.ending,
             answer=attempt.answer,
         )
-    if not _record(intent, attempt, first_pause, held=held):
-        _log_taken_over(intent)
-    elif is_attempt:
-        _count(intent)
+    is_ours = _record(intent, attempt, first_pause, held=held)
+    if is_attempt:
+        (_count if is_ours else _log_taken_over)(intent)
 
 
 def finish_all(ended: Iterable[tuple[MailIntent, Attempt]], *, held: bool) -> None:

@@ -28,6 +28,8 @@ KINDS = {
 }
 """Each has templates of its name in each language."""
 
+WITH_A_CODE = {kind for kind, each in KINDS.items() if each is WITH_CODE}
+
 
 def of(intent: MailIntent) -> Kind:
     return KINDS[MailIntent.Kind(intent.kind)]

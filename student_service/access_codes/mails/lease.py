@@ -11,10 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 
 from admit_one.database.outage import DATABASE_ERRORS, forget_connection
+from admit_one.logs import EventLogger
+from admit_one.masking import mask
 from admit_one.tasks import stopping
 from django.conf import settings
 
 from access_codes.models import MailIntent
+
+logger = EventLogger(__name__)
 
 
 def seconds() -> float:
@@ -86,8 +90,14 @@ class Lease:
         now, may = time.monotonic(), False
         try:
             may = not self.is_lost and self.intent.hand_over(seconds())
-        except DATABASE_ERRORS:
+        except DATABASE_ERRORS as error:
             forget_connection()
+            logger.warning(
+                "mail_not_handed_over",
+                "mail {mail}: the database does not take that another copy goes out: {error}",
+                mail=self.intent.message_id,
+                error=mask(str(error)).strip(),
+            )
         if may:
             self._renewed(now)
         self._allowed.put(may)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
-from typing import NamedTuple
-from uuid import UUID
 
 from admit_one.logs import EventLogger
 from admit_one.tasks import stopping
@@ -20,13 +18,14 @@ from django.conf import settings
 from access_codes.models import MailIntent
 
 from . import faults
-from .attempt import Attempt, Ending
-from .connection import Connected, Connection, Ended, Given
-from .connections import SLOW, Connections
-from .lease import Lease, renew
+from .attempt import AGAIN, Attempt, Ending
+from .connection import Connected, Ended, Given
+from .connections import Connections
+from .in_hand import Handed, InHand
+from .lease import Lease
 from .letters import Letters
 from .outage import Outage
-from .results import AGAIN, Claimed, Results
+from .results import Results
 from .session import ServerUnavailable
 
 logger = EventLogger(__name__)
@@ -37,9 +36,11 @@ TICK = 0.2
 LINGER = 0.003
 """Seconds to wait for more answers after the first, so that they share a commit."""
 
-LONGEST_RUN = 600.0
-"""Seconds after which a run claims nothing more, however slow an answer is: RabbitMQ waits half an
-hour for the end of its task."""
+LONGEST_RUN = 300.0
+"""Seconds after which a run claims nothing more, however slow an answer is."""
+
+LONGEST_TASK = 1_500.0
+"""Seconds after which the last mail in hand has ended: RabbitMQ waits half an hour for a task."""
 
 outage = Outage()
 
@@ -60,19 +61,13 @@ class AllHang(Exception):
     """All connections to the mail server hang, so that this process can send no mail."""
 
 
-class _InHand(NamedTuple):
-    connection: Connection
-    given: Given
-    since: float
-
-
 class Sender:
     """The connections of this process, the mails in hand, and results that are not written yet."""
 
     def __init__(self) -> None:
         self._reports: queue.SimpleQueue[Connected | Ended | Lease] = queue.SimpleQueue()
         self._connections = Connections(self._reports.put)
-        self._in_hand: dict[UUID, _InHand] = {}
+        self._in_hand = InHand()
         self._results = Results()
         self._may_try = False
         """Whether a held queue has been allowed a try that was not made yet."""
@@ -83,13 +78,15 @@ class Sender:
         before, began, letters = self._results.attempts, time.monotonic(), Letters()
         self._catch_up()
         while True:
-            may_claim = go_on() or self._goes_on_beside_slow(began)
-            more = self._exchange(self._allowed() if may_claim else 0, letters)
-            if self._in_hand or (may_claim and self._connections.opening):
+            tried = self._results.attempts - before
+            may_claim = go_on() or self._goes_on_beside_slow(began, tried)
+            if self._exchange(self._allowed() if may_claim else 0, letters):
+                self._look()
+            elif self._in_hand or (self._connections.opening and not stopping.is_set()):
                 self._wait()
             elif may_claim and self._results.rest:
                 stopping.wait(self._results.rest)
-            elif not more:
+            else:
                 break
         self._connections.close_idle()
         self._require_one_that_works()
@@ -97,17 +94,17 @@ class Sender:
 
     def _catch_up(self) -> None:
         """After a database error: take what has ended since, before mails count as nobody's."""
-        while self._next(0):
-            pass
-        self._renew()
-        self._write(0)
+        self._look()
+        self._results.write(0, self._in_hand.ids, held=outage.held)
 
-    def _goes_on_beside_slow(self, began: float) -> bool:
-        """Whether a run whose time is over claims mails, so that a slow answer holds no other."""
-        now = time.monotonic()
-        if stopping.is_set() or now - began > LONGEST_RUN:
-            return False
-        return any(now - each.since > SLOW for each in self._in_hand.values())
+    def _goes_on_beside_slow(self, began: float, tried: int) -> bool:
+        """Whether a run whose time is over claims mails: a slow answer holds no other.
+
+        Nor does a server that took all the time to let us in.
+        """
+        is_over = time.monotonic() - began > min(LONGEST_RUN, LONGEST_TASK - _longest())
+        is_slow = self._in_hand.are_slow or (self._connections.idle and not tried)
+        return bool(is_slow) and not is_over and not stopping.is_set()
 
     def _allowed(self) -> int:
         """How many mails may be in hand now. While the queue is held, that is one try."""
@@ -120,25 +117,33 @@ class Sender:
         return 0 if outage.rest else self._connections.allowed(len(self._in_hand))
 
     def _exchange(self, allowed: int, letters: Letters) -> bool:
-        """Write what has ended, and claim mails for idle connections; whether to do it again."""
+        """Write what has ended, and claim mails for idle connections.
+
+        Returns whether to do it again at once: what was due was no mail to send.
+        """
         room = min(len(self._connections.idle), allowed - len(self._in_hand))
         claimed_at = time.monotonic()
-        claimed, more = self._write(max(0, room))
-        for intent in claimed:
-            connection = self._connections.idle.pop()
+        claimed = self._results.write(max(0, room), self._in_hand.ids, held=outage.held)
+        for intent in claimed.mails:
             given = Given(intent, Lease(intent, claimed_at, self._reports.put), letters)
-            self._in_hand[intent.pk] = _InHand(connection, given, claimed_at)
-            connection.give(given)
+            self._in_hand.give(self._connections.idle.pop(), given, claimed_at)
             self._may_try = False
-        if more and self._connections.idle:
-            return True  # what was due was no mail to send
+        if claimed.some_went and claimed.more:
+            return True
         under_way = len(self._in_hand) + len(self._connections.opening)
-        if under_way < allowed and (more or (room <= 0 and MailIntent.objects.due().exists())):
+        if (
+            under_way < allowed
+            and not self._connections.idle
+            and (claimed.more or (room <= 0 and MailIntent.objects.due().exists()))
+        ):
             self._connections.open_one()
         return False
 
-    def _write(self, room: int) -> Claimed:
-        return self._results.write(room, self._in_hand.keys(), held=outage.held)
+    def _look(self) -> None:
+        """Take what has ended, without waiting for it, and renew leases."""
+        while self._next(0):
+            pass
+        self._in_hand.renew()
 
     def _wait(self) -> None:
         """Wait for the first that ends, a moment at most, and take what ends soon after."""
@@ -147,10 +152,7 @@ class Sender:
             while self._in_hand and (left := until - time.monotonic()) > 0:
                 self._next(left)
         self._give_up_what_hangs()
-        self._renew()
-
-    def _renew(self) -> None:
-        renew(each.given.lease for each in self._in_hand.values())
+        self._in_hand.renew()
 
     def _next(self, seconds: float) -> bool:
         """Take the next report of a connection; false if there is none in time."""
@@ -162,16 +164,13 @@ class Sender:
             report.allow()
         elif isinstance(report, Connected):
             self._connected(report)
-        elif self._is_in_hand(report):
-            del self._in_hand[report.given.intent.pk]
+        elif self._in_hand.take_back(report):
             self._note(report)
         else:
-            self._connections.drop(report.connection)  # it was given up
+            self._connections.drop(report.connection)  # it was given up, but may know more
+            if isinstance(report.result, Attempt) and report.result.ending is Ending.SENT:
+                self._results.keep(report.given.intent, report.result)
         return True
-
-    def _is_in_hand(self, ended: Ended) -> bool:
-        in_hand = self._in_hand.get(ended.given.intent.pk)
-        return in_hand is not None and in_hand.given is ended.given
 
     def _connected(self, report: Connected) -> None:
         if report.connection not in self._connections.opening:
@@ -205,24 +204,25 @@ class Sender:
         elif not lease.is_lost:  # otherwise it says nothing of the server
             outage.note(result)
             self._connections.note(result)
-            if outage.held and not result.domain:
+            if outage.held and not result.domain and not lease.is_handed_over:
                 self._may_try = True  # the server was not asked
         self._results.keep(intent, result)
 
     def _give_up_what_hangs(self) -> None:
         """No dialogue takes so long: it is in something that has no deadline."""
-        now, longest = time.monotonic(), 5 * settings.EMAIL_TIMEOUT + settings.EMAIL_ACCEPT_TIMEOUT
+        now = time.monotonic()
         for connection, since in list(self._connections.opening.items()):
-            if now - since > longest:
+            if now - since > 3 * settings.EMAIL_TIMEOUT:
                 self._connections.give_up(connection)
                 self._turned_away(ServerUnavailable("no connection is made"))
-        patience = 2 * settings.EMAIL_TIMEOUT if stopping.is_set() else longest
-        for pk, each in list(self._in_hand.items()):
-            if now - each.since > patience:
-                del self._in_hand[pk]
-                self._give_up(each)
+        patience = 2 * settings.EMAIL_TIMEOUT if stopping.is_set() else _longest()
+        if self._in_hand.older_than(patience):
+            self._look()  # this process may have stood still while they ended
+        for hanging in self._in_hand.older_than(patience):
+            self._give_up(hanging)
 
-    def _give_up(self, hanging: _InHand) -> None:
+    def _give_up(self, hanging: Handed) -> None:
+        self._in_hand.forget(hanging)
         self._connections.give_up(hanging.connection)
         was_handed_over = hanging.given.lease.give_up()
         attempt = Attempt(Ending.NOT_TRIED, "", pause=faults.PAUSE)
@@ -239,6 +239,11 @@ class Sender:
         if not hung:
             logger.error("mail_connections_hang", why)
         raise AllHang(why)
+
+
+def _longest() -> float:
+    """Seconds after which a mail in hand is given up."""
+    return 5.0 * settings.EMAIL_TIMEOUT + settings.EMAIL_ACCEPT_TIMEOUT
 
 
 sender = Sender()

@@ -15,7 +15,7 @@ from typing import Self
 from django.conf import settings
 from django.core.mail.utils import DNS_NAME
 
-from .attempt import Attempt, Ending, refused
+from .attempt import AGAIN, Attempt, Ending, refused
 from .composing import Mail
 from .dialogue import Broken, Dialogue, Reply, describe
 from .lease import Lease
@@ -88,7 +88,7 @@ class SmtpSession:
             self._dialogue.put(_content(mail.wire))
             if not lease.hand_over():
                 self._dialogue.close()  # the server waits for the final dot, which must not come
-                return Attempt(Ending.NOT_TRIED, "another worker may have the mail")
+                return Attempt(Ending.NOT_TRIED, "another worker may have it", pause=AGAIN)
             self._dialogue.require_nothing_unread()
         except Broken as error:
             return Attempt(Ending.DROPPED, str(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
 
@@ -36,6 +38,12 @@ def of_bytes(wire: bytes) -> Mail:
 
 def always() -> bool:
     return True
+
+
+def for_seconds(seconds: float) -> Callable[[], bool]:
+    """True for so long: the time that a run has."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() < until
 
 
 def subscribe(*addresses: str) -> list[MailIntent]:

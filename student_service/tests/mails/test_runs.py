@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
-from access_codes.mails import finishing, results, sending
+from access_codes.mails import finishing, in_hand, results, sending
 from access_codes.mails.lease import Lease
 from access_codes.models import MailIntent
 from django.db import OperationalError, connections
 from pytest_django import Settings
 
 from tests.mails.smtp_server import Mailbox
-from tests.mails.steps import always, make_due, subscribe
+from tests.mails.steps import always, for_seconds, make_due, subscribe
 from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = MailIntent.State
-
-
-def for_seconds(seconds: float) -> Callable[[], bool]:
-    until = time.monotonic() + seconds
-    return lambda: time.monotonic() < until
 
 
 def test_a_run_whose_time_is_over_waits_for_what_is_in_hand(
@@ -77,7 +72,7 @@ def test_what_was_in_hand_when_the_database_failed_is_finished_by_the_next_run(
             raise OperationalError("away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(sending, "renew", fails)
+        patched.setattr(in_hand, "renew", fails)
         with pytest.raises(OperationalError):
             sending.send_due_mails(always)
     if answered:
