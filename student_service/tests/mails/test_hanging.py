@@ -14,7 +14,7 @@ from admit_one.tasks.runs import stopping
 from pytest_django import Settings
 
 from tests.mails.smtp_server import Mailbox
-from tests.mails.steps import always, faults, make_due, outages, subscribe
+from tests.mails.steps import always, faults, for_seconds, make_due, outages, subscribe
 from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,6 +38,16 @@ def hang_composing(monkeypatch: pytest.MonkeyPatch, answered: threading.Event) -
         return compose(self, intent)
 
     monkeypatch.setattr(Letters, "compose", hangs)
+
+
+def hang_connecting(monkeypatch: pytest.MonkeyPatch, answered: threading.Event) -> None:
+    session = handing_over.session
+
+    def hangs() -> object:
+        answered.wait(30)
+        return session()
+
+    monkeypatch.setattr(handing_over, "session", hangs)
 
 
 def short(settings: Settings) -> None:
@@ -105,6 +115,25 @@ def test_a_mail_that_hangs_after_the_hand_over_is_in_doubt(
     assert (intent.state, intent.attempts, intent.doubts) == (State.UNKNOWN, 1, 1)
 
 
+def test_what_a_given_up_connection_says_of_a_sent_mail_counts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, answered: threading.Event
+) -> None:
+    short(settings)
+    settings.MAIL_BACKEND = "tests.mails.test_hanging.Hanging"
+    monkeypatch.setattr(Hanging, "answered", answered)
+    subscribe("ada@example.com")
+    sending.send_due_mails(always)
+    before = MailIntent.objects.get()
+
+    answered.set()
+    eventually(lambda: [t for t in threading.enumerate() if "mail conn" in t.name] == [])
+    sending.send_due_mails(always)
+
+    intent = MailIntent.objects.get()
+    assert (before.state, before.doubts) == (State.UNKNOWN, 1)
+    assert (intent.state, intent.attempts, intent.doubts) == (State.SENT, 1, 0)
+
+
 def test_if_all_connections_hang_the_run_fails_and_says_what_to_do(
     mailbox: Mailbox,
     settings: Settings,
@@ -139,13 +168,7 @@ def test_a_connection_that_is_never_made_is_given_up(
     answered: threading.Event,
 ) -> None:
     short(settings)
-    session = handing_over.session
-
-    def hangs() -> object:
-        answered.wait(30)
-        return session()
-
-    monkeypatch.setattr(handing_over, "session", hangs)
+    hang_connecting(monkeypatch, answered)
     subscribe("ada@example.com")
 
     assert sending.send_due_mails(always) == 0
@@ -153,3 +176,21 @@ def test_a_connection_that_is_never_made_is_given_up(
     assert len(outages(caplog)) == 1
     assert "no connection is made" in outages(caplog)[0]
     assert MailIntent.objects.get().state == State.PENDING
+
+
+def test_connecting_that_takes_longer_than_runs_is_an_outage_in_the_end(
+    mailbox: Mailbox,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answered: threading.Event,
+) -> None:
+    short(settings)
+    hang_connecting(monkeypatch, answered)
+    subscribe("ada@example.com")
+
+    for _ in range(4):
+        sending.send_due_mails(for_seconds(0.05))
+
+    assert len(outages(caplog)) == 1
+    assert len([t for t in threading.enumerate() if "mail conn" in t.name]) == 1

@@ -17,7 +17,7 @@ from django.db import OperationalError, connection, connections, transaction
 from pytest_django import Settings
 
 from tests.mails.smtp_server import Mailbox
-from tests.mails.steps import always, faults, for_seconds, make_due, outages, subscribe
+from tests.mails.steps import always, faults, for_seconds, make_due, subscribe
 from tools.system.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,67 +126,6 @@ def test_a_fault_after_the_hand_over_costs_a_held_queue_one_mail(
     assert sending.send_due_mails(for_seconds(1.0)) == 1
 
     assert MailIntent.objects.filter(state=State.UNKNOWN).count() == 1
-
-
-class Late:
-    """A backend that answers when nobody waits for it any more."""
-
-    answers = threading.Event()
-
-    def __init__(self, **_: object) -> None:
-        pass
-
-    def open(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        pass
-
-    def send_messages(self, _: object) -> int:
-        self.answers.wait(30)
-        return 1
-
-
-def test_what_a_given_up_connection_says_of_a_sent_mail_counts(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.MAIL_BACKEND = "tests.mails.test_neighbours.Late"
-    settings.EMAIL_TIMEOUT, settings.EMAIL_ACCEPT_TIMEOUT = 0.2, 0.1
-    monkeypatch.setattr(Late, "answers", threading.Event())
-    subscribe("ada@example.com")
-    sending.send_due_mails(always)
-    in_doubt = states()
-
-    Late.answers.set()
-    eventually(lambda: not mail_threads())
-    sending.send_due_mails(always)
-
-    assert in_doubt == {(State.UNKNOWN, 1, 1)}
-    assert states() == {(State.SENT, 1, 0)}
-
-
-def test_connecting_that_takes_longer_than_a_run_is_an_outage_in_the_end(
-    mailbox: Mailbox,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    settings.EMAIL_TIMEOUT, settings.EMAIL_CONNECTIONS = 0.2, 2
-    goes_on, session = threading.Event(), handing_over.session
-
-    def hangs() -> object:
-        goes_on.wait(30)
-        return session()
-
-    monkeypatch.setattr(handing_over, "session", hangs)
-    subscribe("ada@example.com")
-    for _ in range(4):
-        sending.send_due_mails(for_seconds(0.05))
-
-    said, threads = len(outages(caplog)), len(mail_threads())
-    goes_on.set()
-    eventually(lambda: not mail_threads())
-    assert (said, threads) == (1, 1)
 
 
 def test_a_server_that_lets_in_after_the_run_gets_a_mail(
