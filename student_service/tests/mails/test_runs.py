@@ -64,7 +64,7 @@ def test_what_was_in_hand_when_the_database_failed_is_finished_by_the_next_run(
 ) -> None:
     """Although its lease has ended: its own worker knows better, and has idle connections."""
     settings.EMAIL_TIMEOUT, settings.EMAIL_ACCEPT_TIMEOUT = 1, 30
-    mailbox.slow["ada@example.com"] = 2.0 if answered else 5.0
+    mailbox.slow["ada@example.com"] = 6.0 if answered else 9.0
     subscribe("ada@example.com", *(f"user{n}@example.com" for n in range(3)))
 
     def fails(leases: Iterable[Lease]) -> None:
