@@ -46,10 +46,12 @@ def test_a_slow_answer_holds_no_mail_when_the_time_of_a_run_is_over(
         subscribe("user1@example.com")
         connections.close_all()
 
-    threading.Timer(0.8, later).start()
+    writer = threading.Timer(0.8, later)
+    writer.start()
 
     assert sending.send_due_mails(for_seconds(0.1)) == (2 if longest else 1)
 
+    writer.join(60)
     both = ["user1@example.com", "user0@example.com"]
     assert mailbox.recipients == (both if longest else both[1:])
 
