@@ -165,3 +165,20 @@ def test_a_deadlock_is_tried_again_at_once(
     assert sending.send_due_mails(always) == 1
 
     assert faults(caplog) == []
+
+
+def test_what_a_fault_leaves_half_written_is_undone(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(intent: MailIntent) -> bool:
+        intent.failed("half written")
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(claims, "_is_finished", half)
+    [odd, _] = subscribe(*MANY[:2])
+    MailIntent.objects.filter(pk=odd.pk).update(kind="nonsense")
+
+    assert sending.send_due_mails(always) == 1
+
+    written = MailIntent.objects.order_by("id").values_list("state", flat=True)
+    assert [*written] == [State.PENDING, State.SENT]
