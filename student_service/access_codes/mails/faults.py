@@ -1,4 +1,4 @@
-"""What fails by a fault of ours is logged with its traceback, and costs no other mail."""
+"""Bugs, and other errors of our own, are logged with a traceback, and cost no other mail."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .session import said
 logger = EventLogger(__name__)
 
 PAUSE = 60.0
-"""Seconds that a mail waits that met a fault of ours before it was handed over."""
+"""Seconds that a mail waits after such an error, if it was not handed over."""
 
 
 def log(intent: MailIntent, error: BaseException) -> str:
-    """Log that this mail meets a fault of ours; returns the fault in one line."""
+    """Log that this mail cannot be handled; returns the error in one line."""
     logger.error(
         "mail_cannot_be_handled",
-        "mail {mail} meets a fault of ours, and the others go on: {error}",
+        "mail {mail} cannot be handled because of a bug, and waits; other mails go on: {error}",
         mail=intent.message_id,
         error=said(error),
         exc_info=error,
@@ -27,10 +27,10 @@ def log(intent: MailIntent, error: BaseException) -> str:
 
 
 def log_dropped(intent: MailIntent, ending: str, error: BaseException) -> None:
-    """Log that nothing can write how the attempt ended: its lease ends, and it is in doubt."""
+    """Log that the result of an attempt cannot be saved: the mail will be in doubt."""
     logger.error(
         "mail_result_dropped",
-        "mail {mail}: its attempt ended as {ending}, which cannot be written: {error}",
+        "mail {mail}: the result of its attempt, {ending}, cannot be saved: {error}",
         mail=intent.message_id,
         ending=ending,
         error=said(error),
@@ -39,10 +39,10 @@ def log_dropped(intent: MailIntent, ending: str, error: BaseException) -> None:
 
 
 def log_connecting(error: BaseException) -> None:
-    """Log that no connection can be made by a fault of ours."""
+    """Log that no connection can be made because of a bug."""
     logger.error(
         "mail_connection_failed",
-        "connecting to the mail server meets a fault of ours: {error}",
+        "cannot connect to the mail server because of a bug: {error}",
         error=said(error),
         exc_info=error,
     )

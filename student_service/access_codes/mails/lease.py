@@ -94,7 +94,7 @@ class Lease:
             forget_connection()
             logger.warning(
                 "mail_not_handed_over",
-                "mail {mail}: the database does not take that another copy goes out: {error}",
+                "mail {mail}: no copy is sent now, as the database cannot record it: {error}",
                 mail=self.intent.message_id,
                 error=mask(str(error)).strip(),
             )

@@ -160,37 +160,23 @@ def test_if_all_connections_hang_the_run_fails_and_says_what_to_do(
     assert sending.send_due_mails(always) == 4
 
 
+@pytest.mark.usefixtures("mailbox")
+@pytest.mark.parametrize("runs", [[60.0], [0.05] * 4], ids=["in one run", "beyond short runs"])
 def test_a_connection_that_is_never_made_is_given_up(
-    mailbox: Mailbox,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     answered: threading.Event,
+    runs: list[float],
 ) -> None:
     short(settings)
     hang_connecting(monkeypatch, answered)
     subscribe("ada@example.com")
 
-    assert sending.send_due_mails(always) == 0
+    attempts = [sending.send_due_mails(for_seconds(seconds)) for seconds in runs]
 
+    assert attempts == [0] * len(runs)
     assert len(outages(caplog)) == 1
     assert "no connection is made" in outages(caplog)[0]
-    assert MailIntent.objects.get().state == State.PENDING
-
-
-def test_connecting_that_takes_longer_than_runs_is_an_outage_in_the_end(
-    mailbox: Mailbox,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    answered: threading.Event,
-) -> None:
-    short(settings)
-    hang_connecting(monkeypatch, answered)
-    subscribe("ada@example.com")
-
-    for _ in range(4):
-        sending.send_due_mails(for_seconds(0.05))
-
-    assert len(outages(caplog)) == 1
     assert len([t for t in threading.enumerate() if "mail conn" in t.name]) == 1
+    assert MailIntent.objects.get().state == State.PENDING
